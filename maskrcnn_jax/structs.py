@@ -1,0 +1,166 @@
+"""The records that cross stage borders, in the order in which an image meets them.
+
+Letters in shapes: `B` images, `A` anchors, `K` candidates, `N` proposals or rois, `R` boxes given to the mask head,
+`G` ground-truth slots, `D` detections, `C` foreground classes, `H W` pixels, `h w` feature cells, `F` channels,
+`M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the leading `B`.
+
+Boxes are `(x0, y0, x1, y1)` in absolute pixels of the padded network input, float32, continuous (no +1).
+Labels are `0 … C-1`; background is `C`. Every padded array has a boolean `valid` beside it; padded slots hold finite values.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+Array = jax.Array | np.ndarray
+"""Device arrays inside the model, NumPy arrays on the host: the records are the same."""
+
+
+class GroundTruth(NamedTuple):
+    """The annotated objects of an image, padded to `G` slots."""
+
+    boxes: Array
+    """`[B, G, 4]` float32, pixels."""
+    labels: Array
+    """`[B, G]` int32 in `[0, C)`."""
+    is_crowd: Array
+    """`[B, G]` bool: the region covers a group of objects; it is never matched."""
+    valid: Array
+    """`[B, G]` bool: the slot holds an object."""
+    masks: Array
+    """`[B, G, M, M]` uint8 in {0, 1}: the object's mask, sampled over `mask_extent`."""
+    mask_extent: Array
+    """`[B, G, 4]` float32, pixels: the image region that each mask covers. The object's own box gives sharp crops
+    at a fixed size (training); the whole image gives full-resolution masks (exact comparisons)."""
+
+
+class Batch(NamedTuple):
+    """What the data pipeline hands to the device."""
+
+    images: Array
+    """`[B, H, W, 3]` uint8 RGB in `[0, 255]`, padded at the right and bottom."""
+    image_sizes: Array
+    """`[B, 2]` float32 `(height, width)`: the part of the padded image that is picture, pixels."""
+    ground_truth: GroundTruth
+    image_ids: Array
+    """`[B]` int64 (host) or int32 (device): the data set's own ids."""
+
+
+class RPNOutput(NamedTuple):
+    """The region proposal network's answer for each anchor."""
+
+    logits: Array
+    """`[B, A]` float32: objectness before the sigmoid."""
+    deltas: Array
+    """`[B, A, 4]` float32: encoded boxes relative to the anchors."""
+
+
+class Candidates(NamedTuple):
+    """The best anchors, decoded and clipped, before and after non-maximum suppression."""
+
+    anchor_index: Array
+    """`[B, K]` int32: which anchor each candidate came from."""
+    decoded: Array
+    """`[B, K, 4]` float32, pixels: the anchor with its delta applied, not clipped."""
+    boxes: Array
+    """`[B, K, 4]` float32, pixels: `decoded`, clipped to the picture."""
+    scores: Array
+    """`[B, K]` float32 in `[0, 1]`: objectness after the sigmoid."""
+    level: Array
+    """`[K]` int32: pyramid level, 0 for the finest."""
+    valid: Array
+    """`[B, K]` bool: the box is finite and not smaller than the configured minimum."""
+    keep: Array
+    """`[B, K]` bool: the candidate survived non-maximum suppression."""
+
+
+class Proposals(NamedTuple):
+    """Class-agnostic boxes, best first."""
+
+    boxes: Array
+    """`[B, N, 4]` float32, pixels."""
+    scores: Array
+    """`[B, N]` float32 in `[0, 1]`."""
+    valid: Array
+    """`[B, N]` bool."""
+
+
+class Rois(NamedTuple):
+    """The boxes that go to a head. In training they carry what they were matched with."""
+
+    boxes: Array
+    """`[B, N, 4]` float32, pixels."""
+    valid: Array
+    """`[B, N]` bool."""
+    labels: Array
+    """`[B, N]` int32 in `[0, C]`: the matched object's class or background `C`; predicted class for boxes that the
+    detector chose; background where nobody matched."""
+    matched_index: Array
+    """`[B, N]` int32 in `[0, G)`: the matched ground-truth slot; meaningful where `labels < C`."""
+
+
+class BoxOutput(NamedTuple):
+    """The box head's answer for each roi."""
+
+    logits: Array
+    """`[B, N, C + 1]` float32 before the softmax; background is the last column."""
+    deltas: Array
+    """`[B, N, C, 4]` float32: encoded boxes relative to the roi, one per class."""
+
+
+class Detections(NamedTuple):
+    """The found objects, best first."""
+
+    boxes: Array
+    """`[B, D, 4]` float32, pixels."""
+    scores: Array
+    """`[B, D]` float32 in `[0, 1]`."""
+    labels: Array
+    """`[B, D]` int32 in `[0, C)`."""
+    valid: Array
+    """`[B, D]` bool."""
+    masks: Array | None
+    """`[B, D, m, m]` float32 in `[0, 1]`: the probability of the object's own class over its box; None without mask
+    head. From `Predictor`: `[D, H, W]` bool over the original picture."""
+
+
+class Trace(NamedTuple):
+    """Every intermediate tensor of one forward pass, in the order of the paper's figure."""
+
+    images: Array
+    """`[B, H, W, 3]` float: the normalised network input, zero where padded."""
+    features: tuple[Array, ...]
+    """P2 … P6, `[B, h, w, F]` each, finest first."""
+    anchors: Array
+    """`[A, 4]` float32, pixels; level by level, row by row, then ratio."""
+    rpn: RPNOutput
+    candidates: Candidates
+    proposals: Proposals
+    rois: Rois
+    roi_levels: Array
+    """`[B, N]` int32: the pyramid level each roi is pooled from, 0 for P2."""
+    roi_features: Array
+    """`[B, N, 7, 7, F]`."""
+    box: BoxOutput
+    detections: Detections
+    mask_rois: Rois | None
+    """The boxes that the mask head looks at: the detections, or in training the sampled foreground. The three mask
+    fields are None in a model without mask head."""
+    mask_features: Array | None
+    """`[B, R, 14, 14, F]`."""
+    mask_logits: Array | None
+    """`[B, R, m, m, C]` float32 before the sigmoid, one mask per class."""
+
+
+class ImageRecord(NamedTuple):
+    """What evaluation must know of one picture to carry detections back to it."""
+
+    image_id: int
+    """The data set's own id."""
+    height: int
+    """Of the original picture, pixels."""
+    width: int
+    """Of the original picture, pixels."""
+    scale: tuple[float, float]
+    """`(x, y)`: network pixels per original pixel."""
