@@ -1,0 +1,151 @@
+"""The figures of a run: one JSON line per record, TensorBoard beside it, and a line for who watches."""
+
+import io
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, SupportsFloat
+
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+FILE_NAME = "metrics.jsonl"
+
+
+def read(folder: Path | str) -> list[dict[str, int | float]]:
+    """The records of a run folder in the order in which they were written.
+
+    A last line without newline is a write that was cut off, and is left out; so a run may be read while it runs.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        One dict per record: `step` (int) and the scalars. Figures that were not finite are NaN. Empty for a folder
+        without records.
+
+    Raises:
+        ValueError: A line before the last cannot be read; the message names file and line.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.exists():
+        return []
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+            record["step"]  # noqa: B018 - a line without step is as damaged as one that is not JSON
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}, line {number} is damaged: {line[:80]!r}; remove that line") from error
+        records.append({name: math.nan if value is None else value for name, value in record.items()})
+    return records
+
+
+class MetricWriter:
+    """Writes each record to `metrics.jsonl`, to TensorBoard and to the console.
+
+    On a terminal the console shows one live line, elsewhere one plain line per record. Both tell the rate since the
+    previous record and the time left at that rate. A second record at the same step (an evaluation) restarts the
+    clock, so that its duration does not count as training.
+
+    Records after `first_step` stem from a part of the run that was lost; opening the folder removes them. Only one
+    process may write to a folder.
+
+    Args:
+        folder: The run folder; created if missing.
+        total_steps: Steps at which the run ends.
+        first_step: Steps done already: 0, or the step of the checkpoint that the run continues from.
+        console: Where the progress goes; standard error by default, as TensorBoard and tqdm do.
+    """
+
+    def __init__(
+        self, folder: Path | str, *, total_steps: int, first_step: int = 0, console: io.TextIOBase | None = None
+    ) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._console = sys.stderr if console is None else console
+        self._total = total_steps
+        self._last = (first_step, time.perf_counter())
+        self._rate = 0.0
+        _keep_until(folder, first_step)
+        self._file = (folder / FILE_NAME).open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder), purge_step=first_step + 1)
+        self._bar = None
+        if self._console.isatty():
+            form = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} {postfix}"
+            self._bar = tqdm(
+                total=total_steps, initial=first_step, file=self._console, bar_format=form, dynamic_ncols=True
+            )
+
+    def write(self, step: int, scalars: Mapping[str, SupportsFloat], *, shown: Sequence[str] | None = None) -> None:
+        """Appends one record; it is on its way to the disk when this returns.
+
+        Args:
+            step: Steps done, never below that of the record before.
+            scalars: Name → figure. A name with a slash, "loss/mask", belongs to a group in TensorBoard. What is not
+                finite is stored as null.
+            shown: Names that go to the console; all by default.
+
+        Raises:
+            OSError: The disk is full or the folder is gone.
+        """
+        figures = {name: float(value) for name, value in scalars.items()}
+        self._file.write(_line({"step": int(step), **figures}))
+        self._file.flush()
+        for name, value in figures.items():
+            self._board.add_scalar(name, value, int(step))
+        self._show(step, {name: figures[name] for name in (figures if shown is None else shown)})
+
+    def close(self) -> None:
+        """Flushes and closes all three outputs."""
+        if self._bar is not None:
+            self._bar.close()
+        self._board.close()
+        self._file.close()
+
+    def __enter__(self) -> "MetricWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _show(self, step: int, figures: Mapping[str, float]) -> None:
+        now = time.perf_counter()
+        last_step, last_time = self._last
+        trained = step > last_step
+        if trained:
+            self._rate = (step - last_step) / max(now - last_time, 1e-9)
+        self._last = (step, now)
+        text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        if trained:
+            text = f"{self._rate:.3g} steps/s  {_duration((self._total - step) / self._rate)} left  {text}"
+        if self._bar is None:
+            width = len(str(self._total))
+            print(f"step {step:>{width}}/{self._total}  {text}", file=self._console, flush=True)
+        elif trained:
+            self._bar.n = step
+            self._bar.set_postfix_str(text)
+        else:
+            self._bar.write(f"step {step}  {text}", file=self._console)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()}) + "\n"
+
+
+def _keep_until(folder: Path, step: int) -> None:
+    """Replaces the file by its records up to `step`; whoever dies here leaves the old file."""
+    kept = "".join(_line(record) for record in read(folder) if record["step"] <= step)
+    temporary = folder / f"{FILE_NAME}.tmp"
+    temporary.write_text(kept, encoding="utf-8")
+    os.replace(temporary, folder / FILE_NAME)
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds: "0:02:45"."""
+    minutes, second = divmod(round(max(seconds, 0.0)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
