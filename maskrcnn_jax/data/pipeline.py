@@ -1,0 +1,226 @@
+"""Batches for training and evaluation, read ahead by threads.
+
+Rows are read and augmented singly, many at a time, and stacked in order; so the order of batches and every
+augmentation depend on (seed, step) alone, not on threads, processes or where a run was resumed.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import cv2
+import grain
+import numpy as np
+
+from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, require
+from maskrcnn_jax.data.buckets import choose_buckets, resize_scale, scaled_sizes
+from maskrcnn_jax.data.order import TrainOrder, slot_rng
+from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
+from maskrcnn_jax.data.transforms import augment, empty_slots, fit
+from maskrcnn_jax.structs import Batch, ImageRecord
+
+log = logging.getLogger(__name__)
+
+FOREVER = 2**62
+"""Rows of an endless sequence."""
+
+
+class TrainRows:
+    """The endless sequence of augmented training rows that one process reads."""
+
+    def __init__(self, source: ImageSource, config: DataConfig, seed: int, process_index: int, process_count: int):
+        self.source, self.config, self.seed = source, config, seed
+        self.local_batch_size = local_batch_size(config.batch_size, process_count)
+        self.first_slot = process_index * self.local_batch_size
+        self.bucket_of = train_buckets(source, config)
+        self.groups = {int(b): np.flatnonzero(self.bucket_of == b) for b in np.unique(self.bucket_of)}
+        self.order = TrainOrder(list(self.groups.values()), config.batch_size, seed)
+        self._lock = threading.Lock()
+        self._broken: set[int] = set()
+
+    def __len__(self) -> int:
+        return FOREVER
+
+    def __getitem__(self, row: int) -> Batch:
+        step, local = divmod(row, self.local_batch_size)
+        slot = self.first_slot + local
+        index = int(self.order.batch(step)[slot])
+        rng = slot_rng(self.seed, step, slot)
+        return augment(self._read(index), rng, self.config, self.config.buckets[int(self.bucket_of[index])])
+
+    def _read(self, index: int) -> Example:
+        """The example, or if it is broken the next of its bucket that is not."""
+        group = self.groups[int(self.bucket_of[index])]
+        start = int(np.searchsorted(group, index))
+        for position in range(start, start + len(group)):
+            candidate = int(group[position % len(group)])
+            try:
+                return self.source[candidate]
+            except BrokenImage as error:
+                self._report(candidate, error)
+        raise BrokenImage(f"all {len(group)} training images of one bucket are broken; see the warnings")
+
+    def _report(self, index: int, error: BrokenImage) -> None:
+        with self._lock:
+            if index in self._broken:
+                return
+            self._broken.add(index)
+            if len(self._broken) > self.config.max_broken:
+                raise BrokenImage(
+                    f"more than max_broken = {self.config.max_broken} training images cannot be read, the last: "
+                    f"{error}; repair the data set and prepare it again, or raise max_broken"
+                ) from error
+            log.warning("skipped %s; the next image of its bucket takes its place", error)
+
+
+class ValidationRows:
+    """Every image once, bucket by bucket, in whole batches; the rows that one process reads."""
+
+    def __init__(
+        self, source: ImageSource, config: InputConfig, batch_size: int, process_index: int, process_count: int
+    ):
+        require_images(source)
+        self.source, self.config = source, config
+        resized = scaled_sizes(source.sizes, resize_scale(source.sizes, config.shortest_edge, config.longest_edge))
+        bucket_of = choose_buckets(resized, config.buckets)
+        batches, real = [], []
+        for bucket in np.unique(bucket_of):
+            group = np.flatnonzero(bucket_of == bucket)
+            missing = -len(group) % batch_size
+            batches.append(np.pad(group, (0, missing), mode="edge").reshape(-1, batch_size))
+            real.append((np.arange(len(group) + missing) < len(group)).reshape(-1, batch_size))
+        self.local_batch_size = local_batch_size(batch_size, process_count)
+        mine = slice(process_index * self.local_batch_size, (process_index + 1) * self.local_batch_size)
+        self.indices = np.concatenate(batches)[:, mine].ravel()
+        self.real = np.concatenate(real)[:, mine].ravel()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, row: int) -> tuple[Batch, ImageRecord | None]:
+        """The row, and its record if it is not there to fill up a batch only."""
+        example = self.source[int(self.indices[row])]
+        config = self.config
+        image, size, scale = fit(example.image, config.shortest_edge, config.longest_edge, config.buckets)
+        record = ImageRecord(example.image_id, *example.image.shape[:2], scale) if self.real[row] else None
+        return Batch(image, size, empty_slots(0, 1), np.int64(example.image_id)), record
+
+
+def train_batches(
+    source: ImageSource, config: DataConfig, seed: int, start_step: int, process_index: int = 0, process_count: int = 1
+) -> Iterator[Batch]:
+    """Returns this process's rows of the training batches of `start_step`, `start_step + 1`, … without end.
+
+    Args:
+        source: The training images.
+        config: Augmentation, batch size, buckets, threads.
+        seed: Of the order and the augmentation, at least 0.
+        start_step: Step of the first batch; nothing else is needed to resume.
+        process_index: Which of the processes this is.
+        process_count: Processes that share each batch; must divide the batch size.
+
+    Returns:
+        An iterator of `Batch` with `batch_size / process_count` images; `close()` ends its threads.
+
+    Raises:
+        ConfigError: The source is empty, a picture fits no bucket, or a value of `config` cannot work.
+    """
+    rows = TrainRows(source, config, seed, process_index, process_count)
+    warn_of_overflow(source, config.max_objects)
+    dataset = grain.MapDataset.source(rows)[start_step * rows.local_batch_size :]
+    return read(dataset, rows.local_batch_size, config.threads, stack)
+
+
+def validation_batches(
+    source: ImageSource,
+    config: InputConfig,
+    batch_size: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    threads: int = 4,
+) -> Iterator[tuple[Batch, list[ImageRecord]]]:
+    """Returns every image of a source once, resized and padded as in prediction, without ground truth slots.
+
+    Args:
+        source: The images.
+        config: Test-time size and buckets.
+        batch_size: Images per batch over all processes. The last batch of a bucket is filled up with its last image.
+        process_index: Which of the processes this is.
+        process_count: Processes that share each batch; must divide the batch size.
+        threads: Threads that decode and resize.
+
+    Returns:
+        An iterator of (batch, records of the leading rows that are not there to fill up); every process gets the same
+        number of batches. `close()` ends its threads.
+
+    Raises:
+        ConfigError: The source is empty or a picture fits no bucket.
+        BrokenImage: On iteration: an image cannot be decoded. An evaluation never leaves one out.
+    """
+    rows = ValidationRows(source, config, batch_size, process_index, process_count)
+    return read(grain.MapDataset.source(rows), rows.local_batch_size, threads, stack_with_records)
+
+
+def read(dataset: grain.MapDataset, batch_size: int, threads: int, stack_rows) -> Iterator:
+    """Reads rows with threads and stacks them, a few batches ahead."""
+    # Each reader thread keeps one core busy; OpenCV's own threads would only get in their way.
+    cv2.setNumThreads(1)
+    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * max(threads, batch_size))
+    return close_at_end(dataset.to_iter_dataset(ahead).batch(batch_size, batch_fn=stack_rows))
+
+
+def close_at_end(rows: grain.IterDataset) -> Iterator:
+    """Iterates; ends the reading threads when the iterator is exhausted, closed or forgotten."""
+    iterator = iter(rows)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()
+
+
+def stack(rows: list[Batch]) -> Batch:
+    """Gives rows their leading axis."""
+    images, sizes, truths, ids = zip(*rows, strict=True)
+    truth = type(truths[0])(*(np.stack(field) for field in zip(*truths, strict=True)))
+    return Batch(np.stack(images), np.stack(sizes), truth, np.stack(ids))
+
+
+def stack_with_records(rows: list[tuple[Batch, ImageRecord | None]]) -> tuple[Batch, list[ImageRecord]]:
+    """Stacks validation rows and collects the records of those that count."""
+    return stack([row for row, _ in rows]), [record for _, record in rows if record is not None]
+
+
+def train_buckets(source: ImageSource, config: DataConfig) -> np.ndarray:
+    """Index of the bucket that each image goes to at the largest size it can get; scale jitter crops to the only one."""
+    require_images(source)
+    if config.scale_jitter is not None:
+        return np.zeros(len(source), np.int64)
+    scale = resize_scale(source.sizes, max(config.shortest_edges), config.longest_edge)
+    return choose_buckets(scaled_sizes(source.sizes, scale), config.buckets)
+
+
+def require_images(source: ImageSource) -> None:
+    """Raises ConfigError if a source is empty."""
+    if len(source) == 0:
+        raise ConfigError("the data set holds no image (with keep_empty = False: none with an object)")
+
+
+def local_batch_size(batch_size: int, process_count: int) -> int:
+    """Rows of each batch that one process reads."""
+    require(
+        batch_size % process_count == 0, "batch_size", batch_size, f"take a multiple of the {process_count} processes"
+    )
+    return batch_size // process_count
+
+
+def warn_of_overflow(source: ImageSource, max_objects: int) -> None:
+    """Warns once with the counts if images have more objects than there are slots."""
+    surplus = np.maximum(source.num_objects - max_objects, 0)
+    if surplus.any():
+        log.warning(
+            "%d images have more than max_objects = %d objects (one has %d); the smallest, %d in all, are left out",
+            np.count_nonzero(surplus),
+            max_objects,
+            source.num_objects.max(),
+            surplus.sum(),
+        )

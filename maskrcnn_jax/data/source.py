@@ -1,0 +1,66 @@
+"""What a data set is to the pipeline: a random-access, picklable sequence of examples."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from faster_coco_eval.core import mask as rle
+
+
+class BrokenImage(ValueError):
+    """An image that cannot be decoded; the message names it."""
+
+
+class Example(NamedTuple):
+    """One picture and its annotated objects, as stored."""
+
+    image: np.ndarray
+    """`[H, W, 3]` uint8 RGB."""
+    image_id: int
+    boxes: np.ndarray
+    """`[n, 4]` float32 `(x0, y0, x1, y1)`, pixels."""
+    labels: np.ndarray
+    """`[n]` int32 in `[0, C)`."""
+    is_crowd: np.ndarray
+    """`[n]` bool."""
+    masks: Sequence[np.ndarray]
+    """n masks, `[H, W]` uint8 in {0, 1} each. Those of a stored data set are decoded when asked for."""
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """A data set; `open_source` makes one from its configuration."""
+
+    class_names: tuple[str, ...]
+    """One name per label."""
+    category_ids: tuple[int, ...]
+    """The data set's own number of each label."""
+    sizes: np.ndarray
+    """`[len, 2]` int32 `(height, width)` of every image, known without decoding."""
+    num_objects: np.ndarray
+    """`[len]` int32: objects per image, crowds included; an upper bound where pictures are drawn on demand."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example:
+        """Decodes one image.
+
+        Raises:
+            BrokenImage: The image cannot be decoded.
+        """
+        ...
+
+    def coco(self) -> dict[str, Any]:
+        """Returns the ground truth of every image as a COCO instances dictionary, ready for `json` and COCO tools."""
+        ...
+
+
+def encode_mask(mask: np.ndarray) -> dict[str, Any]:
+    """Run-length codes a `[H, W]` binary mask as COCO's compressed RLE, `{"size": [H, W], "counts": str}`."""
+    coded = rle.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": [int(side) for side in coded["size"]], "counts": as_text(coded["counts"])}
+
+
+def as_text(counts: bytes | str) -> str:
+    """RLE counts in the form that JSON can hold."""
+    return counts.decode("ascii") if isinstance(counts, bytes) else counts
