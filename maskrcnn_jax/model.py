@@ -1,0 +1,190 @@
+"""Mask R-CNN: the paper's figure as a module and one forward pass."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+
+from maskrcnn_jax import stages
+from maskrcnn_jax.config import AnchorConfig, InputConfig, ModelConfig
+from maskrcnn_jax.nn.box_head import BoxHead
+from maskrcnn_jax.nn.fpn import FPN
+from maskrcnn_jax.nn.mask_head import MaskHead
+from maskrcnn_jax.nn.resnet import ResNet
+from maskrcnn_jax.nn.rpn_head import RPNHead
+from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
+from maskrcnn_jax.ops.nms import nms
+from maskrcnn_jax.ops.roi_align import roi_align
+from maskrcnn_jax.parallel import per_image
+from maskrcnn_jax.structs import BoxOutput, Detections, Proposals, Rois, RPNOutput, Trace
+
+class MaskRCNN(nnx.Module):
+    """The parts of the figure, each replaceable by assignment.
+
+    What has weights is a module, what has none a function: `model.mask_head = MyHead(...)`, `model.nms = my_nms`.
+    A model without mask head (`config.mask_head is None`) is Faster R-CNN.
+    """
+
+    def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
+        dtype = jnp.dtype(config.dtype)
+        backbone, channels, classes = config.backbone, config.fpn.channels, config.num_classes
+        outputs = classes + config.background_outputs
+        self.config = config
+        self.backbone = ResNet(
+            backbone.depth,
+            backbone.width,
+            stride_in_1x1=backbone.stride_in_1x1,
+            norm=backbone.norm,
+            eps=backbone.norm_eps,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.fpn = FPN(self.backbone.channels, channels, norm=config.fpn.norm, dtype=dtype, rngs=rngs)
+        self.rpn_head = RPNHead(
+            channels, len(config.rpn.anchors.aspect_ratios), config.rpn.convs, dtype=dtype, rngs=rngs
+        )
+        box, mask = config.box_head, config.mask_head
+        self.box_head = BoxHead(
+            channels, box.pool_size, box.convs, box.fcs, classes + 1, outputs, norm=box.norm, dtype=dtype, rngs=rngs
+        )
+        self.mask_head = nnx.data(
+            mask and MaskHead(channels, mask.channels, mask.convs, outputs, norm=mask.norm, dtype=dtype, rngs=rngs)
+        )
+        self.nms = nms
+        self.roi_align = roi_align
+
+
+def normalize(
+    images: Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"], image_sizes: Float[Array, "b 2"], config: InputConfig
+) -> Float[Array, "b h w 3"]:
+    """RGB in `[0, 255]` to the network's input, zero outside the picture."""
+    _, height, width, _ = images.shape
+    mean, std = (jnp.asarray(v).reshape(1, 1, 1, 3) for v in (config.mean, config.std))
+    pixels = (images.astype(jnp.float32) - mean) / std
+    rows = jnp.arange(height)[None, :] < image_sizes[:, :1]
+    columns = jnp.arange(width)[None, :] < image_sizes[:, 1:]
+    pixels = jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], pixels, 0.0)
+    return pixels[..., ::-1] if config.bgr else pixels
+
+
+def pyramid_anchors(
+    config: AnchorConfig, features: Sequence[Float[Array, "b _h _w f"]]
+) -> tuple[Float[Array, "a 4"], tuple[int, ...]]:
+    """Anchors of P2, P3, …, whose strides are 4, 8, …, and how many each level has."""
+    levels = []
+    for i, (size, level) in enumerate(zip(config.sizes, features, strict=True)):
+        cell = cell_anchors(size, config.aspect_ratios, config.rounded)
+        stride = 4.0 * 2**i
+        levels.append(grid_anchors(cell, *level.shape[1:3], stride=(stride, stride), offset=config.offset))
+    return jnp.asarray(np.concatenate(levels)), tuple(len(level) for level in levels)
+
+
+def every_proposal(proposals: Proposals, background: int) -> Rois:
+    """All proposals as rois that nobody matched: what the box head looks at in prediction."""
+    labels = jnp.full(proposals.valid.shape, background, jnp.int32)
+    return Rois(proposals.boxes, proposals.valid, labels, jnp.zeros_like(labels))
+
+
+def every_detection(detections: Detections) -> Rois:
+    """The detections as rois: what the mask head looks at in prediction."""
+    nobody = jnp.zeros_like(detections.labels)
+    return Rois(detections.boxes, detections.valid, detections.labels, nobody)
+
+
+def forward(
+    model: MaskRCNN,
+    images: Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"],
+    image_sizes: Float[Array, "b 2"],
+    *,
+    choose_rois: Callable[[Proposals], Rois] | None = None,
+    choose_mask_rois: Callable[[Rois], Rois] | None = None,
+    limits: tuple[int, int] | None = None,
+    proposals: Proposals | None = None,
+) -> Trace:
+    """Every step of Mask R-CNN, each of its tensors by name.
+
+    Under `jit`, what nobody reads of the returned trace is never computed.
+
+    Args:
+        model: the network.
+        images: `[b, H, W, 3]` RGB in `[0, 255]`, padded at the right and bottom; sides are multiples of 32.
+        image_sizes: `[b, 2]` `(height, width)` of the pictures inside the padding, pixels.
+        choose_rois: which boxes go to the box head: all proposals if None; training samples some.
+        choose_mask_rois: which boxes go to the mask head: the detections if None; training picks the foreground of the
+            rois.
+        limits: candidates per level and proposals per image; the model's prediction numbers if None.
+        proposals: boxes to use in place of the region proposal network's: Fast R-CNN.
+
+    Returns:
+        Trace.
+
+    Source: Mask R-CNN, figure 1 and section 3.
+    """
+    config, image_shape = model.config, images.shape[1:3]
+    top_k, count = limits or (config.rpn.proposals.top_k, config.rpn.proposals.count)
+
+    with jax.named_scope("features"):
+        pixels = normalize(images, image_sizes, config.input)
+        features = model.fpn(model.backbone(pixels.astype(config.dtype)))
+
+    with jax.named_scope("proposals"):
+        rpn = RPNOutput(*model.rpn_head(features))
+        anchors, level_counts = pyramid_anchors(config.rpn.anchors, features)
+        propose = partial(stages.choose_candidates, level_counts=level_counts, top_k=top_k, nms=model.nms)
+        candidates = per_image(lambda r, s: propose(r, anchors, s, config=config.rpn.proposals))(rpn, image_sizes)
+        if proposals is None:
+            proposals = per_image(lambda c: stages.choose_proposals(c, count))(candidates)
+
+    pool = partial(stages.pool, image_shape=image_shape, config=config.pool, roi_align=model.roi_align)
+    with jax.named_scope("box"):
+        rois = choose_rois(proposals) if choose_rois else every_proposal(proposals, background=config.num_classes)
+        roi_features, roi_levels = per_image(partial(pool, bins=config.box_head.pool_size))(features[:4], rois.boxes)
+        logits, deltas = model.box_head(roi_features)
+        box = BoxOutput(logits, deltas[:, :, : config.num_classes])
+
+    with jax.named_scope("detections"):
+        detect = partial(
+            stages.detect,
+            box_weights=config.box_head.box_weights,
+            max_log_scale=config.rpn.proposals.max_log_scale,
+            config=config.detect,
+            nms=model.nms,
+        )
+        detections = per_image(detect)(rois, box, image_sizes)
+
+    mask_rois = mask_features = mask_logits = None
+    if model.mask_head is not None:
+        with jax.named_scope("masks"):
+            mask_rois = choose_mask_rois(rois) if choose_mask_rois else every_detection(detections)
+            mask_features, _ = per_image(partial(pool, bins=config.mask_head.pool_size))(features[:4], mask_rois.boxes)
+            mask_logits = model.mask_head(mask_features)[..., : config.num_classes]
+            if choose_mask_rois is None:
+                detections = detections._replace(masks=per_image(stages.segment)(mask_logits, mask_rois.labels))
+
+    return Trace(
+        images=pixels,
+        features=features,
+        anchors=anchors,
+        rpn=rpn,
+        candidates=candidates,
+        proposals=proposals,
+        rois=rois,
+        roi_levels=roi_levels,
+        roi_features=roi_features,
+        box=box,
+        detections=detections,
+        mask_rois=mask_rois,
+        mask_features=mask_features,
+        mask_logits=mask_logits,
+    )
+
+
+def predict(
+    model: MaskRCNN, images: Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"], image_sizes: Float[Array, "b 2"]
+) -> Detections:
+    """The detections alone, in pixels of the network input; see `forward`."""
+    return forward(model, images, image_sizes).detections

@@ -1,0 +1,53 @@
+"""The box head: what is in each roi, and where exactly (Fast R-CNN, section 2.1)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from flax.nnx import initializers
+from flax.typing import Dtype
+
+from maskrcnn_jax.nn.conv import ConvNorm, he_normal, uniform
+from maskrcnn_jax.nn.norm import Norm
+
+
+class BoxHead(nnx.Module):
+    """Convolutions if any, fully connected layers, then class logits and one box per class."""
+
+    def __init__(
+        self,
+        channels: int,
+        pool_size: int,
+        convs: int,
+        fcs: tuple[int, ...],
+        classes: int,
+        boxes: int,
+        *,
+        norm: Norm,
+        dtype: Dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.convs = nnx.List(
+            ConvNorm(channels, channels, 3, norm=norm, init=he_normal, dtype=dtype, rngs=rngs) for _ in range(convs)
+        )
+        widths = (channels * pool_size**2, *fcs)
+        self.fcs = nnx.List(
+            nnx.Linear(widths[i], widths[i + 1], kernel_init=uniform, dtype=dtype, rngs=rngs) for i in range(len(fcs))
+        )
+        self.logits = nnx.Linear(
+            widths[-1], classes, kernel_init=initializers.normal(0.01), dtype=dtype, rngs=rngs
+        )
+        self.deltas = nnx.Linear(
+            widths[-1], boxes * 4, kernel_init=initializers.normal(0.001), dtype=dtype, rngs=rngs
+        )
+
+    def __call__(self, roi_features: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """`[b, n, s, s, f]` to logits `[b, n, classes]` and deltas `[b, n, boxes, 4]`, float32."""
+        batch, count = roi_features.shape[:2]
+        x = roi_features.reshape(batch * count, *roi_features.shape[2:])
+        for conv in self.convs:
+            x = nnx.relu(conv(x))
+        x = x.reshape(batch, count, -1)
+        for fc in self.fcs:
+            x = nnx.relu(fc(x))
+        deltas = self.deltas(x).reshape(batch, count, -1, 4)
+        return self.logits(x).astype(jnp.float32), deltas.astype(jnp.float32)

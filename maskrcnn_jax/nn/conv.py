@@ -1,0 +1,75 @@
+"""Convolution, norm, ReLU: the unit that every part of the network is built of."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from flax.nnx import initializers
+from flax.typing import Dtype, Initializer
+
+from maskrcnn_jax.nn.norm import Norm, make_norm
+
+he_normal = initializers.variance_scaling(2.0, "fan_out", "normal")
+"""Start of a convolution that a ReLU follows (He et al. 2015), as in the reference ResNets."""
+
+uniform = initializers.variance_scaling(1.0, "fan_in", "uniform")
+"""Start of a linear layer; Detectron2 calls it `c2_xavier_fill`."""
+
+
+def _pointwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], *_: object, **__: object) -> jax.Array:
+    """A 1×1 convolution as a matrix product: the same numbers, and XLA runs it 2 to 8 times faster on CPUs."""
+    return jnp.einsum("bhwc,cd->bhwd", x[:, :: strides[0], :: strides[1]], kernel[0, 0])
+
+
+class Conv(nnx.Conv):
+    """Square convolution, `[b, h, w, c]` to `[b, ⌈h / stride⌉, ⌈w / stride⌉, d]`.
+
+    Padding is symmetric as in PyTorch, not TensorFlow's "SAME", which shifts strided convolutions by half a cell.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        stride: int = 1,
+        bias: bool = True,
+        init: Initializer = he_normal,
+        dtype: Dtype,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            inputs,
+            outputs,
+            (size, size),
+            stride,
+            padding=size // 2,
+            use_bias=bias,
+            kernel_init=init,
+            dtype=dtype,
+            conv_general_dilated=_pointwise if size == 1 else jax.lax.conv_general_dilated,
+            rngs=rngs,
+        )
+
+
+class ConvNorm(nnx.Module):
+    """A convolution and its norm; the convolution has a bias exactly if there is no norm."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        stride: int = 1,
+        norm: Norm,
+        eps: float = 1e-5,
+        init: Initializer = he_normal,
+        dtype: Dtype,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = Conv(inputs, outputs, size, stride=stride, bias=norm == "none", init=init, dtype=dtype, rngs=rngs)
+        self.norm = make_norm(norm, outputs, eps=eps, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.norm(self.conv(x))

@@ -1,0 +1,77 @@
+"""Norm layers: frozen batch norm, batch norm, group norm, none."""
+
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from flax.typing import Dtype
+
+Norm = Literal["frozen_batch", "batch", "group", "none"]
+Layer = Callable[[jax.Array], jax.Array]
+
+
+class FrozenStatistic(nnx.Variable):
+    """A number that came with pretrained weights and never changes: not an `nnx.Param`, so nothing trains it."""
+
+
+class FrozenBatchNorm(nnx.Module):
+    """Batch norm whose four vectors are constants: an affine map per channel.
+
+    Source: Detectron2 `FrozenBatchNorm2d`.
+    """
+
+    def __init__(self, channels: int, *, eps: float):
+        self.scale = FrozenStatistic(jnp.ones(channels))
+        self.bias = FrozenStatistic(jnp.zeros(channels))
+        self.mean = FrozenStatistic(jnp.zeros(channels))
+        self.var = FrozenStatistic(jnp.ones(channels))
+        self.eps = eps
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.eps)
+        bias = self.bias[...] - self.mean[...] * scale
+        return x * scale.astype(x.dtype).reshape(1, 1, 1, -1) + bias.astype(x.dtype).reshape(1, 1, 1, -1)
+
+
+class BatchNorm(nnx.BatchNorm):
+    """Batch norm in float32, returned in the type of its input.
+
+    It uses its running statistics; `nnx.view(model, use_running_average=False)` makes it use and update them with the
+    batch's. The mean is taken over the global batch, so under a mesh the statistics are those of all devices.
+    """
+
+    def __init__(self, channels: int, *, eps: float, rngs: nnx.Rngs):
+        super().__init__(
+            channels, use_running_average=True, momentum=0.9, epsilon=eps, dtype=jnp.float32, rngs=rngs
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
+        return super().__call__(x).astype(x.dtype)
+
+
+class GroupNorm(nnx.GroupNorm):
+    """Group norm (Wu and He 2018) of 32 groups, or one per channel if there are fewer channels."""
+
+    def __init__(self, channels: int, *, eps: float, dtype: Dtype, rngs: nnx.Rngs):
+        super().__init__(channels, num_groups=min(32, channels), epsilon=eps, dtype=dtype, rngs=rngs)
+
+
+class Identity(nnx.Module):
+    """No norm."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x
+
+
+def make_norm(kind: Norm, channels: int, *, eps: float = 1e-5, dtype: Dtype, rngs: nnx.Rngs) -> Layer:
+    """The norm layer of a given kind for `channels` channels."""
+    makers: dict[Norm, Callable[[], Layer]] = {
+        "frozen_batch": functools.partial(FrozenBatchNorm, channels, eps=eps),
+        "batch": functools.partial(BatchNorm, channels, eps=eps, rngs=rngs),
+        "group": functools.partial(GroupNorm, channels, eps=eps, dtype=dtype, rngs=rngs),
+        "none": Identity,
+    }
+    return makers[kind]()

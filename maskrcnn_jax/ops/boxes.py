@@ -1,0 +1,101 @@
+"""Box geometry and the box coder."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+Weights = tuple[float, float, float, float]
+
+
+def area(boxes: Float[Array, "*n 4"]) -> Float[Array, "*n"]:
+    """Area of each box in square pixels; a box with a negative side has area 0."""
+    width = jnp.maximum(boxes[..., 2] - boxes[..., 0], 0.0)
+    height = jnp.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
+    return width * height
+
+
+def intersection(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
+    """Area that each box of `a` shares with each box of `b`, square pixels."""
+    top_left = jnp.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = jnp.minimum(a[:, None, 2:], b[None, :, 2:])
+    side = jnp.maximum(bottom_right - top_left, 0.0)
+    return side[..., 0] * side[..., 1]
+
+
+def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
+    """Intersection over union of each box of `a` with each box of `b`.
+
+    Returns:
+        `[n, m]` in `[0, 1]`; 0 where both boxes have no area.
+    """
+    shared = intersection(a, b)
+    union = area(a)[:, None] + area(b)[None, :] - shared
+    return jnp.where(union > 0, shared / jnp.where(union > 0, union, 1.0), 0.0)
+
+
+def clip(boxes: Float[Array, "*n 4"], image_size: Float[Array, " 2"]) -> Float[Array, "*n 4"]:
+    """Moves corners that lie outside the picture to its edge.
+
+    Args:
+        boxes: `[..., 4]` pixels.
+        image_size: `(height, width)` of the picture, pixels.
+    """
+    height, width = image_size
+    limit = jnp.stack([width, height, width, height])
+    return jnp.minimum(jnp.maximum(boxes, 0.0), jnp.broadcast_to(limit, boxes.shape))
+
+
+def larger_than(boxes: Float[Array, "*n 4"], size: float) -> Bool[Array, "*n"]:
+    """Whether both sides of a box are longer than `size` pixels; False for boxes that are not finite.
+
+    Source: Detectron2 `Boxes.nonempty(threshold)`.
+    """
+    sides = boxes[..., 2:] - boxes[..., :2]
+    return jnp.all(sides > size, axis=-1) & jnp.all(jnp.isfinite(boxes), axis=-1)
+
+
+def _centre_form(boxes: Float[Array, "*n 4"]) -> tuple[Float[Array, "*n 2"], Float[Array, "*n 2"]]:
+    side = boxes[..., 2:] - boxes[..., :2]
+    return boxes[..., :2] + 0.5 * side, side
+
+
+def encode(boxes: Float[Array, "*n 4"], anchors: Float[Array, "*n 4"], weights: Weights) -> Float[Array, "*n 4"]:
+    """Deltas that turn `anchors` into `boxes`.
+
+    Args:
+        boxes: `[..., 4]` pixels.
+        anchors: `[..., 4]` pixels, the boxes to start from.
+        weights: factors of `(dx, dy, dw, dh)`.
+
+    Returns:
+        `[..., 4]` `(dx, dy, dw, dh)`: centre offset in units of the anchor's sides, log of the ratio of sides, each
+        times its weight. Sides below 1e-6 pixels count as 1e-6, so padded and empty boxes give finite numbers.
+
+    Source: R-CNN (Girshick et al. 2014), appendix C; numbers of Detectron2 `Box2BoxTransform` and torchvision `BoxCoder`.
+    """
+    centre, side = _centre_form(boxes)
+    anchor_centre, anchor_side = _centre_form(anchors)
+    side, anchor_side = jnp.maximum(side, 1e-6), jnp.maximum(anchor_side, 1e-6)
+    deltas = jnp.concatenate([(centre - anchor_centre) / anchor_side, jnp.log(side / anchor_side)], axis=-1)
+    return deltas * jnp.broadcast_to(jnp.asarray(weights, deltas.dtype), deltas.shape)
+
+
+def decode(
+    deltas: Float[Array, "*n 4"], anchors: Float[Array, "*n 4"], weights: Weights, max_log_scale: float | None
+) -> Float[Array, "*n 4"]:
+    """Boxes that `deltas` make of `anchors`: the inverse of `encode`.
+
+    Args:
+        deltas: `[..., 4]` `(dx, dy, dw, dh)`.
+        anchors: `[..., 4]` pixels.
+        weights: factors that `encode` multiplied by.
+        max_log_scale: upper bound of `dw` and `dh` after division by their weights, so that `exp` stays finite; None
+            for no bound.
+
+    Source: as `encode`.
+    """
+    deltas = deltas / jnp.broadcast_to(jnp.asarray(weights, deltas.dtype), deltas.shape)
+    log_scale = deltas[..., 2:] if max_log_scale is None else jnp.minimum(deltas[..., 2:], max_log_scale)
+    anchor_centre, anchor_side = _centre_form(anchors)
+    centre = anchor_centre + deltas[..., :2] * anchor_side
+    half = 0.5 * jnp.exp(log_scale) * anchor_side
+    return jnp.concatenate([centre - half, centre + half], axis=-1)

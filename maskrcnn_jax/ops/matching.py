@@ -1,0 +1,60 @@
+"""Matching: which boxes stand for which objects."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Assignment(IntEnum):
+    """What a box counts as."""
+
+    IGNORE = -1
+    NEGATIVE = 0
+    POSITIVE = 1
+
+
+class Matches(NamedTuple):
+    """The object that each box is compared with, and what the box counts as."""
+
+    index: Int[Array, " n"]
+    """Ground-truth slot of the highest overlap, the first of equals; 0 where no slot is usable."""
+    assignment: Int[Array, " n"]
+    """An `Assignment` each."""
+    iou: Float[Array, " n"]
+    """The highest overlap, 0 where no slot is usable."""
+
+
+def match(
+    iou: Float[Array, "g n"],
+    usable: Bool[Array, " g"],
+    foreground_iou: float,
+    background_iou: float,
+    low_quality: bool,
+) -> Matches:
+    """Assigns each box to the object that it overlaps most.
+
+    Args:
+        iou: overlap of each ground-truth slot with each box.
+        usable: slots that hold an object to be found; padding and crowds are False.
+        foreground_iou: a box with at least this overlap is positive.
+        background_iou: a box with less is negative; between the two it is ignored.
+        low_quality: also make positive the boxes that an object overlaps most (all of equals), however little. Such a
+            box keeps its own best object as `index`.
+
+    Returns:
+        Matches. Without usable slots every box is negative.
+
+    Source: Faster R-CNN, section 3.1.2; numbers of Detectron2 and torchvision `Matcher`. Deviation: an object that no
+    box overlaps at all makes nothing positive (there it makes positive every box without overlap).
+    """
+    iou = jnp.where(usable[:, None], iou, 0.0)
+    best = jnp.max(iou, axis=0)
+    positive = (best >= foreground_iou) & jnp.any(usable)
+    if low_quality:
+        best_of_object = jnp.max(iou, axis=1, keepdims=True)
+        positive |= jnp.any((iou == best_of_object) & (best_of_object > 0) & usable[:, None], axis=0)
+    assignment = jnp.where(best < background_iou, Assignment.NEGATIVE, Assignment.IGNORE)
+    assignment = jnp.where(positive, Assignment.POSITIVE, assignment)
+    return Matches(jnp.argmax(iou, axis=0).astype(jnp.int32), assignment.astype(jnp.int32), best)

@@ -1,0 +1,166 @@
+"""RoIAlign: bilinear pooling of boxes of any size to a fixed grid, from any level of a feature pyramid."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from maskrcnn_jax.ops import boxes as box_ops
+
+
+def assign_levels(
+    boxes: Float[Array, "n 4"], levels: int, canonical_size: float, canonical_level: int, eps: float
+) -> Int[Array, " n"]:
+    """The pyramid level that each box is pooled from.
+
+    Args:
+        boxes: `[n, 4]` pixels.
+        levels: number of levels to choose from, the finest being P2.
+        canonical_size: side in pixels of a box that belongs to `canonical_level`.
+        canonical_level: in the paper's numbering, 4 for P4.
+        eps: added before flooring, so that a box of exactly a power-of-two side does not fall one level short.
+
+    Returns:
+        `[n]` int32 in `[0, levels)`, 0 for P2. Boxes without area go to P2.
+
+    Source: FPN (Lin et al. 2017), equation 1; eps as in torchvision `LevelMapper`.
+    """
+    side = jnp.sqrt(box_ops.area(boxes))
+    level = jnp.floor(canonical_level + jnp.log2(jnp.maximum(side, 1e-6) / canonical_size) + eps)
+    return jnp.clip(level - 2, 0, levels - 1).astype(jnp.int32)
+
+
+class _Axis(NamedTuple):
+    """Where a roi's samples lie along one axis of its level, in feature cells."""
+
+    start: Float[Array, " n"]
+    bin_size: Float[Array, " n"]
+    samples: Int[Array, " n"]
+    """Samples per bin."""
+    cells: Int[Array, " n"]
+    """Length of the level."""
+
+
+def _axis(
+    low: Float[Array, " n"], high: Float[Array, " n"], cells: Int[Array, " n"], bins: int, ratio: int, aligned: bool
+) -> _Axis:
+    length = high - low
+    if not aligned:
+        length = jnp.maximum(length, 1.0)
+    samples = jnp.full_like(cells, ratio) if ratio else jnp.maximum(jnp.ceil(length / bins), 1).astype(jnp.int32)
+    return _Axis(low - (0.5 if aligned else 0.0), length / bins, samples, cells)
+
+
+def _corners(axis: _Axis, bins: int, sample: Int[Array, ""] | int):
+    """The two cells beside sample number `sample` of each bin, and their weights: `[2, n, bins]` each."""
+    samples = axis.samples[:, None]
+    step = jnp.arange(bins)[None] + (sample + 0.5) / samples
+    at = axis.start[:, None] + step * axis.bin_size[:, None]
+    last = axis.cells[:, None] - 1
+    inside = (at >= -1.0) & (at <= last + 1.0) & (sample < samples)
+    at = jnp.clip(at, 0.0, last.astype(at.dtype))
+    low = jnp.floor(at).astype(jnp.int32)
+    high = jnp.minimum(low + 1, last)
+    upper = at - low
+    scale = inside / samples
+    return jnp.stack([low, high]), jnp.stack([(1.0 - upper) * scale, upper * scale])
+
+
+def _pool_sample(
+    table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number_y, number_x
+) -> Float[Array, "n bins bins f"]:
+    """The share that one sample of every bin has in the average."""
+    row, row_weight = _corners(y, bins, number_y)
+    column, column_weight = _corners(x, bins, number_x)
+    pooled = jnp.zeros((), jnp.float32)
+    for i in range(2):
+        for j in range(2):
+            index = base[:, None, None] + row[i, :, :, None] * x.cells[:, None, None] + column[j, :, None, :]
+            weight = row_weight[i, :, :, None] * column_weight[j, :, None, :]
+            pooled += table.at[index].get(mode="promise_in_bounds") * weight[..., None]
+    return pooled
+
+
+def _pool_adaptive(table, base, y, x, bins):
+    """Adds up samples until the roi that needs most has all of hers: a loop with a data-dependent end."""
+    across = jnp.max(x.samples)
+
+    def add(number, pooled):
+        return pooled + _pool_sample(table, base, y, x, bins, number // across, number % across)
+
+    shape = (base.shape[0], bins, bins, table.shape[1])
+    return jax.lax.fori_loop(0, across * jnp.max(y.samples), add, jnp.zeros(shape, jnp.float32))
+
+
+def _pool_adaptive_forward(table, base, y, x, bins):
+    return _pool_adaptive(table, base, y, x, bins), (table, base, y, x)
+
+
+def _pool_adaptive_backward(bins, residuals, cotangent):
+    """Pooling is linear in the table, so its transpose is the same loop with scattered sums."""
+    table, base, y, x = residuals
+    across = jnp.max(x.samples)
+
+    def add(number, total):
+        pull = jax.linear_transpose(
+            lambda t: _pool_sample(t, base, y, x, bins, number // across, number % across), table
+        )
+        return total + pull(cotangent)[0].astype(jnp.float32)
+
+    total = jax.lax.fori_loop(0, across * jnp.max(y.samples), add, jnp.zeros(table.shape, jnp.float32))
+    return total.astype(table.dtype), None, None, None
+
+
+_pool_adaptive_differentiable = jax.custom_vjp(_pool_adaptive, nondiff_argnums=(4,))
+_pool_adaptive_differentiable.defvjp(_pool_adaptive_forward, _pool_adaptive_backward)
+
+
+def roi_align(
+    features: Sequence[Float[Array, "_h _w f"]],
+    boxes: Float[Array, "n 4"],
+    level: Int[Array, " n"],
+    image_shape: tuple[int, int],
+    bins: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Float[Array, "n {bins} {bins} f"]:
+    """Average of bilinear samples in each bin of each box.
+
+    The levels are laid end to end in one table, so that each sample is four gathered rows whatever level it lies on,
+    and the cost does not grow with the number of levels.
+
+    Args:
+        features: levels of one image, `[h, w, f]` each.
+        boxes: `[n, 4]` pixels of the padded network input. No gradient flows to them.
+        level: index into `features` for each box.
+        image_shape: `(height, width)` of the padded network input, pixels.
+        bins: side of the output grid.
+        sampling_ratio: samples per bin and axis; 0 takes `⌈side / bins⌉` of each box in feature cells.
+        aligned: shift coordinates by half a cell, so that cell `i` is centred on `i`; False treats boxes shorter than
+            one cell as one cell long.
+
+    Returns:
+        `[n, bins, bins, f]` in the type of `features`. Samples more than one cell outside the level count as 0.
+
+    Source: Mask R-CNN, section 3; the numbers of Detectron2 `ROIAlign` (aligned) and torchvision `roi_align`.
+    """
+    boxes = jax.lax.stop_gradient(boxes)
+    shapes = [f.shape[:2] for f in features]
+    table = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features])
+    offsets = [0, *(sum(h * w for h, w in shapes[: i + 1]) for i in range(len(shapes) - 1))]
+    base = jnp.asarray(offsets, jnp.int32)[level]
+    height, width = jnp.asarray(shapes, jnp.int32).T
+    # A level's scale is the power of two nearest to its share of the image, as torchvision infers it.
+    scale_y = jnp.asarray([2.0 ** round(math.log2(h / image_shape[0])) for h, _ in shapes])[level]
+    scale_x = jnp.asarray([2.0 ** round(math.log2(w / image_shape[1])) for _, w in shapes])[level]
+    y = _axis(boxes[:, 1] * scale_y, boxes[:, 3] * scale_y, height[level], bins, sampling_ratio, aligned)
+    x = _axis(boxes[:, 0] * scale_x, boxes[:, 2] * scale_x, width[level], bins, sampling_ratio, aligned)
+    if sampling_ratio == 0:
+        pooled = _pool_adaptive_differentiable(table, base, y, x, bins)
+    else:
+        numbers = [(i, j) for i in range(sampling_ratio) for j in range(sampling_ratio)]
+        pooled = sum(_pool_sample(table, base, y, x, bins, i, j) for i, j in numbers)
+    return pooled.astype(table.dtype)
