@@ -1,0 +1,37 @@
+# Each target sets up what it needs: `make train` in a fresh clone is enough.
+#   make train                        learn the synthetic shapes, results in runs/shapes
+#   make train CONFIG=configs/coco_mini.py ARGS="--run.steps 100 --run.folder runs/try"
+#   make train EXTRAS=test,cuda       on NVIDIA GPUs (tpu: on TPUs)
+#   make test ARGS="-k nms"           the tests, or some of them
+#   make lint                         style, formatting and types
+
+CONFIG ?= configs/shapes.py
+EXTRAS ?= test
+ARGS   ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed-$(EXTRAS)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: train test lint
+
+train: $(STAMP)
+	$(BIN)/python train.py $(CONFIG) $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Installed once, and again when the dependencies change. Editable, so the code itself needs no reinstallation.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed and was not found;" \
+	  "install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
