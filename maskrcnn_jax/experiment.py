@@ -1,0 +1,101 @@
+"""Experiments on disk: a Python file with overrides becomes a Config; a run folder keeps it as `config.json`."""
+
+import dataclasses
+import difflib
+import json
+import runpy
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from maskrcnn_jax.config import Config, ConfigError
+from maskrcnn_jax.config_json import from_json, to_json
+from maskrcnn_jax.validate import validate
+
+FILE_NAME = "config.json"
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Loads an experiment: the `config` that a Python file defines, with command-line overrides applied.
+
+    Args:
+        path: A file like those in `configs/`.
+        overrides: Such as `("--run.steps", "10", "--data.train.folder", "data/mini")`. What the file sets to None, or
+            which kind of source it uses, is the file's to change. `--help` lists everything and exits.
+
+    Returns:
+        The checked configuration; lists in the file have become tuples.
+
+    Raises:
+        ConfigError: The file is missing, fails or defines no `config`; or a value cannot work.
+        SystemExit: An override is misspelt or of the wrong type; standard error says so and suggests a name.
+    """
+    # Dataclasses check no types and keep lists; the way through plain values mends both.
+    config = from_json(Config, dataclasses.asdict(_run(Path(path))), "")
+    if overrides:
+        program = f"{Path(sys.argv[0]).name} {path}"
+        flat = (tyro.conf.AvoidSubcommands,)
+        config = tyro.cli(Config, prog=program, args=list(overrides), default=config, config=flat)
+    validate(config)
+    return config
+
+
+def save_config(config: Config, folder: str | Path) -> None:
+    """Writes the resolved configuration to `config.json` in a run folder, whole or not at all.
+
+    Args:
+        config: What to write. Functions are written as "module:name".
+        folder: The run folder; made where it does not exist.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{FILE_NAME}.partial"
+    partial.write_text(json.dumps(dataclasses.asdict(config), default=to_json, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / FILE_NAME)
+
+
+def read_config(folder: str | Path) -> Config:
+    """Reads the configuration that `save_config` wrote: equal to it, provided that its functions can be imported.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        ConfigError: No `config.json` there, not JSON, a field unknown or wrong, or a function that cannot be imported.
+    """
+    path = Path(folder) / FILE_NAME
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give a run folder, which train.py writes") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON ({error}); restore it, or start train.py there again") from error
+    try:
+        config = from_json(Config, values, "")
+        validate(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
+
+
+def _run(path: Path) -> Config:
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
+        hint = f"did you mean {path.with_name(near[0])}?" if near else "give the path of an experiment's Python file"
+        raise ConfigError(f"{path}: no such file; {hint}")
+    try:
+        # Named after the file, so that functions defined there can be found again from a run folder.
+        names = runpy.run_path(str(path), run_name=str(path))
+    except ConfigError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), None)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ConfigError(f"{path}, line {line}: {reason}; mend the file") from error
+    if not isinstance(names.get("config"), Config):
+        raise ConfigError(f"{path}: defines no `config`; end it with `config = Config(...)`")
+    return names["config"]

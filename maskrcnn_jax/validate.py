@@ -1,0 +1,281 @@
+"""What a configuration must satisfy: everything that would otherwise fail, or quietly go wrong, hours later."""
+
+import itertools
+import math
+import re
+
+from maskrcnn_jax.config import (
+    AnchorConfig,
+    BoxHeadConfig,
+    CocoSource,
+    Config,
+    DataConfig,
+    DetectConfig,
+    InputConfig,
+    LossConfig,
+    MaskHeadConfig,
+    MatchConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PoolConfig,
+    ProposalConfig,
+    RunConfig,
+    ShapesSource,
+    Source,
+    require,
+)
+
+LEVELS = 5
+"""P2 … P6."""
+GROUPS = 32
+"""Groups of a group norm, where there are as many channels."""
+SHAPE_CLASSES = 3
+"""Squares, circles and triangles."""
+
+
+def validate(config: Config) -> None:
+    """Checks every value and every relation between values that training or prediction relies on.
+
+    Raises:
+        ConfigError: Names the field, its value and the remedy.
+    """
+    _model(config.model)
+    _loss(config.loss)
+    _data(config.data)
+    _run(config.run, has_masks=config.model.mask_head is not None)
+    _optimizer(config.optimizer, config.run.steps)
+    _together(config)
+
+
+def _positive(where: str, *values: float) -> None:
+    for value in values:
+        require(0 < value < math.inf, where, value, "must be positive and finite")
+
+
+def _not_negative(where: str, *values: float) -> None:
+    for value in values:
+        require(0 <= value < math.inf, where, value, "must be 0 or more, and finite")
+
+
+def _fraction(where: str, value: float) -> None:
+    require(0 <= value <= 1, where, value, "must lie between 0 and 1")
+
+
+def _buckets(where: str, buckets: tuple[tuple[int, int], ...]) -> None:
+    require(len(buckets) > 0, where, buckets, "must hold at least one (height, width)")
+    for bucket in buckets:
+        fits = all(side > 0 and side % 32 == 0 for side in bucket)
+        require(fits, where, bucket, "both sides must be positive multiples of 32, the stride of P5")
+
+
+def _holds(where: str, buckets: tuple[tuple[int, int], ...], shortest: int, longest: int) -> None:
+    for height, width in ((shortest, longest), (longest, shortest)):
+        held = any(height <= h and width <= w for h, w in buckets)
+        remedy = f"must hold a resized image of {height}×{width} pixels; add a bucket at least as large"
+        require(held, where, buckets, remedy)
+
+
+def _model(model: ModelConfig) -> None:
+    _positive("model.num_classes", model.num_classes)
+    names = model.class_names
+    fits = len(names) in (0, model.num_classes)
+    require(fits, "model.class_names", names, f"must be empty or name all model.num_classes = {model.num_classes}")
+    require(len(set(names)) == len(names), "model.class_names", names, "must not name a class twice")
+    _input(model.input)
+    _positive("model.backbone.width", model.backbone.width)
+    _not_negative("model.backbone.norm_eps", model.backbone.norm_eps)
+    if model.backbone.norm == "group":
+        for factor in (1, 2, 4, 8):
+            _groups("model.backbone.width", model.backbone.width * factor)
+    _positive("model.fpn.channels", model.fpn.channels)
+    if "group" in (model.fpn.norm, model.box_head.norm):
+        _groups("model.fpn.channels", model.fpn.channels)
+    _positive("model.rpn.convs", model.rpn.convs)
+    _anchors(model.rpn.anchors)
+    _proposals(model.rpn.proposals)
+    _pool(model.pool)
+    _box_head(model.box_head)
+    if model.mask_head is not None:
+        _mask_head(model.mask_head)
+    _detect(model.detect)
+
+
+def _groups(where: str, channels: int) -> None:
+    fits = channels < GROUPS or channels % GROUPS == 0
+    require(fits, where, channels, f"must be below {GROUPS} or a multiple of it, for group norm")
+
+
+def _input(image: InputConfig) -> None:
+    for value in image.mean:
+        require(math.isfinite(value), "model.input.mean", value, "must be finite")
+    _positive("model.input.std", *image.std)
+    _positive("model.input.shortest_edge", image.shortest_edge)
+    fits = image.longest_edge >= image.shortest_edge
+    require(fits, "model.input.longest_edge", image.longest_edge, "must not be below model.input.shortest_edge")
+    _buckets("model.input.buckets", image.buckets)
+    _holds("model.input.buckets", image.buckets, image.shortest_edge, image.longest_edge)
+
+
+def _anchors(anchors: AnchorConfig) -> None:
+    where = "model.rpn.anchors"
+    require(len(anchors.sizes) == LEVELS, f"{where}.sizes", anchors.sizes, f"must hold {LEVELS} sizes, for P2 … P6")
+    _positive(f"{where}.sizes", *anchors.sizes)
+    require(len(anchors.aspect_ratios) > 0, f"{where}.aspect_ratios", anchors.aspect_ratios, "must not be empty")
+    _positive(f"{where}.aspect_ratios", *anchors.aspect_ratios)
+    require(0 <= anchors.offset < 1, f"{where}.offset", anchors.offset, "must lie in [0, 1)")
+
+
+def _proposals(proposals: ProposalConfig) -> None:
+    where = "model.rpn.proposals"
+    _positive(f"{where}.top_k", proposals.top_k)
+    _positive(f"{where}.count", proposals.count)
+    _positive(f"{where}.train_top_k", proposals.train_top_k)
+    _positive(f"{where}.train_count", proposals.train_count)
+    _fraction(f"{where}.nms_iou", proposals.nms_iou)
+    _not_negative(f"{where}.min_size", proposals.min_size)
+    if proposals.max_log_scale is not None:
+        _positive(f"{where}.max_log_scale", proposals.max_log_scale)
+    _positive(f"{where}.box_weights", *proposals.box_weights)
+
+
+def _pool(pool: PoolConfig) -> None:
+    _not_negative("model.pool.sampling_ratio", pool.sampling_ratio)
+    _positive("model.pool.canonical_size", pool.canonical_size)
+    level = pool.canonical_level
+    require(2 <= level <= 5, "model.pool.canonical_level", level, "must be a level that is pooled from: 2, 3, 4 or 5")
+    _not_negative("model.pool.level_eps", pool.level_eps)
+
+
+def _box_head(head: BoxHeadConfig) -> None:
+    _positive("model.box_head.pool_size", head.pool_size)
+    _not_negative("model.box_head.convs", head.convs)
+    _positive("model.box_head.fcs", *head.fcs)
+    _positive("model.box_head.box_weights", *head.box_weights)
+
+
+def _mask_head(head: MaskHeadConfig) -> None:
+    _positive("model.mask_head.pool_size", head.pool_size)
+    _not_negative("model.mask_head.convs", head.convs)
+    _positive("model.mask_head.channels", head.channels)
+    if head.norm == "group":
+        _groups("model.mask_head.channels", head.channels)
+
+
+def _detect(detect: DetectConfig) -> None:
+    _fraction("model.detect.score_threshold", detect.score_threshold)
+    _fraction("model.detect.nms_iou", detect.nms_iou)
+    _positive("model.detect.count", detect.count)
+    fits = detect.top_k >= detect.count
+    require(fits, "model.detect.top_k", detect.top_k, f"must not be below model.detect.count = {detect.count}")
+    _not_negative("model.detect.min_size", detect.min_size)
+
+
+def _loss(loss: LossConfig) -> None:
+    _match("loss.rpn_match", loss.rpn_match)
+    _match("loss.box_match", loss.box_match)
+    _not_negative("loss.rpn_beta", loss.rpn_beta)
+    _not_negative("loss.box_beta", loss.box_beta)
+    _positive("loss.mask_samples", loss.mask_samples)
+    _not_negative("loss.weights", *loss.weights)
+
+
+def _match(where: str, match: MatchConfig) -> None:
+    _fraction(f"{where}.foreground_iou", match.foreground_iou)
+    _fraction(f"{where}.background_iou", match.background_iou)
+    ordered = match.background_iou <= match.foreground_iou
+    remedy = f"must not exceed {where}.foreground_iou = {match.foreground_iou}"
+    require(ordered, f"{where}.background_iou", match.background_iou, remedy)
+    _positive(f"{where}.count", match.count)
+    _fraction(f"{where}.foreground_fraction", match.foreground_fraction)
+
+
+def _data(data: DataConfig) -> None:
+    _source("data.train", data.train)
+    _source("data.validation", data.validation)
+    _positive("data.batch_size", data.batch_size)
+    _positive("data.validation_batch_size", data.validation_batch_size)
+    _positive("data.max_objects", data.max_objects)
+    _positive("data.mask_size", data.mask_size)
+    _fraction("data.flip", data.flip)
+    _fraction("data.color_jitter", data.color_jitter)
+    _positive("data.threads", data.threads)
+    _not_negative("data.max_broken", data.max_broken)
+    _buckets("data.buckets", data.buckets)
+    if data.scale_jitter is not None:
+        low, high = data.scale_jitter
+        require(
+            0 < low <= high < math.inf, "data.scale_jitter", data.scale_jitter, "must be (low, high), 0 < low ≤ high"
+        )
+        require(
+            len(data.buckets) == 1, "data.buckets", data.buckets, "must be exactly one when data.scale_jitter is on"
+        )
+        return
+    require(len(data.shortest_edges) > 0, "data.shortest_edges", data.shortest_edges, "must hold at least one length")
+    _positive("data.shortest_edges", *data.shortest_edges)
+    largest = max(data.shortest_edges)
+    fits = data.longest_edge >= largest
+    require(fits, "data.longest_edge", data.longest_edge, f"must not be below {largest}, of data.shortest_edges")
+    _holds("data.buckets", data.buckets, largest, data.longest_edge)
+
+
+def _source(where: str, source: Source) -> None:
+    if isinstance(source, CocoSource):
+        require(source.split != "", f"{where}.split", source.split, 'must name a split, such as "train" or "val[:8]"')
+        return
+    _not_negative(f"{where}.seed", source.seed)
+    _positive(f"{where}.image_size", source.image_size)
+    _not_negative(f"{where}.first", source.first)
+    _positive(f"{where}.count", source.count)
+    _positive(f"{where}.max_objects", source.max_objects)
+
+
+def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:
+    _positive("optimizer.learning_rate", optimizer.learning_rate)
+    for name in ("momentum", "beta2"):
+        value = getattr(optimizer, name)
+        require(0 <= value < 1, f"optimizer.{name}", value, "must lie in [0, 1)")
+    _not_negative("optimizer.weight_decay", optimizer.weight_decay)
+    if optimizer.schedule == "step":
+        edges = (0, *optimizer.milestones, steps)
+        rising = all(low < high for low, high in itertools.pairwise(edges))
+        remedy = f"must increase, stay above 0 and below run.steps = {steps}; scale them with a shorter run"
+        require(rising, "optimizer.milestones", optimizer.milestones, remedy)
+    warmup = optimizer.warmup_steps
+    remedy = f"must be 0 or more and below run.steps = {steps}; shorten it with a shorter run"
+    require(0 <= warmup < steps, "optimizer.warmup_steps", warmup, remedy)
+    _fraction("optimizer.warmup_start", optimizer.warmup_start)
+    if optimizer.clip_norm is not None:
+        _positive("optimizer.clip_norm", optimizer.clip_norm)
+    for pattern, factor in optimizer.groups:
+        _not_negative("optimizer.groups", factor)
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            require(False, "optimizer.groups", pattern, f"is no regular expression ({error}); correct it")
+    if optimizer.ema_decay is not None:
+        require(0 < optimizer.ema_decay < 1, "optimizer.ema_decay", optimizer.ema_decay, "must lie between 0 and 1")
+
+
+def _run(run: RunConfig, has_masks: bool) -> None:
+    _positive("run.steps", run.steps)
+    _positive("run.accumulate", run.accumulate)
+    _positive("run.log_every", run.log_every)
+    _not_negative("run.evaluate_every", run.evaluate_every)
+    _positive("run.save_every", run.save_every)
+    _positive("run.keep", run.keep)
+    _not_negative("run.seed", run.seed)
+    known = re.match(r"(bbox|segm)/A[PR]", run.best) is not None
+    require(known, "run.best", run.best, 'must be a metric such as "segm/AP" or "bbox/AP50"')
+    possible = has_masks or run.best.startswith("bbox/")
+    require(possible, "run.best", run.best, 'must be a box metric such as "bbox/AP": model.mask_head is None')
+
+
+def _together(config: Config) -> None:
+    batch, parts = config.data.batch_size, config.run.accumulate
+    require(batch % parts == 0, "data.batch_size", batch, f"must be a multiple of run.accumulate = {parts}")
+    if any(isinstance(source, ShapesSource) for source in (config.data.train, config.data.validation)):
+        classes = config.model.num_classes
+        require(classes == SHAPE_CLASSES, "model.num_classes", classes, f"must be {SHAPE_CLASSES}, the kinds of shapes")
+    name = getattr(config.customize, "__qualname__", "<unnamed>")
+    remedy = "must be a function defined with `def` at the top of a file, so that a run folder can name it"
+    require("<" not in name, "customize", config.customize, remedy)
