@@ -1,0 +1,54 @@
+"""The experiments in configs/: each loads, and holds the figures of its source."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from maskrcnn_jax.config import ShapesSource
+from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.validate import validate
+
+FOLDER = Path(__file__).parents[1] / "configs"
+BASELINE = FOLDER / "mask_rcnn_r50_fpn_1x.py"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_every_experiment_loads_and_says_what_it_is(path: Path):
+    config = load_config(path)
+    validate(config)
+    assert config == load_config(path)
+    assert hash(config) == hash(load_config(path))
+    assert config.run.folder == Path("runs") / path.stem
+    text = path.read_text()
+    assert all(word in text for word in ("Source:", "Hardware:", "Published:"))
+
+
+def test_published_recipes():
+    """Figures from Detectron2's Base-RCNN-FPN.yaml, *_1x.yaml, *_3x.yaml and mask_rcnn_R_50_FPN_400ep_LSJ.py."""
+    one = load_config(BASELINE)
+    three = load_config(BASELINE.with_name("mask_rcnn_r50_fpn_3x.py"))
+    deep = load_config(BASELINE.with_name("mask_rcnn_r101_fpn_3x.py"))
+    scratch = load_config(BASELINE.with_name("mask_rcnn_r50_fpn_lsj_400ep.py"))
+    assert (one.data.batch_size, one.optimizer.learning_rate, one.run.steps) == (16, 0.02, 90_000)
+    assert one.optimizer.milestones == (60_000, 80_000)
+    assert (three.run.steps, three.optimizer.milestones) == (270_000, (210_000, 250_000))
+    assert dataclasses.replace(three, optimizer=one.optimizer, run=one.run) == one
+    assert dataclasses.replace(deep.model, backbone=three.model.backbone) == three.model
+    assert (deep.model.backbone.depth, deep.optimizer) == (101, three.optimizer)
+    # 100 epochs are 184,375 steps with milestones 163,889 and 177,546; 400 epochs are four times that.
+    assert (scratch.run.steps, scratch.optimizer.milestones) == (4 * 184_375, (4 * 163_889, 4 * 177_546))
+    assert scratch.optimizer.groups == ()
+
+
+def test_box_only_experiment_differs_by_the_mask_head():
+    mask, box = load_config(BASELINE), load_config(BASELINE.with_name("faster_rcnn_r50_fpn_1x.py"))
+    assert box.model == dataclasses.replace(mask.model, mask_head=None)
+    assert (box.loss, box.data, box.optimizer) == (mask.loss, mask.data, mask.optimizer)
+
+
+def test_shapes_are_validated_on_pictures_never_trained_on():
+    data = load_config(FOLDER / "shapes.py").data
+    assert isinstance(data.train, ShapesSource) and isinstance(data.validation, ShapesSource)
+    assert data.validation.count == 200
+    assert data.train.seed != data.validation.seed or data.train.first + data.train.count <= data.validation.first
