@@ -1,0 +1,237 @@
+"""The shape of the house: which way imports point, how long files are, what never appears."""
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "maskrcnn_jax"
+SCRIPTS = ("train", "evaluate")
+
+ALLOWED = {
+    "config": set(),
+    "structs": set(),
+    "validate": {"config"},
+    "config_json": {"config"},
+    "experiment": {"config", "config_json", "validate"},
+    "ops": {"ops"},
+    "nn": {"nn"},
+    "parallel": {"structs", "config"},
+    "stages": {"ops", "structs", "config"},
+    "targets": {"ops", "structs", "config"},
+    "losses": {"ops", "structs", "config"},
+    "model": {"nn", "ops", "stages", "parallel", "structs", "config"},
+    "data": {"data", "structs", "config"},
+    "paste": {"structs", "config"},
+    "evaluation": {"paste", "structs", "config"},
+    "metrics": {"structs", "config"},
+}
+"""What each file or folder of the package may import from the package. What is not named here stands on top of these
+and may import all of them."""
+
+
+def imported_modules(file: Path, module: str) -> set[str]:
+    """The dotted names that a file imports, anywhere in it; `from a import b` gives `a` and `a.b`."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            found |= {base} - {PACKAGE} | {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """Every module of the package under `root` and what it imports."""
+    graph = {}
+    for file in sorted((root / PACKAGE).rglob("*.py")):
+        parts = file.relative_to(root).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        graph[module] = imported_modules(file, module)
+    return graph
+
+
+def rooms(modules: Iterable[str]) -> set[str]:
+    """The files or folders of the package that dotted names lie in: `maskrcnn_jax.ops.nms` in `ops`.
+
+    The package itself and its flat names, `from maskrcnn_jax import MaskRCNN`, count as rooms: they are no way around.
+    """
+    ours = (m.split(".") for m in modules if m.split(".")[0] == PACKAGE)
+    return {parts[1] if len(parts) > 1 else PACKAGE for parts in ours}
+
+
+def wrong_imports(root: Path, room: str) -> list[str]:
+    """Imports in a room that its row of the table does not allow."""
+    allowed = ALLOWED[room] | {room}
+    return [
+        f"{module} imports {name}"
+        for module, names in import_graph(root).items()
+        if room in rooms([module])
+        for name in sorted(names)
+        if rooms([name]) - allowed
+    ]
+
+
+def too_long(files: Iterable[Path], limit: int) -> list[str]:
+    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    return [f"{file.name} has {length} lines" for file, length in lengths.items() if length > limit]
+
+
+def code_files() -> list[Path]:
+    folders = [ROOT / PACKAGE, ROOT / "configs"]
+    return [*ROOT.glob("*.py"), *(file for folder in folders for file in folder.rglob("*.py"))]
+
+
+def test_files() -> list[Path]:
+    return list((ROOT / "tests").rglob("*.py"))
+
+
+test_files.__test__ = False  # type: ignore[attr-defined]
+
+
+def non_blank_lines(files: Iterable[Path]) -> int:
+    return sum(bool(line.strip()) for file in files for line in file.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports_point_one_way(room: str):
+    offenders = wrong_imports(ROOT, room)
+    assert not offenders, f"{offenders}: {room} may import only {sorted(ALLOWED[room]) or 'nothing of ours'}"
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_the_table_names_only_what_exists(room: str):
+    assert room in rooms(import_graph(ROOT)), f"there is no {PACKAGE}/{room}: correct the table ALLOWED"
+
+
+def test_no_import_cycles():
+    graph = import_graph(ROOT)
+    try:
+        TopologicalSorter({module: names & graph.keys() - {module} for module, names in graph.items()}).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules import each other in a circle: {' → '.join(error.args[1])}")
+
+
+def test_the_package_imports_no_script():
+    offenders = [
+        f"{module} imports {name}" for module, names in import_graph(ROOT).items() for name in names & {*SCRIPTS}
+    ]
+    assert not offenders, f"{offenders}: scripts stand on the package, never the other way"
+
+
+def test_networks_know_flax_only():
+    allowed = {"flax", "jax", "jaxtyping", "numpy", PACKAGE} | set(sys.stdlib_module_names)
+    graph = import_graph(ROOT)
+    offenders = [
+        f"{module} imports {name}"
+        for module, names in graph.items()
+        if "nn" in rooms([module])
+        for name in sorted(names)
+        if name.split(".")[0] not in allowed
+    ]
+    assert not offenders, f"{offenders}: nn stands on flax and jax alone"
+
+
+def test_no_module_names_tensorflow():
+    offenders = [
+        f"{module} imports {name}"
+        for module, names in import_graph(ROOT).items()
+        for name in names
+        if name.split(".")[0] == "tensorflow"
+    ]
+    assert not offenders, f"{offenders}: the data comes without TensorFlow"
+
+
+def test_importing_the_data_loads_no_tensorflow(tmp_path: Path):
+    """A stand-in that can be imported, so that an import hidden in a `try` or in a library is noticed too."""
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text("")
+    modules = [module for module in import_graph(ROOT) if rooms([module]) & {"data", "evaluation"}]
+    assert modules
+    program = f"import sys, {', '.join(modules)}; sys.exit('tensorflow' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"importing {modules} imported tensorflow, or failed: {done.stderr}"
+
+
+def test_no_file_is_long():
+    offenders = too_long([*code_files(), *test_files()], 350)
+    assert not offenders, f"{offenders}: above 350; is there a second noun inside?"
+
+
+def test_the_median_file_is_short():
+    median = statistics.median(len(file.read_text(encoding="utf-8").splitlines()) for file in code_files())
+    assert median <= 150, f"the median file has {median} lines, more than 150"
+
+
+def test_there_is_no_utils():
+    offenders = [str(file.relative_to(ROOT)) for file in [*code_files(), *test_files()] if "util" in file.stem]
+    assert not offenders, f"{offenders}: name the noun it holds"
+
+
+def test_annotations_are_never_postponed():
+    offenders = [
+        str(file.relative_to(ROOT))
+        for file in [*code_files(), *test_files()]
+        if "__future__.annotations" in imported_modules(file, "")
+    ]
+    assert not offenders, f"{offenders}: `from __future__ import annotations` turns off jaxtyping's checks"
+
+
+def test_there_are_tests_enough():
+    code, tests = non_blank_lines(code_files()), non_blank_lines(test_files())
+    assert tests >= 0.7 * code, f"{tests} lines of tests for {code} lines of code: below 0.7"
+
+
+# The checkers themselves, on made-up trees.
+
+
+def make_tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / PACKAGE / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / PACKAGE / name).write_text(text)
+    return root
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import maskrcnn_jax.model",
+        "from maskrcnn_jax.model import MaskRCNN",
+        "from maskrcnn_jax import model",
+        "from ..model import MaskRCNN",
+        "from .. import model",
+        "def late():\n    from maskrcnn_jax import model\n",
+    ],
+)
+def test_checker_finds_an_import_that_points_up(tmp_path: Path, text: str):
+    root = make_tree(tmp_path, {"ops/nms.py": text, "model.py": ""})
+    assert "maskrcnn_jax.ops.nms imports maskrcnn_jax.model" in wrong_imports(root, "ops")
+
+
+@pytest.mark.parametrize("text", ["import maskrcnn_jax as mr", "from maskrcnn_jax import MaskRCNN"])
+def test_checker_lets_nobody_around_through_the_flat_names(tmp_path: Path, text: str):
+    assert wrong_imports(make_tree(tmp_path, {"ops/nms.py": text}), "ops")
+
+
+@pytest.mark.parametrize("text", ["from . import boxes", "from .boxes import iou", "import jax", "import model"])
+def test_checker_passes_neighbours_and_strangers(tmp_path: Path, text: str):
+    root = make_tree(tmp_path, {"ops/nms.py": text, "ops/boxes.py": "", "ops/__init__.py": "from .boxes import iou"})
+    assert wrong_imports(root, "ops") == []
+
+
+def test_checker_counts_lines(tmp_path: Path):
+    (tmp_path / "long.py").write_text("x\n" * 3)
+    (tmp_path / "short.py").write_text("x\n\n")
+    assert too_long(sorted(tmp_path.iterdir()), 2) == ["long.py has 3 lines"]
+    assert non_blank_lines(tmp_path.iterdir()) == 4
