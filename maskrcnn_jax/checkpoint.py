@@ -4,19 +4,26 @@ A run folder holds `checkpoints/<step>/`. A step is written under a temporary na
 kill at any moment leaves the earlier steps as they were.
 """
 
+import json
+import logging
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat, TypeVar
 
 import jax
 import numpy as np
+import tensorstore
 from orbax.checkpoint import v1 as ocp
 
 State = TypeVar("State")
 FOLDER_NAME = "checkpoints"
 ITEM = "state"
 WEIGHTS = ("params", "statistics", "ema")
+
+# What Orbax logs of a failed save or load, hundreds of lines, is the cause of the CheckpointError that follows.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in Path(record.pathname).parts)
 
 
 class CheckpointError(RuntimeError):
@@ -60,10 +67,9 @@ class Checkpoints:
                 policies.BestN(get_metric_fn=lambda metrics: metrics[best], n=1, keep_checkpoints_without_metrics=False)
             )
         policy = policies.AnyPreservationPolicy(kept)
+        _remove_unfinished(self._folder)
         try:
-            self._checkpointer = ocp.training.Checkpointer(
-                self._folder, preservation_policy=policy, cleanup_tmp_directories=True
-            )
+            self._checkpointer = ocp.training.Checkpointer(self._folder, preservation_policy=policy)
         except Exception as error:
             raise CheckpointError(
                 f"{self._folder} cannot be opened; check that it can be written, and delete the step whose metrics are "
@@ -197,6 +203,13 @@ def load_weights(folder: Path | str, step: int | None = None) -> Weights:
     return Weights(int(path.name), weights["params"], weights.get("statistics", {}), weights.get("ema"))
 
 
+def _remove_unfinished(folder: Path) -> None:
+    """Orbax itself overlooks a save that was cut off before it had written its own description."""
+    if jax.process_index() == 0:
+        for entry in folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(entry)
+
+
 def _step_path(folder: Path, step: int | None) -> Path:
     found = steps(folder)
     if not found:
@@ -217,7 +230,21 @@ def _read(path: Path, read: Any) -> Any:
 
 
 def _saved_tree(path: Path) -> dict[str, Any]:
-    """Nested dicts and lists with shape and type of each array of a checkpoint."""
+    """Nested dicts and lists with shape and type of each array of a checkpoint.
+
+    Every file is read once before: Orbax reads all arrays at a time, and on a damaged one leaves the others behind as
+    a page of tracebacks that would bury the message.
+    """
+    for description in ("_METADATA", "_sharding", *(path / ITEM / "array_metadatas").glob("*")):
+        json.loads((path / ITEM / description).read_text())
+    store = tensorstore.KvStore.open(
+        {"driver": "ocdbt", "base": {"driver": "file", "path": f"{path / ITEM}/"}}
+    ).result()
+    keys = store.list().result()
+    for key in keys:
+        store.read(key).result()
+    if not keys:
+        raise ValueError(f"{path / ITEM} holds no arrays")
     tree = ocp.metadata(path, checkpointable_name=ITEM).metadata
     if tree is None:  # Orbax's word for files that it could not read
         raise ValueError(f"{path / ITEM} has no readable description")

@@ -1,0 +1,79 @@
+"""From the mask head's small square of probabilities to a mask over the original picture."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+class Crop(NamedTuple):
+    """The part of a mask that may be set; outside it the mask is empty."""
+
+    mask: np.ndarray
+    """`[h, w]` bool."""
+    y: int
+    """First row of the picture that `mask` covers."""
+    x: int
+    """First column."""
+
+
+def paste_mask(
+    mask: Float[np.ndarray, "m m"], box: Float[np.ndarray, "4"], height: int, width: int, threshold: float = 0.5
+) -> Bool[np.ndarray, "height width"]:
+    """Samples a mask at the centres of the picture's pixels and cuts it at a threshold.
+
+    Args:
+        mask: Probabilities over the box, in [0, 1].
+        box: (x0, y0, x1, y1), pixels of the picture; it may stick out of it.
+        height: Of the picture, pixels.
+        width: Of the picture, pixels.
+        threshold: A pixel is set from this probability on; above 0.
+
+    Returns:
+        The mask over the picture; empty for a box without area, outside the picture, or with a coordinate that is not
+        finite.
+
+    Source: Detectron2 `paste_masks_in_image` (grid_sample, align_corners=False, zero padding).
+    """
+    full = np.zeros((height, width), bool)
+    crop = paste_crop(mask, box, height, width, threshold)
+    rows, columns = crop.mask.shape
+    full[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.mask
+    return full
+
+
+def paste_crop(
+    mask: Float[np.ndarray, "m m"], box: Float[np.ndarray, "4"], height: int, width: int, threshold: float = 0.5
+) -> Crop:
+    """What `paste_mask` returns, without the empty rest of the picture."""
+    side = len(mask)
+    x0, y0, x1, y1 = (float(value) for value in box)
+    if not (np.isfinite(box).all() and x1 > x0 and y1 > y0):
+        return Crop(np.zeros((0, 0), bool), 0, 0)
+    top, rows = _weights(y0, y1, height, side)
+    left, columns = _weights(x0, x1, width, side)
+    return Crop(rows @ mask.astype(np.float32) @ columns.T >= threshold, top, left)
+
+
+def _weights(start: float, end: float, size: int, side: int) -> tuple[int, np.ndarray]:
+    """Bilinear interpolation along one axis, as a matrix.
+
+    The mask's cell k has its centre at k + ½ of `side`; between the centre of an outer cell and half a cell beyond the
+    box the weight falls to zero, as outside the mask there are zeros.
+
+    Args:
+        start: Where the box begins, pixels.
+        end: Where it ends, beyond `start`.
+        size: Of the picture, pixels.
+        side: Cells of the mask.
+
+    Returns:
+        The first pixel with weight, and `[pixels, side]` float32.
+    """
+    cells_per_pixel = side / (end - start)
+    margin = 0.5 / cells_per_pixel
+    first = int(np.clip(np.floor(start - margin), 0, size))
+    last = int(np.clip(np.ceil(end + margin), first, size))
+    position = (np.arange(first, last) + 0.5 - start) * cells_per_pixel - 0.5
+    distance = np.abs(position[:, None] - np.arange(side))
+    return first, np.maximum(1 - distance, 0).astype(np.float32)
