@@ -191,7 +191,7 @@ def stack_with_records(rows: list[tuple[Batch, ImageRecord | None]]) -> tuple[Ba
 
 
 def train_buckets(source: ImageSource, config: DataConfig) -> np.ndarray:
-    """Index of the bucket that each image goes to at the largest size it can get; scale jitter crops to the only one."""
+    """Index of each image's bucket at the largest size it can get; scale jitter crops to the only one."""
     require_images(source)
     if config.scale_jitter is not None:
         return np.zeros(len(source), np.int64)

@@ -1,0 +1,215 @@
+"""Reading the annotation file of a COCO-format data set, and saying all that is wrong with it at once."""
+
+import itertools
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import numpy as np
+from faster_coco_eval.core import mask as rle
+
+MOST_NAMED = 10
+"""Offenders that a message names before it only counts."""
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be prepared; the message names the offenders and the remedy."""
+
+
+class AnnotatedImage(NamedTuple):
+    """An image and its objects, checked."""
+
+    image_id: int
+    file_name: str
+    size: tuple[int, int]
+    """(height, width), pixels."""
+    boxes: np.ndarray
+    """`[n, 4]` float32 `(x0, y0, x1, y1)`, pixels, clipped to the image."""
+    labels: np.ndarray
+    """`[n]` int32 in `[0, C)`, in the order of the category ids."""
+    is_crowd: np.ndarray
+    """`[n]` bool."""
+    areas: np.ndarray
+    """`[n]` float32, square pixels, as annotated."""
+    annotation_ids: np.ndarray
+    """`[n]` int64."""
+    masks: list[bytes]
+    """n compressed RLE counts."""
+
+
+class Annotations(NamedTuple):
+    """A whole annotation file."""
+
+    category_ids: tuple[int, ...]
+    class_names: tuple[str, ...]
+    images: list[AnnotatedImage]
+    dropped: dict[str, list[int]]
+    """Ids of the annotations that were left out, by reason."""
+
+
+class Problems:
+    """Collects offenders by what is wrong with them."""
+
+    def __init__(self, where: str):
+        self.where = where
+        self.offenders: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, problem: str, offender: str) -> None:
+        """Notes one more offender."""
+        self.offenders[problem].append(offender)
+
+    def raise_if_any(self) -> None:
+        """Raises DatasetError that lists all problems, if there are any."""
+        if self.offenders:
+            lines = [f"{problem}: {first_of(offenders)}" for problem, offenders in self.offenders.items()]
+            raise DatasetError("\n  ".join([f"{self.where}:", *lines]))
+
+
+def first_of(offenders: list) -> str:
+    """Names the first few and counts the rest."""
+    more = len(offenders) - MOST_NAMED
+    return ", ".join(map(str, offenders[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def read_annotations(coco: Any, where: str) -> Annotations:
+    """Checks a COCO instances dictionary and turns it into arrays.
+
+    Objects whose box or polygons enclose no area are left out and listed in `dropped`; COCO itself holds a few. All
+    else that is wrong is an error.
+
+    Args:
+        coco: The parsed JSON.
+        where: Its file name, for messages.
+
+    Raises:
+        DatasetError: Names every kind of problem with its offenders.
+    """
+    keys = ("images", "annotations", "categories")
+    if not (isinstance(coco, dict) and all(isinstance(coco.get(key), list) for key in keys)):
+        raise DatasetError(f"{where}: not a COCO instances file, which holds the lists {', '.join(keys)}")
+    if not coco["images"] or not coco["categories"]:
+        empty = "images" if not coco["images"] else "categories"
+        raise DatasetError(f'{where}: "{empty}" is empty; a data set needs at least one')
+    problems = Problems(where)
+    categories = sorted(coco["categories"], key=lambda category: category["id"])
+    category_ids = tuple(category["id"] for category in categories)
+    for a, b in itertools.pairwise(category_ids):
+        if a == b:
+            problems.add("two categories have the same id; give each its own", f"id {a}")
+    sizes = image_sizes(coco["images"], problems)
+    label_of = {category_id: label for label, category_id in enumerate(category_ids)}
+    objects: dict[int, list[tuple]] = defaultdict(list)
+    dropped: dict[str, list[int]] = defaultdict(list)
+    seen: set[int] = set()
+    for annotation in coco["annotations"]:
+        if annotation.get("id") in seen or "id" not in annotation:
+            problems.add("annotations need ids, each its own", f"annotation {annotation.get('id')}")
+            continue
+        seen.add(annotation["id"])
+        read = read_object(annotation, sizes, label_of, problems)
+        if isinstance(read, str):
+            dropped[read].append(annotation["id"])
+        elif read is not None:
+            objects[annotation["image_id"]].append(read)
+    problems.raise_if_any()
+    images = [gather(image, sizes[image["id"]], objects[image["id"]]) for image in coco["images"]]
+    return Annotations(category_ids, tuple(category["name"] for category in categories), images, dict(dropped))
+
+
+def image_sizes(images: list[dict], problems: Problems) -> dict[int, tuple[int, int]]:
+    """(height, width) by image id."""
+    sizes: dict[int, tuple[int, int]] = {}
+    for image in images:
+        name = f"image {image.get('id')} ({image.get('file_name')})"
+        if not all(key in image for key in ("id", "file_name", "height", "width")):
+            problems.add("images need id, file_name, height and width", name)
+            continue
+        if image["id"] in sizes:
+            problems.add("two images have the same id; give each its own", name)
+        if not (image["height"] > 0 and image["width"] > 0):
+            problems.add("height and width must be positive", name)
+        sizes[image["id"]] = (int(image["height"]), int(image["width"]))
+    return sizes
+
+
+def read_object(annotation: dict, sizes: dict, label_of: dict, problems: Problems) -> tuple | str | None:
+    """One annotation as (box, label, is_crowd, area, id, RLE counts), or why it is dropped, or None for a problem."""
+    name = f"annotation {annotation['id']} (image {annotation.get('image_id')})"
+    if annotation.get("image_id") not in sizes:
+        return problems.add('annotations of an image that "images" does not list; add it or remove them', name)
+    if annotation.get("category_id") not in label_of:
+        name = f"{name} of category {annotation.get('category_id')}"
+        return problems.add('annotations of a category that "categories" does not list; add it', name)
+    segmentation, box = annotation.get("segmentation"), annotation.get("bbox")
+    if not segmentation:
+        return problems.add("annotations without segmentation; boxes alone give no instance masks", name)
+    if not (isinstance(box, list) and len(box) == 4):
+        return problems.add("bbox must be [x, y, width, height]", name)
+    if not (finite(box) and finite(coordinates(segmentation))):
+        return problems.add("coordinates that are not finite numbers; correct or remove the annotations", name)
+    height, width = sizes[annotation["image_id"]]
+    x, y, box_width, box_height = box
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + box_width, width), min(y + box_height, height)
+    if not (left < right and top < bottom):
+        return "box of zero or negative size, or outside its image"
+    if isinstance(segmentation, list):
+        segmentation = [part for part in segmentation if len(part) >= 6 and len(part) % 2 == 0]
+        if not segmentation:
+            return "polygon with fewer than three points"
+    counts = compress(segmentation, height, width)
+    if counts is None:
+        return problems.add("run-length code that does not cover its image exactly", f"{name}, {height}×{width} pixels")
+    area = annotation.get("area")
+    if area is None:
+        area = rle.area({"size": [height, width], "counts": counts})
+    is_crowd = bool(annotation.get("iscrowd", 0))
+    label = label_of[annotation["category_id"]]
+    return (left, top, right, bottom), label, is_crowd, float(area), annotation["id"], counts
+
+
+def coordinates(segmentation: list | dict) -> list:
+    """The numbers in polygons or in uncompressed run-length code."""
+    if isinstance(segmentation, dict):
+        counts = segmentation.get("counts", ())
+        return list(counts) if isinstance(counts, list) else []
+    return [value for part in segmentation for value in part]
+
+
+def finite(values: list) -> bool:
+    """Whether all are finite numbers."""
+    try:
+        return bool(np.isfinite(np.asarray(values, np.float64)).all())
+    except (TypeError, ValueError):
+        return False
+
+
+def compress(segmentation: list | dict, height: int, width: int) -> bytes | None:
+    """Compressed RLE counts of polygons (their union), uncompressed or compressed RLE; None if the RLE does not fit."""
+    if isinstance(segmentation, list):
+        return rle.merge(rle.frPyObjects(segmentation, height, width))["counts"]
+    counts = segmentation.get("counts")
+    if list(segmentation.get("size", ())) != [height, width] or not counts:
+        return None
+    if isinstance(counts, list):
+        fits = min(counts) >= 0 and sum(counts) == height * width
+        return rle.frPyObjects(segmentation, height, width)["counts"] if fits else None
+    try:
+        rle.decode({"size": [height, width], "counts": counts})
+    except ValueError:
+        return None
+    return counts.encode("ascii")
+
+
+def gather(image: dict, size: tuple[int, int], objects: list[tuple]) -> AnnotatedImage:
+    """Stacks the objects of one image."""
+    boxes, labels, is_crowd, areas, ids, masks = zip(*objects, strict=True) if objects else ((),) * 6
+    return AnnotatedImage(
+        image["id"],
+        image["file_name"],
+        size,
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.asarray(labels, np.int32),
+        np.asarray(is_crowd, bool),
+        np.asarray(areas, np.float32),
+        np.asarray(ids, np.int64),
+        list(masks),
+    )

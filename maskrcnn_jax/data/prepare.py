@@ -1,0 +1,144 @@
+"""From a COCO-format folder to records that training reads at random."""
+
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from maskrcnn_jax.data.annotations import (
+    AnnotatedImage,
+    Annotations,
+    DatasetError,
+    Problems,
+    first_of,
+    read_annotations,
+)
+from maskrcnn_jax.data.coco import Index
+from maskrcnn_jax.data.coco_builder import CocoInstancesBuilder
+from maskrcnn_jax.data.coco_files import AnyPath, SplitFiles, find_splits
+from maskrcnn_jax.data.images import decode
+from maskrcnn_jax.data.source import BrokenImage
+
+log = logging.getLogger(__name__)
+
+
+def prepare(folder: Path, out: Path, splits: Sequence[str] = (), images: Path | None = None) -> dict[str, int]:
+    """Checks a COCO-format data set and writes it as ArrayRecord, with an index beside the records.
+
+    Everything is checked, each image decoded, before anything is written; `out` changes only when all is done, in one
+    move, so a failure leaves what was prepared before.
+
+    Args:
+        folder: See `find_splits`.
+        out: Folder for the records; an earlier data set of the same splits there is replaced.
+        splits: Names of the splits; empty for all.
+        images: Image folder, if it is not beside the annotations.
+
+    Returns:
+        Number of images of each split.
+
+    Raises:
+        DatasetError: The data set cannot be used, or `out` holds something that would be lost.
+    """
+    found = find_splits(folder, splits, images)
+    require_replaceable(out, [split.name for split in found])
+    contents = {split.name: (read_split(split), split.images) for split in found}
+    category_ids, class_names = same_categories(contents)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        builder = CocoInstancesBuilder(
+            scratch, contents, {"category_ids": list(category_ids), "class_names": list(class_names)}
+        )
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        written = Path(builder.data_dir)
+        for name, (annotations, _) in contents.items():
+            Index.of(annotations.images).save(written, name)
+        replace(out, written, Path(scratch))
+    return {name: len(annotations.images) for name, (annotations, _) in contents.items()}
+
+
+def require_replaceable(out: Path, splits: Sequence[str]) -> None:
+    """Raises DatasetError if writing `out` would lose a foreign folder or a split that is not written anew."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    earlier = {path.stem.removeprefix("index_") for path in out.glob("index_*.npz")} if out.is_dir() else set()
+    if not earlier:
+        raise DatasetError(f"out = {out}: exists and is no prepared data set; give another folder")
+    if lost := earlier - set(splits):
+        raise DatasetError(
+            f"out = {out}: holds the prepared split {', '.join(sorted(lost))}, which would be lost; prepare all splits "
+            "together, or give another folder"
+        )
+
+
+def read_split(split: SplitFiles) -> Annotations:
+    """Reads and checks the annotations and every image of a split."""
+    try:
+        coco = json.loads(split.annotations.read_bytes())
+    except ValueError as error:
+        raise DatasetError(f"{split.annotations}: no JSON ({error}); fetch the file again") from error
+    annotations = read_annotations(coco, str(split.annotations))
+    for reason, ids in annotations.dropped.items():
+        log.warning("%s: dropped %d annotations, %s: %s", split.annotations, len(ids), reason, first_of(ids))
+    check_images(annotations.images, split.images)
+    return annotations
+
+
+def check_images(images: Sequence[AnnotatedImage], folder: AnyPath) -> None:
+    """Decodes every image once.
+
+    Raises:
+        DatasetError: Names those that are missing, truncated, no images, or of another size than annotated.
+    """
+
+    def problem(image: AnnotatedImage) -> str | None:
+        try:
+            decode((folder / image.file_name).read_bytes(), image.size, image.file_name)
+        except (FileNotFoundError, KeyError, IsADirectoryError):
+            return f"{image.file_name}: missing"
+        except (BrokenImage, OSError, zipfile.BadZipFile) as error:
+            return str(error)
+        return None
+
+    cv2.setNumThreads(1)
+    problems = Problems(str(folder))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in tqdm(pool.map(problem, images), "checking images", len(images), unit=" images", disable=None):
+            if found is not None:
+                problems.add("images that cannot be used", found)
+    problems.raise_if_any()
+
+
+def same_categories(contents: dict[str, tuple[Annotations, AnyPath]]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Ids and names of the categories, which all splits must share, since labels follow from them."""
+    categories = {
+        name: (annotations.category_ids, annotations.class_names) for name, (annotations, _) in contents.items()
+    }
+    first, *others = categories
+    for other in others:
+        if categories[other] != categories[first]:
+            raise DatasetError(
+                f'splits {first!r} and {other!r} list different "categories"; make them the same, or prepare each split '
+                "into a folder of its own"
+            )
+    return categories[first]
+
+
+def replace(out: Path, written: Path, scratch: Path) -> None:
+    """Puts a finished data set in the place of an earlier one."""
+    if out.exists():
+        os.replace(out, scratch / "earlier")
+    try:
+        os.replace(written, out)
+    except OSError:
+        if (scratch / "earlier").exists():
+            os.replace(scratch / "earlier", out)
+        raise
