@@ -79,11 +79,11 @@ class CocoInstances:
                 f"folder = {str(folder)!r}: holds no prepared data set; make one with "
                 f"`python -m maskrcnn_jax prepare COCO_FOLDER --out {folder}`"
             ) from error
-        counts = {name: info.num_examples for name, info in builder.info.splits.items()}
+        splits = builder.info.splits
         try:
-            parts = tfds.core.ReadInstruction.from_spec(config.split).to_absolute(counts)
+            parts = tfds.core.ReadInstruction.from_spec(config.split).to_absolute(splits)
         except Exception as error:
-            raise ConfigError(f"split = {config.split!r}: {folder} has {', '.join(counts)} ({error})") from error
+            raise ConfigError(f"split = {config.split!r}: {folder} has {', '.join(splits)} ({error})") from error
         chosen = [
             Index(*(field[part.from_ : part.to] for field in Index.load(folder, part.splitname))) for part in parts
         ]

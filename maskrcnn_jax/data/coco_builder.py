@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from maskrcnn_jax.data.annotations import AnnotatedImage, Annotations
 from maskrcnn_jax.data.coco_files import AnyPath
@@ -54,11 +55,14 @@ class CocoInstancesBuilder(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        return {name: self._generate_examples(*content) for name, content in self.contents.items()}
+        return {name: self._generate_examples(name, *content) for name, content in self.contents.items()}
 
-    def _generate_examples(self, annotations: Annotations, folder: AnyPath) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(
+        self, split: str, annotations: Annotations, folder: AnyPath
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         spacing = KEYS // len(annotations.images)
-        for position, image in enumerate(annotations.images):
+        progress = tqdm(annotations.images, f"writing {split}", unit=" images", disable=None)
+        for position, image in enumerate(progress):
             # Keys in order, spread over their whole range.
             yield position * spacing, record(image, (folder / image.file_name).read_bytes())
 

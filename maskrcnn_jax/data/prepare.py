@@ -1,5 +1,7 @@
 """From a COCO-format folder to records that training reads at random."""
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -57,7 +59,10 @@ def prepare(folder: Path, out: Path, splits: Sequence[str] = (), images: Path | 
         builder = CocoInstancesBuilder(
             scratch, contents, {"category_ids": list(category_ids), "class_names": list(class_names)}
         )
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        # TFDS reports a download and the scratch folder; the progress is ours.
+        tfds.disable_progress_bar()
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
         written = Path(builder.data_dir)
         for name, (annotations, _) in contents.items():
             Index.of(annotations.images).save(written, name)
@@ -126,8 +131,8 @@ def same_categories(contents: dict[str, tuple[Annotations, AnyPath]]) -> tuple[t
     for other in others:
         if categories[other] != categories[first]:
             raise DatasetError(
-                f'splits {first!r} and {other!r} list different "categories"; make them the same, or prepare each split '
-                "into a folder of its own"
+                f'splits {first!r} and {other!r} list different "categories"; make them the same, or prepare each '
+                "split into a folder of its own"
             )
     return categories[first]
 
