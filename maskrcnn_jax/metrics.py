@@ -38,7 +38,7 @@ def read(folder: Path | str) -> list[dict[str, int | float]]:
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
         try:
             record = json.loads(line)
-            record["step"]  # noqa: B018 - a line without step is as damaged as one that is not JSON
+            record["step"]  # a line without step is as damaged as one that is not JSON
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}, line {number} is damaged: {line[:80]!r}; remove that line") from error
         records.append({name: math.nan if value is None else value for name, value in record.items()})

@@ -1,0 +1,210 @@
+"""COCO box and mask AP, computed on the host while the device looks at the next images."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+from faster_coco_eval.core import mask as rle
+
+from maskrcnn_jax.paste import Crop, paste_crop
+from maskrcnn_jax.structs import Detections, ImageRecord
+
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+"""COCO's twelve, in its order."""
+
+Result = dict[str, Any]
+"""One detection in the COCO results format."""
+
+
+class CocoEvaluator:
+    """Collects detections and scores them.
+
+    Args:
+        ground_truth: A data set in COCO's JSON form: images, annotations, categories.
+        category_ids: The data set's category id of each label.
+        masks: Score masks as well as boxes.
+        threads: Workers that paste and run-length code masks.
+    """
+
+    def __init__(
+        self, ground_truth: Mapping[str, Any], category_ids: tuple[int, ...], *, masks: bool, threads: int = 4
+    ) -> None:
+        unknown = sorted(set(category_ids) - {category["id"] for category in ground_truth["categories"]})
+        if unknown:
+            raise ValueError(
+                f"category_ids {unknown} are not among the categories of the ground truth; mend the mapping"
+            )
+        self._ground_truth = ground_truth
+        self._category_ids = category_ids
+        self._masks = masks
+        self._workers = ThreadPoolExecutor(threads)
+        self._pending: deque[Future[list[Result]]] = deque()
+        self._limit = 4 * threads
+        self._results: list[Result] = []
+
+    def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
+        """Hands over a batch; it returns at once unless the workers are far behind.
+
+        Args:
+            detections: NumPy arrays in pixels of the network input; `masks` over the boxes.
+            records: One per image, in the same order; fewer than `B` where the last images only fill the batch.
+
+        Raises:
+            ValueError: There are more records than images, or no masks although masks are scored.
+        """
+        if len(records) > len(detections.boxes):
+            raise ValueError(
+                f"{len(records)} records for a batch of {len(detections.boxes)} images; give one per image"
+            )
+        if self._masks and detections.masks is None:
+            raise ValueError("the detections hold no masks; construct the evaluator with masks=False")
+        for index, record in enumerate(records):
+            image = Detections(*(None if field is None else field[index] for field in detections))
+            while len(self._pending) >= self._limit:
+                self._collect()
+            self._pending.append(
+                self._workers.submit(image_results, image, record, self._category_ids, masks=self._masks)
+            )
+        while self._pending and self._pending[0].done():
+            self._collect()
+
+    def results(self) -> list[Result]:
+        """All detections so far in COCO's results format, in the order of the images."""
+        while self._pending:
+            self._collect()
+        return list(self._results)
+
+    def evaluate(self) -> dict[str, float]:
+        """The figures of `coco_metrics` for all detections so far."""
+        return coco_metrics(self._ground_truth, self.results(), masks=self._masks)
+
+    def write(self, folder: Path | str) -> dict[str, float]:
+        """Evaluates, writes `detections.json` and `metrics.json`, and returns the figures."""
+        figures = self.evaluate()
+        write_evaluation(folder, self.results(), figures)
+        return figures
+
+    def _collect(self) -> None:
+        self._results += self._pending.popleft().result()
+
+
+def image_results(
+    detections: Detections, record: ImageRecord, category_ids: tuple[int, ...], *, masks: bool
+) -> list[Result]:
+    """One image's detections in COCO's results format.
+
+    Boxes are scaled to the original picture and clipped to it; those that have no area left are dropped.
+
+    Args:
+        detections: Of one image, without the leading `B`.
+        record: The image.
+        category_ids: The data set's category id of each label.
+        masks: Add the pasted masks as run-length code.
+
+    Raises:
+        ValueError: A label has no category.
+    """
+    largest = int(detections.labels[detections.valid].max(initial=0))
+    if largest >= len(category_ids):
+        raise ValueError(
+            f"label {largest} has no category: category_ids has {len(category_ids)}; "
+            "model.num_classes and the data set must agree"
+        )
+    limit = np.array([record.width, record.height] * 2, np.float64)
+    boxes = np.clip(detections.boxes / np.array(record.scale * 2, np.float64), 0, limit)
+    good = detections.valid & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    results = []
+    for index in np.flatnonzero(good):
+        x0, y0, x1, y1 = boxes[index].tolist()
+        result: Result = {
+            "image_id": int(record.image_id),
+            "category_id": int(category_ids[detections.labels[index]]),
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "score": float(detections.scores[index]),
+        }
+        if masks:
+            crop = paste_crop(detections.masks[index], boxes[index], record.height, record.width)
+            result["segmentation"] = encode_crop(crop, record.height, record.width)
+        results.append(result)
+    return results
+
+
+def encode_crop(crop: Crop, height: int, width: int) -> dict[str, Any]:
+    """COCO's compressed run-length code of a mask over the whole picture, without building that mask.
+
+    COCO counts down the columns, so only those that the crop touches are looked at.
+    """
+    rows, columns = crop.mask.shape
+    strip = np.zeros((columns, height), np.int8)
+    strip[:, crop.y : crop.y + rows] = crop.mask.T
+    changes = np.flatnonzero(np.diff(strip.ravel(), prepend=np.int8(0), append=np.int8(0))) + crop.x * height
+    counts = np.diff(changes, prepend=0, append=height * width)
+    if counts[-1] == 0:  # the last pixel is set
+        counts = counts[:-1]
+    code = rle.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+    return {"size": [height, width], "counts": code["counts"].decode()}
+
+
+def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, masks: bool) -> dict[str, float]:
+    """Scores detections; results of several processes may be concatenated.
+
+    The size of a detection is the area of its box for boxes and of its mask for masks, as in Detectron2; a results
+    file with both, given to pycocotools as it is, makes it take the box's area for masks too.
+
+    Args:
+        ground_truth: A data set in COCO's JSON form; every image of it counts.
+        results: In COCO's results format.
+        masks: Score masks as well as boxes.
+
+    Returns:
+        `bbox/AP`, `bbox/AP50` … `bbox/ARl`, `bbox/AP/<class name>` in [0, 1], and with masks the same under `segm/`.
+        What the data set has no object for (a size, a class) is -1, as COCO has it.
+
+    Raises:
+        ValueError: A result belongs to an image or a category that the ground truth does not have.
+    """
+    for key, table in (("image_id", "images"), ("category_id", "categories")):
+        unknown = sorted({result[key] for result in results} - {entry["id"] for entry in ground_truth[table]})
+        if unknown:
+            raise ValueError(
+                f"results have {key} {unknown[:10]}, which the ground truth lacks; evaluate the same split"
+            )
+    figures = _score(ground_truth, results, "bbox")
+    if masks:
+        figures |= _score(ground_truth, results, "segm")
+    return figures
+
+
+def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Mapping[str, float]) -> None:
+    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is complete or is not there."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("detections.json", json.dumps(results)), ("metrics.json", json.dumps(figures, indent=2))):
+        temporary = folder / f"{name}.tmp"
+        temporary.write_text(content + "\n", encoding="utf-8")
+        os.replace(temporary, folder / name)
+
+
+def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str) -> dict[str, float]:
+    left_out = "segmentation" if kind == "bbox" else "bbox"
+    # The library writes into what it is given.
+    truth = COCO({**ground_truth, "annotations": [dict(entry) for entry in ground_truth["annotations"]]})
+    found = truth.loadRes([{key: value for key, value in entry.items() if key != left_out} for entry in results])
+    evaluation = COCOeval_faster(truth, found, kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    figures = {f"{kind}/{name}": float(value) for name, value in zip(FIGURES, evaluation.stats, strict=True)}
+    names = {category["id"]: category["name"] for category in ground_truth["categories"]}
+    precision = evaluation.eval["precision"]  # [IoU, recall, class, area, detections per image]
+    for index, category_id in enumerate(evaluation.params.catIds):
+        values = precision[:, :, index, 0, -1]
+        values = values[values > -1]
+        figures[f"{kind}/AP/{names[category_id]}"] = float(values.mean()) if values.size else -1.0
+    return figures

@@ -1,0 +1,125 @@
+"""Pasting equals the definition: bilinear sampling at pixel centres, zero outside the mask."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from maskrcnn_jax.paste import paste_crop, paste_mask
+
+
+def probability(mask, box, y, x):
+    """Bilinear interpolation at one pixel's centre, written out."""
+    side = len(mask)
+    x0, y0, x1, y1 = box
+    u = (x + 0.5 - x0) / (x1 - x0) * side - 0.5
+    v = (y + 0.5 - y0) / (y1 - y0) * side - 0.5
+    total = 0.0
+    for row in (int(np.floor(v)), int(np.floor(v)) + 1):
+        for column in (int(np.floor(u)), int(np.floor(u)) + 1):
+            if 0 <= row < side and 0 <= column < side:
+                total += float(mask[row, column]) * (1 - abs(u - column)) * (1 - abs(v - row))
+    return total
+
+
+def assert_is_definition(mask, box, height, width, threshold=0.5):
+    pasted = paste_mask(mask, box, height, width, threshold)
+    assert pasted.shape == (height, width) and pasted.dtype == bool
+    corners = [float(value) for value in box]
+    for y in range(height):
+        for x in range(width):
+            expected = probability(mask, corners, y, x)
+            if abs(expected - threshold) > 1e-5:  # closer, float32 may round to either side
+                assert pasted[y, x] == (expected >= threshold), (y, x, expected)
+
+
+def test_a_two_by_two_mask_by_hand():
+    # The box spans columns 1 to 5 and rows 0 to 4 of a 4 × 6 picture: 2 pixels per cell. Cell centres are at pixel
+    # offsets 1 and 3, pixel centres at 0.5, 1.5, 2.5, 3.5, so in cell units -0.25, 0.25, 0.75, 1.25, and weights of
+    # (left, right) cell are (.75, 0) (.75, .25) (.25, .75) (0, .75); half a pixel outside the box (-0.75, 1.75): .25.
+    # Only the upper left cell is 1, so the probability is (row weight) × (column weight), rows .75 .75 .25 0 and
+    # columns (from pixel 0) .25 .75 .75 .25 0 0:  .75 × .75 = .5625 ≥ .5 for the 2 × 2 pixels at (0, 1).
+    mask = np.array([[1, 0], [0, 0]], np.float32)
+    box = np.array([1, 0, 5, 4], np.float32)
+    assert paste_mask(mask, box, 4, 6).astype(int).tolist() == [
+        [0, 1, 1, 0, 0, 0],
+        [0, 1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+    ]
+    # With threshold .18 also .25 × .75 = .1875 in row and column beside them; .25 × .25 = .0625 at the corners not.
+    assert paste_mask(mask, box, 4, 6, 0.18).astype(int).tolist() == [
+        [1, 1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 0, 0],
+        [0, 1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_a_full_mask_fills_its_box():
+    pasted = paste_mask(np.ones((28, 28), np.float32), np.array([2, 3, 7, 5], np.float32), 8, 10)
+    expected = np.zeros((8, 10), bool)
+    expected[3:5, 2:7] = True
+    np.testing.assert_array_equal(pasted, expected)
+
+
+def test_the_threshold_belongs_to_the_mask():
+    # One cell over one pixel: the pixel's centre is the cell's centre, its probability is the cell's.
+    box = np.array([0, 0, 1, 1], np.float32)
+    assert paste_mask(np.full((1, 1), 0.5, np.float32), box, 1, 1).all()
+    assert not paste_mask(np.full((1, 1), 0.49, np.float32), box, 1, 1).any()
+
+
+coordinate = st.floats(-12, 20, width=32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    corner=st.tuples(coordinate, coordinate),
+    size=st.tuples(st.floats(0.015625, 30, width=32), st.floats(0.015625, 30, width=32)),
+    side=st.integers(1, 5),
+    picture=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    threshold=st.sampled_from([0.1, 0.5, 0.9]),
+    seed=st.integers(0, 2**16),
+)
+@example(corner=(3.0, 4.0), size=(1.0, 1.0), side=4, picture=(9, 9), threshold=0.5, seed=0)  # one pixel
+@example(corner=(20.0, 20.0), size=(2.0, 2.0), side=4, picture=(9, 9), threshold=0.5, seed=0)  # outside
+@example(corner=(-8.0, -8.0), size=(30.0, 30.0), side=4, picture=(9, 9), threshold=0.5, seed=0)  # all around
+def test_pasting_is_its_definition(corner, size, side, picture, threshold, seed):
+    mask = np.random.default_rng(seed).random((side, side), dtype=np.float32)
+    box = np.array([*corner, corner[0] + size[0], corner[1] + size[1]], np.float32)
+    if box[2] > box[0] and box[3] > box[1]:
+        assert_is_definition(mask, box, *picture, threshold)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        [2, 2, 2, 5],  # no width
+        [2, 2, 5, 2],  # no height
+        [5, 5, 2, 2],  # turned over
+        [-9, 0, -4, 5],  # left of the picture
+        [20, 0, 30, 5],  # right of it
+        [0, 40, 5, 50],  # below it
+        [np.nan, 0, 5, 5],
+        [0, 0, np.inf, 5],
+    ],
+)
+def test_a_box_without_pixels_gives_an_empty_mask(box):
+    pasted = paste_mask(np.ones((4, 4), np.float32), np.array(box, np.float32), 8, 10)
+    assert pasted.shape == (8, 10) and not pasted.any()
+
+
+def test_an_enormous_box_covers_the_picture_with_its_middle():
+    mask = np.zeros((3, 3), np.float32)
+    mask[1, 1] = 1
+    assert paste_mask(mask, np.array([-1e30, -1e30, 1e30, 1e30], np.float32), 4, 5).all()
+
+
+def test_a_crop_holds_only_the_box():
+    crop = paste_crop(np.ones((4, 4), np.float32), np.array([100, 50, 140, 70], np.float32), 480, 640)
+    assert (crop.y, crop.x) == (47, 95)  # half a cell more on each side: 20 / 4 / 2 = 2.5 rows, 40 / 4 / 2 = 5 columns
+    assert crop.mask.shape == (26, 50)
+    # The outer cells fade towards zero: row weights .6 .8 1 … and column weights .55 .65 .75 .85 … from the corner on.
+    # Of their products .6 × (.55, .65, .75) and .8 × .55 are below .5: the box less 4 pixels at each corner.
+    assert crop.mask.sum() == 20 * 40 - 4 * 4
