@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from faster_coco_eval.core import mask as rle
 
+from maskrcnn_jax.data.rle import decode_mask
+
 MOST_NAMED = 10
 """Offenders that a message names before it only counts."""
 
@@ -193,10 +195,11 @@ def compress(segmentation: list | dict, height: int, width: int) -> bytes | None
         fits = min(counts) >= 0 and sum(counts) == height * width
         return rle.frPyObjects(segmentation, height, width)["counts"] if fits else None
     try:
-        rle.decode({"size": [height, width], "counts": counts})
+        coded = counts.encode("ascii")
+        decode_mask(coded, (height, width))
     except ValueError:
         return None
-    return counts.encode("ascii")
+    return coded
 
 
 def gather(image: dict, size: tuple[int, int], objects: list[tuple]) -> AnnotatedImage:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from faster_coco_eval.core import mask as rle
 
 from maskrcnn_jax.config import CocoSource, ConfigError
 from maskrcnn_jax.data.annotations import AnnotatedImage
 from maskrcnn_jax.data.images import decode
-from maskrcnn_jax.data.source import Example, as_text
+from maskrcnn_jax.data.rle import decode_mask
+from maskrcnn_jax.data.source import Example
 
 
 class Index(NamedTuple):
@@ -58,7 +58,7 @@ class RunLengthMasks(Sequence):
         return len(self.counts)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return rle.decode({"size": list(self.size), "counts": self.counts[index]})
+        return decode_mask(self.counts[index], self.size)
 
 
 class CocoInstances:
@@ -131,5 +131,5 @@ class CocoInstances:
                 "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
                 "area": float(area),
                 "iscrowd": int(is_crowd),
-                "segmentation": {"size": record["size"].tolist(), "counts": as_text(counts)},
+                "segmentation": {"size": record["size"].tolist(), "counts": counts.decode("ascii")},
             }

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from maskrcnn_jax.config import ShapesSource, require
-from maskrcnn_jax.data.source import Example, encode_mask
+from maskrcnn_jax.data.rle import encode_mask
+from maskrcnn_jax.data.source import Example
 
 SQUARE, CIRCLE, TRIANGLE = range(3)
 MARGIN = 20

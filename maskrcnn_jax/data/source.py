@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from faster_coco_eval.core import mask as rle
 
 
 class BrokenImage(ValueError):
@@ -53,14 +52,3 @@ class ImageSource(Protocol):
     def coco(self) -> dict[str, Any]:
         """Returns the ground truth of every image as a COCO instances dictionary, ready for `json` and COCO tools."""
         ...
-
-
-def encode_mask(mask: np.ndarray) -> dict[str, Any]:
-    """Run-length codes a `[H, W]` binary mask as COCO's compressed RLE, `{"size": [H, W], "counts": str}`."""
-    coded = rle.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(side) for side in coded["size"]], "counts": as_text(coded["counts"])}
-
-
-def as_text(counts: bytes | str) -> str:
-    """RLE counts in the form that JSON can hold."""
-    return counts.decode("ascii") if isinstance(counts, bytes) else counts

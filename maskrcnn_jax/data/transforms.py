@@ -119,7 +119,10 @@ def place_image(image: UInt8[np.ndarray, "h w 3"], placement: Placement, bucket:
     (top, left), (rows, columns) = placement.offset, placement.window
     image = image[top : top + rows, left : left + columns]
     canvas = np.zeros((*bucket, 3), np.uint8)
-    canvas[:rows, :columns] = cv2.flip(image, 1) if placement.flip else image
+    if placement.flip:
+        cv2.flip(image, 1, dst=canvas[:rows, :columns])
+    else:
+        canvas[:rows, :columns] = image
     return canvas
 
 
