@@ -141,10 +141,10 @@ def encode_crop(crop: Crop, height: int, width: int) -> dict[str, Any]:
     COCO counts down the columns, so only those that the crop touches are looked at.
     """
     rows, columns = crop.mask.shape
-    strip = np.zeros((columns, height), np.int8)
-    strip[:, crop.y : crop.y + rows] = crop.mask.T
-    changes = np.flatnonzero(np.diff(strip.ravel(), prepend=np.int8(0), append=np.int8(0))) + crop.x * height
-    counts = np.diff(changes, prepend=0, append=height * width)
+    strip = np.zeros(1 + columns * height + 1, bool)  # between two pixels that are not set
+    strip[1:-1].reshape(columns, height)[:, crop.y : crop.y + rows] = crop.mask.T
+    changes = np.flatnonzero(strip[1:] != strip[:-1]) + crop.x * height
+    counts = np.diff(np.concatenate([[0], changes, [height * width]]))
     if counts[-1] == 0:  # the last pixel is set
         counts = counts[:-1]
     code = rle.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
