@@ -1,0 +1,210 @@
+"""Pictures: detections drawn over an image, sheets of pictures, and the curves of a run."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.structs import Detections
+
+PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
+"""RGB, to be told apart by colour-blind people too (Okabe and Ito 2008); labels take them in turn."""
+
+CURVES = ((0, 0, 0), *(color for color in PALETTE if color != (240, 228, 66)))
+"""The same for lines on white, where yellow is too pale."""
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+READABLE = 480
+"""Pictures whose longer side is shorter, pixels, are enlarged by a whole factor before anything is drawn on them."""
+
+
+def draw_detections(
+    image: UInt8[np.ndarray, "h w 3"],
+    detections: Detections,
+    class_names: Sequence[str] = (),
+    *,
+    min_score: float = 0.0,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Draws masks, boxes and names.
+
+    The best detection is drawn last, on top. Names stand beside their box where there is room, and never outside the
+    picture.
+
+    Args:
+        image: RGB.
+        detections: Of this picture, in its pixels, as `Predictor` returns them: no leading `B`, `masks` as
+            `[D, h, w]` bool or None.
+        class_names: One per label; without a name the label's number is shown.
+        min_score: Detections below are left out.
+
+    Returns:
+        A copy. A small picture is enlarged by a whole factor, so that names can be read.
+    """
+    factor = max(1, -(-READABLE // max(image.shape[:2])))
+    canvas = _enlarge(image, factor)
+    shown = np.flatnonzero(detections.valid & (detections.scores >= min_score))
+    order = shown[np.argsort(detections.scores[shown], kind="stable")]
+    thickness = max(1, round(max(canvas.shape[:2]) / 320))
+    if detections.masks is not None:
+        for index in order:
+            _fill(
+                canvas, _enlarge(detections.masks[index].astype(np.uint8), factor), _color(detections, index), thickness
+            )
+    corners = {int(index): np.rint(detections.boxes[index] * factor).astype(int).tolist() for index in order}
+    for index in order:
+        x0, y0, x1, y1 = corners[int(index)]
+        cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), _color(detections, index), thickness, cv2.LINE_AA)
+    taken: list[tuple[int, int, int, int]] = []
+    for index in order[::-1]:  # the best first: it finds the best place
+        label = int(detections.labels[index])
+        name = class_names[label] if label < len(class_names) else str(label)
+        text = f"{name} {detections.scores[index]:.2f}"
+        taken.append(_write(canvas, text, corners[int(index)], _color(detections, index), taken))
+    return canvas
+
+
+def sheet(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8) -> UInt8[np.ndarray, "H W 3"]:
+    """Lays pictures out row by row on white; smaller ones are centred in their cell.
+
+    Args:
+        pictures: RGB, at least one.
+        columns: Pictures in a row.
+        gap: Space between and around them, pixels.
+    """
+    if not pictures or columns < 1:
+        raise ValueError(f"sheet of {len(pictures)} pictures in {columns} columns: give at least one of each")
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    width = max(picture.shape[1] for picture in pictures) + gap
+    heights = [max(picture.shape[0] for picture in row) + gap for row in rows]
+    canvas = np.full((sum(heights) + gap, len(rows[0]) * width + gap, 3), 255, np.uint8)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            y = top + (height - gap - picture.shape[0]) // 2
+            x = gap + column * width + (width - gap - picture.shape[1]) // 2
+            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        top += height
+    return canvas
+
+
+def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Writes an RGB picture; the file is complete or is not there.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    _write_file(Path(path), cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+
+
+def plot_curves(records: Sequence[Mapping[str, int | float]], path: Path | str) -> None:
+    """Draws the figures of a run over its steps as PNG: losses, learning rate, box and mask AP.
+
+    Args:
+        records: As `metrics.read` returns them. Of the evaluations' figures AP and AP50 are drawn; without any figure
+            of a kind its panel is left out.
+        path: The file; written whole or not at all.
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    panels = {
+        "loss": [name for name in names if "loss" in name],
+        "learning rate": [name for name in names if name.endswith(("learning_rate", "lr"))],
+        "AP": [name for name in names if name.endswith(("/AP", "/AP50"))],
+    }
+    panels = {title: members for title, members in panels.items() if members} or {"no records yet": []}
+    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    for axes, (title, members) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for index, name in enumerate(members):
+            points = [(record["step"], record[name]) for record in records if name in record]
+            color = tuple(value / 255 for value in CURVES[index % len(CURVES)])
+            marker = "o" if len(points) < 30 else None
+            style = "-" if index < len(CURVES) else "--"
+            axes.plot(
+                *zip(*points, strict=True), style, color=color, label=name, marker=marker, markersize=3, linewidth=1.5
+            )
+        axes.set(xlabel="step", title=title)
+        axes.set_xlim(0)
+        axes.set_ylim(0, 1 if title == "AP" else None)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(members) > 1:
+            axes.legend(fontsize=8, frameon=False)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    save_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+
+
+def _enlarge(array: np.ndarray, factor: int) -> np.ndarray:
+    return np.repeat(np.repeat(array, factor, axis=0), factor, axis=1)
+
+
+def _color(detections: Detections, index: int) -> tuple[int, int, int]:
+    return PALETTE[int(detections.labels[index]) % len(PALETTE)]
+
+
+def _fill(canvas: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], thickness: int) -> None:
+    """Tints the mask and draws its outline."""
+    inside = mask.astype(bool)
+    canvas[inside] = np.rint(0.6 * canvas[inside] + 0.4 * np.array(color)).astype(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, contours, -1, color, thickness, cv2.LINE_AA)
+
+
+def _write(
+    canvas: np.ndarray,
+    text: str,
+    box: Sequence[int],
+    color: tuple[int, int, int],
+    taken: Sequence[tuple[int, int, int, int]],
+) -> tuple[int, int, int, int]:
+    """Writes a name on a plate of the detection's colour and returns the plate, (x0, y0, x1, y1)."""
+    height, width = canvas.shape[:2]
+    scale = max(0.45, min(max(height, width) / 1300, 1.2))
+    stroke = max(1, round(2 * scale))
+    (wide, high), below = cv2.getTextSize(text, FONT, scale, 1 if scale < 0.7 else stroke)
+    pad = 2 + below // 2
+    wide, high = wide + 2 * pad, high + below // 2 + 2 * pad
+    x0, y0, x1, y1 = box
+    places = [(x0, y0 - high), (x0, y1), (x1 - wide, y0 - high), (x1 - wide, y1), (x1, y0), (x0 - wide, y0), (x0, y0)]
+
+    def cost(place: tuple[int, int]) -> float:
+        """Pixels over other plates count most, then those over the own box, then being moved into the picture."""
+        x, y = inside(place)
+        plate = (x, y, x + wide, y + high)
+        moved = abs(x - place[0]) + abs(y - place[1])
+        return 100 * sum(_overlap(plate, other) for other in taken) + 10 * _overlap(plate, (x0, y0, x1, y1)) + moved
+
+    def inside(place: tuple[int, int]) -> tuple[int, int]:
+        return max(0, min(place[0], width - wide)), max(0, min(place[1], height - high))
+
+    x, y = inside(min(places, key=cost))
+    cv2.rectangle(canvas, (x, y), (x + wide - 1, y + high - 1), color, cv2.FILLED)
+    luminance = color @ np.array([0.299, 0.587, 0.114])
+    ink = (0, 0, 0) if luminance > 110 else (255, 255, 255)
+    cv2.putText(
+        canvas,
+        text,
+        (x + pad, y + high - pad - below // 2),
+        FONT,
+        scale,
+        ink,
+        1 if scale < 0.7 else stroke,
+        cv2.LINE_AA,
+    )
+    return x, y, x + wide, y + high
+
+
+def _overlap(a: Sequence[int], b: Sequence[int]) -> int:
+    """Pixels that two boxes share."""
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
