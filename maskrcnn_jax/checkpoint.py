@@ -31,7 +31,7 @@ class CheckpointError(RuntimeError):
 
 
 class Weights(NamedTuple):
-    """What a checkpoint knows of the network: nested dicts of NumPy arrays."""
+    """What a checkpoint knows of the network: dicts of NumPy arrays, nested or flat as they were saved."""
 
     step: int
     params: dict

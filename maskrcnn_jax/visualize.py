@@ -48,23 +48,23 @@ def draw_detections(
     factor = max(1, -(-READABLE // max(image.shape[:2])))
     canvas = _enlarge(image, factor)
     shown = np.flatnonzero(detections.valid & (detections.scores >= min_score))
-    order = shown[np.argsort(detections.scores[shown], kind="stable")]
+    order = shown[np.argsort(detections.scores[shown], kind="stable")].tolist()
     thickness = max(1, round(max(canvas.shape[:2]) / 320))
     if detections.masks is not None:
         for index in order:
             _fill(
                 canvas, _enlarge(detections.masks[index].astype(np.uint8), factor), _color(detections, index), thickness
             )
-    corners = {int(index): np.rint(detections.boxes[index] * factor).astype(int).tolist() for index in order}
+    corners = {index: np.rint(detections.boxes[index] * factor).astype(int).tolist() for index in order}
     for index in order:
-        x0, y0, x1, y1 = corners[int(index)]
+        x0, y0, x1, y1 = corners[index]
         cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), _color(detections, index), thickness, cv2.LINE_AA)
     taken: list[tuple[int, int, int, int]] = []
     for index in order[::-1]:  # the best first: it finds the best place
         label = int(detections.labels[index])
         name = class_names[label] if label < len(class_names) else str(label)
         text = f"{name} {detections.scores[index]:.2f}"
-        taken.append(_write(canvas, text, corners[int(index)], _color(detections, index), taken))
+        taken.append(_write(canvas, text, corners[index], _color(detections, index), taken))
     return canvas
 
 

@@ -87,6 +87,17 @@ def test_a_state_without_statistics_is_restored(tmp_path):
     assert load_weights(tmp_path).statistics == {}
 
 
+def test_names_may_hold_dots(tmp_path):
+    """The train state's own form: one flat dict from dotted name to array."""
+    state = {"params": {"backbone.stem.0.kernel": jnp.ones((2, 3)), "head.bias": jnp.zeros(3)}, "statistics": {}}
+    with open_run(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+        assert_same(checkpoints.restore(abstract(state)), state)
+        with pytest.raises(CheckpointError, match=r"missing: *params.head.scale float32\[3\]\n"):
+            checkpoints.restore({"params": {"head.scale": jnp.zeros(3)}, "statistics": {}})
+    assert_same(load_weights(tmp_path).params, jax.tree.map(np.asarray, state["params"]))
+
+
 def test_an_earlier_step_is_restored(run):
     with open_run(run) as checkpoints:
         assert_same(checkpoints.restore(abstract(make_state(1)), 1), make_state(1))
