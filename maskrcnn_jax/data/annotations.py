@@ -1,6 +1,7 @@
 """Reading the annotation file of a COCO-format data set, and saying all that is wrong with it at once."""
 
 import itertools
+import math
 from collections import defaultdict
 from typing import Any, NamedTuple
 
@@ -147,7 +148,7 @@ def read_object(annotation: dict, sizes: dict, label_of: dict, problems: Problem
     if not (isinstance(box, list) and len(box) == 4):
         return problems.add("bbox must be [x, y, width, height]", name)
     if not (finite(box) and finite(coordinates(segmentation))):
-        return problems.add("coordinates that are not finite numbers; correct or remove the annotations", name)
+        return problems.add("coordinates that are no finite numbers; correct or remove the annotations", name)
     height, width = sizes[annotation["image_id"]]
     x, y, box_width, box_height = box
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + box_width, width), min(y + box_height, height)
@@ -169,19 +170,16 @@ def read_object(annotation: dict, sizes: dict, label_of: dict, problems: Problem
 
 
 def coordinates(segmentation: list | dict) -> list:
-    """The numbers in polygons or in uncompressed run-length code."""
+    """The numbers in polygons or in uncompressed run-length code; None for a polygon that is no list."""
     if isinstance(segmentation, dict):
-        counts = segmentation.get("counts", ())
-        return list(counts) if isinstance(counts, list) else []
-    return [value for part in segmentation for value in part]
+        counts = segmentation.get("counts")
+        return counts if isinstance(counts, list) else []
+    return [value for part in segmentation for value in (part if isinstance(part, list) else [None])]
 
 
 def finite(values: list) -> bool:
     """Whether all are finite numbers."""
-    try:
-        return bool(np.isfinite(np.asarray(values, np.float64)).all())
-    except (TypeError, ValueError):
-        return False
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
 
 
 def compress(segmentation: list | dict, height: int, width: int) -> bytes | None:

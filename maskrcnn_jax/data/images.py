@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from maskrcnn_jax.data.source import BrokenImage
 
 JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
-PNG_START, PNG_END = b"\x89PNG", b"IEND"
+PNG_START, PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 def decode(data: bytes, size: tuple[int, int], name: str) -> UInt8[np.ndarray, "H W 3"]:
