@@ -49,12 +49,13 @@ def match(
     Source: Faster R-CNN, section 3.1.2; numbers of Detectron2 and torchvision `Matcher`. Deviation: an object that no
     box overlaps at all makes nothing positive (there it makes positive every box without overlap).
     """
-    iou = jnp.where(usable[:, None], iou, 0.0)
-    best = jnp.max(iou, axis=0)
+    # Below every overlap, so that a slot that is not usable is never the best, not even of a box that overlaps nothing.
+    iou = jnp.where(usable[:, None], iou, -1.0)
+    best = jnp.maximum(jnp.max(iou, axis=0), 0.0)
     positive = (best >= foreground_iou) & jnp.any(usable)
     if low_quality:
         best_of_object = jnp.max(iou, axis=1, keepdims=True)
-        positive |= jnp.any((iou == best_of_object) & (best_of_object > 0) & usable[:, None], axis=0)
+        positive |= jnp.any((iou == best_of_object) & (best_of_object > 0), axis=0)
     assignment = jnp.where(best < background_iou, Assignment.NEGATIVE, Assignment.IGNORE)
     assignment = jnp.where(positive, Assignment.POSITIVE, assignment)
     return Matches(jnp.argmax(iou, axis=0).astype(jnp.int32), assignment.astype(jnp.int32), best)

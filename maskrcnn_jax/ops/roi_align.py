@@ -138,7 +138,8 @@ def roi_align(
         level: index into `features` for each box.
         image_shape: `(height, width)` of the padded network input, pixels.
         bins: side of the output grid.
-        sampling_ratio: samples per bin and axis; 0 takes `⌈side / bins⌉` of each box in feature cells.
+        sampling_ratio: samples per bin and axis; 0 takes `⌈side / bins⌉` of each box in feature cells, at
+            least one.
         aligned: shift coordinates by half a cell, so that cell `i` is centred on `i`; False treats boxes shorter than
             one cell as one cell long.
 

@@ -35,8 +35,9 @@ def sample(
 
     Source: Faster R-CNN, section 3.1.3; numbers of Detectron2 `subsample_labels`.
     """
+    # The share is one of the slots asked for, as in Detectron2, even where there are not so many boxes.
+    most_positives = min(int(count * foreground_fraction), assignment.shape[0])
     count = min(count, assignment.shape[0])
-    most_positives = int(count * foreground_fraction)
     rank = jax.random.uniform(key, assignment.shape)
     is_positive = assignment == Assignment.POSITIVE
     # Positives get rank + 2 if among the best `most_positives`, negatives rank, the others −1: one top-k takes them.
