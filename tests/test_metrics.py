@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from maskrcnn_jax import metrics
 from maskrcnn_jax.metrics import MetricWriter
@@ -24,16 +24,13 @@ def quiet(folder, **arguments):
 
 
 def events(folder):
-    """(step, tag, value) of each scalar in the TensorBoard files; the framing is length, crc, payload, crc."""
-    found = []
+    """The events in the TensorBoard files; the framing is length, crc, payload, crc."""
     for path in sorted(folder.glob("events.out.tfevents.*")):
         data = path.read_bytes()
         while data:
             length = int.from_bytes(data[:8], "little")
-            event = Event.FromString(data[12 : 12 + length])
-            found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+            yield Event.FromString(data[12 : 12 + length])
             data = data[12 + length + 4 :]
-    return found
 
 
 def test_read_returns_what_was_written(tmp_path):
@@ -66,7 +63,15 @@ def test_not_finite_is_null_in_the_file_and_nan_when_read(tmp_path):
 def test_tensorboard_holds_the_same_figures(tmp_path):
     with quiet(tmp_path) as writer:
         writer.write(20, {"loss": 1.5, "loss/mask": 0.25})
-    assert events(tmp_path) == [(20, "loss", 1.5), (20, "loss/mask", 0.25)]
+    found = [(event.step, value.tag, value.simple_value) for event in events(tmp_path) for value in event.summary.value]
+    assert found == [(20, "loss", 1.5), (20, "loss/mask", 0.25)]
+
+
+def test_tensorboard_hides_the_lost_part(tmp_path):
+    """It drops earlier events from the step of a session start on."""
+    quiet(tmp_path, first_step=20).close()
+    starts = [event.step for event in events(tmp_path) if event.session_log.status == SessionLog.START]
+    assert starts == [21]
 
 
 def test_resuming_drops_the_lost_part(tmp_path):
