@@ -1,0 +1,133 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pycocotools.mask as reference
+import pytest
+from conftest import WriteCoco, instances, picture, square
+from pycocotools.coco import COCO
+
+from maskrcnn_jax.config import CocoSource, ConfigError, ShapesSource
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.shapes import Shapes
+from maskrcnn_jax.data.source import BrokenImage, ImageSource
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+
+OBJECTS = [
+    square(1, 10, 7, 2, 3, 10),
+    square(2, 10, 3, 20.5, 5, 15.25),
+    square(3, 20, 7, 5, 5, 30, iscrowd=1),
+    square(4, 40, 3, 0, 0, 4),
+    square(5, 40, 3, 5, 5, 30, iscrowd=1),
+]
+"""Of the pictures 10, 20, 30, 40 the second has a crowd alone, the third nothing."""
+
+
+@pytest.fixture
+def folder(write_coco: WriteCoco, tmp_path: Path) -> Path:
+    train = instances(OBJECTS, images=4)
+    train["images"][3].update(height=50, width=30)
+    prepare(write_coco(train=train, val=instances(OBJECTS[:1], images=2)), tmp_path / "out")
+    return tmp_path / "out"
+
+
+def ids(folder: Path, split: str, keep_empty: bool = True) -> list[int]:
+    source = open_source(CocoSource(folder, split, keep_empty))
+    return [source[i].image_id for i in range(len(source))]
+
+
+def test_an_example_is_what_was_written(folder: Path):
+    source = open_source(CocoSource(folder))
+    assert isinstance(source, ImageSource)
+    assert source.class_names == ("cat", "dog") and source.category_ids == (3, 7)
+    example = source[0]
+    np.testing.assert_array_equal(example.image, picture(40, 60, seed=10))
+    assert example.image_id == 10
+    assert example.boxes.tolist() == [[2, 3, 12, 13], [20.5, 5, 35.75, 20.25]]
+    assert example.boxes.dtype == np.float32
+    assert example.labels.tolist() == [1, 0] and example.labels.dtype == np.int32
+    assert example.is_crowd.tolist() == [False, False]
+    assert len(example.masks) == 2
+    for mask, annotation in zip(example.masks, OBJECTS, strict=False):
+        polygons = reference.frPyObjects(annotation["segmentation"], 40, 60)
+        np.testing.assert_array_equal(mask, reference.decode(polygons)[..., 0])
+
+
+def test_images_without_objects_are_kept_or_left_out(folder: Path):
+    assert ids(folder, "train", keep_empty=True) == [10, 20, 30, 40]
+    assert ids(folder, "train", keep_empty=False) == [10, 40]
+
+
+def test_sizes_and_counts_are_known_without_decoding(folder: Path):
+    source = open_source(CocoSource(folder, keep_empty=True))
+    assert source.sizes.tolist() == [[40, 60], [40, 60], [40, 60], [50, 30]]
+    assert source.num_objects.tolist() == [2, 1, 0, 2]
+    assert open_source(CocoSource(folder)).sizes.tolist() == [[40, 60], [50, 30]]
+
+
+def test_example_without_objects(folder: Path):
+    example = open_source(CocoSource(folder, keep_empty=True))[2]
+    assert example.boxes.shape == (0, 4) and example.labels.shape == (0,) and len(example.masks) == 0
+
+
+def test_slices(folder: Path):
+    assert ids(folder, "train[1:3]") == [20, 30]
+    assert ids(folder, "train[50%:]") == [30, 40]
+    assert ids(folder, "train[:1]+val") == [10, 10, 20]
+
+
+def test_coco_form_equals_the_annotation_file(folder: Path, tmp_path: Path):
+    truth = open_source(CocoSource(folder, keep_empty=True)).coco()
+    original = json.loads((tmp_path / "coco" / "annotations" / "instances_train.json").read_text())
+    assert truth["images"] == original["images"]
+    assert truth["categories"] == sorted(original["categories"], key=lambda category: category["id"])
+    assert len(truth["annotations"]) == len(OBJECTS)
+    sizes = {image["id"]: (image["height"], image["width"]) for image in original["images"]}
+    for ours, theirs in zip(truth["annotations"], OBJECTS, strict=True):
+        for key in ("id", "image_id", "category_id", "iscrowd", "area"):
+            assert ours[key] == theirs[key]
+        polygons = reference.frPyObjects(theirs["segmentation"], *sizes[theirs["image_id"]])
+        np.testing.assert_array_equal(
+            reference.decode(ours["segmentation"]), reference.decode(reference.merge(polygons))
+        )
+    assert truth["annotations"][0]["bbox"] == OBJECTS[0]["bbox"]
+    # Clipped: the crowd reaches beyond the right side of the narrow picture.
+    assert truth["annotations"][4]["bbox"] == [5, 5, 25, 30]
+
+
+def test_coco_form_is_read_by_pycocotools(folder: Path, tmp_path: Path):
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(open_source(CocoSource(folder)).coco()))
+    coco = COCO(str(path))
+    assert coco.getImgIds() == [10, 40] and len(coco.getAnnIds(iscrowd=False)) == 3
+
+
+def test_source_pickles(folder: Path):
+    source = open_source(CocoSource(folder))
+    copy = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(copy[1].image, source[1].image)
+
+
+def test_broken_record_is_named(folder: Path):
+    source = open_source(CocoSource(folder))
+    source.records = [{**source.records[0], "image": b"\xff\xd8 broken"}]
+    with pytest.raises(BrokenImage, match=r"image 10 \(010\.png\): truncated"):
+        source[0]
+
+
+def test_folder_that_was_not_prepared(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"folder = '.*nowhere': holds no prepared data set; make one with .*prepare"):
+        open_source(CocoSource(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("split", ["test", "train[:x]", "train[9:20]"])
+def test_unknown_split(folder: Path, split: str):
+    with pytest.raises(ConfigError, match=r"split = '.*has train, val"):
+        open_source(CocoSource(folder, split))
+
+
+def test_shapes_are_opened_by_their_configuration():
+    assert isinstance(open_source(ShapesSource(count=3)), Shapes)

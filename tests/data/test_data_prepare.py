@@ -1,0 +1,144 @@
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import WriteCoco, encode, instances, picture, square
+from test_data_coco_files import zip_up
+
+from maskrcnn_jax.config import CocoSource
+from maskrcnn_jax.data.coco import CocoInstances
+from maskrcnn_jax.data.prepare import DatasetError, prepare
+
+OBJECTS = [square(1, 10, 7, 2, 3, 10), square(2, 30, 3, 20, 5, 20)]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_splits_are_written_and_counted(write_coco: WriteCoco, tmp_path: Path, capfd: pytest.CaptureFixture):
+    folder = write_coco(train2017=instances(OBJECTS), val2017=instances(OBJECTS, images=5))
+    assert prepare(folder, tmp_path / "deep" / "out") == {"train": 3, "val": 5}
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+    assert len(CocoInstances(CocoSource(tmp_path / "deep" / "out", "val", keep_empty=True))) == 5
+    # Where no terminal watches there is no progress to draw.
+    assert capfd.readouterr().out == ""
+
+
+def test_image_files_are_copied_as_they_are(write_coco: WriteCoco, tmp_path: Path):
+    content = instances(OBJECTS)
+    content["images"][0]["file_name"] = "a.jpg"
+    folder = write_coco(train=content)
+    prepare(folder, tmp_path / "out")
+    records = CocoInstances(CocoSource(tmp_path / "out", keep_empty=True)).records
+    assert records[0]["image"] == (folder / "train" / "a.jpg").read_bytes()
+
+
+def test_zips_give_the_same_records(write_coco: WriteCoco, tmp_path: Path):
+    folder = write_coco(train2017=instances(OBJECTS))
+    prepare(folder, tmp_path / "plain")
+    zip_up(folder, "annotations_trainval2017.zip", "annotations")
+    zip_up(folder, "train2017.zip", "train2017")
+    prepare(folder, tmp_path / "zipped")
+    plain, zipped = (CocoInstances(CocoSource(tmp_path / name, keep_empty=True)) for name in ("plain", "zipped"))
+    assert plain.coco() == zipped.coco()
+    assert [r["image"] for r in plain.records] == [r["image"] for r in zipped.records]
+
+
+def test_dropped_annotations_are_named(write_coco: WriteCoco, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    folder = write_coco(train=instances([*OBJECTS, square(77, 10, 7, 2, 3, 10, bbox=[2, 3, 0, 5])]))
+    with caplog.at_level(logging.WARNING):
+        prepare(folder, tmp_path / "out")
+    assert "dropped 1 annotations, box of zero or negative size, or outside its image: 77" in caplog.text
+
+
+def test_bad_images_are_named_together(write_coco: WriteCoco, tmp_path: Path):
+    folder = write_coco(train=instances(OBJECTS, images=6))
+    images = folder / "train"
+    (images / "010.png").unlink()
+    (images / "020.png").write_bytes((images / "020.png").read_bytes()[:300])
+    (images / "040.png").write_bytes(b"<html>")
+    (images / "060.png").write_bytes(encode(picture(41, 60), ".png"))
+    with pytest.raises(DatasetError) as error:
+        prepare(folder, tmp_path / "out")
+    for words in (
+        "010.png: missing",
+        "020.png: truncated after 300 bytes",
+        "040.png: not an image",
+        "060.png: the file has 41×60",
+    ):
+        assert words in str(error.value)
+    assert "030.png" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_image_missing_from_a_zip(write_coco: WriteCoco, tmp_path: Path):
+    folder = write_coco(train2017=instances(OBJECTS))
+    (folder / "train2017" / "020.png").unlink()
+    zip_up(folder, "train2017.zip", "train2017")
+    with pytest.raises(DatasetError, match=r"020\.png: missing"):
+        prepare(folder, tmp_path / "out")
+
+
+def test_failed_prepare_leaves_what_was_there(write_coco: WriteCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, out = write_coco(train=instances(OBJECTS)), tmp_path / "out"
+    prepare(folder, out)
+    before = files(tmp_path / "out")
+    image = folder / "train" / "010.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:-20])
+    with pytest.raises(DatasetError):
+        prepare(folder, out)
+    image.write_bytes(whole)
+
+    def full_disk(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("maskrcnn_jax.data.coco.Index.save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        prepare(folder, out)
+    assert files(out) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "out"]
+
+
+def test_prepared_again_is_replaced(write_coco: WriteCoco, tmp_path: Path):
+    out = tmp_path / "out"
+    prepare(write_coco(train=instances(OBJECTS)), out)
+    prepare(write_coco(train=instances(OBJECTS, images=7)), out)
+    assert len(CocoInstances(CocoSource(out, keep_empty=True))) == 7
+
+
+def test_other_splits_and_foreign_folders_are_not_overwritten(write_coco: WriteCoco, tmp_path: Path):
+    folder, out = write_coco(train=instances(OBJECTS), val=instances(OBJECTS)), tmp_path / "out"
+    prepare(folder, out)
+    with pytest.raises(DatasetError, match="holds the prepared split train, which would be lost"):
+        prepare(folder, out, splits=("val",))
+    with pytest.raises(DatasetError, match="exists and is no prepared data set"):
+        prepare(folder, folder)
+
+
+def test_splits_with_different_categories(write_coco: WriteCoco, tmp_path: Path):
+    other = instances([square(1, 10, 3, 2, 3, 10)])
+    other["categories"] = [{"id": 3, "name": "horse"}]
+    folder = write_coco(train=instances(OBJECTS), val=other)
+    with pytest.raises(DatasetError, match="'train' and 'val' list different"):
+        prepare(folder, tmp_path / "out")
+
+
+def test_broken_json(write_coco: WriteCoco, tmp_path: Path):
+    folder = write_coco(train=instances(OBJECTS))
+    path = folder / "annotations" / "instances_train.json"
+    path.write_text(json.dumps(instances(OBJECTS))[:200])
+    with pytest.raises(DatasetError, match=r"instances_train\.json: no JSON"):
+        prepare(folder, tmp_path / "out")
+
+
+def test_many_images_keep_their_order(write_coco: WriteCoco, tmp_path: Path):
+    content = instances(OBJECTS, images=40, size=(4, 5))
+    content["annotations"] = []
+    content["images"] = [content["images"][i] for i in np.random.default_rng(0).permutation(40)]
+    prepare(write_coco(train=content), tmp_path / "out")
+    source = CocoInstances(CocoSource(tmp_path / "out", keep_empty=True))
+    assert [source[i].image_id for i in range(40)] == [image["id"] for image in content["images"]]
