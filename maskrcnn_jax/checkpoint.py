@@ -105,16 +105,10 @@ class Checkpoints:
         self.wait()
         if step in steps(self._folder.parent):
             return
-        rating = None if metrics is None or self._best is None else metrics.get(self._best)
-        rated = rating is not None and math.isfinite(rating)
+        rating = math.nan if metrics is None or self._best is None else float(metrics.get(self._best, math.nan))
+        rated = {self._best: rating} if math.isfinite(rating) else None
         try:
-            self._checkpointer.save_async(
-                step,
-                state,
-                checkpointable_name=ITEM,
-                force=True,
-                metrics={self._best: float(rating)} if rated else None,
-            )
+            self._checkpointer.save_async(step, state, checkpointable_name=ITEM, force=True, metrics=rated)
         except Exception as error:
             raise self._not_saved(error) from error
 
@@ -235,19 +229,18 @@ def _saved_tree(path: Path) -> dict[str, Any]:
     Every file is read once before: Orbax reads all arrays at a time, and on a damaged one leaves the others behind as
     a page of tracebacks that would bury the message.
     """
-    for description in ("_METADATA", "_sharding", *(path / ITEM / "array_metadatas").glob("*")):
-        json.loads((path / ITEM / description).read_text())
-    store = tensorstore.KvStore.open(
-        {"driver": "ocdbt", "base": {"driver": "file", "path": f"{path / ITEM}/"}}
-    ).result()
+    item = path / ITEM
+    for description in (item / "_METADATA", item / "_sharding", *(item / "array_metadatas").glob("*")):
+        json.loads(description.read_text())
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{item}/"}}).result()
     keys = store.list().result()
     for key in keys:
         store.read(key).result()
     if not keys:
-        raise ValueError(f"{path / ITEM} holds no arrays")
+        raise ValueError(f"{item} holds no arrays")
     tree = ocp.metadata(path, checkpointable_name=ITEM).metadata
     if tree is None:  # Orbax's word for files that it could not read
-        raise ValueError(f"{path / ITEM} has no readable description")
+        raise ValueError(f"{item} has no readable description")
     return tree
 
 

@@ -65,7 +65,7 @@ class CocoEvaluator:
         if self._masks and detections.masks is None:
             raise ValueError("the detections hold no masks; construct the evaluator with masks=False")
         for index, record in enumerate(records):
-            image = Detections(*(None if field is None else field[index] for field in detections))
+            image = Detections._make(None if field is None else field[index] for field in detections)
             while len(self._pending) >= self._limit:
                 self._collect()
             self._pending.append(
@@ -119,6 +119,7 @@ def image_results(
     limit = np.array([record.width, record.height] * 2, np.float64)
     boxes = np.clip(detections.boxes / np.array(record.scale * 2, np.float64), 0, limit)
     good = detections.valid & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    probabilities = np.asarray(detections.masks) if masks else None
     results = []
     for index in np.flatnonzero(good):
         x0, y0, x1, y1 = boxes[index].tolist()
@@ -128,8 +129,8 @@ def image_results(
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": float(detections.scores[index]),
         }
-        if masks:
-            crop = paste_crop(detections.masks[index], boxes[index], record.height, record.width)
+        if probabilities is not None:
+            crop = paste_crop(probabilities[index], boxes[index], record.height, record.width)
             result["segmentation"] = encode_crop(crop, record.height, record.width)
         results.append(result)
     return results

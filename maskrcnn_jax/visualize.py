@@ -53,7 +53,10 @@ def draw_detections(
     if detections.masks is not None:
         for index in order:
             _fill(
-                canvas, _enlarge(detections.masks[index].astype(np.uint8), factor), _color(detections, index), thickness
+                canvas,
+                _enlarge(np.asarray(detections.masks[index], np.uint8), factor),
+                _color(detections, index),
+                thickness,
             )
     corners = {index: np.rint(detections.boxes[index] * factor).astype(int).tolist() for index in order}
     for index in order:
