@@ -159,7 +159,7 @@ def place_objects(example: Example, placement: Placement, max_objects: int, mask
     largest = np.argsort(-area, kind="stable")[:max_objects]
     truth = empty_slots(max_objects, mask_size)
     slot = 0
-    for i in np.sort(largest[area[largest] > 0]):
+    for i in np.sort(largest[area[largest] > 0]).tolist():
         mask, box = example.masks[i], boxes[i]
         if cut(example.boxes[i], region):
             box = clip(box[None], mask_bounds(mask, box))[0]
