@@ -18,6 +18,25 @@ class DatasetError(ValueError):
     """A data set that cannot be prepared; the message names the offenders and the remedy."""
 
 
+class Refused(ValueError):
+    """An annotation that cannot be used: (what is wrong, which it is)."""
+
+
+class Dropped(ValueError):
+    """An annotation that is left out: (why)."""
+
+
+class AnnotatedObject(NamedTuple):
+    """One annotation, checked."""
+
+    box: tuple[float, float, float, float]
+    label: int
+    is_crowd: bool
+    area: float
+    annotation_id: int
+    counts: bytes
+
+
 class AnnotatedImage(NamedTuple):
     """An image and its objects, checked."""
 
@@ -92,6 +111,8 @@ def read_annotations(coco: Any, where: str) -> Annotations:
     if not coco["images"] or not coco["categories"]:
         empty = "images" if not coco["images"] else "categories"
         raise DatasetError(f'{where}: "{empty}" is empty; a data set needs at least one')
+    if not all({"id", "name"} <= category.keys() for category in coco["categories"]):
+        raise DatasetError(f'{where}: "categories" need id and name')
     problems = Problems(where)
     categories = sorted(coco["categories"], key=lambda category: category["id"])
     category_ids = tuple(category["id"] for category in categories)
@@ -100,7 +121,7 @@ def read_annotations(coco: Any, where: str) -> Annotations:
             problems.add("two categories have the same id; give each its own", f"id {a}")
     sizes = image_sizes(coco["images"], problems)
     label_of = {category_id: label for label, category_id in enumerate(category_ids)}
-    objects: dict[int, list[tuple]] = defaultdict(list)
+    objects: dict[int, list[AnnotatedObject]] = defaultdict(list)
     dropped: dict[str, list[int]] = defaultdict(list)
     seen: set[int] = set()
     for annotation in coco["annotations"]:
@@ -108,65 +129,76 @@ def read_annotations(coco: Any, where: str) -> Annotations:
             problems.add("annotations need ids, each its own", f"annotation {annotation.get('id')}")
             continue
         seen.add(annotation["id"])
-        read = read_object(annotation, sizes, label_of, problems)
-        if isinstance(read, str):
-            dropped[read].append(annotation["id"])
-        elif read is not None:
+        try:
+            read = read_object(annotation, sizes, label_of)
+        except Dropped as reason:
+            dropped[str(reason)].append(annotation["id"])
+        except Refused as refused:
+            problems.add(*refused.args)
+        else:
             objects[annotation["image_id"]].append(read)
     problems.raise_if_any()
     images = [gather(image, sizes[image["id"]], objects[image["id"]]) for image in coco["images"]]
     return Annotations(category_ids, tuple(category["name"] for category in categories), images, dict(dropped))
 
 
-def image_sizes(images: list[dict], problems: Problems) -> dict[int, tuple[int, int]]:
+def image_sizes(images: list[dict[str, Any]], problems: Problems) -> dict[int, tuple[int, int]]:
     """(height, width) by image id."""
     sizes: dict[int, tuple[int, int]] = {}
     for image in images:
         name = f"image {image.get('id')} ({image.get('file_name')})"
-        if not all(key in image for key in ("id", "file_name", "height", "width")):
-            problems.add("images need id, file_name, height and width", name)
-            continue
-        if image["id"] in sizes:
-            problems.add("two images have the same id; give each its own", name)
-        if not (image["height"] > 0 and image["width"] > 0):
+        whole = all(isinstance(image.get(key), int) for key in ("id", "height", "width"))
+        if "file_name" not in image or not whole:
+            problems.add("images need file_name and whole numbers as id, height and width", name)
+        elif min(image["height"], image["width"]) <= 0:
             problems.add("height and width must be positive", name)
-        sizes[image["id"]] = (int(image["height"]), int(image["width"]))
+        elif image["id"] in sizes:
+            problems.add("two images have the same id; give each its own", name)
+        else:
+            sizes[image["id"]] = (image["height"], image["width"])
     return sizes
 
 
-def read_object(annotation: dict, sizes: dict, label_of: dict, problems: Problems) -> tuple | str | None:
-    """One annotation as (box, label, is_crowd, area, id, RLE counts), or why it is dropped, or None for a problem."""
+def read_object(
+    annotation: dict[str, Any], sizes: dict[int, tuple[int, int]], label_of: dict[int, int]
+) -> AnnotatedObject:
+    """Checks one annotation.
+
+    Raises:
+        Refused: It is wrong.
+        Dropped: It encloses no area.
+    """
     name = f"annotation {annotation['id']} (image {annotation.get('image_id')})"
     if annotation.get("image_id") not in sizes:
-        return problems.add('annotations of an image that "images" does not list; add it or remove them', name)
+        raise Refused('annotations of an image that "images" does not list; add it or remove them', name)
     if annotation.get("category_id") not in label_of:
         name = f"{name} of category {annotation.get('category_id')}"
-        return problems.add('annotations of a category that "categories" does not list; add it', name)
+        raise Refused('annotations of a category that "categories" does not list; add it', name)
     segmentation, box = annotation.get("segmentation"), annotation.get("bbox")
     if not segmentation:
-        return problems.add("annotations without segmentation; boxes alone give no instance masks", name)
+        raise Refused("annotations without segmentation; boxes alone give no instance masks", name)
     if not (isinstance(box, list) and len(box) == 4):
-        return problems.add("bbox must be [x, y, width, height]", name)
+        raise Refused("bbox must be [x, y, width, height]", name)
     if not (finite(box) and finite(coordinates(segmentation))):
-        return problems.add("coordinates that are no finite numbers; correct or remove the annotations", name)
+        raise Refused("coordinates that are no finite numbers; correct or remove the annotations", name)
     height, width = sizes[annotation["image_id"]]
     x, y, box_width, box_height = box
     left, top, right, bottom = max(x, 0), max(y, 0), min(x + box_width, width), min(y + box_height, height)
     if not (left < right and top < bottom):
-        return "box of zero or negative size, or outside its image"
+        raise Dropped("box of zero or negative size, or outside its image")
     if isinstance(segmentation, list):
         segmentation = [part for part in segmentation if len(part) >= 6 and len(part) % 2 == 0]
         if not segmentation:
-            return "polygon with fewer than three points"
+            raise Dropped("polygon with fewer than three points")
     counts = compress(segmentation, height, width)
     if counts is None:
-        return problems.add("run-length code that does not cover its image exactly", f"{name}, {height}×{width} pixels")
+        raise Refused("run-length code that does not cover its image exactly", f"{name}, {height}×{width} pixels")
     area = annotation.get("area")
     if area is None:
         area = rle.area({"size": [height, width], "counts": counts})
     is_crowd = bool(annotation.get("iscrowd", 0))
     label = label_of[annotation["category_id"]]
-    return (left, top, right, bottom), label, is_crowd, float(area), annotation["id"], counts
+    return AnnotatedObject((left, top, right, bottom), label, is_crowd, float(area), annotation["id"], counts)
 
 
 def coordinates(segmentation: list | dict) -> list:
@@ -200,7 +232,7 @@ def compress(segmentation: list | dict, height: int, width: int) -> bytes | None
     return coded
 
 
-def gather(image: dict, size: tuple[int, int], objects: list[tuple]) -> AnnotatedImage:
+def gather(image: dict[str, Any], size: tuple[int, int], objects: list[AnnotatedObject]) -> AnnotatedImage:
     """Stacks the objects of one image."""
     boxes, labels, is_crowd, areas, ids, masks = zip(*objects, strict=True) if objects else ((),) * 6
     return AnnotatedImage(

@@ -37,8 +37,8 @@ def choose_buckets(sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket])
     if not buckets:
         raise ConfigError("buckets = (): give at least one padded (height, width)")
     shapes = np.asarray(buckets)
-    fits = (sizes[:, None] <= shapes).all(axis=-1)
-    homeless = np.flatnonzero(~fits.any(axis=1))
+    fits = np.all(sizes[:, None] <= shapes, axis=-1)
+    homeless = np.flatnonzero(~np.any(fits, axis=1))
     if homeless.size:
         height, width = sizes[homeless[0]].tolist()
         raise ConfigError(

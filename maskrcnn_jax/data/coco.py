@@ -47,7 +47,7 @@ def index_file(folder: Path, split: str) -> Path:
     return folder / f"index_{split}.npz"
 
 
-class RunLengthMasks(Sequence):
+class RunLengthMasks(Sequence[np.ndarray]):
     """Masks that are decoded when asked for: `[H, W]` uint8 each."""
 
     def __init__(self, counts: Sequence[bytes], size: tuple[int, int]):
@@ -57,7 +57,7 @@ class RunLengthMasks(Sequence):
     def __len__(self) -> int:
         return len(self.counts)
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # nobody slices it
         return decode_mask(self.counts[index], self.size)
 
 
@@ -111,7 +111,8 @@ class CocoInstances:
 
     def coco(self) -> dict[str, Any]:
         """Returns the ground truth as a COCO instances dictionary; reads every record and decodes no image."""
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for position in self.positions.tolist():
             record = self.records[position]
             height, width = record["size"].tolist()

@@ -62,8 +62,13 @@ def find_splits(folder: Path, wanted: Sequence[str], images: Path | None) -> lis
 
 def annotation_files(folder: Path) -> list[AnyPath]:
     """Everything in `annotations/`, in the folder and in its zips."""
-    roots = [folder / "annotations", *(zipfile.Path(path, "annotations/") for path in folder.glob("annotations*.zip"))]
-    return [path for root in roots if root.is_dir() for path in sorted(root.iterdir(), key=lambda path: path.name)]
+    roots: list[AnyPath] = [folder / "annotations"]
+    roots += [zipfile.Path(path, "annotations/") for path in sorted(folder.glob("annotations*.zip"))]
+    found: list[AnyPath] = []
+    for root in roots:
+        if root.is_dir():
+            found += sorted(root.iterdir(), key=lambda path: path.name)
+    return found
 
 
 def image_folder(folder: Path, split: str, images: Path | None) -> AnyPath:

@@ -33,7 +33,7 @@ def decode(data: bytes, size: tuple[int, int], name: str) -> UInt8[np.ndarray, "
     if stored.shape[:2] == size:
         return stored
     turned = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB)
-    if turned.shape[:2] == size:
+    if turned is not None and turned.shape[:2] == size:
         return turned
     height, width = stored.shape[:2]
     raise BrokenImage(

@@ -102,8 +102,9 @@ class ValidationRows:
         example = self.source[int(self.indices[row])]
         config = self.config
         image, size, scale = fit(example.image, config.shortest_edge, config.longest_edge, config.buckets)
-        record = ImageRecord(example.image_id, *example.image.shape[:2], scale) if self.real[row] else None
-        return Batch(image, size, empty_slots(0, 1), np.int64(example.image_id)), record
+        height, width = example.image.shape[:2]
+        record = ImageRecord(example.image_id, height, width, scale) if self.real[row] else None
+        return Batch(image, size, empty_slots(0, 1), np.array(example.image_id, np.int64)), record
 
 
 def train_batches(

@@ -37,8 +37,8 @@ class Shapes:
     margins and non-maximum suppression. Deviation: masks hold visible pixels only and boxes are taken from them.
     """
 
-    class_names = ("square", "circle", "triangle")
-    category_ids = (1, 2, 3)
+    class_names: tuple[str, ...] = ("square", "circle", "triangle")
+    category_ids: tuple[int, ...] = (1, 2, 3)
 
     def __init__(self, config: ShapesSource):
         require(config.image_size >= 3 * MARGIN, "image_size", config.image_size, f"take {3 * MARGIN} or more")
@@ -61,7 +61,8 @@ class Shapes:
 
     def coco(self) -> dict[str, Any]:
         """Draws every picture and returns the ground truth in COCO's form; annotation ids count from 1."""
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for example in map(self.__getitem__, range(len(self))):
             height, width = example.image.shape[:2]
             name = f"{example.image_id:012d}.png"
@@ -111,7 +112,7 @@ def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shap
     """Paints shapes back to front on a square picture; a shape without a visible pixel is left out."""
     image = np.empty((size, size, 3), np.uint8)
     image[:] = background
-    masks = []
+    masks: list[np.ndarray] = []
     for shape in shapes:
         mask = np.zeros((size, size), np.uint8)
         fill(mask, shape, (1,))

@@ -77,7 +77,7 @@ def augment(example: Example, rng: np.random.Generator, config: DataConfig, buck
         # The padding is recoloured, too: the device zeroes it.
         image = jitter_color(image, config.color_jitter, rng)
     ground_truth = place_objects(example, placement, config.max_objects, config.mask_size)
-    return Batch(image, np.array(placement.window, np.float32), ground_truth, np.int64(example.image_id))
+    return Batch(image, np.array(placement.window, np.float32), ground_truth, np.array(example.image_id, np.int64))
 
 
 def shortest_edge_placement(size: tuple[int, int], shortest_edge: int, longest_edge: int, flip: bool) -> Placement:
@@ -102,7 +102,8 @@ def draw_placement(size: tuple[int, int], rng: np.random.Generator, config: Data
     resized = scaled_sizes(sizes, scale)[0]
     window = np.minimum(resized, bucket)
     offset = rng.integers(0, resized - window, endpoint=True)
-    return Placement(size, *(tuple(pair.tolist()) for pair in (resized, offset, window)), flip)
+    (height, width), (top, left), (rows, columns) = resized.tolist(), offset.tolist(), window.tolist()
+    return Placement(size, (height, width), (top, left), (rows, columns), flip)
 
 
 def pixel_scale(placement: Placement) -> tuple[float, float]:

@@ -144,7 +144,13 @@ def test_images_of_bad_form():
     second["id"] = first["id"]
     third["height"] = 0
     content["images"].append({"id": 9, "file_name": "9.png"})
-    refused(content, "two images have the same id", "must be positive: image 30", "images need id", "image 9 (9.png)")
+    refused(content, "two images have the same id", "must be positive: image 30", "images need file_name", "image 9 (9")
+
+
+def test_category_without_name():
+    content = instances([])
+    del content["categories"][0]["name"]
+    refused(content, '"categories" need id and name')
 
 
 def test_categories_with_one_id():
