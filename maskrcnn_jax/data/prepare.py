@@ -1,7 +1,5 @@
 """From a COCO-format folder to records that training reads at random."""
 
-import contextlib
-import io
 import json
 import logging
 import os
@@ -12,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
-import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from maskrcnn_jax.data.annotations import (
@@ -24,8 +21,8 @@ from maskrcnn_jax.data.annotations import (
     read_annotations,
 )
 from maskrcnn_jax.data.coco import Index
-from maskrcnn_jax.data.coco_builder import CocoInstancesBuilder
 from maskrcnn_jax.data.coco_files import AnyPath, SplitFiles, find_splits
+from maskrcnn_jax.data.coco_writer import write_records
 from maskrcnn_jax.data.images import decode
 from maskrcnn_jax.data.source import BrokenImage
 
@@ -56,14 +53,9 @@ def prepare(folder: Path, out: Path, splits: Sequence[str] = (), images: Path | 
     category_ids, class_names = same_categories(contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        builder = CocoInstancesBuilder(
-            scratch, contents, {"category_ids": list(category_ids), "class_names": list(class_names)}
-        )
-        # TFDS reports a download and the scratch folder; the progress is ours.
-        tfds.disable_progress_bar()
-        with contextlib.redirect_stdout(io.StringIO()):
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-        written = Path(builder.data_dir)
+        written = Path(scratch) / "records"
+        written.mkdir()
+        write_records(written, contents, {"category_ids": list(category_ids), "class_names": list(class_names)})
         for name, (annotations, _) in contents.items():
             Index.of(annotations.images).save(written, name)
         replace(out, written, Path(scratch))

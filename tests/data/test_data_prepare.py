@@ -135,10 +135,14 @@ def test_broken_json(write_coco: WriteCoco, tmp_path: Path):
         prepare(folder, tmp_path / "out")
 
 
-def test_many_images_keep_their_order(write_coco: WriteCoco, tmp_path: Path):
+@pytest.mark.parametrize("shard", [1000, 7])
+def test_images_keep_their_order(write_coco: WriteCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: int):
+    # In one file and in six, of which the last is not full.
+    monkeypatch.setattr("maskrcnn_jax.data.coco_writer.SHARD", shard)
     content = instances(OBJECTS, images=40, size=(4, 5))
     content["annotations"] = []
     content["images"] = [content["images"][i] for i in np.random.default_rng(0).permutation(40)]
     prepare(write_coco(train=content), tmp_path / "out")
     source = CocoInstances(CocoSource(tmp_path / "out", keep_empty=True))
+    assert len(list((tmp_path / "out").glob("*array_record*"))) == -(-40 // shard)
     assert [source[i].image_id for i in range(40)] == [image["id"] for image in content["images"]]
