@@ -68,7 +68,7 @@ class Candidates(NamedTuple):
     scores: Array
     """`[B, K]` float32 in `[0, 1]`: objectness after the sigmoid."""
     level: Array
-    """`[K]` int32: pyramid level, 0 for the finest."""
+    """`[B, K]` int32: pyramid level, 0 for the finest."""
     valid: Array
     """`[B, K]` bool: the box is finite and not smaller than the configured minimum."""
     keep: Array

@@ -70,7 +70,8 @@ def encode(boxes: Float[Array, "*n 4"], anchors: Float[Array, "*n 4"], weights: 
         `[..., 4]` `(dx, dy, dw, dh)`: centre offset in units of the anchor's sides, log of the ratio of sides, each
         times its weight. Sides below 1e-6 pixels count as 1e-6, so padded and empty boxes give finite numbers.
 
-    Source: R-CNN (Girshick et al. 2014), appendix C; numbers of Detectron2 `Box2BoxTransform` and torchvision `BoxCoder`.
+    Source: R-CNN (Girshick et al. 2014), appendix C; numbers of Detectron2 `Box2BoxTransform` and torchvision
+    `BoxCoder`.
     """
     centre, side = _centre_form(boxes)
     anchor_centre, anchor_side = _centre_form(anchors)

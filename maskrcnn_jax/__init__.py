@@ -1,0 +1,24 @@
+"""Mask R-CNN in JAX and Flax: one forward pass that returns every intermediate tensor by name."""
+
+from maskrcnn_jax.config import Config, ModelConfig
+from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.model import MaskRCNN, forward, predict
+from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.pretrained import load_pretrained
+from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trace
+
+__all__ = [
+    "Batch",
+    "Config",
+    "Detections",
+    "GroundTruth",
+    "MaskRCNN",
+    "ModelConfig",
+    "Predictor",
+    "Proposals",
+    "Trace",
+    "forward",
+    "load_config",
+    "load_pretrained",
+    "predict",
+]

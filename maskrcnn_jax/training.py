@@ -1,0 +1,154 @@
+"""One step of training, as a pure function of state and batch."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from maskrcnn_jax import stages, targets
+from maskrcnn_jax.config import Config, LossConfig
+from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
+from maskrcnn_jax.model import MaskRCNN, forward
+from maskrcnn_jax.optimizer import factors, learning_rate, make_optimizer
+from maskrcnn_jax.parallel import per_image
+from maskrcnn_jax.structs import Batch, Rois
+from maskrcnn_jax.weights import Arrays, merge, split
+
+
+class TrainState(NamedTuple):
+    """Everything that training changes. With the seed it decides all that is to come."""
+
+    step: jax.Array
+    """int32 scalar: steps done."""
+    params: Arrays
+    statistics: Arrays
+    """Running statistics of batch norms, and the constants of frozen ones."""
+    optimizer: optax.OptState
+    ema: Arrays | None
+    """Moving average of `params`; None when it is off."""
+
+
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossConfig) -> Losses:
+    """The five losses of a batch.
+
+    Training differs from prediction in the boxes that the heads look at: sampled proposals, and their foreground.
+
+    Args:
+        model: the network, its batch norms in training view.
+        batch: images and objects.
+        key: decides which anchors and rois are sampled.
+        config: targets and losses.
+    """
+    proposals = model.config.rpn.proposals
+    rpn_keys, roi_keys = jax.random.split(key, (2, len(batch.images)))
+    foreground = int(config.box_match.count * config.box_match.foreground_fraction)
+    sample_rois = partial(
+        stages.sample_rois,
+        num_classes=model.config.num_classes,
+        config=config.box_match,
+        append_ground_truth=config.append_ground_truth,
+    )
+
+    def first_foreground(rois: Rois) -> Rois:
+        return jax.tree.map(lambda x: x[:, :foreground], rois)
+
+    trace = forward(
+        model,
+        batch.images,
+        batch.image_sizes,
+        choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, batch.ground_truth),
+        choose_mask_rois=first_foreground,
+        limits=(proposals.train_top_k, proposals.train_count),
+    )
+
+    anchor_targets = per_image(
+        lambda k, g: targets.rpn_targets(k, trace.anchors, g, config.rpn_match, proposals.box_weights)
+    )(rpn_keys, batch.ground_truth)
+    deltas = per_image(partial(targets.box_targets, box_weights=model.config.box_head.box_weights))(
+        trace.rois, batch.ground_truth
+    )
+    mask = jnp.zeros(())
+    if trace.mask_logits is not None:
+        mask_targets = per_image(
+            partial(
+                targets.mask_targets,
+                size=trace.mask_logits.shape[2],
+                samples=config.mask_samples,
+                binary=config.binary_mask_targets,
+            )
+        )(trace.mask_rois, batch.ground_truth)
+        mask = mask_loss(trace.mask_logits, trace.mask_rois, mask_targets)
+    return Losses(*rpn_losses(trace, anchor_targets, config), *box_losses(trace, deltas, config), mask)
+
+
+def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
+    """The state before the first step, and the step.
+
+    Args:
+        model: the network; its weights are the start.
+        config: the experiment.
+
+    Returns:
+        The state, and a pure function from state and batch to the next state and the step's figures: the five losses,
+        their weighted sum, the norm of the gradient and the learning rate.
+    """
+    structure, params, statistics = split(nnx.view(model, use_running_average=False))
+    factor = factors(params, config.optimizer)
+    optimizer = make_optimizer(config.optimizer, config.run.steps, factor)
+    schedule = learning_rate(config.optimizer, config.run.steps)
+
+    def trainable(arrays: Arrays) -> Arrays:
+        return {name: value for name, value in arrays.items() if factor[name] != 0}
+
+    def gradients(params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
+        """Gradients of the trainable parameters. The frozen ones stay outside `grad`: no backward pass reaches them."""
+        frozen = {name: value for name, value in params.items() if factor[name] == 0}
+
+        def objective(learned: Arrays):
+            model = merge(structure, learned | frozen, statistics)
+            losses = compute_losses(model, batch, key, config.loss)
+            total = sum(w * loss for w, loss in zip(config.loss.weights, losses, strict=True))
+            return total, (losses, split(model)[2])
+
+        (total, (losses, statistics)), grads = jax.value_and_grad(objective, has_aux=True)(trainable(params))
+        return grads, statistics, {"loss": total} | {f"loss/{n}": v for n, v in losses._asdict().items()}
+
+    def accumulated(params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
+        """The mean of the gradients of several micro-batches, one after the other."""
+        count = config.run.accumulate
+        # Row i goes to micro-batch i mod count, so that every device keeps its own rows.
+        micro = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0), batch)
+
+        def add(carry, part):
+            micro_batch, micro_key = part
+            grads, statistics, figures = gradients(params, carry[1], micro_batch, micro_key)
+            mean = jax.tree.map(lambda a, b: a + b / count, (carry[0], carry[2]), (grads, figures))
+            return (mean[0], statistics, mean[1]), None
+
+        shapes = jax.eval_shape(gradients, params, statistics, jax.tree.map(lambda x: x[0], micro), key)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2]))
+        return jax.lax.scan(add, (zeros[0], statistics, zeros[1]), (micro, jax.random.split(key, count)))[0]
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(jax.random.key(config.run.seed), state.step)
+        compute = gradients if config.run.accumulate == 1 else accumulated
+        grads, statistics, figures = compute(state.params, state.statistics, batch, key)
+        updates, opt_state = optimizer.update(grads, state.optimizer, trainable(state.params))
+        params = state.params | optax.apply_updates(trainable(state.params), updates)
+        ema = state.ema
+        if ema is not None:
+            decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
+            ema = optax.incremental_update(params, ema, 1 - decay)
+        figures |= {"gradient_norm": optax.global_norm(grads), "learning_rate": schedule(state.step)}
+        return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
+
+    ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
+    state = TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(trainable(params)), ema)
+    return state, train_step

@@ -1,0 +1,190 @@
+"""Trains Mask R-CNN.
+
+    python train.py configs/shapes.py [--section.field value …]
+
+The run folder gets the resolved configuration, metrics.jsonl and TensorBoard's files, checkpoints, and at the end the
+COCO figures, the training curves and a sheet of predicted pictures. Started again on the same run folder it goes on
+at the last checkpoint. SIGTERM or Ctrl-C save and stop.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import signal
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from evaluate import SUMMARY, evaluate, table
+from maskrcnn_jax import metrics
+from maskrcnn_jax.checkpoint import Checkpoints
+from maskrcnn_jax.config import Config, require
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.pipeline import train_batches
+from maskrcnn_jax.data.source import ImageSource
+from maskrcnn_jax.experiment import load_config, save_config
+from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
+from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.pretrained import build_model
+from maskrcnn_jax.training import TrainState, start
+from maskrcnn_jax.visualize import draw_detections, plot_curves, save_png, sheet
+from maskrcnn_jax.weights import merge, split
+
+log = logging.getLogger("train")
+
+
+def train(config: Config) -> None:
+    """Runs an experiment to its end, or until somebody asks it to stop."""
+    mesh = data_mesh()
+    source, validation = open_source(config.data.train), open_source(config.data.validation)
+    config = fit_to(config, source, devices=mesh.size)
+    run = config.run
+    structure = split(model := build_model(config))[0]
+    state, train_step = start(model, config)
+    train_step = jax.jit(train_step, donate_argnums=0)
+
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(Checkpoints(run.folder, keep=run.keep, best=run.best))
+        if checkpoints.latest is not None:
+            state = checkpoints.restore(state)
+            log.info("%s: going on at step %d", run.folder, state.step)
+        save_config(config, run.folder)
+        done, started = int(state.step), time.perf_counter()
+        writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
+        batches = stack.enter_context(contextlib.closing(train_batches(source, config.data, run.seed, done)))
+        stack.enter_context(jax.set_mesh(mesh))
+        state = jax.device_put(state, replicated(mesh))
+        progress, stop = Progress(writer, run.log_every), StopRequest()
+
+        def score(state: TrainState) -> dict[str, float]:
+            figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
+            writer.write(int(state.step), figures, shown=[name for name in figures if name.split("/")[1] in SUMMARY])
+            return figures
+
+        for step in range(done + 1, run.steps + 1):
+            batch = next(batches)
+            state, figures = train_step(state, to_devices(batch, mesh))
+            progress.add(step, figures, batch.image_ids)
+            if step == run.steps:
+                break
+            evaluates = run.evaluate_every and step % run.evaluate_every == 0
+            if evaluates or step % run.save_every == 0 or stop.asked:
+                progress.catch_up()
+                checkpoints.save(step, state, score(state) if evaluates else None)
+            if stop.asked:
+                log.info("stopped and saved at step %d; the same command goes on from there", step)
+                return
+
+        progress.catch_up()
+        log.info("%d steps in %.0f s", run.steps - done, time.perf_counter() - started)
+        figures = score(state)
+        checkpoints.save(run.steps, state, figures)
+    report(smoothed(structure, state), validation, figures, run.folder)
+
+
+class NonFiniteLoss(RuntimeError):
+    """A loss or gradient became infinite or NaN; nothing of that step was saved."""
+
+
+class Progress:
+    """Reads each step's figures one step late, so that the device never waits for the host."""
+
+    def __init__(self, writer: metrics.MetricWriter, every: int):
+        self.writer, self.every = writer, every
+        self.pending: tuple[int, dict[str, jax.Array], np.ndarray] | None = None
+
+    def add(self, step: int, figures: dict[str, jax.Array], image_ids: np.ndarray) -> None:
+        """Takes a step's figures and writes those of the step before."""
+        self.catch_up()
+        self.pending = (step, figures, image_ids)
+
+    def catch_up(self) -> None:
+        """Checks and writes what is pending; from here on the state is known to be good."""
+        if self.pending is None:
+            return
+        step, on_device, image_ids = self.pending
+        self.pending = None
+        figures = {name: float(value) for name, value in jax.device_get(on_device).items()}
+        if not all(map(math.isfinite, figures.values())):
+            listed = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            raise NonFiniteLoss(
+                f"step {step} is not finite: {listed}; image ids {image_ids.tolist()}. Nothing of it was saved: the run "
+                "goes on at its last checkpoint. Look at these images, lower optimizer.learning_rate, raise "
+                "optimizer.warmup_steps or set optimizer.clip_norm."
+            )
+        if step % self.every == 0:
+            self.writer.write(step, figures)
+
+
+class StopRequest:
+    """Whether the run was asked to stop, by SIGTERM or Ctrl-C; asked twice, it stops at once."""
+
+    def __init__(self):
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: object) -> None:
+        self.asked = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+def fit_to(config: Config, source: ImageSource, devices: int) -> Config:
+    """The configuration with the data set's class names in the model, where they travel with the weights.
+
+    Raises:
+        ConfigError: the data has another number of classes, or a batch does not divide among the devices.
+    """
+    names = source.class_names
+    require(
+        len(names) == config.model.num_classes,
+        "model.num_classes",
+        config.model.num_classes,
+        f"the training data has {len(names)} classes; set --model.num-classes {len(names)}",
+    )
+    for where, size in (
+        ("data.batch_size / run.accumulate", config.data.batch_size // config.run.accumulate),
+        ("data.validation_batch_size", config.data.validation_batch_size),
+    ):
+        require(size % devices == 0, where, size, f"must be a multiple of the number of devices, {devices}")
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
+
+
+def smoothed(structure, state: TrainState) -> MaskRCNN:
+    """The model to evaluate: the moving average of the weights where there is one."""
+    return merge(structure, state.params if state.ema is None else state.ema, state.statistics)
+
+
+def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], folder: Path) -> None:
+    """Draws the training curves and the first pictures with what was found in them, and says where it all lies."""
+    predictor = Predictor(model)
+    images = [source[i].image for i in range(min(16, len(source)))]
+    drawn = [
+        draw_detections(image, confident(found), predictor.class_names)
+        for image, found in zip(images, predictor(images), strict=True)
+    ]
+    save_png(folder / "pictures.png", sheet(drawn, columns=4))
+    plot_curves(metrics.read(folder), folder / "curves.png")
+    print(table(figures))
+    print(f"{folder}: metrics.json, curves.png, pictures.png, checkpoints/")
+
+
+def confident(found, threshold: float = 0.5):
+    """The detections with at least this score."""
+    return jax.tree.map(lambda x: x[found.scores >= threshold], found)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(f"{__doc__}")
+    train(load_config(sys.argv[1], sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    main()
