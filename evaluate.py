@@ -53,7 +53,9 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
 def table(figures: dict[str, float]) -> str:
     """The main figures as text, one line per kind."""
     kinds = [kind for kind in ("bbox", "segm") if f"{kind}/AP" in figures]
-    return "\n".join("  ".join([kind, *(f"{name} {figures[f'{kind}/{name}']:.3f}" for name in SUMMARY)]) for kind in kinds)
+    return "\n".join(
+        "  ".join([kind, *(f"{name} {figures[f'{kind}/{name}']:.3f}" for name in SUMMARY)]) for kind in kinds
+    )
 
 
 def main() -> None:

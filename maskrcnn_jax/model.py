@@ -22,6 +22,7 @@ from maskrcnn_jax.ops.roi_align import roi_align
 from maskrcnn_jax.parallel import per_image
 from maskrcnn_jax.structs import BoxOutput, Detections, Proposals, Rois, RPNOutput, Trace
 
+
 class MaskRCNN(nnx.Module):
     """The parts of the figure, each replaceable by assignment.
 

@@ -42,15 +42,13 @@ class Predictor:
         self.batch_size = batch_size
         self._weights = split(model)
 
-    def __call__(
-        self, images: Sequence[np.ndarray], proposals: Sequence[np.ndarray] | None = None
-    ) -> list[Detections]:
+    def __call__(self, images: Sequence[np.ndarray], proposals: Sequence[np.ndarray] | None = None) -> list[Detections]:
         """Detects in all pictures.
 
         Args:
             images: `[h, w, 3]` uint8 RGB each.
-            proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels of
-                the picture, one array per picture.
+            proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels
+                of the picture, one array per picture.
 
         Returns:
             One Detections of NumPy arrays per picture, best first, without padding: boxes `[D, 4]` in pixels of the
@@ -70,7 +68,9 @@ class Predictor:
         fitted = [fit(image, size.shortest_edge, size.longest_edge, size.buckets) for image in images]
         results: list[Detections | None] = [None] * len(images)
         for rows in self._batches(fitted):
-            boxes = None if proposals is None else pad_proposals([proposals[i] for i in rows], [fitted[i] for i in rows])
+            boxes = (
+                None if proposals is None else pad_proposals([proposals[i] for i in rows], [fitted[i] for i in rows])
+            )
             pictures = np.stack([fitted[i].image for i in rows])
             sizes = np.stack([fitted[i].size for i in rows])
             found = jax.device_get(detect(*self._weights, pictures, sizes, boxes))

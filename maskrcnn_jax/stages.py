@@ -14,7 +14,6 @@ from maskrcnn_jax.ops.roi_align import assign_levels, roi_align
 from maskrcnn_jax.ops.sampling import sample
 from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, GroundTruth, Proposals, Rois, RPNOutput
 
-
 NMS = Callable[..., Bool[Array, " k"]]
 """What `ops.nms.nms` does, or something else that takes and returns the same."""
 
@@ -67,7 +66,9 @@ def choose_candidates(
     boxes = box_ops.clip(decoded, image_size)
     valid = box_ops.larger_than(boxes, config.min_size)
     boxes = jnp.where(valid[:, None], boxes, 0.0)
-    kept = jax.vmap(lambda b, v: nms(b, v, config.nms_iou))(_per_level(boxes, counts, 0.0), _per_level(valid, counts, False))
+    kept = jax.vmap(lambda b, v: nms(b, v, config.nms_iou))(
+        _per_level(boxes, counts, 0.0), _per_level(valid, counts, False)
+    )
     keep = jnp.concatenate([kept[level, :count] for level, count in enumerate(counts)])
     level = jnp.repeat(jnp.arange(len(counts)), jnp.asarray(counts), total_repeat_length=len(index))
     scores = jax.nn.sigmoid(logits[index])
@@ -157,7 +158,7 @@ def detect(
 
     Source: Fast R-CNN, section 2.4; numbers of Detectron2 `fast_rcnn_inference`.
     """
-    count, num_classes = box.deltas.shape[:2]
+    num_classes = box.deltas.shape[1]
     scores = jax.nn.softmax(box.logits)[:, :num_classes]
     passes = (scores > config.score_threshold) & rois.valid[:, None]
     ranked = jnp.where(passes, scores, -1.0).reshape(-1)
@@ -177,9 +178,7 @@ def detect(
     )
 
 
-def segment(
-    mask_logits: Float[Array, "r m m c"], labels: Int[Array, " r"]
-) -> Float[Array, "r m m"]:
+def segment(mask_logits: Float[Array, "r m m c"], labels: Int[Array, " r"]) -> Float[Array, "r m m"]:
     """The probability mask of each box's own class; of class 0 where the label is background."""
     own = jnp.where(labels < mask_logits.shape[-1], labels, 0)
     return jax.nn.sigmoid(jnp.take_along_axis(mask_logits, own[:, None, None, None], axis=-1)[..., 0])

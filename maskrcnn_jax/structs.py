@@ -2,10 +2,12 @@
 
 Letters in shapes: `B` images, `A` anchors, `K` candidates, `N` proposals or rois, `R` boxes given to the mask head,
 `G` ground-truth slots, `D` detections, `C` foreground classes, `H W` pixels, `h w` feature cells, `F` channels,
-`M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the leading `B`.
+`M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the leading
+`B`.
 
 Boxes are `(x0, y0, x1, y1)` in absolute pixels of the padded network input, float32, continuous (no +1).
-Labels are `0 … C-1`; background is `C`. Every padded array has a boolean `valid` beside it; padded slots hold finite values.
+Labels are `0 … C-1`; background is `C`. Every padded array has a boolean `valid` beside it; padded slots hold finite
+values.
 """
 
 from typing import NamedTuple

@@ -56,9 +56,7 @@ def rpn_targets(
     return RPNTargets(chosen.index, chosen.positive, chosen.valid, deltas)
 
 
-def box_targets(
-    rois: Rois, ground_truth: GroundTruth, box_weights: box_ops.Weights
-) -> Float[Array, "n 4"]:
+def box_targets(rois: Rois, ground_truth: GroundTruth, box_weights: box_ops.Weights) -> Float[Array, "n 4"]:
     """Deltas from each roi to its matched object; meaningful where the roi is foreground."""
     return box_ops.encode(ground_truth.boxes[rois.matched_index], rois.boxes, box_weights)
 

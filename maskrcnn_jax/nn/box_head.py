@@ -33,12 +33,8 @@ class BoxHead(nnx.Module):
         self.fcs = nnx.List(
             nnx.Linear(widths[i], widths[i + 1], kernel_init=uniform, dtype=dtype, rngs=rngs) for i in range(len(fcs))
         )
-        self.logits = nnx.Linear(
-            widths[-1], classes, kernel_init=initializers.normal(0.01), dtype=dtype, rngs=rngs
-        )
-        self.deltas = nnx.Linear(
-            widths[-1], boxes * 4, kernel_init=initializers.normal(0.001), dtype=dtype, rngs=rngs
-        )
+        self.logits = nnx.Linear(widths[-1], classes, kernel_init=initializers.normal(0.01), dtype=dtype, rngs=rngs)
+        self.deltas = nnx.Linear(widths[-1], boxes * 4, kernel_init=initializers.normal(0.001), dtype=dtype, rngs=rngs)
 
     def __call__(self, roi_features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`[b, n, s, s, f]` to logits `[b, n, classes]` and deltas `[b, n, boxes, 4]`, float32."""

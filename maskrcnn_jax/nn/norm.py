@@ -44,9 +44,7 @@ class BatchNorm(nnx.BatchNorm):
     """
 
     def __init__(self, channels: int, *, eps: float, rngs: nnx.Rngs):
-        super().__init__(
-            channels, use_running_average=True, momentum=0.9, epsilon=eps, dtype=jnp.float32, rngs=rngs
-        )
+        super().__init__(channels, use_running_average=True, momentum=0.9, epsilon=eps, dtype=jnp.float32, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         return super().__call__(x).astype(x.dtype)
