@@ -52,8 +52,10 @@ class MaskRCNN(nnx.Module):
         self.box_head = BoxHead(
             channels, box.pool_size, box.convs, box.fcs, classes + 1, outputs, norm=box.norm, dtype=dtype, rngs=rngs
         )
-        self.mask_head = nnx.data(
-            mask and MaskHead(channels, mask.channels, mask.convs, outputs, norm=mask.norm, dtype=dtype, rngs=rngs)
+        self.mask_head: MaskHead | None = nnx.data(
+            None
+            if mask is None
+            else MaskHead(channels, mask.channels, mask.convs, outputs, norm=mask.norm, dtype=dtype, rngs=rngs)
         )
         self.nms = nms
         self.roi_align = roi_align
@@ -80,7 +82,8 @@ def pyramid_anchors(
     for i, (size, level) in enumerate(zip(config.sizes, features, strict=True)):
         cell = cell_anchors(size, config.aspect_ratios, config.rounded)
         stride = 4.0 * 2**i
-        levels.append(grid_anchors(cell, *level.shape[1:3], stride=(stride, stride), offset=config.offset))
+        _, height, width, _ = level.shape
+        levels.append(grid_anchors(cell, height, width, (stride, stride), config.offset))
     return jnp.asarray(np.concatenate(levels)), tuple(len(level) for level in levels)
 
 
@@ -125,7 +128,7 @@ def forward(
 
     Source: Mask R-CNN, figure 1 and section 3.
     """
-    config, image_shape = model.config, images.shape[1:3]
+    config, image_shape = model.config, (images.shape[1], images.shape[2])
     top_k, count = limits or (config.rpn.proposals.top_k, config.rpn.proposals.count)
 
     with jax.named_scope("features"):
@@ -159,6 +162,7 @@ def forward(
 
     mask_rois = mask_features = mask_logits = None
     if model.mask_head is not None:
+        assert config.mask_head is not None, "config.mask_head is None: a mask head takes its pool size from there"
         with jax.named_scope("masks"):
             mask_rois = choose_mask_rois(rois) if choose_mask_rois else every_detection(detections)
             mask_features, _ = per_image(partial(pool, bins=config.mask_head.pool_size))(features[:4], mask_rois.boxes)

@@ -10,13 +10,17 @@ Labels are `0 … C-1`; background is `C`. Every padded array has a boolean `val
 values.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 
-Array = jax.Array | np.ndarray
-"""Device arrays inside the model, NumPy arrays on the host: the records are the same."""
+if TYPE_CHECKING:
+    # With the union every reader of a record would have to ask which of the two it got; each knows by its place.
+    Array: TypeAlias = Any
+else:
+    Array = jax.Array | np.ndarray
+    """Device arrays inside the model, NumPy arrays on the host: the records are the same."""
 
 
 class GroundTruth(NamedTuple):

@@ -16,7 +16,7 @@ from maskrcnn_jax.structs import GroundTruth, Rois
 class RPNTargets(NamedTuple):
     """Sampled anchors and their answers."""
 
-    index: Int[Array, "*b s"]
+    index: Int[Array, "*b s"]  # type: ignore[assignment]  # hides tuple.index, which has no use here
     """Which anchor each slot holds."""
     positive: Bool[Array, "*b s"]
     """The anchor stands for an object."""

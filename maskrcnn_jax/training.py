@@ -75,7 +75,7 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         trace.rois, batch.ground_truth
     )
     mask = jnp.zeros(())
-    if trace.mask_logits is not None:
+    if trace.mask_logits is not None and trace.mask_rois is not None:
         mask_targets = per_image(
             partial(
                 targets.mask_targets,
@@ -99,7 +99,7 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         The state, and a pure function from state and batch to the next state and the step's figures: the five losses,
         their weighted sum, the norm of the gradient and the learning rate.
     """
-    structure, params, statistics = split(nnx.view(model, use_running_average=False))
+    structure, params, statistics = split(nnx.view(model, raise_if_not_found=False, use_running_average=False))
     factor = factors(params, config.optimizer)
     optimizer = make_optimizer(config.optimizer, config.run.steps, factor)
     schedule = learning_rate(config.optimizer, config.run.steps)
@@ -143,7 +143,7 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         updates, opt_state = optimizer.update(grads, state.optimizer, trainable(state.params))
         params = state.params | optax.apply_updates(trainable(state.params), updates)
         ema = state.ema
-        if ema is not None:
+        if config.optimizer.ema_decay is not None:
             decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
             ema = optax.incremental_update(params, ema, 1 - decay)
         figures |= {"gradient_norm": optax.global_norm(grads), "learning_rate": schedule(state.step)}

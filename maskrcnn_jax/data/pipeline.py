@@ -6,7 +6,7 @@ augmentation depend on (seed, step) alone, not on threads, processes or where a 
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import cv2
 import grain
@@ -109,7 +109,7 @@ class ValidationRows:
 
 def train_batches(
     source: ImageSource, config: DataConfig, seed: int, start_step: int, process_index: int = 0, process_count: int = 1
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Returns this process's rows of the training batches of `start_step`, `start_step + 1`, … without end.
 
     Args:
@@ -139,7 +139,7 @@ def validation_batches(
     process_index: int = 0,
     process_count: int = 1,
     threads: int = 4,
-) -> Iterator[tuple[Batch, list[ImageRecord]]]:
+) -> Generator[tuple[Batch, list[ImageRecord]], None, None]:
     """Returns every image of a source once, resized and padded as in prediction, without ground truth slots.
 
     Args:
@@ -162,7 +162,7 @@ def validation_batches(
     return read(grain.MapDataset.source(rows), rows.local_batch_size, threads, stack_with_records)
 
 
-def read(dataset: grain.MapDataset, batch_size: int, threads: int, stack_rows) -> Iterator:
+def read(dataset: grain.MapDataset, batch_size: int, threads: int, stack_rows) -> Generator:
     """Reads rows with threads and stacks them, a few batches ahead."""
     # Each reader thread keeps one core busy; OpenCV's own threads would only get in their way.
     cv2.setNumThreads(1)
@@ -170,7 +170,7 @@ def read(dataset: grain.MapDataset, batch_size: int, threads: int, stack_rows) -
     return close_at_end(dataset.to_iter_dataset(ahead).batch(batch_size, batch_fn=stack_rows))
 
 
-def close_at_end(rows: grain.IterDataset) -> Iterator:
+def close_at_end(rows: grain.IterDataset) -> Generator:
     """Iterates; ends the reading threads when the iterator is exhausted, closed or forgotten."""
     iterator = iter(rows)
     try:

@@ -83,7 +83,7 @@ class ResNet(nnx.Module):
         self.channels = tuple(width * expansion * 2**i for i in range(4))
         inputs, stages = width, []
         for i, count in enumerate(BLOCKS[depth]):
-            blocks = nnx.List()
+            blocks: nnx.List[Block] = nnx.List()
             for j in range(count):
                 blocks.append(
                     Block(

@@ -18,7 +18,7 @@ class Assignment(IntEnum):
 class Matches(NamedTuple):
     """The object that each box is compared with, and what the box counts as."""
 
-    index: Int[Array, " n"]
+    index: Int[Array, " n"]  # type: ignore[assignment]  # hides tuple.index, which has no use here
     """Ground-truth slot of the highest overlap, the first of equals; 0 where no slot is usable."""
     assignment: Int[Array, " n"]
     """An `Assignment` each."""

@@ -12,7 +12,7 @@ from maskrcnn_jax.ops.matching import Assignment
 class Sample(NamedTuple):
     """Chosen boxes, positives first."""
 
-    index: Int[Array, " s"]
+    index: Int[Array, " s"]  # type: ignore[assignment]  # hides tuple.index, which has no use here
     """Which box each slot holds."""
     positive: Bool[Array, " s"]
     valid: Bool[Array, " s"]
