@@ -16,6 +16,10 @@ from tqdm import tqdm
 FILE_NAME = "metrics.jsonl"
 
 
+class RecordError(ValueError):
+    """A record that cannot be read."""
+
+
 def read(folder: Path | str) -> list[dict[str, int | float]]:
     """The records of a run folder in the order in which they were written.
 
@@ -29,7 +33,7 @@ def read(folder: Path | str) -> list[dict[str, int | float]]:
         without records.
 
     Raises:
-        ValueError: A line before the last cannot be read; the message names file and line.
+        RecordError: A line before the last cannot be read; the message names file and line.
     """
     path = Path(folder) / FILE_NAME
     if not path.exists():
@@ -40,7 +44,7 @@ def read(folder: Path | str) -> list[dict[str, int | float]]:
             record = json.loads(line)
             record["step"]  # a line without step is as damaged as one that is not JSON
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number} is damaged: {line[:80]!r}; remove that line") from error
+            raise RecordError(f"{path}, line {number} is damaged: {line[:80]!r}; remove that line") from error
         records.append({name: math.nan if value is None else value for name, value in record.items()})
     return records
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import jax.numpy as jnp
 import optax
 
-from maskrcnn_jax.config import OptimizerConfig
+from maskrcnn_jax.config import ConfigError, OptimizerConfig
 from maskrcnn_jax.weights import Arrays
 
 
@@ -22,8 +22,11 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
     else:
         main = optax.piecewise_constant_schedule(config.learning_rate, {int(m): 0.1 for m in config.milestones})
 
+    if config.warmup_steps == 0:
+        return main
+
     def schedule(step):
-        share = jnp.minimum(step / max(config.warmup_steps, 1), 1.0)
+        share = jnp.minimum(step / config.warmup_steps, 1.0)
         return main(step) * (config.warmup_start + (1.0 - config.warmup_start) * share)
 
     return schedule
@@ -33,13 +36,13 @@ def factors(names: Iterable[str], config: OptimizerConfig) -> dict[str, float]:
     """What each parameter's learning rate is multiplied by; 0 for frozen parameters.
 
     Raises:
-        ValueError: a group matches no parameter.
+        ConfigError: a group matches no parameter.
     """
     names = list(names)
     found = {name: next((i for i, (p, _) in enumerate(config.groups) if re.match(p, name)), None) for name in names}
     for i, (pattern, _) in enumerate(config.groups):
         if i not in found.values():
-            raise ValueError(
+            raise ConfigError(
                 f"optimizer.groups[{i}] = {pattern!r} matches no parameter that an earlier group leaves over; "
                 f"parameters have names like {', '.join(names[:3])}"
             )

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from maskrcnn_jax import weights
-from maskrcnn_jax.checkpoint import load_weights
+from maskrcnn_jax.checkpoint import CheckpointError, load_weights
 from maskrcnn_jax.config import Config
 from maskrcnn_jax.experiment import read_config
 from maskrcnn_jax.model import MaskRCNN
@@ -26,13 +26,15 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
         step: the checkpoint; the latest by default.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it is damaged.
-        ValueError: the weights belong to another architecture.
+        CheckpointError: there is no such checkpoint, it is damaged, or it belongs to another architecture.
     """
     saved = load_weights(folder, step)
     params = saved.params if saved.ema is None else saved.ema
     params, statistics = ({n: jnp.asarray(v) for n, v in d.items()} for d in (params, saved.statistics))
-    return weights.replace(nnx.eval_shape(lambda: build_model(config)), params, statistics)
+    try:
+        return weights.replace(nnx.eval_shape(lambda: build_model(config)), params, statistics)
+    except ValueError as error:
+        raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
 
 
 def load_pretrained(source: Path | str, step: int | None = None) -> MaskRCNN:

@@ -13,8 +13,9 @@ Arrays = dict[str, jax.Array]
 
 def split(model: nnx.Module) -> tuple[nnx.GraphDef, Arrays, Arrays]:
     """The model's structure, its parameters, and its statistics (what no gradient ever changes)."""
-    structure, params, statistics = nnx.split(model, nnx.Param, ...)
-    return structure, _by_name(params), _by_name(statistics)
+    structure, *states = nnx.split(model, nnx.Param, ...)
+    params, statistics = (_by_name(nnx.to_pure_dict(state)) for state in states)
+    return structure, params, statistics
 
 
 def merge(structure: nnx.GraphDef, params: Arrays, statistics: Arrays) -> Any:
@@ -22,9 +23,8 @@ def merge(structure: nnx.GraphDef, params: Arrays, statistics: Arrays) -> Any:
     return nnx.merge(structure, _by_path(params), _by_path(statistics))
 
 
-def _by_name(state: nnx.State) -> Arrays:
-    flat = traverse_util.flatten_dict(nnx.to_pure_dict(state))
-    return {".".join(map(str, path)): value for path, value in flat.items()}
+def _by_name(nested: dict) -> Arrays:
+    return {".".join(map(str, path)): value for path, value in traverse_util.flatten_dict(nested).items()}
 
 
 def _by_path(arrays: Arrays) -> dict:

@@ -164,4 +164,5 @@ def roi_align(
     else:
         numbers = [(i, j) for i in range(sampling_ratio) for j in range(sampling_ratio)]
         pooled = sum(_pool_sample(table, base, y, x, bins, i, j) for i, j in numbers)
-    return pooled.astype(table.dtype)
+    # Without the barrier XLA gathers anew inside each layer that reads the result, and again in its weight gradient.
+    return jax.lax.optimization_barrier(pooled.astype(table.dtype))
