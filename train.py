@@ -19,7 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from evaluate import SUMMARY, evaluate, table
+from evaluate import MENDABLE, SUMMARY, evaluate, require_fit, table
 from maskrcnn_jax import metrics
 from maskrcnn_jax.checkpoint import Checkpoints
 from maskrcnn_jax.config import Config, require
@@ -42,7 +42,7 @@ def train(config: Config) -> None:
     """Runs an experiment to its end, or until somebody asks it to stop."""
     mesh = data_mesh()
     source, validation = open_source(config.data.train), open_source(config.data.validation)
-    config = fit_to(config, source, devices=mesh.size)
+    config = fit_to(config, source, validation, devices=mesh.size)
     run = config.run
     structure = split(model := build_model(config))[0]
     state, train_step = start(model, config)
@@ -53,13 +53,16 @@ def train(config: Config) -> None:
         if checkpoints.latest is not None:
             state = checkpoints.restore(state)
             log.info("%s: going on at step %d", run.folder, state.step)
-        save_config(config, run.folder)
         done, started = int(state.step), time.perf_counter()
-        writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
+        require(
+            done <= run.steps, "run.steps", run.steps, f"{run.folder} is at step {done}; set more, or another folder"
+        )
         batches = stack.enter_context(contextlib.closing(train_batches(source, config.data, run.seed, done)))
+        save_config(config, run.folder)
+        writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
         stack.enter_context(jax.set_mesh(mesh))
         state = jax.device_put(state, replicated(mesh))
-        progress, stop = Progress(writer, run.log_every), StopRequest()
+        progress, stop = Progress(writer, run.log_every), stack.enter_context(StopRequest())
 
         def score(state: TrainState) -> dict[str, float]:
             figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
@@ -113,8 +116,8 @@ class Progress:
         if not all(map(math.isfinite, figures.values())):
             listed = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             raise NonFiniteLoss(
-                f"step {step} is not finite: {listed}; image ids {image_ids.tolist()}. Nothing of it was saved: the run "
-                "goes on at its last checkpoint. Look at these images, lower optimizer.learning_rate, raise "
+                f"step {step} is not finite: {listed}; image ids {image_ids.tolist()}. Nothing of it was saved: the "
+                "run goes on at its last checkpoint. Look at these images, lower optimizer.learning_rate, raise "
                 "optimizer.warmup_steps or set optimizer.clip_norm."
             )
         if step % self.every == 0:
@@ -126,32 +129,34 @@ class StopRequest:
 
     def __init__(self):
         self.asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+
+    def __enter__(self) -> "StopRequest":
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, _frame: object) -> None:
         self.asked = True
         signal.signal(number, signal.SIG_DFL)
 
 
-def fit_to(config: Config, source: ImageSource, devices: int) -> Config:
+def fit_to(config: Config, source: ImageSource, validation: ImageSource, devices: int) -> Config:
     """The configuration with the data set's class names in the model, where they travel with the weights.
 
     Raises:
-        ConfigError: the data has another number of classes, or a batch does not divide among the devices.
+        ConfigError: the data has another number of classes, validation has others than training, or a batch does not
+            divide among the devices.
     """
+    require_fit(config, validation, devices)
     names = source.class_names
-    require(
-        len(names) == config.model.num_classes,
-        "model.num_classes",
-        config.model.num_classes,
-        f"the training data has {len(names)} classes; set --model.num-classes {len(names)}",
-    )
-    for where, size in (
-        ("data.batch_size / run.accumulate", config.data.batch_size // config.run.accumulate),
-        ("data.validation_batch_size", config.data.validation_batch_size),
-    ):
-        require(size % devices == 0, where, size, f"must be a multiple of the number of devices, {devices}")
+    same = names == validation.class_names
+    require(same, "data.validation", config.data.validation, f"must have the classes of training: {', '.join(names)}")
+    size = config.data.batch_size // config.run.accumulate
+    remedy = f"must be a multiple of the number of devices, {devices}"
+    require(size % devices == 0, "data.batch_size / run.accumulate", size, remedy)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
 
 
@@ -180,10 +185,14 @@ def confident(found, threshold: float = 0.5):
 
 
 def main() -> None:
+    """Trains as the arguments say."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(f"{__doc__}")
-    train(load_config(sys.argv[1], sys.argv[2:]))
+    try:
+        train(load_config(sys.argv[1], sys.argv[2:]))
+    except (*MENDABLE, metrics.RecordError, NonFiniteLoss) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
