@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -69,53 +70,56 @@ def _corners(axis: _Axis, bins: int, sample: Int[Array, ""] | int):
     return jnp.stack([low, high]), jnp.stack([(1.0 - upper) * scale, upper * scale])
 
 
-def _pool_sample(
-    table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number_y, number_x
-) -> Float[Array, "n bins bins f"]:
-    """The share that one sample of every bin has in the average."""
-    row, row_weight = _corners(y, bins, number_y)
-    column, column_weight = _corners(x, bins, number_x)
-    pooled = jnp.zeros((), jnp.float32)
-    for i in range(2):
-        for j in range(2):
-            index = base[:, None, None] + row[i, :, :, None] * x.cells[:, None, None] + column[j, :, None, :]
-            weight = row_weight[i, :, :, None] * column_weight[j, :, None, :]
-            pooled += table.at[index].get(mode="promise_in_bounds") * weight[..., None]
-    return pooled
+def _reads(base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, sample_y, sample_x):
+    """The four cells that one sample of every bin reads, and their weights: four pairs of `[n, bins, bins]`."""
+    rows, row_weights = _corners(y, bins, sample_y)
+    columns, column_weights = _corners(x, bins, sample_x)
+    for row, row_weight in zip(rows, row_weights, strict=True):
+        for column, column_weight in zip(columns, column_weights, strict=True):
+            index = base[:, None, None] + row[:, :, None] * x.cells[:, None, None] + column[:, None, :]
+            yield index, row_weight[:, :, None] * column_weight[:, None, :]
 
 
-def _pool_adaptive(table, base, y, x, bins):
-    """Adds up samples until the roi that needs most has all of hers: a loop with a data-dependent end."""
-    across = jnp.max(x.samples)
+def _most(axis: _Axis, ratio: int) -> Int[Array, ""] | int:
+    """Samples per bin of the roi that needs most."""
+    return ratio or jnp.max(axis.samples)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _pool(
+    table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, ratio: int
+) -> Float[Array, "n {bins} {bins} f"]:
+    """Adds up the samples of all bins, one per bin at a time: a loop, so that memory does not grow with their number."""
+    across = _most(x, ratio)
 
     def add(number, pooled):
-        return pooled + _pool_sample(table, base, y, x, bins, number // across, number % across)
+        for index, weight in _reads(base, y, x, bins, number // across, number % across):
+            pooled += table.at[index].get(mode="promise_in_bounds") * weight[..., None]
+        return pooled
 
     shape = (base.shape[0], bins, bins, table.shape[1])
-    return jax.lax.fori_loop(0, across * jnp.max(y.samples), add, jnp.zeros(shape, jnp.float32))
+    return jax.lax.fori_loop(0, across * _most(y, ratio), add, jnp.zeros(shape, jnp.float32))
 
 
-def _pool_adaptive_forward(table, base, y, x, bins):
-    return _pool_adaptive(table, base, y, x, bins), (table, base, y, x)
+def _pool_forward(table, base, y, x, bins, ratio):
+    return _pool(table, base, y, x, bins, ratio), (jnp.zeros_like(table), base, y, x)
 
 
-def _pool_adaptive_backward(bins, residuals, cotangent):
-    """Pooling is linear in the table, so its transpose is the same loop with scattered sums."""
-    table, base, y, x = residuals
-    across = jnp.max(x.samples)
+def _pool_backward(bins, ratio, residuals, cotangent):
+    """Pooling is linear in the table: its transpose gives back to each cell, by the same weights, what it gave."""
+    zeros, base, y, x = residuals
+    across = _most(x, ratio)
 
     def add(number, total):
-        pull = jax.linear_transpose(
-            lambda t: _pool_sample(t, base, y, x, bins, number // across, number % across), table
-        )
-        return total + pull(cotangent)[0].astype(jnp.float32)
+        for index, weight in _reads(base, y, x, bins, number // across, number % across):
+            total = total.at[index].add(cotangent * weight[..., None], mode="promise_in_bounds")
+        return total
 
-    total = jax.lax.fori_loop(0, across * jnp.max(y.samples), add, jnp.zeros(table.shape, jnp.float32))
-    return total.astype(table.dtype), None, None, None
+    total = jax.lax.fori_loop(0, across * _most(y, ratio), add, zeros.astype(jnp.float32))
+    return total.astype(zeros.dtype), None, None, None
 
 
-_pool_adaptive_differentiable = jax.custom_vjp(_pool_adaptive, nondiff_argnums=(4,))
-_pool_adaptive_differentiable.defvjp(_pool_adaptive_forward, _pool_adaptive_backward)
+_pool.defvjp(_pool_forward, _pool_backward)
 
 
 def roi_align(
@@ -159,10 +163,4 @@ def roi_align(
     scale_x = jnp.asarray([2.0 ** round(math.log2(w / image_shape[1])) for _, w in shapes])[level]
     y = _axis(boxes[:, 1] * scale_y, boxes[:, 3] * scale_y, height[level], bins, sampling_ratio, aligned)
     x = _axis(boxes[:, 0] * scale_x, boxes[:, 2] * scale_x, width[level], bins, sampling_ratio, aligned)
-    if sampling_ratio == 0:
-        pooled = _pool_adaptive_differentiable(table, base, y, x, bins)
-    else:
-        numbers = [(i, j) for i in range(sampling_ratio) for j in range(sampling_ratio)]
-        pooled = sum(_pool_sample(table, base, y, x, bins, i, j) for i, j in numbers)
-    # Without the barrier XLA gathers anew inside each layer that reads the result, and again in its weight gradient.
-    return jax.lax.optimization_barrier(pooled.astype(table.dtype))
+    return _pool(table, base, y, x, bins, sampling_ratio).astype(table.dtype)
