@@ -66,7 +66,7 @@ def train(config: Config) -> None:
 
         def score(state: TrainState) -> dict[str, float]:
             figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
-            writer.write(int(state.step), figures, shown=[name for name in figures if name.split("/")[1] in SUMMARY])
+            writer.write(int(state.step), figures, shown=[name for name in figures if name.partition("/")[2] in SUMMARY])
             return figures
 
         for step in range(done + 1, run.steps + 1):
