@@ -5,10 +5,10 @@
 
 from typing import Any
 
-import jax
 from flax import nnx, traverse_util
 
-Arrays = dict[str, jax.Array]
+Arrays = dict[str, Any]
+"""Arrays by dotted name; their shapes if the model is abstract, as `nnx.eval_shape` makes it."""
 
 
 def split(model: nnx.Module) -> tuple[nnx.GraphDef, Arrays, Arrays]:
