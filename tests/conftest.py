@@ -2,12 +2,24 @@
 
 import os
 
-# Read when JAX is imported and when its first device is asked for; subprocesses inherit both.
+# Read when JAX is imported and when its first device is asked for; subprocesses inherit both. Tests wait for the
+# compiler far longer than for what it makes, so it does not polish.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=4",
+        "--xla_backend_optimization_level=0",
+    ]
+)
+
+import fcntl
+from pathlib import Path
 
 import hypothesis
 import jax
+import pytest
+import whole_runs
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -17,6 +29,23 @@ hypothesis.settings.load_profile("suite")
 
 REAL_IMAGES = "MASKRCNN_COCO_MINI"
 collect_ignore = [] if REAL_IMAGES in os.environ else ["real"]
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny experiment, trained to its end without disturbance; to be read only."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folders lie beside each other
+        shared = shared.parent
+    whole_runs.environment["JAX_COMPILATION_CACHE_DIR"] = str(shared / "compiled")
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = shared / "finished"
+        if not (folder / "pictures.png").exists():
+            ended = whole_runs.train(folder)
+            assert ended.returncode == 0, ended.stderr
+            (folder / "output.txt").write_text(ended.stdout)
+    return folder
 
 
 def pytest_report_header() -> str:

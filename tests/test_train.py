@@ -1,0 +1,249 @@
+"""Runs to the end, stopped, killed and gone wrong: train.py as its user meets it."""
+
+import dataclasses
+import hashlib
+import json
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import whole_runs
+from whole_runs import TINY
+
+import train
+from evaluate import SUMMARY
+from maskrcnn_jax import metrics
+from maskrcnn_jax.checkpoint import load_weights, steps
+from maskrcnn_jax.config import ConfigError
+from maskrcnn_jax.evaluation import FIGURES
+from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.structs import Detections
+
+STEPS = 40
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    """The records of training, without those of evaluation; every figure with all its bits."""
+    return [record for record in metrics.read(folder) if "loss" in record]
+
+
+def content(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_same_weights(a: Path, b: Path, step: int | None = None) -> None:
+    ours, theirs = load_weights(a, step), load_weights(b, step)
+    assert ours.step == theirs.step
+    for one, other in zip(ours[1:], theirs[1:], strict=True):
+        assert one.keys() == other.keys()
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str:
+    """What the command line ends with, in this process: the message of its SystemExit."""
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        train.main()
+    return str(ended.value.code)
+
+
+def wait_for(process, condition) -> None:
+    """Returns when a condition holds, or the process has ended."""
+    deadline = time.monotonic() + 200
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_finished_run_leaves_everything_behind(finished_run: Path):
+    assert [record["step"] for record in losses(finished_run)] == [*range(1, STEPS + 1)]
+    assert all(
+        {"loss/mask", "loss/rpn_box", "gradient_norm", "learning_rate"} <= r.keys() for r in losses(finished_run)
+    )
+    figures = json.loads((finished_run / "metrics.json").read_text())
+    assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in FIGURES} <= figures.keys()
+    assert {f"{kind}/AP/{name}" for kind in ("bbox", "segm") for name in ("square", "circle", "triangle")} <= set(
+        figures
+    )
+    assert metrics.read(finished_run)[-1] == {"step": STEPS, **figures}
+    found = json.loads((finished_run / "detections.json").read_text())
+    assert found and all(1000 <= d["image_id"] < 1006 and d["category_id"] in (1, 2, 3) for d in found)
+    assert all(len(d["bbox"]) == 4 and 0 <= d["score"] <= 1 and d["segmentation"]["size"] == [64, 64] for d in found)
+    for picture in ("curves.png", "pictures.png"):
+        assert cv2.imread(str(finished_run / picture)) is not None
+    assert steps(finished_run) == [20, 30, 40]
+    assert list(finished_run.glob("events.out.tfevents*"))
+    output = (finished_run / "output.txt").read_text()
+    assert str(finished_run) in output and all(name in output for name in ("metrics.json", "curves.png", *SUMMARY))
+
+
+def test_the_saved_configuration_is_the_experiment(finished_run: Path):
+    saved, written = read_config(finished_run), load_config(TINY)
+    assert saved.model.class_names == ("square", "circle", "triangle")
+    model = dataclasses.replace(saved.model, class_names=())
+    assert dataclasses.replace(saved, model=model, run=written.run) == written
+    assert saved.run.folder == finished_run
+
+
+def test_stopped_and_started_again_equals_never_stopped(finished_run: Path, tmp_path: Path):
+    process = whole_runs.start(tmp_path)
+    wait_for(process, lambda: losses(tmp_path))
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    stopped = int(re.search(r"stopped and saved at step (\d+)", stderr)[1])
+    assert 1 < stopped < STEPS and steps(tmp_path)[-1] == stopped
+    assert losses(tmp_path) == losses(finished_run)[:stopped]
+    ended = whole_runs.train(tmp_path)
+    assert ended.returncode == 0 and f"going on at step {stopped}" in ended.stderr
+    assert losses(tmp_path) == losses(finished_run)
+    assert_same_weights(tmp_path, finished_run)
+    for name in ("metrics.json", "detections.json"):
+        assert (tmp_path / name).read_bytes() == (finished_run / name).read_bytes()
+
+
+def test_killed_again_and_again_equals_never_stopped(finished_run: Path, tmp_path: Path):
+    """It is killed in the middle of a save, and then at a random moment."""
+
+    def unfinished() -> list[Path]:
+        return list(tmp_path.glob("checkpoints/*tmp*"))
+
+    def kill(when) -> int:
+        process = whole_runs.start(tmp_path, "--run.save-every", "1")
+        wait_for(process, when)
+        process.kill()
+        _, stderr = process.communicate()
+        assert process.returncode == -signal.SIGKILL, stderr
+        return steps(tmp_path)[-1]
+
+    saved = kill(lambda: unfinished() and steps(tmp_path))
+    assert unfinished(), "it was not killed in the middle of a save"
+    later = saved + random.Random(0).randint(2, 8)
+    assert kill(lambda: later in steps(tmp_path)) >= later
+    assert whole_runs.train(tmp_path).returncode == 0
+    assert losses(tmp_path) == losses(finished_run)
+    assert_same_weights(tmp_path, finished_run)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_spoils_nothing(finished_run: Path, copied_run: Path):
+    ended = whole_runs.train(
+        copied_run, "--optimizer.learning-rate", "1e30", "--run.steps", "60", "--run.save-every", "2"
+    )
+    assert ended.returncode == 1
+    message = ended.stderr.splitlines()[-1]
+    # The rate spoils the weights in step 41, after its loss was found finite; step 42, which would be saved, shows it.
+    assert re.match(r"error: step 42 is not finite: .*loss nan.*image ids \[\d+, \d+, \d+, \d+\]", message), message
+    assert "lower optimizer.learning_rate" in message and "Traceback" not in ended.stderr
+    assert steps(copied_run) == steps(finished_run)
+    assert_same_weights(copied_run, finished_run)
+
+
+def test_figures_are_checked_one_step_late_and_before_they_are_written(tmp_path: Path):
+    with metrics.MetricWriter(tmp_path, total_steps=9) as writer:
+        progress = train.Progress(writer, every=2)
+        for step in range(1, 5):
+            progress.add(step, {"loss": jnp.float32(step), "loss/box": jnp.float32(1)}, np.array([7, 8]))
+        assert [record["step"] for record in metrics.read(tmp_path)] == [2]
+        progress.catch_up()
+        progress.catch_up()
+        assert [record["step"] for record in metrics.read(tmp_path)] == [2, 4]
+        progress.add(5, {"loss": jnp.float32(1), "loss/box": jnp.float32(np.inf)}, np.array([30, 31]))
+        with pytest.raises(train.NonFiniteLoss, match=r"step 5 .*loss 1, loss/box inf; image ids \[30, 31\]"):
+            progress.add(6, {"loss": jnp.float32(1), "loss/box": jnp.float32(1)}, np.array([7, 8]))
+    assert [record["step"] for record in metrics.read(tmp_path)] == [2, 4]
+
+
+def test_another_architecture_is_refused_and_changes_nothing(copied_run: Path, monkeypatch: pytest.MonkeyPatch):
+    before = content(copied_run)
+    message = run_main(monkeypatch, TINY, "--run.folder", copied_run, "--run.steps", "50", "--model.fpn.channels", "24")
+    assert "is of another architecture or optimiser" in message
+    assert re.search(
+        r"differs: +params\.fpn\.\S+ is float32\[1, 1, 8, 16\], the model wants float32\[1, 1, 8, 24\]", message
+    )
+    assert content(copied_run) == before
+
+
+def test_fewer_steps_than_are_done_are_refused(copied_run: Path, monkeypatch: pytest.MonkeyPatch):
+    before = content(copied_run)
+    message = run_main(monkeypatch, TINY, "--run.folder", copied_run, "--run.steps", "30")
+    assert message.startswith("error: run.steps = 30: ") and "is at step 40" in message
+    assert content(copied_run) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("--data.batch-size", "6"), "data.batch_size / run.accumulate = 6: must be a multiple of the number of devi"),
+        (("--data.batch-size", "8", "--run.accumulate", "4"), "data.batch_size / run.accumulate = 2: must be a mult"),
+        (("--data.validation-batch-size", "2"), "data.validation_batch_size = 2: must be a multiple of the number of"),
+        (("--model.num-classes", "4"), "model.num_classes = 4: must be 3"),
+        (("--optimizer.groups", "stem.conv", "0"), "optimizer.groups[0] = 'stem.conv' matches no parameter"),
+    ],
+)  # fmt: skip
+def test_bad_values_are_refused_before_anything_is_written(
+    overrides: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "run"
+    ended = run_main(monkeypatch, TINY, "--run.folder", folder, *overrides)
+    assert ended.startswith(f"error: {message}")
+    assert not folder.exists()
+
+
+class Names:
+    """As much of a source as is asked before training: its classes and how many images it has."""
+
+    def __init__(self, *names: str, count: int = 1):
+        self.class_names, self.count = names, count
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def test_the_data_must_fit_the_model():
+    config = load_config(TINY)
+    three, other = Names("a", "b", "c"), Names("a", "b", "d")
+    assert train.fit_to(config, three, three, devices=4).model.class_names == ("a", "b", "c")
+    with pytest.raises(ConfigError, match=r"model.num_classes = 3: the data has 2 classes; set --model.num-classes 2"):
+        train.fit_to(config, Names("a", "b"), Names("a", "b"), devices=4)
+    with pytest.raises(ConfigError, match=r"data.validation = .*must have the classes of training: a, b, c"):
+        train.fit_to(config, three, other, devices=4)
+    with pytest.raises(ConfigError, match=r"data.validation = .*holds no image"):
+        train.fit_to(config, three, Names("a", "b", "c", count=0), devices=4)
+
+
+def test_without_arguments_it_says_how_it_is_used(monkeypatch: pytest.MonkeyPatch):
+    assert "python train.py configs/shapes.py [--section.field value …]" in run_main(monkeypatch)
+
+
+def test_a_missing_experiment_ends_with_its_message_alone(monkeypatch: pytest.MonkeyPatch):
+    message = run_main(monkeypatch, TINY.with_name("tinny.py"))
+    assert message.startswith("error: ") and f"did you mean {TINY}?" in message
+
+
+def test_a_stop_is_noted_once_and_the_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with train.StopRequest() as stop:
+        assert not stop.asked
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # asked twice, it stops at once
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_only_confident_detections_are_drawn():
+    found = Detections(np.zeros((3, 4)), np.array([0.9, 0.5, 0.4]), np.zeros(3), np.ones(3, bool), None)
+    assert train.confident(found).scores.tolist() == [0.9, 0.5]
