@@ -66,7 +66,9 @@ def train(config: Config) -> None:
 
         def score(state: TrainState) -> dict[str, float]:
             figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
-            writer.write(int(state.step), figures, shown=[name for name in figures if name.partition("/")[2] in SUMMARY])
+            writer.write(
+                int(state.step), figures, shown=[name for name in figures if name.partition("/")[2] in SUMMARY]
+            )
             return figures
 
         for step in range(done + 1, run.steps + 1):
@@ -186,7 +188,8 @@ def confident(found, threshold: float = 0.5):
 
 def main() -> None:
     """Trains as the arguments say."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s", force=True)  # libraries have put up handlers of their own
+    log.setLevel(logging.INFO)
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(f"{__doc__}")
     try:
