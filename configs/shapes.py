@@ -36,17 +36,17 @@ config = Config(
         class_names=("square", "circle", "triangle"),
         input=InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=BUCKETS),
         backbone=BackboneConfig(depth=18, width=32, norm="batch"),
-        fpn=FPNConfig(channels=64),
+        fpn=FPNConfig(channels=48),
         rpn=RPNConfig(
             anchors=AnchorConfig(sizes=(16.0, 32.0, 48.0, 64.0, 96.0)),
             proposals=ProposalConfig(top_k=200, count=50, train_top_k=200, train_count=100),
         ),
         box_head=BoxHeadConfig(fcs=(256,)),
-        mask_head=MaskHeadConfig(convs=2, channels=64),
+        mask_head=MaskHeadConfig(convs=2, channels=48),
     ),
     loss=LossConfig(
         rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=64, foreground_fraction=0.5),
-        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=64, foreground_fraction=0.25),
+        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=32, foreground_fraction=0.25),
     ),
     data=DataConfig(
         train=ShapesSource(seed=0, image_size=SIDE, first=0, count=TRAIN),
@@ -61,11 +61,12 @@ config = Config(
     ),
     optimizer=OptimizerConfig(
         name="adamw",
-        learning_rate=1e-3,
+        learning_rate=2e-3,
+        beta2=0.99,
         weight_decay=1e-2,
         schedule="cosine",
         warmup_steps=50,
         clip_norm=1.0,
     ),
-    run=RunConfig(folder=Path("runs/shapes"), steps=1000, evaluate_every=0, save_every=200),
+    run=RunConfig(folder=Path("runs/shapes"), steps=600, evaluate_every=0, save_every=200),
 )

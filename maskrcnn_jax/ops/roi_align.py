@@ -80,9 +80,20 @@ def _reads(base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, sample_y, samp
             yield index, row_weight[:, :, None] * column_weight[:, None, :]
 
 
+@jax.custom_batching.custom_vmap
+def _largest(samples: Int[Array, " n"]) -> Int[Array, ""]:
+    """The largest count, of all images together under `vmap`: a loop's end that all share needs no masked carry."""
+    return jnp.max(samples)
+
+
+@_largest.def_vmap
+def _largest_of_batch(_axis_size: int, _in_batched: list[bool], samples: Int[Array, "b n"]):
+    return _largest(samples.reshape(-1)), False
+
+
 def _most(axis: _Axis, ratio: int) -> Int[Array, ""] | int:
     """Samples per bin of the roi that needs most."""
-    return ratio or jnp.max(axis.samples)
+    return ratio or _largest(axis.samples)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))
