@@ -1,6 +1,7 @@
 """Mask R-CNN in JAX and Flax: one forward pass that returns every intermediate tensor by name."""
 
 from maskrcnn_jax.config import Config, ModelConfig
+from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN, forward, predict
 from maskrcnn_jax.predictor import Predictor
@@ -17,6 +18,7 @@ __all__ = [
     "Predictor",
     "Proposals",
     "Trace",
+    "fit",
     "forward",
     "load_config",
     "load_pretrained",

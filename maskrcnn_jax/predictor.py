@@ -64,8 +64,7 @@ class Predictor:
                 )
         if proposals is not None and len(proposals) != len(images):
             raise ValueError(f"{len(proposals)} arrays of proposals for {len(images)} images: pass one per image")
-        size = self.config.input
-        fitted = [fit(image, size.shortest_edge, size.longest_edge, size.buckets) for image in images]
+        fitted = [fit(image, self.config.input) for image in images]
         results: list[Detections | None] = [None] * len(images)
         for rows in self._batches(fitted):
             boxes = (

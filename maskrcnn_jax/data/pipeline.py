@@ -100,8 +100,7 @@ class ValidationRows:
     def __getitem__(self, row: int) -> tuple[Batch, ImageRecord | None]:
         """The row, and its record if it is not there to fill up a batch only."""
         example = self.source[int(self.indices[row])]
-        config = self.config
-        image, size, scale = fit(example.image, config.shortest_edge, config.longest_edge, config.buckets)
+        image, size, scale = fit(example.image, self.config)
         height, width = example.image.shape[:2]
         record = ImageRecord(example.image_id, height, width, scale) if self.real[row] else None
         return Batch(image, size, empty_slots(0, 1), np.array(example.image_id, np.int64)), record

@@ -3,14 +3,13 @@
 All geometry is one `Placement`, drawn first and then applied to the picture, the boxes and the masks.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.buckets import Bucket, choose_buckets, resize_scale, scaled_sizes
 from maskrcnn_jax.data.masks import crop_mask
 from maskrcnn_jax.data.source import Example
@@ -45,20 +44,18 @@ class Fitted(NamedTuple):
     """`(x, y)`: resized pixels per original pixel."""
 
 
-def fit(image: UInt8[np.ndarray, "h w 3"], shortest_edge: int, longest_edge: int, buckets: Sequence[Bucket]) -> Fitted:
+def fit(image: UInt8[np.ndarray, "h w 3"], config: InputConfig) -> Fitted:
     """Resizes a picture by Detectron2's rule and pads it to the smallest bucket; the one test-time transform.
 
     Args:
         image: RGB.
-        shortest_edge: Length that the shorter side gets, pixels, …
-        longest_edge: … unless the longer side would then exceed this.
-        buckets: Padded (height, width) to choose from.
+        config: Lengths of the sides, and the padded sizes to choose from.
 
     Raises:
         ConfigError: No bucket holds the resized picture.
     """
-    placement = shortest_edge_placement(image.shape[:2], shortest_edge, longest_edge, flip=False)
-    bucket = buckets[int(choose_buckets(np.array([placement.resized]), buckets)[0])]
+    placement = shortest_edge_placement(image.shape[:2], config.shortest_edge, config.longest_edge, flip=False)
+    bucket = config.buckets[int(choose_buckets(np.array([placement.resized]), config.buckets)[0])]
     return Fitted(place_image(image, placement, bucket), np.array(placement.window, np.float32), pixel_scale(placement))
 
 

@@ -203,7 +203,7 @@ def test_validation_shows_every_image_once():
         assert batch.image_ids[: len(records)].tolist() == [record.image_id for record in records]
         for image, size, record in zip(batch.images, batch.image_sizes, records, strict=False):
             original = source[record.image_id].image
-            expected = fit(original, INPUT.shortest_edge, INPUT.longest_edge, INPUT.buckets)
+            expected = fit(original, INPUT)
             np.testing.assert_array_equal(image, expected.image)
             np.testing.assert_array_equal(size, expected.size)
             assert (record.height, record.width) == original.shape[:2] and record.scale == expected.scale

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import ConfigError, DataConfig
+from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig
 from maskrcnn_jax.data.source import Example
 from maskrcnn_jax.data.transforms import (
     Placement,
@@ -61,7 +61,7 @@ def expand(crop: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
 def test_fit_by_hand():
     # 30 × 50: the shorter side gets 60; 50 · 2 = 100. Both buckets hold it, the second is smaller.
-    fitted = fit(image_of(30, 50), 60, 100, ((128, 128), (64, 128)))
+    fitted = fit(image_of(30, 50), InputConfig(shortest_edge=60, longest_edge=100, buckets=((128, 128), (64, 128))))
     assert fitted.image.shape == (64, 128, 3) and fitted.image.dtype == np.uint8
     assert fitted.size.tolist() == [60, 100] and fitted.scale == (2.0, 2.0)
     assert not fitted.image[60:].any() and not fitted.image[:, 100:].any()
@@ -71,18 +71,18 @@ def test_fit_by_hand():
 
 def test_fit_tells_the_scale_of_each_side():
     # 427 · 800 / 427 and 640 · 800 / 427 = 1199.06, rounded to 1199.
-    fitted = fit(image_of(640, 427), 800, 1333, ((1344, 832),))
+    fitted = fit(image_of(640, 427), InputConfig(shortest_edge=800, longest_edge=1333, buckets=((1344, 832),)))
     assert fitted.scale == (800 / 427, 1199 / 640)
 
 
 def test_fit_without_resizing_copies():
-    fitted = fit(image_of(32, 48), 32, 64, ((32, 64),))
+    fitted = fit(image_of(32, 48), InputConfig(shortest_edge=32, longest_edge=64, buckets=((32, 64),)))
     np.testing.assert_array_equal(fitted.image[:, :48], image_of(32, 48))
 
 
 def test_fit_names_a_picture_that_fits_nowhere():
     with pytest.raises(ConfigError, match="60×100"):
-        fit(image_of(30, 50), 60, 100, ((64, 64),))
+        fit(image_of(30, 50), InputConfig(shortest_edge=60, longest_edge=100, buckets=((64, 64),)))
 
 
 def test_boxes_by_hand():
