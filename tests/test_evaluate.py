@@ -1,0 +1,108 @@
+"""evaluate.py: what a checkpoint finds in every image of a data set, scored."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from whole_runs import TINY
+
+import evaluate
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.parallel import data_mesh
+from maskrcnn_jax.pretrained import build_model
+from maskrcnn_jax.structs import Detections
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
+    evaluate.main()
+
+
+def test_a_checkpoint_gets_the_figures_that_training_ended_with(
+    finished_run: Path, copied_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    for name in ("metrics.json", "detections.json"):
+        (copied_run / name).unlink()
+    run_main(monkeypatch, TINY, "--checkpoint", copied_run)
+    figures, expected = (json.loads((run / "metrics.json").read_text()) for run in (copied_run, finished_run))
+    assert figures == expected
+    # Training compiled with the processes' own settings, so the last bits may differ.
+    found, trained = (json.loads((run / "detections.json").read_text()) for run in (copied_run, finished_run))
+    assert [(d["image_id"], d["category_id"]) for d in found] == [(d["image_id"], d["category_id"]) for d in trained]
+    np.testing.assert_allclose([d["bbox"] for d in found], [d["bbox"] for d in trained], atol=1e-3)
+    np.testing.assert_allclose([d["score"] for d in found], [d["score"] for d in trained], atol=1e-5)
+    assert capsys.readouterr().out.endswith(f"wrote {copied_run / 'metrics.json'}\n")
+
+    run_main(monkeypatch, TINY, "--checkpoint", copied_run, "--step", "20")
+    earlier = json.loads((copied_run / "detections.json").read_text())
+    assert [d["score"] for d in earlier] != [d["score"] for d in found]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--checkpoint", "{run}/checkpoints"), "{run}/checkpoints holds no checkpoint; give the folder of a run"),
+        (("--checkpoint", "{run}", "--step", "25"), "{run} holds no checkpoint of step 25; it holds [20, 30, 40]"),
+        (
+            ("--checkpoint", "{run}", "--model.fpn.channels", "24"),
+            "{run}, step 40: these weights belong to another architecture; take the configuration they were trained",
+        ),
+        (
+            ("--checkpoint", "{run}", "--data.validation-batch-size", "6"),
+            "data.validation_batch_size = 6: must be a multiple of the number of devices, 4",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    arguments: tuple[str, ...], message: str, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")}
+    with pytest.raises(SystemExit) as ended:
+        run_main(monkeypatch, TINY, *(argument.format(run=finished_run) for argument in arguments))
+    assert str(ended.value.code).startswith(f"error: {message.format(run=finished_run)}")
+    assert {path: path.stat().st_mtime_ns for path in finished_run.rglob("*")} == before
+
+
+def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Six images in batches of four: the order of the batches and the images that fill the last one are right."""
+    config = load_config(TINY)
+    source = open_source(config.data.validation)
+    examples = {source[i].image.tobytes(): source[i] for i in range(len(source))}
+
+    def know(*arguments: object) -> Detections:
+        images, slots = np.asarray(arguments[-2]), 4
+        boxes, scores = np.zeros((len(images), slots, 4), np.float32), np.zeros((len(images), slots), np.float32)
+        labels, masks = np.zeros((len(images), slots), np.int32), np.ones((len(images), slots, 28, 28), np.float32)
+        for row, image in enumerate(images):
+            truth = examples[image.tobytes()]
+            count = len(truth.boxes)
+            boxes[row, :count], labels[row, :count], scores[row, :count] = truth.boxes, truth.labels, 0.9
+        return Detections(boxes, scores, labels, scores > 0, masks)
+
+    monkeypatch.setattr(evaluate, "detect", know)
+    figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
+    assert figures["bbox/AP"] == 1.0 and figures["bbox/AR100"] == 1.0
+    # The masks fill their boxes: exact for squares that nothing occludes, and no other shape.
+    assert figures["segm/AP"] < 1.0
+    assert json.loads((tmp_path / "metrics.json").read_text()) == figures
+    truth = {a["image_id"]: 0 for a in source.coco()["annotations"]}
+    assert {d["image_id"] for d in json.loads((tmp_path / "detections.json").read_text())} == truth.keys()
+    assert jax.sharding.get_abstract_mesh().empty  # nothing of the mesh stays behind
+
+
+def test_the_table_names_the_main_figures():
+    boxes = {f"bbox/{name}": k / 10 for k, name in enumerate(evaluate.SUMMARY)}
+    line = "bbox  AP 0.000  AP50 0.100  AP75 0.200  APs 0.300  APm 0.400  APl 0.500"
+    assert evaluate.table(boxes) == line
+    both = boxes | {name.replace("bbox", "segm"): value for name, value in boxes.items()}
+    assert evaluate.table(both) == f"{line}\n{line.replace('bbox', 'segm')}"
