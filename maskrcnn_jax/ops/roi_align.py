@@ -55,9 +55,9 @@ def _axis(
     return _Axis(low - (0.5 if aligned else 0.0), length / bins, samples, cells)
 
 
-def _corners(axis: _Axis, bins: int, sample: Int[Array, ""] | int):
-    """The two cells beside sample number `sample` of each bin, and their weights: `[2, n, bins]` each."""
-    samples = axis.samples[:, None]
+def _corners(axis: _Axis, bins: int, sample: Int[Array, " n"]):
+    """The two cells beside each roi's sample number `sample` of each bin, and their weights: `[2, n, bins]` each."""
+    samples, sample = axis.samples[:, None], sample[:, None]
     step = jnp.arange(bins)[None] + (sample + 0.5) / samples
     at = axis.start[:, None] + step * axis.bin_size[:, None]
     last = axis.cells[:, None] - 1
@@ -70,10 +70,10 @@ def _corners(axis: _Axis, bins: int, sample: Int[Array, ""] | int):
     return jnp.stack([low, high]), jnp.stack([(1.0 - upper) * scale, upper * scale])
 
 
-def _reads(base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, sample_y, sample_x):
-    """The four cells that one sample of every bin reads, and their weights: four pairs of `[n, bins, bins]`."""
-    rows, row_weights = _corners(y, bins, sample_y)
-    columns, column_weights = _corners(x, bins, sample_x)
+def _reads(base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number: Int[Array, ""]):
+    """The four cells that sample `number` of every bin reads, and their weights: four pairs of `[n, bins, bins]`."""
+    rows, row_weights = _corners(y, bins, number // x.samples)
+    columns, column_weights = _corners(x, bins, number % x.samples)
     for row, row_weight in zip(rows, row_weights, strict=True):
         for column, column_weight in zip(columns, column_weights, strict=True):
             index = base[:, None, None] + row[:, :, None] * x.cells[:, None, None] + column[:, None, :]
@@ -81,19 +81,19 @@ def _reads(base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, sample_y, samp
 
 
 @jax.custom_batching.custom_vmap
-def _largest(samples: Int[Array, " n"]) -> Int[Array, ""]:
+def _largest(counts: Int[Array, " n"]) -> Int[Array, ""]:
     """The largest count, of all images together under `vmap`: a loop's end that all share needs no masked carry."""
-    return jnp.max(samples)
+    return jnp.max(counts)
 
 
 @_largest.def_vmap
-def _largest_of_batch(_axis_size: int, _in_batched: list[bool], samples: Int[Array, "b n"]):
-    return _largest(samples.reshape(-1)), False
+def _largest_of_batch(_axis_size: int, _in_batched: list[bool], counts: Int[Array, "b n"]):
+    return _largest(counts.reshape(-1)), False
 
 
-def _most(axis: _Axis, ratio: int) -> Int[Array, ""] | int:
+def _most(y: _Axis, x: _Axis, ratio: int) -> Int[Array, ""] | int:
     """Samples per bin of the roi that needs most."""
-    return ratio or _largest(axis.samples)
+    return ratio**2 or _largest(y.samples * x.samples)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))
@@ -101,15 +101,14 @@ def _pool(
     table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, ratio: int
 ) -> Float[Array, "n {bins} {bins} f"]:
     """Adds up the samples of all bins, one per bin at a time: a loop, so that memory does not grow with their number."""
-    across = _most(x, ratio)
 
     def add(number, pooled):
-        for index, weight in _reads(base, y, x, bins, number // across, number % across):
+        for index, weight in _reads(base, y, x, bins, number):
             pooled += table.at[index].get(mode="promise_in_bounds") * weight[..., None]
         return pooled
 
     shape = (base.shape[0], bins, bins, table.shape[1])
-    return jax.lax.fori_loop(0, across * _most(y, ratio), add, jnp.zeros(shape, jnp.float32))
+    return jax.lax.fori_loop(0, _most(y, x, ratio), add, jnp.zeros(shape, jnp.float32))
 
 
 def _pool_forward(table, base, y, x, bins, ratio):
@@ -119,14 +118,13 @@ def _pool_forward(table, base, y, x, bins, ratio):
 def _pool_backward(bins, ratio, residuals, cotangent):
     """Pooling is linear in the table: its transpose gives back to each cell, by the same weights, what it gave."""
     zeros, base, y, x = residuals
-    across = _most(x, ratio)
 
     def add(number, total):
-        for index, weight in _reads(base, y, x, bins, number // across, number % across):
+        for index, weight in _reads(base, y, x, bins, number):
             total = total.at[index].add(cotangent * weight[..., None], mode="promise_in_bounds")
         return total
 
-    total = jax.lax.fori_loop(0, across * _most(y, ratio), add, zeros.astype(jnp.float32))
+    total = jax.lax.fori_loop(0, _most(y, x, ratio), add, zeros.astype(jnp.float32))
     return total.astype(zeros.dtype), None, None, None
 
 
