@@ -146,7 +146,7 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         if config.optimizer.ema_decay is not None:
             decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
             ema = optax.incremental_update(params, ema, 1 - decay)
-        figures |= {"gradient_norm": optax.global_norm(grads), "learning_rate": schedule(state.step)}
+        figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": schedule(state.step)}
         return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
 
     ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
