@@ -1,0 +1,190 @@
+"""Pictures of any size in, detections in their own pixels out."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+from whole_runs import TINY
+
+from maskrcnn_jax import predictor as module
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.predictor import Predictor, detect, pad_proposals, to_original
+from maskrcnn_jax.structs import Detections
+
+BUCKETS = ((64, 64), (64, 96), (96, 64))
+
+
+@pytest.fixture(scope="module")
+def model() -> MaskRCNN:
+    """Untrained, but sure of itself, so that no two scores are close."""
+    config = dataclasses.replace(
+        load_config(TINY).model, input=InputConfig(shortest_edge=64, longest_edge=96, buckets=BUCKETS)
+    )
+    model = MaskRCNN(config, rngs=nnx.Rngs(0))
+    for layer, factor in ((model.box_head.logits, 200.0), (model.rpn_head.logits, 200.0)):
+        layer.kernel[...] = layer.kernel[...] * factor
+    return model
+
+
+@pytest.fixture(scope="module")
+def predictor(model: MaskRCNN) -> Predictor:
+    return Predictor(model, batch_size=4)
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Coloured blocks."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 256, (5, 5, 3), np.uint8)
+    return blocks[np.ix_(np.arange(height) * 5 // height, np.arange(width) * 5 // width)]
+
+
+def test_no_pictures_no_detections(predictor: Predictor):
+    assert predictor([]) == []
+
+
+def test_detections_lie_in_their_own_picture(predictor: Predictor):
+    sizes = [(64, 64), (40, 30), (128, 200), (300, 31), (7, 90), (64, 65), (1, 1)]
+    results = predictor([picture(*size) for size in sizes])
+    assert len(results) == len(sizes) and sum(len(r.boxes) for r in results) > 10
+    for (height, width), found in zip(sizes, results, strict=True):
+        count = len(found.boxes)
+        assert found.boxes.shape == (count, 4) and found.boxes.dtype == np.float32
+        assert found.masks is not None and found.masks.shape == (count, height, width) and found.masks.dtype == bool
+        assert found.scores.shape == found.labels.shape == found.valid.shape == (count,)
+        assert found.valid.all() and ((found.labels >= 0) & (found.labels < 3)).all()
+        assert (np.diff(found.scores) <= 0).all() and (found.scores > 0.05).all()
+        assert (found.boxes >= 0).all() and (found.boxes <= [width, height, width, height]).all()
+
+
+def test_a_picture_alone_equals_the_same_in_a_mixed_batch(predictor: Predictor):
+    pictures = [picture(64, 64, 1), picture(90, 60, 2), picture(128, 128, 3), picture(50, 75, 4), picture(32, 32, 5)]
+    together = predictor(pictures)
+    assert all(len(found.boxes) for found in together)
+    for image, mixed in zip(pictures, together, strict=True):
+        (alone,) = predictor([image])
+        np.testing.assert_array_equal(alone.labels, mixed.labels)
+        np.testing.assert_allclose(alone.boxes, mixed.boxes, atol=1e-2)
+        np.testing.assert_allclose(alone.scores, mixed.scores, atol=1e-4)
+        assert np.mean(alone.masks != mixed.masks) < 1e-3
+
+
+def test_compilations_are_bounded_whatever_comes(model: MaskRCNN):
+    predictor, before = Predictor(model, batch_size=2), detect._cache_size()
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        sizes = rng.integers(20, 200, (rng.integers(1, 6), 2)).tolist()
+        predictor([picture(*size) for size in sizes])
+    # 3 buckets, batches of 1 and 2
+    assert detect._cache_size() - before <= 6
+
+
+def test_proposals_from_outside_are_what_is_classified(model: MaskRCNN):
+    """Fast R-CNN. With deltas of zero the detections are the proposals, clipped to the picture."""
+    structure, params, rest = nnx.split(model, nnx.Param, ...)
+    still = nnx.merge(structure, params, rest)
+    still.box_head.deltas.kernel[...] = still.box_head.deltas.kernel[...] * 0
+    boxes = [
+        np.array([[10.0, 20, 60, 70], [100, 5, 180, 110], [150, 60, 260, 140]]),
+        np.zeros((0, 4)),
+        np.array([[3.0, 4, 20, 30]]),
+    ]
+    results = Predictor(still)([picture(120, 200), picture(60, 60), picture(40, 30)], proposals=boxes)
+    assert len(results[0].boxes) and len(results[2].boxes) and not len(results[1].boxes)
+    for found, given_boxes, (height, width) in zip(results, boxes, [(120, 200), (60, 60), (40, 30)], strict=True):
+        clipped = np.minimum(given_boxes, [width, height, width, height])
+        for box in found.boxes:
+            assert np.abs(clipped - box).max(axis=1).min() < 1e-3
+
+
+def test_boxes_and_masks_return_to_the_pixels_of_each_picture(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
+    """Every network input "holds" one object over its whole width and the upper half of its height."""
+
+    def upper_half(*arguments: object) -> Detections:
+        *_, images, sizes, _ = arguments
+        height, width = np.asarray(sizes).T
+        boxes = np.zeros((len(images), 3, 4), np.float32)
+        boxes[:, 1, 2], boxes[:, 1, 3] = width, height / 2
+        valid = np.array([[False, True, False]] * len(images))
+        labels = np.full((len(images), 3), 2, np.int32)
+        return Detections(boxes, np.float32(0.7) * valid, labels, valid, np.ones((len(images), 3, 28, 28), np.float32))
+
+    monkeypatch.setattr(module, "detect", upper_half)
+    # 30 × 60 grows to 48 × 96 by 1.6, as its longer side must not exceed 96; 256 × 128 shrinks to 96 × 48 by 0.375;
+    # 33 × 64 grows to 49.5, rounded up to 50, × 96.
+    for height, width in [(30, 60), (256, 128), (33, 64)]:
+        (found,) = Predictor(model)([picture(height, width)])
+        np.testing.assert_allclose(found.boxes, [[0, 0, width, height / 2]], atol=1e-4)
+        assert found.labels.tolist() == [2] and found.scores.tolist() == [np.float32(0.7)]
+        # Near the mask's edge the probability falls to zero, faster in its corners.
+        assert found.masks[0][3 : height // 2 - 3, 3:-3].all() and not found.masks[0][height // 2 + 1 :].any()
+
+
+@given(
+    height=st.integers(1, 500),
+    width=st.integers(1, 500),
+    scale=st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)),
+    corners=st.lists(st.integers(0, 1000), min_size=4, max_size=4),
+)
+def test_scaling_there_and_back_is_the_identity_inside_the_picture(height, width, scale, corners):
+    x0, x1, y0, y1 = (c / 1000 * side for c, side in zip(corners, (width, width, height, height), strict=True))
+    box = np.array([[min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]])
+    network = (box * np.tile(scale, 2)).astype(np.float32)
+    found = Detections(network, np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), None)
+    back = to_original(found, (height, width), scale)
+    np.testing.assert_allclose(back.boxes, box, atol=1e-3)
+    assert back.masks is None
+
+
+def test_proposals_are_scaled_and_padded_to_a_power_of_two():
+    # (x, y) scales 2 and 0.5; three proposals take four slots.
+    fitted = module.Fitted(np.zeros((64, 64, 3), np.uint8), np.array([64, 64], np.float32), (2.0, 0.5))
+    three = np.array([[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 2, 2]])
+    padded = pad_proposals([three, three[:1]], [fitted, fitted])
+    np.testing.assert_array_equal(padded.boxes[0], [[2, 1, 6, 2], [10, 3, 14, 4], [0, 0, 4, 1], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(padded.valid, [[True, True, True, False], [True, False, False, False]])
+    np.testing.assert_array_equal(padded.scores, padded.valid.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((9, 9), np.uint8),
+        np.zeros((9, 9, 4), np.uint8),
+        np.zeros((9, 9, 3), np.float32),
+        np.zeros((9, 9, 3), np.uint16),
+        np.zeros((0, 9, 3), np.uint8),
+    ],
+    ids=["gray", "four channels", "float", "16 bit", "no pixels"],
+)
+def test_what_is_not_rgb_is_refused(predictor: Predictor, image: np.ndarray):
+    with pytest.raises(
+        ValueError, match=r"images\[1\] is \w+ of shape .*: pass uint8 RGB of shape \(height, width, 3\)"
+    ):
+        predictor([picture(8, 8), image])
+
+
+def test_proposals_must_be_one_array_per_picture(predictor: Predictor):
+    with pytest.raises(ValueError, match=r"1 arrays of proposals for 2 images: pass one per image"):
+        predictor([picture(8, 8)] * 2, proposals=[np.zeros((1, 4))])
+
+
+def test_the_batch_size_is_checked(model: MaskRCNN):
+    with pytest.raises(ValueError, match="batch_size = 0: must be at least 1"):
+        Predictor(model, batch_size=0)
+
+
+def test_a_model_without_mask_head_gives_boxes_alone(model: MaskRCNN):
+    config = dataclasses.replace(model.config, mask_head=None)
+    (found,) = Predictor(MaskRCNN(config, rngs=nnx.Rngs(0)))([picture(64, 64)])
+    assert found.masks is None and len(found.boxes)
+
+
+def test_detections_are_on_the_host(predictor: Predictor):
+    (found,) = predictor([picture(64, 64)])
+    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(found))
