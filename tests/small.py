@@ -1,7 +1,7 @@
 """A Mask R-CNN that compiles in seconds, and batches whose objects are known."""
 
 import dataclasses
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from maskrcnn_jax.config import (
     BoxHeadConfig,
     Config,
     DataConfig,
+    DetectConfig,
     FPNConfig,
     InputConfig,
     LossConfig,
@@ -29,6 +30,7 @@ from maskrcnn_jax.config import (
 )
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.training import TrainState, TrainStep, start
 
 SIDE = 64
 SLOTS = 4
@@ -47,6 +49,7 @@ CONFIG = Config(
         ),
         box_head=BoxHeadConfig(fcs=(32,)),
         mask_head=MaskHeadConfig(convs=1, channels=16),
+        detect=DetectConfig(count=8),
     ),
     loss=LossConfig(
         rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=32, foreground_fraction=0.5),
@@ -63,7 +66,7 @@ CONFIG = Config(
         threads=1,
     ),
     # Large from the first step on, so that a step changes every figure.
-    optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=0),
+    optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=0, weight_decay=0.0, ema_decay=0.5),
     run=RunConfig(steps=4),
 )
 
@@ -100,6 +103,13 @@ def build(config: ModelConfig = CONFIG.model) -> MaskRCNN:
     return nnx.merge(graph, jax.tree_util.tree_map_with_path(value, state))
 
 
+@cache
+def trained(config: Config = CONFIG) -> tuple[TrainState, TrainStep]:
+    """The state before the first step and the step, which compiles once for all tests."""
+    state, step = start(build(config.model), config)
+    return state, jit(step)
+
+
 OBJECTS = (
     ([4.0, 6.0, 30.0, 28.0], 0),
     ([30.0, 20.0, 60.0, 56.0], 1),
@@ -129,7 +139,7 @@ def batch(*truths: GroundTruth, same_picture: bool = False) -> Batch:
     if same_picture:
         images[:], sizes[:] = images[0], sizes[0]
     ground_truth = GroundTruth(*(np.stack(field) for field in zip(*truths, strict=True)))
-    return Batch(images, sizes, ground_truth, np.arange(count, dtype=np.int32))
+    return jax.tree.map(jnp.asarray, Batch(images, sizes, ground_truth, np.arange(count, dtype=np.int32)))
 
 
 def mixed() -> Batch:

@@ -1,0 +1,179 @@
+"""The train step on a small model: what it returns, what it changes, and that it goes on where it stopped."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.extend.core import jaxprs_in_params
+from small import CONFIG, OBJECTS, abstract, batch, build, change, jit, mixed, trained, truth
+
+from maskrcnn_jax.checkpoint import Checkpoints
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.pipeline import train_batches
+from maskrcnn_jax.losses import Losses
+from maskrcnn_jax.training import TrainState, compute_losses, start
+
+
+def same(a, b) -> bool:
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+def test_figures_of_a_step():
+    state, step = trained()
+    after, figures = step(state, mixed())
+    parts = [f"loss/{name}" for name in Losses._fields]
+    assert sorted(figures) == sorted([*parts, "loss", "gradient_norm", "learning_rate"])
+    assert all(np.isfinite(value) and value > 0 for value in figures.values())
+    np.testing.assert_allclose(figures["loss"], sum(figures[name] for name in parts), rtol=1e-6)
+    np.testing.assert_allclose(figures["learning_rate"], 0.01, rtol=1e-6)
+    assert (int(state.step), int(after.step)) == (0, 1)
+
+
+def test_a_step_moves_every_parameter_and_statistic():
+    state, step = trained()
+    after, figures = step(state, mixed())
+    for before, now in ((state.params, after.params), (state.statistics, after.statistics)):
+        assert [name for name in before if np.array_equal(before[name], now[name])] == []
+    # The first step of plain SGD moves the parameters by rate × gradient.
+    moved = np.sqrt(sum(np.sum((after.params[n] - state.params[n]) ** 2) for n in state.params))
+    np.testing.assert_allclose(moved, 0.01 * figures["gradient_norm"], rtol=1e-4)
+
+
+def test_the_state_decides_what_is_drawn():
+    """The same state gives the same figures; another step draws other anchors and rois."""
+    state, step = trained()
+    first, again = step(state, mixed()), step(state, mixed())
+    assert same(first, again)
+    later = step(state._replace(step=state.step + 1), mixed())[1]
+    assert float(later["loss/rpn_objectness"]) != float(first[1]["loss/rpn_objectness"])
+
+
+def test_moving_average():
+    """Decay min(0.5, (1 + step) / (10 + step)): 1/10 at the first step, 2/11 at the second."""
+    state, step = trained()
+    first, _ = step(state, mixed())
+    second, _ = step(first, mixed())
+    for name, start_value in state.params.items():
+        average = 0.1 * start_value + 0.9 * first.params[name]
+        np.testing.assert_allclose(first.ema[name], average, rtol=1e-4, atol=1e-6)
+        average = 2 / 11 * average + 9 / 11 * second.params[name]
+        np.testing.assert_allclose(second.ema[name], average, rtol=1e-4, atol=1e-6)
+
+
+def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
+    """2 steps, save, restore and 2 steps give bit for bit what 4 steps give."""
+    state, step = trained()
+
+    def run(state: TrainState, steps: int):
+        batches = train_batches(open_source(CONFIG.data.train), CONFIG.data, seed=0, start_step=int(state.step))
+        figures = []
+        for _ in range(steps):
+            state, values = step(state, next(batches))
+            figures.append(values)
+        batches.close()
+        return state, figures
+
+    whole, figures = run(state, 4)
+    half, early = run(state, 2)
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(2, half)
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        restored = checkpoints.restore(jax.tree.map(jnp.zeros_like, half))
+    assert int(restored.step) == 2
+    resumed, late = run(restored, 2)
+    assert same(early + late, figures)
+    assert same(resumed, whole)
+    assert not same(half.params, whole.params)
+
+
+# Every anchor and roi is sampled, so that keys decide nothing; backbone and masks are left out to compile sooner.
+WHOLE = change(
+    CONFIG,
+    model__mask_head=None,
+    loss__rpn_match__count=1023,
+    loss__box_match__count=20,
+    loss__box_match__foreground_fraction=1.0,
+    optimizer__groups=((r"backbone|fpn", 0.0),),
+    optimizer__ema_decay=None,
+)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    """Four times the same picture: as one batch, and as two micro-batches of two."""
+    same_four = batch(*[truth(*OBJECTS)] * 4, same_picture=True)
+    state, step = start(build(WHOLE.model), WHOLE)
+    whole, figures = jit(step)(state, same_four)
+    state, step = start(build(WHOLE.model), change(WHOLE, run__accumulate=2))
+    parts, accumulated = jit(step)(state, same_four)
+    for name in figures:
+        np.testing.assert_allclose(accumulated[name], figures[name], rtol=1e-4)
+    for name in whole.params:
+        np.testing.assert_allclose(parts.params[name], whole.params[name], rtol=1e-4, atol=1e-6)
+    # Running statistics start at mean 0 and move by a tenth of the way per batch: once 0.1, twice 0.1 + 0.9 · 0.1.
+    for name in (n for n in state.statistics if n.endswith("mean")):
+        np.testing.assert_allclose(parts.statistics[name], 1.9 * whole.statistics[name], rtol=1e-3, atol=1e-5)
+    # Frozen groups stay as they are, bit for bit; the others move.
+    frozen = {name for name in whole.params if np.array_equal(whole.params[name], state.params[name])}
+    assert frozen == {name for name in state.params if name.startswith(("backbone", "fpn"))}
+
+
+def test_no_backward_pass_through_frozen_groups():
+    """Stem and first stage frozen, as in Detectron2: fewer FLOPs, no momentum for them."""
+    frozen = change(CONFIG, optimizer__groups=((r"backbone\.stem", 0.0), (r"backbone\.layer1", 0.0)))
+    flops = []
+    for config in (CONFIG, frozen):
+        state, step = start(build(), config)
+        flops.append(jax.jit(step).lower(state, mixed()).cost_analysis()["flops"])
+    # Forward, a 3×3 convolution of 8 channels on 16² cells costs 2 · 9 · 8 · 8 · 16² FLOPs, less at the borders; layer1
+    # has four, and their backward pass costs twice that, of 4 images.
+    assert flops[0] - flops[1] > 0.8 * 4 * 4 * 2 * (2 * 9 * 8 * 8 * 16**2)
+    traces = [leaf.shape for leaf in jax.tree.leaves(state.optimizer) if leaf.ndim]
+    learned = [v.shape for n, v in state.params.items() if not n.startswith(("backbone.stem", "backbone.layer1"))]
+    assert sorted(traces) == sorted(learned)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"optimizer__name": "adamw"}, {"model__dtype": "bfloat16"}, {"run__accumulate": 2, "model__dtype": "bfloat16"}],
+    ids=["adamw", "bfloat16", "accumulated bfloat16"],
+)
+def test_a_step_keeps_shapes_and_types(changes):
+    """So the step compiles once, and parameters stay float32 whatever the compute type."""
+    config = change(CONFIG, **changes)
+    state = jax.eval_shape(lambda model: start(model, config)[0], abstract(config.model))
+    _, step = start(build(config.model), config)
+    after, figures = jax.eval_shape(step, state, mixed())
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(after)} == {"float32", "int32"}
+    assert all(value.shape == () and value.dtype == jnp.float32 for value in figures.values())
+
+
+def test_losses_in_bfloat16():
+    """Finite, float32, and near those of float32."""
+    state, step = trained()
+    _, figures = step(state, mixed())
+    model = nnx.view(build(change(CONFIG.model, dtype="bfloat16")), use_running_average=False)
+    key = jax.random.fold_in(jax.random.key(CONFIG.run.seed), 0)
+    losses = jit(compute_losses, static_argnums=3)(model, mixed(), key, CONFIG.loss)
+    assert all(loss.dtype == jnp.float32 and np.isfinite(loss) for loss in losses)
+    # Proposals may change places, so that other rois are drawn; the anchors drawn are the same.
+    for name in ("rpn_objectness", "rpn_box"):
+        np.testing.assert_allclose(getattr(losses, name), figures[f"loss/{name}"], rtol=0.1)
+
+
+def test_no_index_in_bfloat16():
+    """Bfloat16 cannot hold whole numbers above 256: nothing is converted to it from integers."""
+    config = change(CONFIG, model__dtype="bfloat16")
+    state, step = start(build(config.model), config)
+    kinds = {str(t) for t in conversions(jax.make_jaxpr(step)(state, mixed()).jaxpr, "bfloat16")}
+    assert kinds == {"float32"}
+
+
+def conversions(jaxpr, to: str):
+    """Types from which anything in a program is converted to another."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "convert_element_type" and equation.params["new_dtype"] == to:
+            yield equation.invars[0].aval.dtype
+        for inner in jaxprs_in_params(equation.params):
+            yield from conversions(inner, to)
