@@ -100,7 +100,7 @@ def _most(y: _Axis, x: _Axis, ratio: int) -> Int[Array, ""] | int:
 def _pool(
     table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, ratio: int
 ) -> Float[Array, "n {bins} {bins} f"]:
-    """Adds up the samples of all bins, one per bin at a time: a loop, so that memory does not grow with their number."""
+    """Adds up the samples of all bins, one per bin at a time: a loop, so that they take no more memory than one."""
 
     def add(number, pooled):
         for index, weight in _reads(base, y, x, bins, number):
