@@ -19,7 +19,9 @@ from maskrcnn_jax.config import (
     DataConfig,
     FPNConfig,
     InputConfig,
+    LossConfig,
     MaskHeadConfig,
+    MatchConfig,
     ModelConfig,
     OptimizerConfig,
     ProposalConfig,
@@ -28,29 +30,34 @@ from maskrcnn_jax.config import (
 )
 
 FOLDER = Path("data/coco_mini")
-BUCKETS = ((256, 320), (320, 256))
+BUCKETS = ((384, 512), (512, 384))
 
 config = Config(
     model=ModelConfig(
         num_classes=80,
-        input=InputConfig(shortest_edge=256, longest_edge=320, buckets=BUCKETS),
+        input=InputConfig(shortest_edge=384, longest_edge=512, buckets=BUCKETS),
         backbone=BackboneConfig(depth=18, width=32, norm="group"),
         fpn=FPNConfig(channels=64),
         rpn=RPNConfig(
-            anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0, 128.0, 256.0)),
-            proposals=ProposalConfig(top_k=500, count=200, train_top_k=500, train_count=200),
+            anchors=AnchorConfig(sizes=(10.0, 24.0, 56.0, 128.0, 288.0)),
+            proposals=ProposalConfig(top_k=500, count=300, train_top_k=500, train_count=300),
         ),
         box_head=BoxHeadConfig(fcs=(256,)),
         mask_head=MaskHeadConfig(convs=2, channels=64),
+    ),
+    loss=LossConfig(
+        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=128, foreground_fraction=0.25),
     ),
     data=DataConfig(
         train=CocoSource(FOLDER, split="train[:8]"),
         validation=CocoSource(FOLDER, split="train[:8]"),
         batch_size=2,
         validation_batch_size=2,
-        max_objects=32,
-        shortest_edges=(256,),
-        longest_edge=320,
+        max_objects=40,
+        mask_size=56,
+        flip=0.0,
+        shortest_edges=(384,),
+        longest_edge=512,
         buckets=BUCKETS,
         threads=2,
     ),
@@ -62,5 +69,5 @@ config = Config(
         warmup_steps=50,
         clip_norm=1.0,
     ),
-    run=RunConfig(folder=Path("runs/coco_mini"), steps=1000, evaluate_every=250, save_every=100),
+    run=RunConfig(folder=Path("runs/coco_mini"), steps=800, evaluate_every=400, save_every=100),
 )

@@ -1,6 +1,6 @@
 """Mask R-CNN in JAX and Flax: one forward pass that returns every intermediate tensor by name."""
 
-from maskrcnn_jax.config import Config, ModelConfig
+from maskrcnn_jax.config import CocoSource, Config, ModelConfig, ShapesSource
 from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN, forward, predict
@@ -10,6 +10,7 @@ from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trac
 
 __all__ = [
     "Batch",
+    "CocoSource",
     "Config",
     "Detections",
     "GroundTruth",
@@ -17,6 +18,7 @@ __all__ = [
     "ModelConfig",
     "Predictor",
     "Proposals",
+    "ShapesSource",
     "Trace",
     "fit",
     "forward",

@@ -22,6 +22,9 @@ from maskrcnn_jax.ops.roi_align import roi_align
 from maskrcnn_jax.parallel import per_image
 from maskrcnn_jax.structs import BoxOutput, Detections, Proposals, Rois, RPNOutput, Trace
 
+Images = Float[Array | np.ndarray, "b h w 3"] | UInt8[Array | np.ndarray, "b h w 3"]
+ImageSizes = Float[Array | np.ndarray, "b 2"]
+
 
 class MaskRCNN(nnx.Module):
     """The parts of the figure, each replaceable by assignment.
@@ -61,9 +64,7 @@ class MaskRCNN(nnx.Module):
         self.roi_align = roi_align
 
 
-def normalize(
-    images: Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"], image_sizes: Float[Array, "b 2"], config: InputConfig
-) -> Float[Array, "b h w 3"]:
+def normalize(images: Images, image_sizes: ImageSizes, config: InputConfig) -> Float[Array, "b h w 3"]:
     """RGB in `[0, 255]` to the network's input, zero outside the picture."""
     _, height, width, _ = images.shape
     mean, std = (jnp.asarray(v).reshape(1, 1, 1, 3) for v in (config.mean, config.std))
@@ -101,8 +102,8 @@ def every_detection(detections: Detections) -> Rois:
 
 def forward(
     model: MaskRCNN,
-    images: Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"],
-    image_sizes: Float[Array, "b 2"],
+    images: Images,
+    image_sizes: ImageSizes,
     *,
     choose_rois: Callable[[Proposals], Rois] | None = None,
     choose_mask_rois: Callable[[Rois], Rois] | None = None,
@@ -188,8 +189,6 @@ def forward(
     )
 
 
-def predict(
-    model: MaskRCNN, images: Float[Array, "b h w 3"] | UInt8[Array, "b h w 3"], image_sizes: Float[Array, "b 2"]
-) -> Detections:
+def predict(model: MaskRCNN, images: Images, image_sizes: ImageSizes) -> Detections:
     """The detections alone, in pixels of the network input; see `forward`."""
     return forward(model, images, image_sizes).detections
