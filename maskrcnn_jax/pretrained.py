@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -14,7 +15,18 @@ from maskrcnn_jax.model import MaskRCNN
 
 def build_model(config: Config) -> MaskRCNN:
     """The network of an experiment with fresh weights, decided by `run.seed`."""
-    return config.customize(MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed)))
+    # The program runs once. On CPUs the compiler would spend half a minute on making its random numbers fast.
+    hasty = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return config.customize(jax.jit(lambda: _network(config), compiler_options=hasty)())
+
+
+def abstract_model(config: Config) -> MaskRCNN:
+    """The network of an experiment with shapes in place of weights: no memory, no computation."""
+    return nnx.eval_shape(lambda: config.customize(_network(config)))
+
+
+def _network(config: Config) -> MaskRCNN:
+    return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
 
 
 def with_weights(config: Config, folder: Path | str, step: int | None = None) -> MaskRCNN:
@@ -32,7 +44,7 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
     params = saved.params if saved.ema is None else saved.ema
     params, statistics = ({n: jnp.asarray(v) for n, v in d.items()} for d in (params, saved.statistics))
     try:
-        return weights.replace(nnx.eval_shape(lambda: build_model(config)), params, statistics)
+        return weights.replace(abstract_model(config), params, statistics)
     except ValueError as error:
         raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
 

@@ -13,7 +13,7 @@ from maskrcnn_jax.config import Config, ModelConfig
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN, forward, predict
 from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
-from maskrcnn_jax.pretrained import build_model
+from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals
 from maskrcnn_jax.training import start
 from maskrcnn_jax.weights import split
@@ -236,7 +236,7 @@ def test_every_experiment_can_be_traced(path: Path):
         state, step = start(model, config)
         return state, *step(state, batch)
 
-    model, one = jax.eval_shape(lambda: build_model(config)), shaped(config)
+    model, one = abstract_model(config), shaped(config)
     before, after, figures = jax.eval_shape(one_step, model, one)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), before)
     assert {figure.shape for figure in figures.values()} == {()}
