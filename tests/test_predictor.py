@@ -58,7 +58,7 @@ def test_detections_lie_in_their_own_picture(predictor: Predictor):
         assert found.masks is not None and found.masks.shape == (count, height, width) and found.masks.dtype == bool
         assert found.scores.shape == found.labels.shape == found.valid.shape == (count,)
         assert found.valid.all() and ((found.labels >= 0) & (found.labels < 3)).all()
-        assert (np.diff(found.scores) <= 0).all() and (found.scores > 0.05).all()
+        assert (np.diff(found.scores) <= 0).all() and (found.scores > predictor.config.detect.score_threshold).all()
         assert (found.boxes >= 0).all() and (found.boxes <= [width, height, width, height]).all()
 
 

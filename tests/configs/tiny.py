@@ -6,6 +6,7 @@ from maskrcnn_jax.config import (
     BoxHeadConfig,
     Config,
     DataConfig,
+    DetectConfig,
     FPNConfig,
     InputConfig,
     LossConfig,
@@ -34,6 +35,8 @@ config = Config(
         ),
         box_head=BoxHeadConfig(fcs=(16,)),
         mask_head=MaskHeadConfig(convs=1, channels=16),
+        # It learns nothing: whatever it is least unsure of counts as found, so that there is something to compare.
+        detect=DetectConfig(score_threshold=0.0),
     ),
     loss=LossConfig(
         rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=16, foreground_fraction=0.5),
