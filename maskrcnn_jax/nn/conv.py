@@ -19,7 +19,7 @@ def _pointwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], *_: ob
     """A 1×1 convolution as a matrix product: the same numbers, and XLA runs it 2 to 8 times faster on CPUs."""
     if max(strides) > 1:
         # Without the barrier XLA's compiler for GPUs (JAX 0.10 and 0.11) fuses the strided slice of a ReLU into the
-        # product and aborts: openxla/xla issue 47381.
+        # product and aborts, in the check that openxla/xla issue 47381 shows.
         x = jax.lax.optimization_barrier(x[:, :: strides[0], :: strides[1]])
     return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
 
