@@ -68,5 +68,5 @@ config = Config(
         warmup_steps=50,
         clip_norm=1.0,
     ),
-    run=RunConfig(folder=Path("runs/shapes"), steps=600, evaluate_every=200, save_every=200),
+    run=RunConfig(folder=Path("runs/shapes"), steps=500, evaluate_every=100, save_every=100),
 )
