@@ -1,0 +1,75 @@
+"""The numbers of an experiment: frozen dataclasses. `experiment.py` loads them, `validate.py` checks them.
+
+Every field on which the known systems differ is a value here, so that each system is a configuration and a fork can
+mix them. Instances are hashable, so they may be static arguments of a jitted function.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import tyro
+
+from maskrcnn_jax.config.data import CocoSource, DataConfig, ShapesSource, Source
+from maskrcnn_jax.config.error import ConfigError, require
+from maskrcnn_jax.config.loss import LossConfig, MatchConfig
+from maskrcnn_jax.config.model import (
+    AnchorConfig,
+    BackboneConfig,
+    BoxHeadConfig,
+    DetectConfig,
+    FPNConfig,
+    InputConfig,
+    MaskHeadConfig,
+    ModelConfig,
+    Norm,
+    PoolConfig,
+    ProposalConfig,
+    RPNConfig,
+)
+from maskrcnn_jax.config.run import OptimizerConfig, RunConfig
+
+__all__ = [
+    "AnchorConfig",
+    "BackboneConfig",
+    "BoxHeadConfig",
+    "CocoSource",
+    "Config",
+    "ConfigError",
+    "DataConfig",
+    "DetectConfig",
+    "FPNConfig",
+    "InputConfig",
+    "LossConfig",
+    "MaskHeadConfig",
+    "MatchConfig",
+    "ModelConfig",
+    "Norm",
+    "OptimizerConfig",
+    "PoolConfig",
+    "ProposalConfig",
+    "RPNConfig",
+    "RunConfig",
+    "ShapesSource",
+    "Source",
+    "require",
+    "unchanged",
+]
+
+
+def unchanged(model: Any) -> Any:
+    """The model as configured."""
+    return model
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment."""
+
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    run: RunConfig = RunConfig()
+    customize: tyro.conf.Suppress[Callable[[Any], Any]] = field(default=unchanged)
+    """Called with the built model, returns the model to train: the place where a fork replaces a stage."""

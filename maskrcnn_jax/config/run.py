@@ -1,0 +1,52 @@
+"""How weights are learned: the optimiser, and how long, how often and where to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """SGD with momentum or AdamW, a schedule, and who learns how fast."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    """Of SGD; AdamW's first moment decay."""
+    beta2: float = 0.999
+    """AdamW's second moment decay."""
+    weight_decay: float = 1e-4
+    """Never applied to norms and biases."""
+    schedule: Literal["step", "cosine"] = "step"
+    milestones: tuple[float, ...] = (60_000, 80_000)
+    """Steps at which the learning rate falls to a tenth (schedule = step)."""
+    warmup_steps: int = 1000
+    warmup_start: float = 0.001
+    """Share of the learning rate at step 0; it grows linearly to 1."""
+    clip_norm: float | None = None
+    """Upper bound of the global gradient norm."""
+    groups: tuple[tuple[str, float], ...] = ()
+    """(regular expression, factor) pairs, matched from the start of a parameter's dotted name; the first that matches
+    scales its learning rate. With factor 0 the parameter is frozen and its backward pass is not computed."""
+    ema_decay: float | None = None
+    """Decay of the moving average of the weights; evaluation uses the average when it is on."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long to train, and what to write when."""
+
+    folder: Path = Path("runs/default")
+    """Run folder; a run that finds its own checkpoints here continues."""
+    steps: int = 90_000
+    accumulate: int = 1
+    """Micro-batches per step whose gradients are averaged."""
+    log_every: int = 20
+    evaluate_every: int = 5000
+    """Evaluation interval in steps; 0 evaluates at the end only. The end is always evaluated."""
+    save_every: int = 1000
+    keep: int = 3
+    """Latest checkpoints to keep, besides the best."""
+    best: str = "segm/AP"
+    """The metric that decides which checkpoint is the best."""
+    seed: int = 0
