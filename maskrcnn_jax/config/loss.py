@@ -34,7 +34,8 @@ class LossConfig:
     """Where smooth-L1 turns from square to linear; 0 is plain L1 (Detectron2), torchvision has 1/9."""
     box_beta: float = 0.0
     rpn_normalizer: Literal["sampled", "count"] = "count"
-    """Divide objectness by the anchors sampled in the batch (torchvision) or `rpn_match.count` × images (Detectron2)."""
+    """Divide objectness by the anchors sampled in the batch (torchvision), or by `rpn_match.count` × images
+    (Detectron2)."""
     box_normalizer: Literal["sampled", "positive"] = "sampled"
     """Divide both box losses by what their class loss is divided by (Detectron2, torchvision), or by the number of
     positive boxes times four coordinates (Matterport)."""

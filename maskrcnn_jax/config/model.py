@@ -55,7 +55,7 @@ class BackboneConfig:
     stride_in_1x1: bool = False
     """Stride in the bottleneck's first 1×1 (MSRA, Detectron2 R50/R101) instead of its 3×3 (torchvision)."""
     pool_after: bool = False
-    """Pad the stem's pooling by one cell after and none before, as TensorFlow's SAME does on even sides (Matterport)."""
+    """Pad the stem's pooling by one cell after and none before, as TensorFlow's SAME on even sides (Matterport)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,8 @@ class ProposalConfig:
     nms_iou: float = 0.7
     min_size: float | None = 0.0
     """Candidates with a side of at most this many pixels are dropped; none if None (Matterport)."""
+    clip_to_canvas: bool = False
+    """Candidates may reach into the padding (Matterport); False clips them to the picture."""
     max_log_scale: float | None = 4.135166556742356
     """Cap of the encoded log width and height: log(1000 / 16). None for no cap (Matterport)."""
     box_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -201,8 +203,8 @@ class ModelConfig:
     """None makes a Faster R-CNN."""
     detect: DetectConfig = DetectConfig()
     inclusive_boxes: bool = False
-    """A box ends on its last pixel, not after it: inside the network all boxes are a pixel less wide and tall
-    (Matterport). What goes in and comes out is continuous all the same."""
+    """A box ends on its last pixel, not after it: inside the network, so in a `Trace`, all boxes are a pixel less wide
+    and tall (Matterport). Ground truth and the results of a `Predictor` are continuous all the same."""
     background_outputs: bool = False
     """Keep an unused box and mask output for background, as torchvision and Matterport do."""
     dtype: Literal["float32", "bfloat16"] = "float32"
