@@ -16,6 +16,7 @@ from maskrcnn_jax.nn.fpn import FPN
 from maskrcnn_jax.nn.mask_head import MaskHead
 from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.nn.rpn_head import RPNHead
+from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
 from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.ops.roi_align import roi_align
@@ -35,56 +36,98 @@ class MaskRCNN(nnx.Module):
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         dtype = jnp.dtype(config.dtype)
-        backbone, channels, classes = config.backbone, config.fpn.channels, config.num_classes
+        backbone, fpn, rpn, classes = config.backbone, config.fpn, config.rpn, config.num_classes
         outputs = classes + config.background_outputs
         self.config = config
         self.backbone = ResNet(
             backbone.depth,
             backbone.width,
+            inner_width=backbone.inner_width,
+            groups=backbone.groups,
             stride_in_1x1=backbone.stride_in_1x1,
+            pool_after=backbone.pool_after,
             norm=backbone.norm,
             eps=backbone.norm_eps,
             dtype=dtype,
             rngs=rngs,
         )
-        self.fpn = FPN(self.backbone.channels, channels, norm=config.fpn.norm, dtype=dtype, rngs=rngs)
+        self.fpn = FPN(
+            self.backbone.channels, fpn.channels, p6=fpn.p6, norm=fpn.norm, eps=fpn.norm_eps, dtype=dtype, rngs=rngs
+        )
         self.rpn_head = RPNHead(
-            channels, len(config.rpn.anchors.aspect_ratios), config.rpn.convs, dtype=dtype, rngs=rngs
+            fpn.channels,
+            rpn.channels or fpn.channels,
+            len(rpn.anchors.aspect_ratios),
+            rpn.convs,
+            dtype=dtype,
+            rngs=rngs,
         )
         box, mask = config.box_head, config.mask_head
         self.box_head = BoxHead(
-            channels, box.pool_size, box.convs, box.fcs, classes + 1, outputs, norm=box.norm, dtype=dtype, rngs=rngs
+            fpn.channels,
+            box.pool_size,
+            box.convs,
+            box.fcs,
+            classes + 1,
+            outputs,
+            norm=box.norm,
+            fc_norm=box.fc_norm,
+            eps=box.norm_eps,
+            dtype=dtype,
+            rngs=rngs,
         )
         self.mask_head: MaskHead | None = nnx.data(
             None
             if mask is None
-            else MaskHead(channels, mask.channels, mask.convs, outputs, norm=mask.norm, dtype=dtype, rngs=rngs)
+            else MaskHead(
+                fpn.channels,
+                mask.channels,
+                mask.convs,
+                outputs,
+                norm=mask.norm,
+                eps=mask.norm_eps,
+                dtype=dtype,
+                rngs=rngs,
+            )
         )
         self.nms = nms
         self.roi_align = roi_align
 
 
-def normalize(images: Images, image_sizes: ImageSizes, config: InputConfig) -> Float[Array, "b h w 3"]:
-    """RGB in `[0, 255]` to the network's input, zero outside the picture."""
+def picture_windows(image_sizes: ImageSizes, image_shape: tuple[int, int], config: InputConfig) -> Float[Array, "b 4"]:
+    """The part of each padded input that is picture, a box in pixels."""
+    sizes = jnp.asarray(image_sizes, jnp.float32)
+    slack = jnp.asarray(image_shape, jnp.float32)[None] - sizes
+    corner = jnp.floor(slack / 2) if config.centered else jnp.zeros_like(slack)
+    return jnp.concatenate([corner[:, ::-1], (corner + sizes)[:, ::-1]], axis=1)
+
+
+def normalize(images: Images, windows: Float[Array, "b 4"], config: InputConfig) -> Float[Array, "b h w 3"]:
+    """RGB in `[0, 255]` to the network's input; outside the windows zero, or black with `config.black_padding`."""
     _, height, width, _ = images.shape
     mean, std = (jnp.asarray(v).reshape(1, 1, 1, 3) for v in (config.mean, config.std))
+    x0, y0, x1, y1 = (edge[:, None] for edge in windows.T)
+    y, x = jnp.arange(height)[None, :], jnp.arange(width)[None, :]
+    picture = (((y >= y0) & (y < y1))[:, :, None] & ((x >= x0) & (x < x1))[:, None, :])[..., None]
     pixels = (images.astype(jnp.float32) - mean) / std
-    rows = jnp.arange(height)[None, :] < image_sizes[:, :1]
-    columns = jnp.arange(width)[None, :] < image_sizes[:, 1:]
-    pixels = jnp.where((rows[:, :, None] & columns[:, None, :])[..., None], pixels, 0.0)
+    pixels = jnp.where(picture, pixels, -mean / std if config.black_padding else 0.0)
     return pixels[..., ::-1] if config.bgr else pixels
 
 
 def pyramid_anchors(
-    config: AnchorConfig, features: Sequence[Float[Array, "b _h _w f"]]
+    config: AnchorConfig, features: Sequence[Float[Array, "b _h _w f"]], image_shape: tuple[int, int]
 ) -> tuple[Float[Array, "a 4"], tuple[int, ...]]:
-    """Anchors of P2, P3, …, whose strides are 4, 8, …, and how many each level has."""
+    """Anchors of P2, P3, …, whose strides are 4, 8, …, and how many each level has.
+
+    With `config.floor_stride` a stride is `⌊side of the padded input / cells⌋`.
+    """
     levels = []
     for i, (size, level) in enumerate(zip(config.sizes, features, strict=True)):
         cell = cell_anchors(size, config.aspect_ratios, config.rounded)
-        stride = 4.0 * 2**i
         _, height, width, _ = level.shape
-        levels.append(grid_anchors(cell, height, width, (stride, stride), config.offset))
+        nominal = (4.0 * 2**i, 4.0 * 2**i)
+        floored = (float(image_shape[0] // height), float(image_shape[1] // width))
+        levels.append(grid_anchors(cell, height, width, floored if config.floor_stride else nominal, config.offset))
     return jnp.asarray(np.concatenate(levels)), tuple(len(level) for level in levels)
 
 
@@ -116,13 +159,14 @@ def forward(
 
     Args:
         model: the network.
-        images: `[b, H, W, 3]` RGB in `[0, 255]`, padded at the right and bottom; sides are multiples of 32.
+        images: `[b, H, W, 3]` RGB in `[0, 255]`, padded as `config.input` says (`fit` does it); sides are multiples of
+            32.
         image_sizes: `[b, 2]` `(height, width)` of the pictures inside the padding, pixels.
         choose_rois: which boxes go to the box head: all proposals if None; training samples some.
         choose_mask_rois: which boxes go to the mask head: the detections if None; training picks the foreground of the
             rois.
         limits: candidates per level and proposals per image; the model's prediction numbers if None.
-        proposals: boxes to use in place of the region proposal network's: Fast R-CNN.
+        proposals: boxes inside the pictures, to use in place of the region proposal network's: Fast R-CNN.
 
     Returns:
         Trace.
@@ -131,16 +175,21 @@ def forward(
     """
     config, image_shape = model.config, (images.shape[1], images.shape[2])
     top_k, count = limits or (config.rpn.proposals.top_k, config.rpn.proposals.count)
+    shorten = partial(box_ops.shorten, by=float(config.inclusive_boxes))
+    windows = picture_windows(image_sizes, image_shape, config.input)
 
     with jax.named_scope("features"):
-        pixels = normalize(images, image_sizes, config.input)
+        pixels = normalize(images, windows, config.input)
         features = model.fpn(model.backbone(pixels.astype(config.dtype)))
 
     with jax.named_scope("proposals"):
         rpn = RPNOutput(*model.rpn_head(features))
-        anchors, level_counts = pyramid_anchors(config.rpn.anchors, features)
+        anchors, level_counts = pyramid_anchors(config.rpn.anchors, features, image_shape)
+        anchors, pictures = shorten(anchors), shorten(windows)
         propose = partial(stages.choose_candidates, level_counts=level_counts, top_k=top_k, nms=model.nms)
-        candidates = per_image(lambda r, s: propose(r, anchors, s, config=config.rpn.proposals))(rpn, image_sizes)
+        canvas = shorten(jnp.array([0.0, 0.0, image_shape[1], image_shape[0]]))
+        regions = jnp.broadcast_to(canvas, windows.shape) if config.rpn.proposals.clip_to_canvas else pictures
+        candidates = per_image(lambda r, w: propose(r, anchors, w, config=config.rpn.proposals))(rpn, regions)
         if proposals is None:
             proposals = per_image(lambda c: stages.choose_proposals(c, count))(candidates)
 
@@ -159,7 +208,7 @@ def forward(
             config=config.detect,
             nms=model.nms,
         )
-        detections = per_image(detect)(rois, box, image_sizes)
+        detections = per_image(detect)(rois, box, pictures)
 
     mask_rois = mask_features = mask_logits = None
     if model.mask_head is not None:

@@ -7,11 +7,14 @@ from flax.nnx import initializers
 from flax.typing import Dtype
 
 from maskrcnn_jax.nn.conv import ConvNorm, he_normal, uniform
-from maskrcnn_jax.nn.norm import Norm
+from maskrcnn_jax.nn.norm import Norm, make_norm
 
 
 class BoxHead(nnx.Module):
-    """Convolutions if any, fully connected layers, then class logits and one box per class."""
+    """Convolutions if any, fully connected layers, then class logits and one box per class.
+
+    A norm follows each convolution (`norm`) and each fully connected layer (`fc_norm`), which then has no bias.
+    """
 
     def __init__(
         self,
@@ -23,16 +26,23 @@ class BoxHead(nnx.Module):
         boxes: int,
         *,
         norm: Norm,
+        fc_norm: Norm,
+        eps: float,
         dtype: Dtype,
         rngs: nnx.Rngs,
     ):
         self.convs = nnx.List(
-            ConvNorm(channels, channels, 3, norm=norm, init=he_normal, dtype=dtype, rngs=rngs) for _ in range(convs)
+            ConvNorm(channels, channels, 3, norm=norm, eps=eps, init=he_normal, dtype=dtype, rngs=rngs)
+            for _ in range(convs)
         )
         widths = (channels * pool_size**2, *fcs)
         self.fcs = nnx.List(
-            nnx.Linear(widths[i], widths[i + 1], kernel_init=uniform, dtype=dtype, rngs=rngs) for i in range(len(fcs))
+            nnx.Linear(
+                widths[i], widths[i + 1], use_bias=fc_norm == "none", kernel_init=uniform, dtype=dtype, rngs=rngs
+            )
+            for i in range(len(fcs))
         )
+        self.norms = nnx.List(make_norm(fc_norm, width, eps=eps, dtype=dtype, rngs=rngs) for width in fcs)
         self.logits = nnx.Linear(widths[-1], classes, kernel_init=initializers.normal(0.01), dtype=dtype, rngs=rngs)
         self.deltas = nnx.Linear(widths[-1], boxes * 4, kernel_init=initializers.normal(0.001), dtype=dtype, rngs=rngs)
 
@@ -42,8 +52,9 @@ class BoxHead(nnx.Module):
         x = roi_features.reshape(batch * count, *roi_features.shape[2:])
         for conv in self.convs:
             x = nnx.relu(conv(x))
-        x = x.reshape(batch, count, -1)
-        for fc in self.fcs:
-            x = nnx.relu(fc(x))
+        x = x.reshape(batch * count, -1)
+        for fc, norm in zip(self.fcs, self.norms, strict=True):
+            x = nnx.relu(norm(fc(x)))
+        logits = self.logits(x).reshape(batch, count, -1)
         deltas = self.deltas(x).reshape(batch, count, -1, 4)
-        return self.logits(x).astype(jnp.float32), deltas.astype(jnp.float32)
+        return logits.astype(jnp.float32), deltas.astype(jnp.float32)

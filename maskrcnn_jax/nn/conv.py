@@ -28,6 +28,7 @@ class Conv(nnx.Conv):
     """Square convolution, `[b, h, w, c]` to `[b, ⌈h / stride⌉, ⌈w / stride⌉, d]`.
 
     Padding is symmetric as in PyTorch, not TensorFlow's "SAME", which shifts strided convolutions by half a cell.
+    With `groups`, each equal share of the outputs sees its share of the inputs only.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Conv(nnx.Conv):
         size: int,
         *,
         stride: int = 1,
+        groups: int = 1,
         bias: bool = True,
         init: Initializer = he_normal,
         dtype: Dtype,
@@ -48,10 +50,11 @@ class Conv(nnx.Conv):
             (size, size),
             stride,
             padding=size // 2,
+            feature_group_count=groups,
             use_bias=bias,
             kernel_init=init,
             dtype=dtype,
-            conv_general_dilated=_pointwise if size == 1 else jax.lax.conv_general_dilated,
+            conv_general_dilated=_pointwise if size == groups == 1 else jax.lax.conv_general_dilated,
             rngs=rngs,
         )
 
@@ -66,13 +69,24 @@ class ConvNorm(nnx.Module):
         size: int,
         *,
         stride: int = 1,
+        groups: int = 1,
         norm: Norm,
-        eps: float = 1e-5,
+        eps: float,
         init: Initializer = he_normal,
         dtype: Dtype,
         rngs: nnx.Rngs,
     ):
-        self.conv = Conv(inputs, outputs, size, stride=stride, bias=norm == "none", init=init, dtype=dtype, rngs=rngs)
+        self.conv = Conv(
+            inputs,
+            outputs,
+            size,
+            stride=stride,
+            groups=groups,
+            bias=norm == "none",
+            init=init,
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.norm = make_norm(norm, outputs, eps=eps, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -29,11 +29,20 @@ class MaskHead(nnx.Module):
     """3×3 convolutions, upsampling by two, and one mask per class."""
 
     def __init__(
-        self, inputs: int, channels: int, convs: int, classes: int, *, norm: Norm, dtype: Dtype, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        channels: int,
+        convs: int,
+        classes: int,
+        *,
+        norm: Norm,
+        eps: float,
+        dtype: Dtype,
+        rngs: nnx.Rngs,
     ):
         widths = (inputs, *[channels] * convs)
         self.convs = nnx.List(
-            ConvNorm(widths[i], widths[i + 1], 3, norm=norm, dtype=dtype, rngs=rngs) for i in range(convs)
+            ConvNorm(widths[i], widths[i + 1], 3, norm=norm, eps=eps, dtype=dtype, rngs=rngs) for i in range(convs)
         )
         self.upsample = Upsample(widths[-1], channels, dtype=dtype, rngs=rngs)
         self.logits = Conv(channels, classes, 1, init=initializers.normal(0.001), dtype=dtype, rngs=rngs)

@@ -33,7 +33,8 @@ class FrozenBatchNorm(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.eps)
         bias = self.bias[...] - self.mean[...] * scale
-        return x * scale.astype(x.dtype).reshape(1, 1, 1, -1) + bias.astype(x.dtype).reshape(1, 1, 1, -1)
+        per_channel = (*[1] * (x.ndim - 1), -1)
+        return x * scale.astype(x.dtype).reshape(per_channel) + bias.astype(x.dtype).reshape(per_channel)
 
 
 class BatchNorm(nnx.BatchNorm):
@@ -64,8 +65,8 @@ class Identity(nnx.Module):
         return x
 
 
-def make_norm(kind: Norm, channels: int, *, eps: float = 1e-5, dtype: Dtype, rngs: nnx.Rngs) -> Layer:
-    """The norm layer of a given kind for `channels` channels."""
+def make_norm(kind: Norm, channels: int, *, eps: float, dtype: Dtype, rngs: nnx.Rngs) -> Layer:
+    """The norm layer of a given kind for arrays `[b, …, channels]`."""
     makers: dict[Norm, Callable[[], Layer]] = {
         "frozen_batch": functools.partial(FrozenBatchNorm, channels, eps=eps),
         "batch": functools.partial(BatchNorm, channels, eps=eps, rngs=rngs),

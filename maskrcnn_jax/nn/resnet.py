@@ -12,31 +12,36 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 
 class Block(nnx.Module):
-    """A residual block: two 3×3 convolutions, or the bottleneck 1×1, 3×3, 1×1, beside a shortcut."""
+    """A residual block: two 3×3 convolutions, or the bottleneck 1×1, 3×3, 1×1, beside a shortcut.
+
+    `inner` is the number of channels between the convolutions; `groups` are those of the 3×3 ones.
+    """
 
     def __init__(
         self,
         inputs: int,
-        width: int,
+        inner: int,
+        outputs: int,
         stride: int,
         bottleneck: bool,
         *,
+        groups: int,
         stride_in_1x1: bool,
         norm: Norm,
         eps: float,
         dtype: Dtype,
         rngs: nnx.Rngs,
     ):
-        outputs = width * 4 if bottleneck else width
         sizes = (1, 3, 1) if bottleneck else (3, 3)
         strided = 1 if bottleneck and not stride_in_1x1 else 0
-        channels = (inputs, *[width] * (len(sizes) - 1), outputs)
+        channels = (inputs, *[inner] * (len(sizes) - 1), outputs)
         self.convs = nnx.List(
             ConvNorm(
                 channels[i],
                 channels[i + 1],
                 size,
                 stride=stride if i == strided else 1,
+                groups=groups if size == 3 else 1,
                 norm=norm,
                 eps=eps,
                 dtype=dtype,
@@ -58,20 +63,26 @@ class Block(nnx.Module):
         return nnx.relu(self.convs[-1](x) + shortcut)
 
 
-def max_pool(x: jax.Array) -> jax.Array:
-    """3×3 maximum at stride 2, padded by one cell on every side."""
-    return nnx.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+def max_pool(x: jax.Array, before: int) -> jax.Array:
+    """3×3 maximum at stride 2, padded by `before` cells at the top and left and by one at the bottom and right."""
+    return nnx.max_pool(x, (3, 3), (2, 2), padding=((before, 1), (before, 1)))
 
 
 class ResNet(nnx.Module):
-    """Stem and four stages; `[b, H, W, 3]` to C2 … C5 at strides 4, 8, 16, 32."""
+    """Stem and four stages; `[b, H, W, 3]` to C2 … C5 at strides 4, 8, 16, 32.
+
+    `inner_width` and `groups` make it a ResNeXt (Xie et al. 2017); `pool_after` pads the stem's pooling as TensorFlow.
+    """
 
     def __init__(
         self,
         depth: int,
         width: int,
         *,
+        inner_width: int | None,
+        groups: int,
         stride_in_1x1: bool,
+        pool_after: bool,
         norm: Norm,
         eps: float,
         dtype: Dtype,
@@ -79,6 +90,7 @@ class ResNet(nnx.Module):
     ):
         bottleneck = depth >= 50
         self.stem = ConvNorm(3, width, 7, stride=2, norm=norm, eps=eps, dtype=dtype, rngs=rngs)
+        self.pool_before = 0 if pool_after else 1
         expansion = 4 if bottleneck else 1
         self.channels = tuple(width * expansion * 2**i for i in range(4))
         inputs, stages = width, []
@@ -88,9 +100,11 @@ class ResNet(nnx.Module):
                 blocks.append(
                     Block(
                         inputs,
-                        width * 2**i,
+                        (inner_width or width) * 2**i,
+                        self.channels[i],
                         stride=2 if i > 0 and j == 0 else 1,
                         bottleneck=bottleneck,
+                        groups=groups,
                         stride_in_1x1=stride_in_1x1,
                         norm=norm,
                         eps=eps,
@@ -103,7 +117,7 @@ class ResNet(nnx.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, ...]:
-        x = max_pool(nnx.relu(self.stem(x)))
+        x = max_pool(nnx.relu(self.stem(x)), self.pool_before)
         features = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:

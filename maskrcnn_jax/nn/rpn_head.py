@@ -16,10 +16,13 @@ small = initializers.normal(0.01)
 class RPNHead(nnx.Module):
     """One small network slid over every level: objectness and a box for each anchor of each cell."""
 
-    def __init__(self, channels: int, anchors: int, convs: int, *, dtype: Dtype, rngs: nnx.Rngs):
-        self.convs = nnx.List(Conv(channels, channels, 3, init=small, dtype=dtype, rngs=rngs) for _ in range(convs))
-        self.logits = Conv(channels, anchors, 1, init=small, dtype=dtype, rngs=rngs)
-        self.deltas = Conv(channels, anchors * 4, 1, init=small, dtype=dtype, rngs=rngs)
+    def __init__(self, inputs: int, channels: int, anchors: int, convs: int, *, dtype: Dtype, rngs: nnx.Rngs):
+        widths = (inputs, *[channels] * convs)
+        self.convs = nnx.List(
+            Conv(widths[i], widths[i + 1], 3, init=small, dtype=dtype, rngs=rngs) for i in range(convs)
+        )
+        self.logits = Conv(widths[-1], anchors, 1, init=small, dtype=dtype, rngs=rngs)
+        self.deltas = Conv(widths[-1], anchors * 4, 1, init=small, dtype=dtype, rngs=rngs)
 
     def __call__(self, features: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array]:
         """Logits `[b, A]` and deltas `[b, A, 4]`, float32, in the order of the anchors: level, row, column, ratio."""
