@@ -41,9 +41,11 @@ def _mean(values: Array, where: Array, total: Array | float) -> Array:
 def rpn_losses(trace: Trace, targets: RPNTargets, config: LossConfig) -> tuple[Array, Array]:
     """Binary cross-entropy of objectness, and smooth L1 of the positive anchors' deltas.
 
-    Both are sums over the batch divided by one total: all sampled anchors, or the number of slots.
+    Both are sums over the batch divided by one total: all sampled anchors, or the number of slots. With
+    `config.box_normalizer` "positive" the second is the mean over the coordinates of the positive anchors.
 
-    Source: Faster R-CNN, equation 1; normalisers of torchvision ("sampled") and Detectron2 ("count").
+    Source: Faster R-CNN, equation 1; normalisers of torchvision ("sampled"), Detectron2 ("count") and, of boxes,
+    Matterport ("positive").
     """
     logits = jnp.take_along_axis(trace.rpn.logits, targets.index, axis=1)
     deltas = jnp.take_along_axis(trace.rpn.deltas, targets.index[..., None], axis=1)
@@ -51,15 +53,18 @@ def rpn_losses(trace: Trace, targets: RPNTargets, config: LossConfig) -> tuple[A
     total = sampled if config.rpn_normalizer == "sampled" else config.rpn_match.count * logits.shape[0]
     objectness = optax.sigmoid_binary_cross_entropy(logits, targets.positive.astype(jnp.float32))
     box = smooth_l1(deltas - targets.deltas, config.rpn_beta).sum(axis=-1)
-    return _mean(objectness, targets.valid, total), _mean(box, targets.positive & targets.valid, total)
+    positive = targets.positive & targets.valid
+    box_total = 4 * jnp.sum(positive) if config.box_normalizer == "positive" else total
+    return _mean(objectness, targets.valid, total), _mean(box, positive, box_total)
 
 
 def box_losses(trace: Trace, box_targets: Float[Array, "b n 4"], config: LossConfig) -> tuple[Array, Array]:
     """Cross-entropy over the classes, and smooth L1 of the foreground rois' deltas of their own class.
 
-    Both are sums over the batch divided by the number of sampled rois.
+    Both are sums over the batch divided by the number of sampled rois. With `config.box_normalizer` "positive" the
+    second is the mean over the coordinates of the foreground rois.
 
-    Source: Fast R-CNN, equation 1; normalisers of Detectron2 and torchvision.
+    Source: Fast R-CNN, equation 1; normalisers of Detectron2 and torchvision, and Matterport's ("positive").
     """
     rois, (logits, deltas) = trace.rois, trace.box
     classes = deltas.shape[-2]
@@ -69,7 +74,8 @@ def box_losses(trace: Trace, box_targets: Float[Array, "b n 4"], config: LossCon
     own = jnp.where(foreground, rois.labels, 0)
     own_deltas = jnp.take_along_axis(deltas, own[..., None, None], axis=2)[..., 0, :]
     box = smooth_l1(own_deltas - box_targets, config.box_beta).sum(axis=-1)
-    return _mean(classification, rois.valid, sampled), _mean(box, foreground, sampled)
+    box_total = 4 * jnp.sum(foreground) if config.box_normalizer == "positive" else sampled
+    return _mean(classification, rois.valid, sampled), _mean(box, foreground, box_total)
 
 
 def mask_loss(mask_logits: Float[Array, "b r m m c"], rois: Rois, targets: Float[Array, "b r m m"]) -> Array:

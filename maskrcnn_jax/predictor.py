@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from maskrcnn_jax.data.transforms import Fitted, fit
-from maskrcnn_jax.model import MaskRCNN, forward
+from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
+from maskrcnn_jax.ops.boxes import clip, shorten
 from maskrcnn_jax.paste import paste_mask
 from maskrcnn_jax.structs import Detections, Proposals
 from maskrcnn_jax.weights import Arrays, merge, split
@@ -23,8 +25,21 @@ def detect(
     image_sizes: jax.Array,
     proposals: Proposals | None = None,
 ) -> Detections:
-    """The detections of a padded batch, compiled once per shape; see `forward`."""
-    return forward(merge(structure, params, statistics), images, image_sizes, proposals=proposals).detections
+    """The detections of a padded batch, compiled once per shape; see `forward`.
+
+    Boxes, those of `proposals`, too, count from the upper left corners of the pictures and are continuous, whatever the
+    model's padding and boxes are like inside.
+    """
+    model = merge(structure, params, statistics)
+    windows = picture_windows(image_sizes, images.shape[1:3], model.config.input)
+    ends = float(model.config.inclusive_boxes)
+    corners = jnp.tile(windows[:, :2], 2)[:, None]
+    if proposals is not None:
+        boxes = jax.vmap(clip)(proposals.boxes + jnp.broadcast_to(corners, proposals.boxes.shape), windows)
+        proposals = proposals._replace(boxes=shorten(boxes, ends))
+    found = forward(model, images, image_sizes, proposals=proposals).detections
+    boxes = shorten(found.boxes, -ends) - jnp.broadcast_to(corners, found.boxes.shape)
+    return found._replace(boxes=jnp.where(found.valid[..., None], boxes, 0.0))
 
 
 class Predictor:

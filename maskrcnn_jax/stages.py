@@ -32,7 +32,7 @@ def _per_level(values: Array, counts: tuple[int, ...], fill: float) -> Array:
 def choose_candidates(
     rpn: RPNOutput,
     anchors: Float[Array, "a 4"],
-    image_size: Float[Array, " 2"],
+    region: Float[Array, "4"],
     level_counts: tuple[int, ...],
     top_k: int,
     config: ProposalConfig,
@@ -40,37 +40,39 @@ def choose_candidates(
 ) -> Candidates:
     """Decodes the best anchors of each level and suppresses what overlaps a better one of its level.
 
+    With `config.joint` all levels count as one.
+
     Args:
         rpn: logits `[a]` and deltas `[a, 4]`.
         anchors: `[a, 4]` pixels.
-        image_size: `(height, width)` of the picture, pixels; boxes are clipped to it.
+        region: `[4]` pixels; boxes are clipped to it.
         level_counts: anchors of each level, in order; they add up to `a`.
-        top_k: candidates per level.
+        top_k: candidates per level, or of all of them.
         config: thresholds and the coder's numbers.
         nms: see `ops.nms.nms`; called with one level's boxes, best first.
 
     Returns:
         Candidates, level by level, best first within a level. No gradient flows through them.
 
-    Source: FPN, section 4.1; numbers of Detectron2 `find_top_rpn_proposals`.
+    Source: FPN, section 4.1; numbers of Detectron2 `find_top_rpn_proposals`; joint, of Matterport's `ProposalLayer`.
     """
     logits, deltas = jax.lax.stop_gradient((rpn.logits, rpn.deltas))
     start, chosen = 0, []
-    for count in level_counts:
+    for count in (sum(level_counts),) if config.joint else level_counts:
         index = jax.lax.top_k(logits[start : start + count], min(top_k, count))[1]
         chosen.append(start + index)
         start += count
     counts = tuple(len(index) for index in chosen)
     index = jnp.concatenate(chosen)
     decoded = box_ops.decode(deltas[index], anchors[index], config.box_weights, config.max_log_scale)
-    boxes = box_ops.clip(decoded, image_size)
+    boxes = box_ops.clip(decoded, region)
     valid = box_ops.larger_than(boxes, config.min_size)
     boxes = jnp.where(valid[:, None], boxes, 0.0)
     kept = jax.vmap(lambda b, v: nms(b, v, config.nms_iou))(
         _per_level(boxes, counts, 0.0), _per_level(valid, counts, False)
     )
     keep = jnp.concatenate([kept[level, :count] for level, count in enumerate(counts)])
-    level = jnp.repeat(jnp.arange(len(counts)), jnp.asarray(counts), total_repeat_length=len(index))
+    level = jnp.searchsorted(jnp.cumsum(jnp.asarray(level_counts)), index, side="right")
     scores = jax.nn.sigmoid(logits[index])
     return Candidates(index.astype(jnp.int32), decoded, boxes, scores, level, valid, keep)
 
@@ -96,7 +98,7 @@ def sample_rois(
     Args:
         key: random key; it is consumed.
         proposals: of one image.
-        ground_truth: of the same image; crowds are never matched.
+        ground_truth: of the same image; crowds are never matched, but may keep what they cover from being background.
         num_classes: foreground classes; the label of background.
         config: thresholds, number and share of foreground.
         append_ground_truth: let the objects' own boxes take part.
@@ -112,7 +114,15 @@ def sample_rois(
         boxes = jnp.concatenate([boxes, ground_truth.boxes])
         valid = jnp.concatenate([valid, usable])
     iou = box_ops.iou(ground_truth.boxes, boxes)
-    matches = match(iou, usable, config.foreground_iou, config.background_iou, config.low_quality)
+    matches = match(
+        iou,
+        usable,
+        config.foreground_iou,
+        config.background_iou,
+        config.low_quality,
+        ground_truth.valid & ground_truth.is_crowd,
+        config.crowd_iou,
+    )
     chosen = sample(key, jnp.where(valid, matches.assignment, -1), config.count, config.foreground_fraction)
     matched = matches.index[chosen.index]
     labels = jnp.where(chosen.positive, ground_truth.labels[matched], num_classes)
@@ -136,7 +146,7 @@ def pool(
 def detect(
     rois: Rois,
     box: BoxOutput,
-    image_size: Float[Array, " 2"],
+    region: Float[Array, "4"],
     box_weights: box_ops.Weights,
     max_log_scale: float | None,
     config: DetectConfig,
@@ -147,7 +157,7 @@ def detect(
     Args:
         rois: `[n]` of one image.
         box: logits `[n, C + 1]` and deltas `[n, C, 4]`.
-        image_size: `(height, width)` of the picture, pixels; boxes are clipped to it.
+        region: `[4]` pixels; boxes are clipped to it.
         box_weights: of the box coder.
         max_log_scale: of the box coder.
         config: thresholds and counts.
@@ -156,17 +166,21 @@ def detect(
     Returns:
         Detections without masks, best first.
 
-    Source: Fast R-CNN, section 2.4; numbers of Detectron2 `fast_rcnn_inference`.
+    Source: Fast R-CNN, section 2.4; numbers of Detectron2 `fast_rcnn_inference`; with `config.best_class_only`, of
+    Matterport's `DetectionLayer`.
     """
     num_classes = box.deltas.shape[1]
     scores = jax.nn.softmax(box.logits)[:, :num_classes]
     passes = (scores > config.score_threshold) & rois.valid[:, None]
+    if config.best_class_only:
+        passes &= jnp.argmax(box.logits, axis=1)[:, None] == jnp.arange(num_classes)[None, :]
     ranked = jnp.where(passes, scores, -1.0).reshape(-1)
     scores, index = jax.lax.top_k(ranked, min(config.top_k, ranked.shape[0]))
+    passes = scores >= 0
     roi, label = index // num_classes, index % num_classes
     boxes = box_ops.decode(box.deltas[roi, label], rois.boxes[roi], box_weights, max_log_scale)
-    boxes = box_ops.clip(boxes, image_size)
-    valid = (scores > config.score_threshold) & box_ops.larger_than(boxes, config.min_size)
+    boxes = box_ops.clip(boxes, region)
+    valid = passes & box_ops.larger_than(boxes, config.min_size)
     keep = nms(jnp.where(valid[:, None], boxes, 0.0), valid, config.nms_iou, label)
     index, found = nms_ops.first(keep, config.count)
     return Detections(

@@ -38,7 +38,7 @@ def rpn_targets(
     Args:
         key: random key; it is consumed.
         anchors: `[a, 4]` pixels; those that leave the image take part.
-        ground_truth: of one image; crowds are never matched.
+        ground_truth: of one image; crowds are never matched, but may keep what they cover from being background.
         config: thresholds, number and share of positives.
         box_weights: of the box coder.
 
@@ -49,7 +49,15 @@ def rpn_targets(
     """
     usable = ground_truth.valid & ~ground_truth.is_crowd
     iou = box_ops.iou(ground_truth.boxes, anchors)
-    matches = match(iou, usable, config.foreground_iou, config.background_iou, config.low_quality)
+    matches = match(
+        iou,
+        usable,
+        config.foreground_iou,
+        config.background_iou,
+        config.low_quality,
+        ground_truth.valid & ground_truth.is_crowd,
+        config.crowd_iou,
+    )
     chosen = sample(key, matches.assignment, config.count, config.foreground_fraction)
     matched = ground_truth.boxes[matches.index[chosen.index]]
     deltas = box_ops.encode(matched, anchors[chosen.index], box_weights)

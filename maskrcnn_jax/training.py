@@ -10,12 +10,13 @@ import optax
 from flax import nnx
 
 from maskrcnn_jax import stages, targets
-from maskrcnn_jax.config import Config, LossConfig
+from maskrcnn_jax.config import Config, LossConfig, ModelConfig
 from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
 from maskrcnn_jax.model import MaskRCNN, forward
+from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.optimizer import factors, learning_rate, make_optimizer
 from maskrcnn_jax.parallel import per_image
-from maskrcnn_jax.structs import Batch, Rois
+from maskrcnn_jax.structs import Batch, GroundTruth, Rois
 from maskrcnn_jax.weights import Arrays, merge, split
 
 
@@ -35,6 +36,13 @@ class TrainState(NamedTuple):
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
 
+def _as_inside(ground_truth: GroundTruth, config: ModelConfig) -> GroundTruth:
+    """The objects with boxes like those inside the network."""
+    shorten = partial(box_ops.shorten, by=float(config.inclusive_boxes))
+    boxes, extent = shorten(ground_truth.boxes), shorten(ground_truth.mask_extent)
+    return ground_truth._replace(boxes=boxes, mask_extent=extent)
+
+
 def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossConfig) -> Losses:
     """The five losses of a batch.
 
@@ -47,6 +55,7 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         config: targets and losses.
     """
     proposals = model.config.rpn.proposals
+    ground_truth = _as_inside(batch.ground_truth, model.config)
     rpn_keys, roi_keys = jax.random.split(key, (2, len(batch.images)))
     foreground = int(config.box_match.count * config.box_match.foreground_fraction)
     sample_rois = partial(
@@ -63,16 +72,16 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         model,
         batch.images,
         batch.image_sizes,
-        choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, batch.ground_truth),
+        choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, ground_truth),
         choose_mask_rois=first_foreground,
         limits=(proposals.train_top_k, proposals.train_count),
     )
 
     anchor_targets = per_image(
         lambda k, g: targets.rpn_targets(k, trace.anchors, g, config.rpn_match, proposals.box_weights)
-    )(rpn_keys, batch.ground_truth)
+    )(rpn_keys, ground_truth)
     deltas = per_image(partial(targets.box_targets, box_weights=model.config.box_head.box_weights))(
-        trace.rois, batch.ground_truth
+        trace.rois, ground_truth
     )
     mask = jnp.zeros(())
     if trace.mask_logits is not None and trace.mask_rois is not None:
@@ -83,7 +92,7 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
                 samples=config.mask_samples,
                 binary=config.binary_mask_targets,
             )
-        )(trace.mask_rois, batch.ground_truth)
+        )(trace.mask_rois, ground_truth)
         mask = mask_loss(trace.mask_logits, trace.mask_rois, mask_targets)
     return Losses(*rpn_losses(trace, anchor_targets, config), *box_losses(trace, deltas, config), mask)
 

@@ -6,6 +6,7 @@ import re
 
 from maskrcnn_jax.config import (
     AnchorConfig,
+    BackboneConfig,
     BoxHeadConfig,
     CocoSource,
     Config,
@@ -29,6 +30,8 @@ LEVELS = 5
 """P2 … P6."""
 GROUPS = 32
 """Groups of a group norm, where there are as many channels."""
+NO_CLASS = "N/A"
+"""Name of an output that stands for no class, as torchvision's list of 91 has them."""
 SHAPE_CLASSES = 3
 """Squares, circles and triangles."""
 
@@ -80,17 +83,17 @@ def _model(model: ModelConfig) -> None:
     names = model.class_names
     fits = len(names) in (0, model.num_classes)
     require(fits, "model.class_names", names, f"must be empty or name all model.num_classes = {model.num_classes}")
-    require(len(set(names)) == len(names), "model.class_names", names, "must not name a class twice")
+    known = [name for name in names if name != NO_CLASS]
+    require(len(set(known)) == len(known), "model.class_names", names, "must not name a class twice")
     _input(model.input)
-    _positive("model.backbone.width", model.backbone.width)
-    _not_negative("model.backbone.norm_eps", model.backbone.norm_eps)
-    if model.backbone.norm == "group":
-        for factor in (1, 2, 4, 8):
-            _groups("model.backbone.width", model.backbone.width * factor)
+    _backbone(model.backbone)
     _positive("model.fpn.channels", model.fpn.channels)
+    _not_negative("model.fpn.norm_eps", model.fpn.norm_eps)
     if "group" in (model.fpn.norm, model.box_head.norm):
         _groups("model.fpn.channels", model.fpn.channels)
     _positive("model.rpn.convs", model.rpn.convs)
+    if model.rpn.channels is not None:
+        _positive("model.rpn.channels", model.rpn.channels)
     _anchors(model.rpn.anchors)
     _proposals(model.rpn.proposals)
     _pool(model.pool)
@@ -98,6 +101,23 @@ def _model(model: ModelConfig) -> None:
     if model.mask_head is not None:
         _mask_head(model.mask_head)
     _detect(model.detect)
+
+
+def _backbone(backbone: BackboneConfig) -> None:
+    _positive("model.backbone.width", backbone.width)
+    _not_negative("model.backbone.norm_eps", backbone.norm_eps)
+    _positive("model.backbone.groups", backbone.groups)
+    inner = backbone.inner_width or backbone.width
+    _positive("model.backbone.inner_width", inner)
+    plain = backbone.groups == 1 and backbone.inner_width is None and not backbone.stride_in_1x1
+    remedy = "has basic blocks: groups, inner_width and stride_in_1x1 are for depths 50, 101 and 152"
+    require(backbone.depth >= 50 or plain, "model.backbone.depth", backbone.depth, remedy)
+    divides = inner % backbone.groups == 0
+    require(divides, "model.backbone.groups", backbone.groups, f"must divide the {inner} channels inside a bottleneck")
+    if backbone.norm == "group":
+        for factor in (1, 2, 4, 8):
+            _groups("model.backbone.width", backbone.width * factor)
+            _groups("model.backbone.inner_width", inner * factor)
 
 
 def _groups(where: str, channels: int) -> None:
@@ -112,8 +132,10 @@ def _input(image: InputConfig) -> None:
     _positive("model.input.shortest_edge", image.shortest_edge)
     fits = image.longest_edge >= image.shortest_edge
     require(fits, "model.input.longest_edge", image.longest_edge, "must not be below model.input.shortest_edge")
-    _buckets("model.input.buckets", image.buckets)
-    _holds("model.input.buckets", image.buckets, image.shortest_edge, image.longest_edge)
+    if image.buckets:
+        _buckets("model.input.buckets", image.buckets)
+        shortest = image.longest_edge if image.enlarge_only else image.shortest_edge
+        _holds("model.input.buckets", image.buckets, shortest, image.longest_edge)
 
 
 def _anchors(anchors: AnchorConfig) -> None:
@@ -132,7 +154,8 @@ def _proposals(proposals: ProposalConfig) -> None:
     _positive(f"{where}.train_top_k", proposals.train_top_k)
     _positive(f"{where}.train_count", proposals.train_count)
     _fraction(f"{where}.nms_iou", proposals.nms_iou)
-    _not_negative(f"{where}.min_size", proposals.min_size)
+    if proposals.min_size is not None:
+        _not_negative(f"{where}.min_size", proposals.min_size)
     if proposals.max_log_scale is not None:
         _positive(f"{where}.max_log_scale", proposals.max_log_scale)
     _positive(f"{where}.box_weights", *proposals.box_weights)
@@ -150,13 +173,18 @@ def _box_head(head: BoxHeadConfig) -> None:
     _positive("model.box_head.pool_size", head.pool_size)
     _not_negative("model.box_head.convs", head.convs)
     _positive("model.box_head.fcs", *head.fcs)
+    _not_negative("model.box_head.norm_eps", head.norm_eps)
     _positive("model.box_head.box_weights", *head.box_weights)
+    if head.fc_norm == "group":
+        for width in head.fcs:
+            _groups("model.box_head.fcs", width)
 
 
 def _mask_head(head: MaskHeadConfig) -> None:
     _positive("model.mask_head.pool_size", head.pool_size)
     _not_negative("model.mask_head.convs", head.convs)
     _positive("model.mask_head.channels", head.channels)
+    _not_negative("model.mask_head.norm_eps", head.norm_eps)
     if head.norm == "group":
         _groups("model.mask_head.channels", head.channels)
 
@@ -167,7 +195,8 @@ def _detect(detect: DetectConfig) -> None:
     _positive("model.detect.count", detect.count)
     fits = detect.top_k >= detect.count
     require(fits, "model.detect.top_k", detect.top_k, f"must not be below model.detect.count = {detect.count}")
-    _not_negative("model.detect.min_size", detect.min_size)
+    if detect.min_size is not None:
+        _not_negative("model.detect.min_size", detect.min_size)
 
 
 def _loss(loss: LossConfig) -> None:
@@ -187,6 +216,8 @@ def _match(where: str, match: MatchConfig) -> None:
     require(ordered, f"{where}.background_iou", match.background_iou, remedy)
     _positive(f"{where}.count", match.count)
     _fraction(f"{where}.foreground_fraction", match.foreground_fraction)
+    if match.crowd_iou is not None:
+        _fraction(f"{where}.crowd_iou", match.crowd_iou)
 
 
 def _data(data: DataConfig) -> None:

@@ -83,6 +83,12 @@ def test_rpn_boxes_of_positives_only(beta, total):
     np.testing.assert_allclose(box, total / 3, rtol=1e-6)
 
 
+def test_rpn_boxes_as_a_mean_over_positive_coordinates():
+    # Errors 0.5, 0, −1, −2 of the only positive anchor, over its four coordinates.
+    _, box = rpn_losses(*rpn_example(), change(CONFIG, box_normalizer="positive"))
+    np.testing.assert_allclose(box, 3.5 / 4, rtol=1e-6)
+
+
 def rois(labels, valid=None) -> Rois:
     labels = jnp.asarray(labels)
     valid = jnp.ones(labels.shape, bool) if valid is None else jnp.asarray(valid)
@@ -110,6 +116,10 @@ def test_box_loss_takes_the_deltas_of_the_own_class():
     # β = 1: the error of 1.5 costs 1, that of 0.5 costs 0.125.
     _, loss = box_losses(trace(rois=chosen, box=box), jnp.full((1, 4, 4), 0.5), change(CONFIG, box_beta=1.0))
     np.testing.assert_allclose(loss, (4 * 1.0 + 4 * 0.125) / 3, rtol=1e-6)
+    # Mean over the two foreground rois' coordinates.
+    config = change(CONFIG, box_normalizer="positive")
+    _, loss = box_losses(trace(rois=chosen, box=box), jnp.full((1, 4, 4), 0.5), config)
+    np.testing.assert_allclose(loss, (6 + 2) / (4 * 2), rtol=1e-6)
 
 
 def test_mask_loss_takes_the_mask_of_the_own_class():
@@ -132,7 +142,9 @@ def test_soft_mask_targets():
     np.testing.assert_allclose(loss, -(0.25 * np.log(0.75) + 0.75 * np.log(0.25)), rtol=1e-6)
 
 
-@pytest.mark.parametrize("config", [CONFIG, LossConfig(rpn_beta=1 / 9, box_beta=1.0, rpn_normalizer="sampled")])
+@pytest.mark.parametrize(
+    "config", [CONFIG, LossConfig(rpn_beta=1 / 9, box_beta=1.0, rpn_normalizer="sampled", box_normalizer="positive")]
+)
 def test_nothing_to_learn_from(config):
     """Where nothing is chosen, losses and gradients are exactly 0, whatever the padding says."""
     far = 1e20  # its square overflows float32

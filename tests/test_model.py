@@ -8,8 +8,8 @@ from flax import nnx
 from small import CONFIG, SIDE, abstract, build, change, jit, mixed
 
 from maskrcnn_jax import stages
-from maskrcnn_jax.config import InputConfig
-from maskrcnn_jax.model import forward, normalize, predict, pyramid_anchors
+from maskrcnn_jax.config import AnchorConfig, InputConfig
+from maskrcnn_jax.model import forward, normalize, picture_windows, predict, pyramid_anchors
 from maskrcnn_jax.structs import Proposals, Rois, Trace
 
 # Of 64 × 64 pixels: P2 … P6 have 16², 8², 4², 2² and 1 cells, three anchors each.
@@ -95,10 +95,23 @@ def test_normalising():
     # (7 − 1) / 1, (7 − 2) / 2, (7 − 3) / 4 in a picture of 1 × 2 pixels, 0 around it.
     expected = np.zeros((1, 2, 3, 3))
     expected[0, 0, :2] = 6, 2.5, 1
-    np.testing.assert_allclose(normalize(image, jnp.array([[1.0, 2.0]]), config), expected)
+    window = jnp.array([[0.0, 0.0, 2.0, 1.0]])
+    np.testing.assert_allclose(normalize(image, window, config), expected)
     # Channels change places after normalising, so mean and deviation stay with their channel.
-    reverse = normalize(image.astype(jnp.float32), jnp.array([[1.0, 2.0]]), change(config, bgr=True))
+    reverse = normalize(image.astype(jnp.float32), window, change(config, bgr=True))
     np.testing.assert_allclose(reverse, expected[..., ::-1])
+    # Black padding, as Matterport has it: (0 − 1) / 1, (0 − 2) / 2, (0 − 3) / 4 around the picture.
+    black = normalize(image, window, change(config, black_padding=True))
+    expected[0, 1], expected[0, 0, 2] = (-1, -1, -0.75), (-1, -1, -0.75)
+    np.testing.assert_allclose(black, expected)
+
+
+def test_where_the_picture_lies():
+    sizes = jnp.array([[64.0, 64.0], [33.0, 20.0]])
+    np.testing.assert_array_equal(picture_windows(sizes, (64, 64), InputConfig()), [[0, 0, 64, 64], [0, 0, 20, 33]])
+    # 31 rows and 44 columns are left over: 15 above and 16 below, 22 on either side.
+    centered = picture_windows(sizes, (64, 64), InputConfig(centered=True))
+    np.testing.assert_array_equal(centered, [[0, 0, 64, 64], [22, 15, 42, 48]])
 
 
 def test_what_lies_outside_the_picture_has_no_influence(model, trace):
@@ -110,13 +123,43 @@ def test_what_lies_outside_the_picture_has_no_influence(model, trace):
 
 
 def test_anchors_of_the_pyramid(trace):
-    anchors, counts = pyramid_anchors(CONFIG.model.rpn.anchors, trace.features)
+    anchors, counts = pyramid_anchors(CONFIG.model.rpn.anchors, trace.features, (SIDE, SIDE))
     assert counts == tuple(3 * cells for cells in CELLS)
     np.testing.assert_array_equal(anchors, trace.anchors)
     # P3's second cell of the first row is centred on (8, 0); its middle anchor is square, of 16 pixels.
     np.testing.assert_allclose(anchors[3 * 256 + 3 + 1], [0, -8, 16, 8])
     # P6's only cell: ratio 1/2 of size 48 is 48·√2 wide and 48/√2 high.
     np.testing.assert_allclose(anchors[-3], [-33.941, -16.971, 33.941, 16.971], atol=1e-3)
+
+
+def test_strides_that_divide_the_image():
+    """A picture of 800 rows has 13 rows on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
+    features = [np.zeros((1, rows, 1, 1), np.float32) for rows in (200, 100, 50, 25, 13)]
+    for floor_stride, expected in ((True, (4, 8, 16, 32, 61)), (False, (4, 8, 16, 32, 64))):
+        config = AnchorConfig(aspect_ratios=(1.0,), floor_stride=floor_stride)
+        anchors, counts = pyramid_anchors(config, features, (800, 32))
+        starts = np.cumsum([0, *counts[:-1]])
+        np.testing.assert_array_equal(np.asarray(anchors)[starts + 1, 1] - np.asarray(anchors)[starts, 1], expected)
+
+
+def test_boxes_that_end_on_their_last_pixel(model, trace):
+    """Inside, anchors and the edges that boxes are clipped to lie a pixel further in."""
+    inclusive = build(change(CONFIG.model, inclusive_boxes=True))
+    batch = mixed()
+    other = jit(forward)(inclusive, batch.images, batch.image_sizes)
+    np.testing.assert_array_equal(other.anchors, trace.anchors - jnp.array([[0.0, 0.0, 1.0, 1.0]]))
+    height, width = batch.image_sizes[1]
+    boxes = np.asarray(other.candidates.boxes[1])
+    assert boxes[:, 2].max() == width - 1 and boxes[:, 3].max() == height - 1
+
+
+def test_candidates_may_reach_into_the_padding(model):
+    batch = mixed()
+    for clip_to_canvas, right in ((True, SIDE), (False, batch.image_sizes[1, 1])):
+        config = change(CONFIG.model, rpn__proposals__clip_to_canvas=clip_to_canvas)
+        seen = jit(forward)(build(config), batch.images, batch.image_sizes)
+        assert np.asarray(seen.candidates.boxes[1])[:, 2].max() == right
+        assert np.asarray(seen.detections.boxes[1])[:, 2].max() <= batch.image_sizes[1, 1]
 
 
 def test_without_mask_head_it_is_faster_rcnn(trace):

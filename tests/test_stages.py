@@ -13,8 +13,8 @@ from maskrcnn_jax.config import DetectConfig, MatchConfig, PoolConfig, ProposalC
 from maskrcnn_jax.structs import BoxOutput, Candidates, Proposals, Rois, RPNOutput
 
 ONES = (1.0, 1.0, 1.0, 1.0)
-SIZE = jnp.array([100.0, 120.0])
-"""Height and width of the picture."""
+PICTURE = jnp.array([0.0, 0.0, 120.0, 100.0])
+"""A picture 100 high and 120 wide."""
 KEY = jax.random.key(0)
 
 
@@ -33,7 +33,7 @@ def boxes_at(*lefts: float) -> jax.Array:
 def choose_candidates(anchors, logits, counts, top_k, deltas=None, **config) -> Candidates:
     deltas = jnp.zeros((len(anchors), 4)) if deltas is None else deltas
     rpn = RPNOutput(jnp.asarray(logits), deltas)
-    return candidates_of(rpn, anchors, SIZE, level_counts=counts, top_k=top_k, config=ProposalConfig(**config))
+    return candidates_of(rpn, anchors, PICTURE, level_counts=counts, top_k=top_k, config=ProposalConfig(**config))
 
 
 def test_best_anchors_of_each_level():
@@ -80,10 +80,27 @@ def test_small_and_broken_candidates_are_dropped():
     assert np.isfinite(found.boxes).all()
 
 
+def test_all_levels_together():
+    # Scores 9 and 3 and 2 are the best three of both levels; the box at 20 on the second beats its equal on the first.
+    anchors = boxes_at(0, 20, 40, 60, 0, 20, 40)
+    found = choose_candidates(anchors, [0.0, 3.0, -1.0, 2.0, -5.0, 9.0, -4.0], (4, 3), 3, joint=True)
+    np.testing.assert_array_equal(found.anchor_index, [5, 1, 3])
+    np.testing.assert_array_equal(found.level, [1, 0, 0])
+    np.testing.assert_array_equal(found.keep, [True, False, True])
+
+
+def test_no_smallest_size():
+    # Clipped to nothing at the right edge, and still a candidate, as Matterport has it; what is no number is not.
+    deltas = jnp.zeros((2, 4)).at[1, 0].set(jnp.nan)
+    found = choose_candidates(boxes_at(200, 20), [0.0, 1.0], (2,), 2, deltas, min_size=None)
+    np.testing.assert_array_equal(found.boxes[1], [120, 0, 120, 10])
+    np.testing.assert_array_equal(found.valid, [False, True])
+
+
 def test_no_gradient_through_candidates():
     def total(logits, deltas):
         rpn = RPNOutput(logits, deltas)
-        found = stages.choose_candidates(rpn, boxes_at(0, 20), SIZE, (2,), 2, ProposalConfig())
+        found = stages.choose_candidates(rpn, boxes_at(0, 20), PICTURE, (2,), 2, ProposalConfig())
         return found.boxes.sum() + found.scores.sum()
 
     for gradient in jax.grad(total, argnums=(0, 1))(jnp.zeros(2), jnp.zeros((2, 4))):
@@ -93,7 +110,13 @@ def test_no_gradient_through_candidates():
 def test_another_suppression():
     rpn = RPNOutput(jnp.array([1.0, 2.0]), jnp.zeros((2, 4)))
     found = stages.choose_candidates(
-        rpn, boxes_at(0, 20), SIZE, (2,), 2, ProposalConfig(), nms=lambda boxes, valid, iou: valid & (boxes[:, 0] > 10)
+        rpn,
+        boxes_at(0, 20),
+        PICTURE,
+        (2,),
+        2,
+        ProposalConfig(),
+        nms=lambda boxes, valid, iou: valid & (boxes[:, 0] > 10),
     )
     np.testing.assert_array_equal(found.keep, [True, False])
 
@@ -207,7 +230,7 @@ def detect(boxes, probabilities, deltas=None, valid=None, **config):
     deltas = jnp.zeros((len(boxes), classes, 4)) if deltas is None else jnp.asarray(deltas)
     box = BoxOutput(jnp.log(jnp.asarray(probabilities, jnp.float32)), deltas)
     defaults = DetectConfig(count=4)
-    return detections_of(rois_of(boxes, valid), box, SIZE, ONES, None, dataclasses.replace(defaults, **config))
+    return detections_of(rois_of(boxes, valid), box, PICTURE, ONES, None, dataclasses.replace(defaults, **config))
 
 
 def found(detections) -> list[tuple[float, int, float]]:
@@ -234,6 +257,13 @@ def test_suppression_within_a_class_only():
 
 def test_one_roi_may_be_several_objects():
     assert found(detect(boxes_at(7), [[0.4, 0.5, 0.1]])) == [(7, 1, 0.5), (7, 0, 0.4)]
+
+
+def test_only_the_most_likely_class_of_a_roi():
+    # The second roi's most likely class is background; so is the third's, by a tie that the class wins.
+    probabilities = [[0.4, 0.5, 0.1], [0.4, 0.1, 0.5], [0.5, 0.0, 0.5]]
+    result = detect(boxes_at(0, 20, 40), probabilities, best_class_only=True)
+    assert found(result) == [(0, 1, 0.5), (40, 0, 0.5)]
 
 
 def test_count_and_candidates_are_capped():
@@ -271,7 +301,7 @@ def define_detect(rois, valid, logits, deltas, config: DetectConfig):
     """Class by class, box by box: threshold, clip, greedy suppression, the best of all."""
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = exp / exp.sum(axis=1, keepdims=True)
-    height, width = np.asarray(SIZE)
+    edges = np.tile(np.asarray(PICTURE[2:]), 2)
     kept = []
     for label in range(deltas.shape[1]):
         chosen: list[tuple[float, int, np.ndarray]] = []
@@ -281,7 +311,7 @@ def define_detect(rois, valid, logits, deltas, config: DetectConfig):
             side = rois[i, 2:] - rois[i, :2]
             centre = (rois[i, :2] + rois[i, 2:]) / 2 + deltas[i, label, :2] * side
             half = np.exp(deltas[i, label, 2:]) * side / 2
-            box = np.clip(np.concatenate([centre - half, centre + half]), 0, [width, height, width, height])
+            box = np.clip(np.concatenate([centre - half, centre + half]), 0, edges)
             if np.all(box[2:] > box[:2]) and all(iou(box, other) <= config.nms_iou for _, _, other in chosen):
                 chosen.append((scores[i, label], label, box))
         kept += chosen
@@ -303,7 +333,7 @@ def test_random_detections_equal_the_definition(seed):
     deltas = rng.normal(0, 0.2, (40, 4, 4)).astype(np.float32)
     config = DetectConfig(score_threshold=0.1, nms_iou=0.4, count=30, top_k=160)
     expected = define_detect(rois, valid, logits, deltas, config)
-    result = detections_of(rois_of(jnp.asarray(rois), valid), BoxOutput(logits, deltas), SIZE, ONES, None, config)
+    result = detections_of(rois_of(jnp.asarray(rois), valid), BoxOutput(logits, deltas), PICTURE, ONES, None, config)
     assert 10 < len(expected) == int(result.valid.sum())
     count = len(expected)
     np.testing.assert_allclose(result.scores[:count], [row[0] for row in expected], rtol=1e-5)

@@ -32,25 +32,33 @@ def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
     return jnp.where(union > 0, shared / jnp.where(union > 0, union, 1.0), 0.0)
 
 
-def clip(boxes: Float[Array, "*n 4"], image_size: Float[Array, " 2"]) -> Float[Array, "*n 4"]:
-    """Moves corners that lie outside the picture to its edge.
+def clip(boxes: Float[Array, "*n 4"], region: Float[Array, "4"]) -> Float[Array, "*n 4"]:
+    """Moves corners that lie outside a region to its edge.
 
     Args:
         boxes: `[..., 4]` pixels.
-        image_size: `(height, width)` of the picture, pixels.
+        region: `[4]` pixels, a box itself.
     """
-    height, width = image_size
-    limit = jnp.stack([width, height, width, height])
-    return jnp.minimum(jnp.maximum(boxes, 0.0), jnp.broadcast_to(limit, boxes.shape))
+    low, high = jnp.tile(region[:2], 2), jnp.tile(region[2:], 2)
+    low, high = jnp.broadcast_to(low, boxes.shape), jnp.broadcast_to(high, boxes.shape)
+    return jnp.minimum(jnp.maximum(boxes, low), high)
 
 
-def larger_than(boxes: Float[Array, "*n 4"], size: float) -> Bool[Array, "*n"]:
-    """Whether both sides of a box are longer than `size` pixels; False for boxes that are not finite.
+def larger_than(boxes: Float[Array, "*n 4"], size: float | None) -> Bool[Array, "*n"]:
+    """Whether both sides of a box are longer than `size` pixels, if given; False for boxes that are not finite.
 
     Source: Detectron2 `Boxes.nonempty(threshold)`.
     """
+    finite = jnp.all(jnp.isfinite(boxes), axis=-1)
+    if size is None:
+        return finite
     sides = boxes[..., 2:] - boxes[..., :2]
-    return jnp.all(sides > size, axis=-1) & jnp.all(jnp.isfinite(boxes), axis=-1)
+    return jnp.all(sides > size, axis=-1) & finite
+
+
+def shorten(boxes: Float[Array, "*n 4"], by: float) -> Float[Array, "*n 4"]:
+    """Boxes whose right and bottom edges lie `by` pixels further in: 1 makes them end on their last pixel."""
+    return boxes - jnp.broadcast_to(jnp.array([0.0, 0.0, by, by]), boxes.shape)
 
 
 def _centre_form(boxes: Float[Array, "*n 4"]) -> tuple[Float[Array, "*n 2"], Float[Array, "*n 2"]]:

@@ -32,6 +32,8 @@ def match(
     foreground_iou: float,
     background_iou: float,
     low_quality: bool,
+    crowd: Bool[Array, " g"],
+    crowd_iou: float | None,
 ) -> Matches:
     """Assigns each box to the object that it overlaps most.
 
@@ -42,13 +44,19 @@ def match(
         background_iou: a box with less is negative; between the two it is ignored.
         low_quality: also make positive the boxes that an object overlaps most (all of equals), however little. Such a
             box keeps its own best object as `index`.
+        crowd: slots that hold a crowd.
+        crowd_iou: a negative box with at least this overlap with a crowd is ignored instead; None for no such rule.
 
     Returns:
         Matches. Without usable slots every box is negative.
 
-    Source: Faster R-CNN, section 3.1.2; numbers of Detectron2 and torchvision `Matcher`. Deviation: an object that no
-    box overlaps at all makes nothing positive (there it makes positive every box without overlap).
+    Source: Faster R-CNN, section 3.1.2; numbers of Detectron2 and torchvision `Matcher`, of crowds Matterport's.
+    Deviation: an object that no box overlaps at all makes nothing positive (there it makes positive every box without
+    overlap).
     """
+    crowded = jnp.zeros(iou.shape[1], bool)
+    if crowd_iou is not None:
+        crowded = jnp.any(crowd[:, None] & (iou >= crowd_iou), axis=0)
     # Below every overlap, so that a slot that is not usable is never the best, not even of a box that overlaps nothing.
     iou = jnp.where(usable[:, None], iou, -1.0)
     best = jnp.maximum(jnp.max(iou, axis=0), 0.0)
@@ -56,6 +64,6 @@ def match(
     if low_quality:
         best_of_object = jnp.max(iou, axis=1, keepdims=True)
         positive |= jnp.any((iou == best_of_object) & (best_of_object > 0), axis=0)
-    assignment = jnp.where(best < background_iou, Assignment.NEGATIVE, Assignment.IGNORE)
+    assignment = jnp.where((best < background_iou) & ~crowded, Assignment.NEGATIVE, Assignment.IGNORE)
     assignment = jnp.where(positive, Assignment.POSITIVE, assignment)
     return Matches(jnp.argmax(iou, axis=0).astype(jnp.int32), assignment.astype(jnp.int32), best)

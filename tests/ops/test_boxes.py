@@ -100,9 +100,18 @@ def test_iou_has_finite_gradients_for_boxes_without_area():
 
 def test_clip_moves_corners_to_the_edge():
     boxes = jnp.array([[-5.0, -6, 7, 8], [3, 4, 50, 60], [1, 2, 3, 4], [40, 40, 50, 50], [-9, -9, -1, -1]])
-    # The picture is 10 high and 20 wide. Boxes outside it lose their area.
+    # A picture 10 high and 20 wide. Boxes outside it lose their area.
     expected = [[0, 0, 7, 8], [3, 4, 20, 10], [1, 2, 3, 4], [20, 10, 20, 10], [0, 0, 0, 0]]
-    np.testing.assert_array_equal(clip(boxes, jnp.array([10.0, 20.0])), expected)
+    np.testing.assert_array_equal(clip(boxes, jnp.array([0.0, 0.0, 20.0, 10.0])), expected)
+    # The same picture, two pixels further right and three further down.
+    expected = [[2, 3, 7, 8], [3, 4, 22, 13], [2, 3, 3, 4], [22, 13, 22, 13], [2, 3, 2, 3]]
+    np.testing.assert_array_equal(clip(boxes, jnp.array([2.0, 3.0, 22.0, 13.0])), expected)
+
+
+def test_shortened_boxes_end_earlier():
+    boxes = jnp.array([[1.0, 2, 3, 4], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(box_ops.shorten(boxes, 1.0), [[1, 2, 2, 3], [0, 0, -1, -1]])
+    np.testing.assert_array_equal(box_ops.shorten(box_ops.shorten(boxes, 1.0), -1.0), boxes)
 
 
 def test_larger_than_asks_for_both_sides_and_finite_corners():
@@ -120,6 +129,8 @@ def test_larger_than_asks_for_both_sides_and_finite_corners():
     expected = [True, False, False, False, False, False]
     np.testing.assert_array_equal(box_ops.larger_than(boxes, side), expected)
     assert not box_ops.larger_than(jnp.zeros((1, 4)), 0.0).any()
+    # Without a size only the corners must be finite.
+    np.testing.assert_array_equal(box_ops.larger_than(boxes, None), [True] * 4 + [False] * 2)
 
 
 def test_encode_by_hand():

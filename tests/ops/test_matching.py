@@ -12,7 +12,16 @@ from maskrcnn_jax.ops.matching import Assignment, match
 
 POSITIVE, NEGATIVE, IGNORE = Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE
 
-jitted = jax.jit(match, static_argnums=(2, 3, 4))
+BOTH = jnp.array([True, True])
+"""Both slots hold an object."""
+
+
+def nobody(usable):
+    """No slot holds a crowd."""
+    return jnp.zeros(len(usable), bool)
+
+
+jitted = jax.jit(match, static_argnums=(2, 3, 4, 6))
 
 
 def define_match(iou, usable, foreground, background, low_quality):
@@ -41,7 +50,7 @@ def define_match(iou, usable, foreground, background, low_quality):
 
 
 def check(iou, usable, foreground, background, low_quality):
-    matches = jitted(jnp.asarray(iou), jnp.asarray(usable), foreground, background, low_quality)
+    matches = jitted(jnp.asarray(iou), jnp.asarray(usable), foreground, background, low_quality, nobody(usable), None)
     index, assignment, best = define_match(iou, usable, foreground, background, low_quality)
     np.testing.assert_array_equal(matches.index, index)
     np.testing.assert_array_equal(matches.assignment, assignment)
@@ -59,7 +68,7 @@ IOU = np.array(
 
 
 def test_thresholds_by_hand():
-    matches = match(jnp.asarray(IOU), jnp.array([True, True]), 0.7, 0.3, False)
+    matches = match(jnp.asarray(IOU), BOTH, 0.7, 0.3, False, nobody(BOTH), None)
     # 0.7 is enough for positive and 0.3 enough not to be negative.
     expected = [POSITIVE, POSITIVE, IGNORE, IGNORE, NEGATIVE, NEGATIVE]
     np.testing.assert_array_equal(matches.assignment, expected)
@@ -68,7 +77,7 @@ def test_thresholds_by_hand():
 
 
 def test_low_quality_by_hand():
-    matches = match(jnp.asarray(IOU), jnp.array([True, True]), 0.7, 0.3, True)
+    matches = match(jnp.asarray(IOU), BOTH, 0.7, 0.3, True, nobody(BOTH), None)
     # The second object's best box is the third, with 0.6.
     expected = [POSITIVE, POSITIVE, POSITIVE, IGNORE, NEGATIVE, NEGATIVE]
     np.testing.assert_array_equal(matches.assignment, expected)
@@ -77,25 +86,25 @@ def test_low_quality_by_hand():
 def test_low_quality_box_keeps_its_own_best_object():
     # The second object's only overlap, 0.2, is with a box that overlaps the first by 0.4.
     iou = jnp.array([[0.9, 0.4], [0.0, 0.2]])
-    matches = match(iou, jnp.array([True, True]), 0.7, 0.3, True)
+    matches = match(iou, BOTH, 0.7, 0.3, True, nobody(BOTH), None)
     np.testing.assert_array_equal(matches.assignment, [POSITIVE, POSITIVE])
     np.testing.assert_array_equal(matches.index, [0, 0])
 
 
 def test_all_boxes_tied_for_an_object_become_positive():
     iou = jnp.array([[0.4, 0.1, 0.4, 0.4]])
-    matches = match(iou, jnp.array([True]), 0.7, 0.3, True)
+    matches = match(iou, jnp.array([True]), 0.7, 0.3, True, jnp.array([False]), None)
     np.testing.assert_array_equal(matches.assignment, [POSITIVE, NEGATIVE, POSITIVE, POSITIVE])
 
 
 def test_object_that_nothing_overlaps_makes_nothing_positive():
-    matches = match(jnp.zeros((2, 5)), jnp.array([True, True]), 0.7, 0.3, True)
+    matches = match(jnp.zeros((2, 5)), BOTH, 0.7, 0.3, True, nobody(BOTH), None)
     np.testing.assert_array_equal(matches.assignment, [NEGATIVE] * 5)
 
 
 def test_slots_that_are_not_usable_do_not_count():
     iou = jnp.array([[0.9, 0.8, 0.0], [0.1, 0.75, 0.0]])
-    matches = match(iou, jnp.array([False, True]), 0.7, 0.3, True)
+    matches = match(iou, jnp.array([False, True]), 0.7, 0.3, True, nobody(BOTH), None)
     np.testing.assert_array_equal(matches.assignment, [NEGATIVE, POSITIVE, NEGATIVE])
     np.testing.assert_array_equal(matches.index, [1, 1, 1])
 
@@ -103,7 +112,7 @@ def test_slots_that_are_not_usable_do_not_count():
 @pytest.mark.parametrize("low_quality", [False, True])
 @pytest.mark.parametrize("thresholds", [(0.7, 0.3), (0.5, 0.5), (0.0, 0.0)])
 def test_no_object_makes_every_box_negative(thresholds, low_quality):
-    matches = jitted(jnp.full((3, 4), 0.9), jnp.zeros(3, bool), *thresholds, low_quality)
+    matches = jitted(jnp.full((3, 4), 0.9), jnp.zeros(3, bool), *thresholds, low_quality, jnp.zeros(3, bool), None)
     # With thresholds of 0 nothing is below background, and nothing may be positive: the boxes are ignored.
     expected = NEGATIVE if thresholds[1] > 0 else IGNORE
     np.testing.assert_array_equal(matches.assignment, [expected] * 4)
@@ -128,3 +137,14 @@ def test_match_equals_the_definition_on_random_overlaps(low_quality):
     for _ in range(5):
         iou = (rng.random((10, 200)) ** 2).astype(np.float32)
         check(iou, rng.random(10) < 0.7, 0.7, 0.3, low_quality)
+
+
+def test_background_over_a_crowd_is_ignored():
+    # The second slot is a crowd. Box 0 is positive all the same; box 1 touches the threshold; box 2 stays below it.
+    iou = jnp.array([[0.8, 0.1, 0.1, 0.0], [0.9, 0.5, 0.49, 0.0]])
+    usable, crowd = jnp.array([True, False]), jnp.array([False, True])
+    matches = match(iou, usable, 0.7, 0.3, False, crowd, 0.5)
+    np.testing.assert_array_equal(matches.assignment, [POSITIVE, IGNORE, NEGATIVE, NEGATIVE])
+    np.testing.assert_array_equal(matches.index, [0, 0, 0, 0])
+    without = match(iou, usable, 0.7, 0.3, False, crowd, None)
+    np.testing.assert_array_equal(without.assignment, [POSITIVE, NEGATIVE, NEGATIVE, NEGATIVE])
