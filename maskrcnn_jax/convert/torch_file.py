@@ -1,0 +1,231 @@
+"""Files of `torch.save`, read without torch.
+
+Both formats hold a pickle whose tensors name a storage, an offset and strides, and the storages as raw bytes. The bytes
+stay in the file, which is mapped into memory; a tensor is copied out of it when it is read.
+"""
+
+import io
+import mmap
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from maskrcnn_jax.convert.stored import WeightFileError
+from maskrcnn_jax.convert.unpickle import NAMES, PickledArray, StandIn, Unpickler
+
+LEGACY_START = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
+"""How a file of torch before 1.6 begins: its magic number as a pickle."""
+
+TYPES: Mapping[str, tuple[str | None, Any]] = {
+    "float64": ("DoubleStorage", "<f8"),
+    "float32": ("FloatStorage", "<f4"),
+    "float16": ("HalfStorage", "<f2"),
+    "bfloat16": ("BFloat16Storage", ml_dtypes.bfloat16),
+    "int64": ("LongStorage", "<i8"),
+    "int32": ("IntStorage", "<i4"),
+    "int16": ("ShortStorage", "<i2"),
+    "int8": ("CharStorage", "i1"),
+    "uint8": ("ByteStorage", "u1"),
+    "bool": ("BoolStorage", "?"),
+    "uint16": (None, "<u2"),
+    "uint32": (None, "<u4"),
+    "uint64": (None, "<u8"),
+}
+"""torch's name of a type, its kind of storage if it has one of its own, and NumPy's type."""
+
+DTYPES = {f"torch.{name}": np.dtype(code) for name, (_, code) in TYPES.items()}
+STORAGES = {"torch.storage.UntypedStorage": np.dtype("u1")} | {
+    f"{module}.{storage}": np.dtype(code)
+    for storage, code in TYPES.values()
+    if storage
+    for module in ("torch", "torch.cuda")
+}
+
+
+class _Storage(StandIn):
+    """A run of bytes in the file: known at once in a zip file, and at the end of a legacy file."""
+
+    __slots__ = ("data", "dtype", "first", "key", "size")
+
+    def __init__(self, kind: str, key: str, size: int, first: int) -> None:
+        if kind not in STORAGES or not isinstance(key, str) or not _are_sizes(size, first):
+            raise WeightFileError(f"it describes a storage as {kind!r:.80}, {key!r:.80}, {size!r:.80}")
+        self.key, self.dtype = key, STORAGES[kind]
+        self.first, self.size = first * self.dtype.itemsize, size * self.dtype.itemsize
+
+    def find(self, data: memoryview) -> None:
+        """Sets the bytes, given those of the whole storage."""
+        end = self.first + self.size
+        if end > len(data):
+            raise WeightFileError(f"storage {self.key!r} is said to have {end} bytes, and the file holds {len(data)}")
+        self.data = data[self.first : end]
+
+
+class _Tensor(PickledArray):
+    """`torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`."""
+
+    __slots__ = ("_offset", "_shape", "_storage", "_strides")
+
+    def __init__(self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> None:
+        if not isinstance(storage, _Storage) or not _are_sizes(offset, *shape, *strides):
+            raise WeightFileError("it describes a tensor without storage or sizes")
+        self._storage, self._offset, self._shape, self._strides = storage, offset, shape, strides
+
+    def view(self) -> np.ndarray:
+        return self._as(self._storage.dtype)
+
+    def _as(self, dtype: np.dtype) -> np.ndarray:
+        size = dtype.itemsize
+        strides = tuple(size * stride for stride in self._strides)
+        # NumPy checks that the view stays within the storage.
+        return np.ndarray(self._shape, dtype, self._storage.data, size * self._offset, strides)
+
+
+class _TypedTensor(_Tensor):
+    """`torch._utils._rebuild_tensor_v3`: a tensor that has a type of its own, as its storage has none."""
+
+    __slots__ = ("_dtype",)
+
+    def __init__(
+        self,
+        storage: _Storage,
+        offset: int,
+        shape: tuple,
+        strides: tuple,
+        requires_grad: bool,
+        hooks: Any,
+        dtype: str,
+        *_: Any,
+    ) -> None:
+        super().__init__(storage, offset, shape, strides)
+        self._dtype = DTYPES[dtype]
+
+    def view(self) -> np.ndarray:
+        return self._as(self._dtype)
+
+
+class _Parameter(StandIn):
+    """`torch._utils._rebuild_parameter`: the tensor inside."""
+
+    __slots__ = ()
+
+    def __new__(cls, tensor: PickledArray, *_: Any) -> Any:
+        return tensor
+
+
+def _are_sizes(*values: Any) -> bool:
+    return all(type(value) is int and value >= 0 for value in values)
+
+
+TORCH_NAMES: Mapping[str, type | str] = {
+    **NAMES,
+    **{name: name for name in (*DTYPES, *STORAGES)},
+    "torch._utils._rebuild_tensor": _Tensor,
+    "torch._utils._rebuild_tensor_v2": _Tensor,
+    "torch._utils._rebuild_tensor_v3": _TypedTensor,
+    "torch._utils._rebuild_parameter": _Parameter,
+    "torch._utils._rebuild_parameter_with_state": _Parameter,
+    "torch.Size": StandIn,
+    "torch.device": StandIn,
+}
+
+
+class _TorchUnpickler(Unpickler):
+    """Reads a pickle whose storages lie elsewhere in the file."""
+
+    def __init__(self, file: Any, path: Path, found: Callable[[_Storage], None]) -> None:
+        super().__init__(file, path, TORCH_NAMES)
+        self._found = found
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        what, kind, key, _, size, *view = pid
+        if what != "storage":
+            raise WeightFileError(f"it refers to a {what!r:.80}, not to a storage")
+        _, first, size = (view and view[0]) or (None, 0, size)
+        storage = _Storage(kind, key, size, first)
+        self._found(storage)
+        return storage
+
+
+def read_zip(path: Path, mapped: mmap.mmap) -> Any:
+    """The object in a file of torch 1.6 or later.
+
+    Raises:
+        WeightFileError: it is another zip file, compressed, damaged, or its pickle is refused.
+    """
+    members = _members(path, mapped)
+    pickles = [name for name in members if name.count("/") <= 1 and name.split("/")[-1] == "data.pkl"]
+    if not pickles:
+        raise WeightFileError(f"{path} is a zip file without data.pkl, so not one of torch: give the file inside it")
+    folder = pickles[0].removesuffix("data.pkl")
+    if bytes(members.get(f"{folder}byteorder", b"little")) != b"little":
+        raise WeightFileError(f"{path} was written on a big-endian machine: save it again on another")
+
+    def found(storage: _Storage) -> None:
+        member = f"{folder}data/{storage.key}"
+        if member not in members:
+            raise WeightFileError(f"its zip file has no {member!r:.80}")
+        storage.find(members[member])
+
+    return _TorchUnpickler(io.BytesIO(members[pickles[0]]), path, found).load()
+
+
+def read_legacy(path: Path, mapped: mmap.mmap) -> Any:
+    """The object in a file of torch before 1.6: five pickles, then the storages, each after its number of elements.
+
+    Raises:
+        WeightFileError: the file is damaged or its pickle is refused.
+    """
+    mapped.seek(0)
+    *_, system = (Unpickler(mapped, path).load() for _ in ("magic number", "version", "system"))
+    if not system["little_endian"]:
+        raise WeightFileError(f"{path} was written on a big-endian machine: save it again on another")
+    storages: list[_Storage] = []
+    loaded = _TorchUnpickler(mapped, path, storages.append).load()
+    keys = Unpickler(mapped, path).load()
+    try:
+        data = _runs(memoryview(mapped), mapped.tell(), keys, {s.key: s.dtype.itemsize for s in storages})
+        for storage in storages:
+            storage.find(data[storage.key])
+    except (WeightFileError, struct.error, LookupError, TypeError) as error:
+        raise WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {error}") from error
+    return loaded
+
+
+def _runs(whole: memoryview, start: int, keys: list[str], item_sizes: Mapping[str, int]) -> dict[str, memoryview]:
+    """The bytes of each storage of a legacy file, by key, from where the first one starts."""
+    runs = {}
+    for key in keys:
+        (count,) = struct.unpack_from("<q", whole, start)
+        end = start + 8 + count * item_sizes[key]
+        if not start + 8 <= end <= len(whole):
+            raise WeightFileError(f"storage {key!r:.80} has {count} elements, and the file ends before them")
+        runs[key] = whole[start + 8 : end]
+        start = end
+    return runs
+
+
+def _members(path: Path, mapped: mmap.mmap) -> dict[str, memoryview]:
+    """The members of a zip file, as they lie in it."""
+    whole = memoryview(mapped)
+    members = {}
+    try:
+        with zipfile.ZipFile(path) as file:
+            entries = file.infolist()
+        for entry in entries:
+            if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+                raise WeightFileError(f"{path} is compressed or encrypted: save it again with torch.save")
+            # The lengths of the name and the extra field may differ from those of the directory at the end.
+            lengths = struct.unpack_from("<26x2H", whole, entry.header_offset)
+            start = entry.header_offset + 30 + sum(lengths)
+            if start + entry.file_size > len(whole):
+                raise zipfile.BadZipFile(f"{entry.filename!r} reaches beyond the end")
+            members[entry.filename] = whole[start : start + entry.file_size]
+    except (zipfile.BadZipFile, struct.error, NotImplementedError) as error:
+        raise WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {error}") from error
+    return members
