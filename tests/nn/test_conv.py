@@ -47,6 +47,17 @@ def test_pointwise_is_the_library_convolution(stride):
     np.testing.assert_allclose(conv(x), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (3, 2)])
+def test_each_group_of_outputs_sees_its_group_of_inputs(size, stride):
+    conv = Conv(6, 4, size, stride=stride, groups=2, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    conv.bias[...] = jnp.arange(4.0)
+    x, kernel = random(2, 5, 8, 6), np.asarray(conv.kernel[...])
+    # Inputs 0 … 2 make outputs 0 and 1, inputs 3 … 5 make outputs 2 and 3.
+    assert kernel.shape == (size, size, 3, 4)
+    parts = [define_conv(x[..., 3 * g : 3 * g + 3], kernel[..., 2 * g : 2 * g + 2], stride) for g in range(2)]
+    np.testing.assert_allclose(jax.jit(conv)(x), np.concatenate(parts, axis=-1) + np.arange(4), atol=1e-4)
+
+
 def test_padding_is_symmetric():
     # TensorFlow's SAME would put the taps of output (0, 0) on rows 0 … 2; ours lie on rows -1 … 1.
     conv = Conv(1, 1, 3, stride=2, bias=False, dtype=jnp.float32, rngs=nnx.Rngs(0))
@@ -73,7 +84,7 @@ def test_compute_type_is_not_the_type_of_the_weights(size):
     ("norm", "bias"), [("none", True), ("batch", False), ("frozen_batch", False), ("group", False)]
 )
 def test_convolution_has_a_bias_exactly_without_norm(norm, bias):
-    unit = ConvNorm(3, 4, 3, norm=norm, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    unit = ConvNorm(3, 4, 3, norm=norm, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))
     assert (unit.conv.bias is not None) == bias
 
 

@@ -12,8 +12,8 @@ from random_weights import fill
 from maskrcnn_jax.nn.fpn import FPN, upsample
 
 
-def make(inputs, channels):
-    return FPN(inputs, channels, norm="none", dtype=jnp.float32, rngs=nnx.Rngs(0))
+def make(inputs, channels, p6="subsample", norm="none", eps=1e-5):
+    return FPN(inputs, channels, p6=p6, norm=norm, eps=eps, dtype=jnp.float32, rngs=nnx.Rngs(0))
 
 
 def pyramid_with_plain_outputs(inputs, channels):
@@ -69,6 +69,27 @@ def test_output_convolution_follows_the_merging():
     p2, p3, _ = fpn((jnp.ones((1, 2, 2, 1)), jnp.full((1, 1, 1, 1), 10.0)))
     np.testing.assert_array_equal(p2, np.full((1, 2, 2, 1), 11))
     np.testing.assert_array_equal(p3, [[[[20]]]])
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 3)])
+def test_p6_can_be_a_strided_convolution_of_p5(height, width):
+    fpn = fill(lambda: make((2,), 3, p6="conv"))
+    fpn.extra.conv.bias[...] = jnp.arange(3.0)
+    kernel = np.asarray(fpn.extra.conv.kernel[...])
+    p5, p6 = jax.jit(fpn)((jnp.asarray(np.random.default_rng(0).normal(size=(1, height, width, 2)), jnp.float32),))
+    assert p6.shape == (1, -(-height // 2), -(-width // 2), 3)
+    padded = np.pad(np.asarray(p5)[0], ((1, 2), (1, 2), (0, 0)))
+    for i in range(p6.shape[1]):
+        for j in range(p6.shape[2]):
+            window = padded[2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+            np.testing.assert_allclose(p6[0, i, j], np.einsum("hwc,hwcd->d", window, kernel) + np.arange(3), atol=1e-4)
+
+
+def test_every_convolution_has_its_norm_with_the_given_eps():
+    fpn = make((2, 2), 2, p6="conv", norm="frozen_batch", eps=0.25)
+    units = [*fpn.lateral, *fpn.output, fpn.extra]
+    assert [unit.norm.eps for unit in units] == [0.25] * 5
+    assert all(unit.conv.bias is None for unit in units)
 
 
 def test_parameters_are_those_of_torchvision():

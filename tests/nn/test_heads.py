@@ -9,26 +9,28 @@ import pytest
 from flax import nnx
 from random_weights import fill
 
+from maskrcnn_jax import weights
 from maskrcnn_jax.nn.box_head import BoxHead
 from maskrcnn_jax.nn.mask_head import MaskHead, Upsample
 from maskrcnn_jax.nn.rpn_head import RPNHead
 
 RPN_ANCHORS = 3
+ROIS = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 3, 3, 2)), jnp.float32)
 
 call = jax.jit(lambda module, x: module(x))
 
 
-def rpn_head(channels=2, convs=0, dtype=jnp.float32):
-    return RPNHead(channels, RPN_ANCHORS, convs, dtype=dtype, rngs=nnx.Rngs(0))
+def rpn_head(inputs=2, channels=2, convs=0, dtype=jnp.float32):
+    return RPNHead(inputs, channels, RPN_ANCHORS, convs, dtype=dtype, rngs=nnx.Rngs(0))
 
 
-def box_head(channels=2, pool_size=3, convs=0, fcs=(), classes=4, boxes=3, norm="none", dtype=jnp.float32):
-    settings = {"norm": norm, "dtype": dtype}
+def box_head(channels=2, pool_size=3, convs=0, fcs=(), classes=4, boxes=3, **norm):
+    settings = {"norm": "none", "fc_norm": "none", "eps": 1e-5, "dtype": jnp.float32} | norm
     return BoxHead(channels, pool_size, convs, fcs, classes, boxes, **settings, rngs=nnx.Rngs(0))
 
 
-def mask_head(inputs=2, channels=4, convs=1, classes=3, norm="none", dtype=jnp.float32):
-    return MaskHead(inputs, channels, convs, classes, norm=norm, dtype=dtype, rngs=nnx.Rngs(0))
+def mask_head(inputs=2, channels=4, convs=1, classes=3, norm="none", eps=1e-5, dtype=jnp.float32):
+    return MaskHead(inputs, channels, convs, classes, norm=norm, eps=eps, dtype=dtype, rngs=nnx.Rngs(0))
 
 
 def count(make):
@@ -43,11 +45,19 @@ def minus_identity():
 
 def test_parameters_are_those_of_torchvision():
     # 3×3 256 → 256, 1×1 to 3 logits and to 12 deltas.
-    assert count(lambda: rpn_head(256, 1)) == 590_080 + 771 + 3_084
+    assert count(lambda: rpn_head(256, 256, 1)) == 590_080 + 771 + 3_084
     # 7 · 7 · 256 → 1024 → 1024, to 91 classes and their 364 box numbers.
     assert count(lambda: box_head(256, 7, 0, (1024, 1024), 91, 91)) == 12_846_080 + 1_049_600 + 93_275 + 373_100
     # Four 3×3, the 2×2 transposed convolution, 1×1 to 91 masks.
     assert count(lambda: mask_head(256, 256, 4, 91)) == 4 * 590_080 + 262_400 + 23_387
+
+
+def test_parameters_are_those_of_matterport():
+    # 3×3 256 → 512, 1×1 to 2 logits and to 4 deltas for each of 3 anchors: here only one logit, their difference.
+    assert count(lambda: rpn_head(256, 512, 1)) == (9 * 256 * 512 + 512) + (512 * 3 + 3) + (512 * 12 + 12)
+    # 7×7 256 → 1024, 1×1 1024 → 1024, each without bias before gamma and beta; to 81 classes and their 324 box numbers.
+    with_norms = count(lambda: box_head(256, 7, 0, (1024, 1024), 81, 81, fc_norm="batch"))
+    assert with_norms == (49 * 256 * 1024 + 2048) + (1024 * 1024 + 2048) + (1024 * 81 + 81) + (1024 * 324 + 324)
 
 
 def test_rpn_answers_level_by_level_row_by_row_anchor_by_anchor():
@@ -86,7 +96,7 @@ def test_rpn_slides_the_same_network_over_every_level():
 
 
 def test_rpn_has_a_relu_after_each_convolution():
-    head = fill(lambda: rpn_head(channels=1, convs=2))
+    head = fill(lambda: rpn_head(1, 1, convs=2))
     head.logits.kernel[...] = jnp.ones((1, 1, 1, 3))
     # Centre taps of -1: relu(-relu(-x)) is 0 for every x. Without the first ReLU it would be relu(x).
     for conv in head.convs:
@@ -123,6 +133,48 @@ def test_box_head_has_a_relu_after_each_layer():
     # relu(-x) → relu(2 · - 3) → relu(2 ·) → 2 ·: of -4 stays 4, 5, 10, 20; of 4 nothing.
     logits, _ = call(head, jnp.array([-4.0, 4, -1]).reshape(1, 3, 1, 1, 1))
     np.testing.assert_array_equal(logits, [[[20], [0], [0]]])
+
+
+def test_box_head_without_norm_keeps_the_names_of_its_layers():
+    _, params, _ = weights.split(nnx.eval_shape(lambda: box_head(fcs=(8, 8))))
+    layers = ("fcs.0", "fcs.1", "logits", "deltas")
+    assert set(params) == {f"{layer}.{part}" for layer in layers for part in ("kernel", "bias")}
+
+
+def test_fully_connected_layer_before_a_norm_has_no_bias():
+    _, params, statistics = weights.split(nnx.eval_shape(lambda: box_head(fcs=(8,), fc_norm="batch")))
+    assert {name for name in params if not name.startswith(("logits", "deltas"))} == {
+        "fcs.0.kernel",
+        "norms.0.scale",
+        "norms.0.bias",
+    }
+    assert set(statistics) == {"norms.0.mean", "norms.0.var"}
+
+
+def test_box_head_normalises_each_fully_connected_layer():
+    head = fill(lambda: box_head(channels=1, pool_size=1, fcs=(2, 1), classes=1, fc_norm="frozen_batch", eps=3.0))
+    head.fcs[0].kernel[...], head.fcs[1].kernel[...] = jnp.array([[1.0, -1]]), jnp.array([[1.0], [10]])
+    head.norms[0].mean[...], head.norms[0].scale[...] = jnp.array([1.0, 0]), jnp.array([4.0, 1])
+    head.norms[1].bias[...] = jnp.array([1.0])
+    head.logits.kernel[...] = jnp.ones((1, 1))
+    # Variance 1 and eps 3 halve. Of 5: 5, -5 → (5 - 1) / 2 · 4 = 8, relu(-2.5) = 0 → 8 / 2 + 1 = 5.
+    # Of -4: relu((-4 - 1) / 2 · 4) = 0, 4 / 2 = 2 → 20 / 2 + 1 = 11.
+    logits, _ = call(head, jnp.array([5.0, -4]).reshape(2, 1, 1, 1, 1))
+    np.testing.assert_allclose(logits, [[[5]], [[11]]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["group", "batch", "frozen_batch"])
+def test_norms_of_the_box_head_do_not_mix_rois(kind):
+    head = fill(lambda: box_head(fcs=(64,), fc_norm=kind))
+    np.testing.assert_allclose(call(head, ROIS[:, 1:])[0][0, 0], call(head, ROIS)[0][0, 1], atol=1e-5)
+
+
+def test_heads_pass_eps_on():
+    frozen = "frozen_batch"
+    box = nnx.eval_shape(lambda: box_head(convs=1, fcs=(8, 8), norm=frozen, fc_norm=frozen, eps=0.25))
+    mask = nnx.eval_shape(lambda: mask_head(convs=2, norm=frozen, eps=0.25))
+    norms = [*box.norms, *(unit.norm for unit in (*box.convs, *mask.convs))]
+    assert [norm.eps for norm in norms] == [0.25] * 5
 
 
 def test_upsample_equals_the_definition():
@@ -168,14 +220,11 @@ def test_mask_head_without_convolutions():
     )
 
 
-ROIS = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 3, 3, 2)), jnp.float32)
-
-
 @pytest.mark.parametrize("norm", ["none", "group", "batch", "frozen_batch"])
 def test_every_head_answers_in_float32(norm):
     heads = (
         (lambda: rpn_head(convs=1, dtype=jnp.bfloat16), (ROIS[0],)),
-        (lambda: box_head(convs=1, fcs=(8,), norm=norm, dtype=jnp.bfloat16), ROIS),
+        (lambda: box_head(convs=1, fcs=(8,), norm=norm, fc_norm=norm, dtype=jnp.bfloat16), ROIS),
         (lambda: mask_head(norm=norm, dtype=jnp.bfloat16), ROIS),
     )
     for make, x in heads:

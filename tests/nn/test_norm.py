@@ -31,7 +31,7 @@ def test_eps_is_added_to_the_variance():
 
 
 def test_frozen_batch_norm_has_nothing_to_train():
-    norm = make_norm("frozen_batch", 4, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    norm = make_norm("frozen_batch", 4, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))
     assert not jax.tree.leaves(nnx.state(norm, nnx.Param))
     assert len(jax.tree.leaves(nnx.state(norm, FrozenStatistic))) == 4
 
@@ -92,12 +92,12 @@ def test_group_norm_has_32_groups_of_neighbouring_channels():
 
 def test_no_norm_changes_nothing():
     x = column(1.0, -2.0)
-    assert make_norm("none", 1, dtype=jnp.float32, rngs=nnx.Rngs(0))(x) is x
+    assert make_norm("none", 1, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))(x) is x
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_norm_keeps_the_compute_type(kind):
-    norm = make_norm(kind, 4, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    norm = make_norm(kind, 4, eps=1e-5, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     assert norm(jnp.ones((1, 2, 2, 4), jnp.bfloat16)).dtype == jnp.bfloat16
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(nnx.state(norm)))
 
@@ -107,3 +107,20 @@ def test_make_norm_passes_eps_on(kind):
     norm = make_norm(kind, 1, eps=3.0, dtype=jnp.float32, rngs=nnx.Rngs(0))
     # Variance 1 by initial statistics or, for group norm, of the values -1 and 1; with eps 3 all are halved.
     np.testing.assert_allclose(norm(column(-1.0, 1.0)), column(-0.5, 0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_norm_of_vectors_is_that_of_images_of_one_pixel(kind):
+    norm = make_norm(kind, 64, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    rng = np.random.default_rng(0)
+    for leaf in jax.tree.leaves(norm, is_leaf=lambda v: isinstance(v, nnx.Variable)):
+        leaf[...] = jnp.asarray(rng.uniform(1, 2, 64), jnp.float32)
+    x = jnp.asarray(rng.normal(2, 5, (6, 64)), jnp.float32)
+    np.testing.assert_allclose(norm(x), norm(x.reshape(6, 1, 1, 64)).reshape(6, 64), atol=1e-5)
+
+
+def test_frozen_batch_norm_of_any_rank():
+    norm = FrozenBatchNorm(2, eps=0.0)
+    norm.scale[...], norm.bias[...] = jnp.array([2.0, 3]), jnp.array([1.0, 0])
+    for shape in ((2,), (3, 2), (2, 3, 2), (1, 2, 2, 3, 2)):
+        np.testing.assert_array_equal(norm(jnp.ones(shape)), np.broadcast_to([3.0, 3], shape))

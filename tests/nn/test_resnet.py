@@ -13,20 +13,20 @@ from maskrcnn_jax.nn.resnet import BLOCKS, Block, ResNet, max_pool
 
 
 @functools.cache
-def abstract_resnet(depth, width=64, norm="batch", dtype=jnp.float32):
+def abstract_resnet(depth, width=64, **options):
     """Shapes and types only."""
-    return nnx.eval_shape(
-        lambda: ResNet(depth, width, stride_in_1x1=False, norm=norm, eps=1e-5, dtype=dtype, rngs=nnx.Rngs(0))
-    )
+    ours = {"inner_width": None, "groups": 1, "stride_in_1x1": False, "pool_after": False}
+    settings = ours | {"norm": "batch", "eps": 1e-5, "dtype": jnp.float32} | options
+    return nnx.eval_shape(lambda: ResNet(depth, width, **settings, rngs=nnx.Rngs(0)))
 
 
 def count(net):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)))
 
 
-def abstract_block(inputs, width, stride, bottleneck, stride_in_1x1=False):
-    settings = {"stride_in_1x1": stride_in_1x1, "norm": "none", "eps": 1e-5, "dtype": jnp.float32}
-    return nnx.eval_shape(lambda: Block(inputs, width, stride, bottleneck, **settings, rngs=nnx.Rngs(0)))
+def abstract_block(inputs, inner, outputs, stride, bottleneck, groups=1, stride_in_1x1=False):
+    settings = {"groups": groups, "stride_in_1x1": stride_in_1x1, "norm": "none", "eps": 1e-5, "dtype": jnp.float32}
+    return nnx.eval_shape(lambda: Block(inputs, inner, outputs, stride, bottleneck, **settings, rngs=nnx.Rngs(0)))
 
 
 def positive(*shape):
@@ -65,6 +65,50 @@ def test_deeper_nets_have_the_blocks_that_their_parameters_ask_for(shallow, deep
     assert more[1] * second + more[2] * third == difference
 
 
+def resnext():
+    """ResNeXt-50 32×8d; 101 has 17 further blocks in its third stage."""
+    return abstract_resnet(50, inner_width=256, groups=32)
+
+
+def test_parameters_are_those_of_resnext():
+    # torchvision's resnext101_32x8d has 88 791 336 parameters, 2 049 000 of them its classifier's.
+    net = resnext()
+    assert count(net) + 17 * count(net.layer3[1]) == 88_791_336 - 2_049_000
+    # Frozen norms have no parameters: what then goes are twice as many numbers as channels, 64 in the stem, 256, 512,
+    # 1024 and 2048 in the four projections, and (256 + 256 + 256) · 2^i in each of stage i's 3, 4, 6 and 3 blocks.
+    norms = 2 * 64 + 2 * (256 + 512 + 1024 + 2048) + 2 * 768 * (3 * 1 + 4 * 2 + 6 * 4 + 3 * 8)
+    assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)) if leaf.ndim == 1) == norms
+
+
+def test_inner_width_doubles_from_stage_to_stage_and_leaves_the_outputs():
+    net = resnext()
+    assert net.channels == (256, 512, 1024, 2048)
+    for i, stage in enumerate((net.layer1, net.layer2, net.layer3, net.layer4)):
+        outputs = inner = 256 * 2**i
+        shapes = [unit.conv.kernel.shape for unit in stage[1].convs]
+        assert shapes == [(1, 1, outputs, inner), (3, 3, inner // 32, inner), (1, 1, inner, outputs)]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_grouped_bottleneck_equals_a_loop_over_groups(stride):
+    groups, x = 3, np.asarray(positive(1, 4, 6, 4)) - 1.5
+    module = block(4, 6, 8, stride, bottleneck=True, groups=groups)
+    reduce, middle, expand, shortcut = (
+        (np.asarray(unit.conv.kernel[...]), np.asarray(unit.conv.bias[...]))
+        for unit in (*module.convs, module.shortcut)
+    )
+    hidden = np.pad(np.maximum(x[0] @ reduce[0][0, 0] + reduce[1], 0), ((1, 1), (1, 1), (0, 0)))
+    rows, columns = 4 // stride, 6 // stride
+    grouped = np.tile(middle[1], (rows, columns, 1))
+    for g in range(groups):
+        part = slice(2 * g, 2 * g + 2)
+        for i, j, di, dj in np.ndindex(rows, columns, 3, 3):
+            grouped[i, j, part] += hidden[stride * i + di, stride * j + dj, part] @ middle[0][di, dj, :, part]
+    branch = np.maximum(grouped, 0) @ expand[0][0, 0] + expand[1]
+    expected = np.maximum(branch + x[0, ::stride, ::stride] @ shortcut[0][0, 0] + shortcut[1], 0)
+    np.testing.assert_allclose(jax.jit(module)(jnp.asarray(x))[0], expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("depth", BLOCKS)
 def test_depth_counts_the_layers(depth):
     # Stem and classifier are the two others.
@@ -94,7 +138,7 @@ def depends_on(module, x):
 
 
 def test_bottleneck_strides_in_its_3x3():
-    seen = depends_on(block(4, 2, 2, bottleneck=True), positive(1, 6, 6, 4))
+    seen = depends_on(block(4, 2, 8, 2, bottleneck=True), positive(1, 6, 6, 4))
     # The 3×3 around the corner, at full resolution.
     expected = np.zeros((6, 6), bool)
     expected[:2, :2] = True
@@ -102,7 +146,7 @@ def test_bottleneck_strides_in_its_3x3():
 
 
 def test_bottleneck_strides_in_its_1x1_if_asked():
-    seen = depends_on(block(4, 2, 2, bottleneck=True, stride_in_1x1=True), positive(1, 6, 6, 4))
+    seen = depends_on(block(4, 2, 8, 2, bottleneck=True, stride_in_1x1=True), positive(1, 6, 6, 4))
     # The first 1×1 drops every odd row and column; the 3×3 then sees its neighbours two pixels away.
     expected = np.zeros((6, 6), bool)
     expected[np.ix_([0, 2], [0, 2])] = True
@@ -111,7 +155,7 @@ def test_bottleneck_strides_in_its_1x1_if_asked():
 
 @pytest.mark.parametrize("stride_in_1x1", [False, True])
 def test_basic_block_strides_in_its_first_3x3(stride_in_1x1):
-    seen = depends_on(block(4, 8, 2, bottleneck=False, stride_in_1x1=stride_in_1x1), positive(1, 8, 8, 4))
+    seen = depends_on(block(4, 8, 8, 2, bottleneck=False, stride_in_1x1=stride_in_1x1), positive(1, 8, 8, 4))
     # The second 3×3 sees cells 0 and 1 of the coarse grid, the first gives those rows 0 … 1 and 1 … 3. Were the stride
     # in the second, row 3 would be out of reach.
     expected = np.zeros((8, 8), bool)
@@ -120,7 +164,7 @@ def test_basic_block_strides_in_its_first_3x3(stride_in_1x1):
 
 
 def test_block_adds_its_branch_to_the_shortcut():
-    module = block(2, 2, 1, bottleneck=False)
+    module = block(2, 2, 2, 1, bottleneck=False)
     assert module.shortcut is None
     first, second = module.convs
     # Centre taps only: the branch is relu(2x + 1) · 3 - 6, added to x.
@@ -135,17 +179,17 @@ def test_block_adds_its_branch_to_the_shortcut():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "width", "stride", "bottleneck", "projects"),
+    ("inputs", "inner", "outputs", "stride", "bottleneck", "projects"),
     [
-        (8, 8, 1, False, False),
-        (8, 8, 2, False, True),
-        (4, 8, 1, False, True),
-        (8, 2, 1, True, False),
-        (8, 8, 1, True, True),
+        (8, 8, 8, 1, False, False),
+        (8, 8, 8, 2, False, True),
+        (4, 8, 8, 1, False, True),
+        (8, 2, 8, 1, True, False),
+        (8, 8, 32, 1, True, True),
     ],
 )
-def test_shortcut_projects_only_where_shapes_differ(inputs, width, stride, bottleneck, projects):
-    module = abstract_block(inputs, width, stride, bottleneck)
+def test_shortcut_projects_only_where_shapes_differ(inputs, inner, outputs, stride, bottleneck, projects):
+    module = abstract_block(inputs, inner, outputs, stride, bottleneck)
     assert (module.shortcut is not None) == projects
 
 
@@ -159,7 +203,45 @@ def test_max_pool_equals_the_definition(shape):
         for j in range(columns):
             near = x[0, max(2 * i - 1, 0) : 2 * i + 2, max(2 * j - 1, 0) : 2 * j + 2]
             expected[0, i, j] = near.max(axis=(0, 1))
-    np.testing.assert_array_equal(max_pool(jnp.asarray(x)), expected)
+    np.testing.assert_array_equal(max_pool(jnp.asarray(x), before=1), expected)
+
+
+def same(size, stride, cells):
+    """TensorFlow's SAME: as many outputs as strides begin, the padding split in two, the odd cell after."""
+    outputs = -(-cells // stride)
+    total = max((outputs - 1) * stride + size - cells, 0)
+    return outputs, total // 2
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (2, 8), (16, 24)])
+def test_max_pool_without_padding_before_is_that_of_tensorflow_on_even_sides(shape):
+    x = -np.random.default_rng(0).uniform(1, 2, (1, *shape, 2)).astype(np.float32)
+    (rows, top), (columns, left) = (same(3, 2, cells) for cells in shape)
+    expected = np.zeros((1, rows, columns, 2), np.float32)
+    for i in range(rows):
+        for j in range(columns):
+            near = x[0, max(2 * i - top, 0) : 2 * i - top + 3, max(2 * j - left, 0) : 2 * j - left + 3]
+            expected[0, i, j] = near.max(axis=(0, 1))
+    np.testing.assert_array_equal(max_pool(jnp.asarray(x), before=0), expected)
+
+
+@pytest.mark.parametrize(("pool_after", "first", "last"), [(False, -5, 5), (True, -3, 7)])
+def test_pool_after_shifts_what_the_first_stage_sees(pool_after, first, last):
+    # Stage 1 of a net without blocks is its stem. The window of cell 2, rows 3 … 5 of the 7×7 convolution with its
+    # padding of 3, reaches from pixel 2 · 3 - 3 to 2 · 5 + 3: 8 - 5 … 8 + 5. One stem cell later it is 8 - 3 … 8 + 7.
+    net = abstract_resnet(18, 1, pool_after=pool_after, norm="none")
+    net.layer1, net.layer2, net.layer3, net.layer4 = (nnx.List() for _ in range(4))
+    graph, state = nnx.split(net)
+    net = nnx.merge(graph, jax.tree.map(lambda leaf: positive(*leaf.shape), state))
+    x = jnp.ones((1, 32, 32, 3))
+
+    def changed(row):
+        before, after = (net(v)[0][0, 2, 2, 0] for v in (x, x.at[0, row].add(1)))
+        return before != after
+
+    # Under positive weights and a constant picture, whatever grows inside the window makes its largest cell larger.
+    seen = [row for row in range(32) if changed(row)]
+    assert seen == list(range(8 + first, 8 + last + 1))
 
 
 def test_stages_are_named_as_in_torchvision_and_run_in_order():
