@@ -134,7 +134,7 @@ def test_anchors_of_the_pyramid(trace):
 
 def test_strides_that_divide_the_image():
     """A picture of 800 rows has 13 rows on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
-    features = [np.zeros((1, rows, 1, 1), np.float32) for rows in (200, 100, 50, 25, 13)]
+    features = [jnp.zeros((1, rows, 1, 1)) for rows in (200, 100, 50, 25, 13)]
     for floor_stride, expected in ((True, (4, 8, 16, 32, 61)), (False, (4, 8, 16, 32, 64))):
         config = AnchorConfig(aspect_ratios=(1.0,), floor_stride=floor_stride)
         anchors, counts = pyramid_anchors(config, features, (800, 32))
