@@ -75,3 +75,22 @@ class BackgroundFirst(NamedTuple):
 
     def write(self, ours: np.ndarray) -> np.ndarray:
         return np.roll(self.layout.write(ours), self.values, axis=0)
+
+
+class NoBackground(NamedTuple):
+    """Outputs per class with background before the classes, on the first axis; we have none for background.
+
+    What is written for background is zero.
+    """
+
+    layout: Layout
+    """Of everything else."""
+    values: int = 1
+    """Outputs per class: 4 for boxes."""
+
+    def read(self, theirs: np.ndarray) -> np.ndarray:
+        return self.layout.read(theirs[self.values :])
+
+    def write(self, ours: np.ndarray) -> np.ndarray:
+        classes = self.layout.write(ours)
+        return np.concatenate([np.zeros_like(classes[: self.values]), classes])
