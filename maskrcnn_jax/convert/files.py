@@ -33,6 +33,10 @@ SAFETENSORS_TYPES = {
 }
 
 
+PICKLE_STARTS = (b"\x80", b"(dp", b"}q")
+"""How pickles begin: any from protocol 2 on, and dicts in protocols 0 and 1."""
+
+
 class WeightFile(Mapping[str, np.ndarray]):
     """The arrays of a file by name, each read when it is asked for and not kept.
 
@@ -95,16 +99,17 @@ def open_weights(source: Path | str) -> WeightFile:
     path = Path(source)
     mapped = _map(path)
     size, start = len(mapped), mapped[:64]
+    # Before pickles, as its first byte, of a length, may be theirs; their ninth is never "{" after so small a number.
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
+        return _open_safetensors(path)
     if start.startswith(b"PK\x03\x04"):
         return WeightFile(path, find_weights(read_zip(path, mapped), path, size), {})
     if start.startswith(LEGACY_START):
         return WeightFile(path, find_weights(read_legacy(path, mapped), path, size), {})
-    if start.startswith(b"\x80"):
+    if start.startswith(PICKLE_STARTS):
         return WeightFile(path, find_weights(Unpickler(mapped, path).load(), path, size), {})
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return WeightFile(path, read_keras(path), {})
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
-        return _open_safetensors(path)
     raise WeightFileError(f"{path} is no file of weights: {_describe(start)}")
 
 

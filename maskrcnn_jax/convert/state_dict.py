@@ -1,6 +1,7 @@
 """Which entries of a checkpoint are the weights of the model."""
 
 import math
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,5 +68,5 @@ def _summary(loaded: Any) -> str:
     """What an object is, by types alone: the values may be of any size."""
     if not isinstance(loaded, dict):
         return f"a {type(loaded).__name__}"
-    entries = [f"{key!r:.40}: {type(value).__name__}" for key, value in list(loaded.items())[:10]]
+    entries = [f"{reprlib.repr(key)}: {type(value).__name__}" for key, value in list(loaded.items())[:10]]
     return f"a dict of {len(loaded)} entries, {{{', '.join(entries)}}}"

@@ -6,6 +6,7 @@ stay in the file, which is mapped into memory; a tensor is copied out of it when
 
 import io
 import mmap
+import reprlib
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -53,8 +54,8 @@ class _Storage(StandIn):
     __slots__ = ("data", "dtype", "first", "key", "size")
 
     def __init__(self, kind: str, key: str, size: int, first: int) -> None:
-        if kind not in STORAGES or not isinstance(key, str) or not _are_sizes(size, first):
-            raise WeightFileError(f"it describes a storage as {kind!r:.80}, {key!r:.80}, {size!r:.80}")
+        if not isinstance(kind, str) or kind not in STORAGES or not isinstance(key, str) or not _are_sizes(size, first):
+            raise WeightFileError(f"it describes a storage as {reprlib.repr((kind, key, size, first))}")
         self.key, self.dtype = key, STORAGES[kind]
         self.first, self.size = first * self.dtype.itemsize, size * self.dtype.itemsize
 
@@ -103,6 +104,8 @@ class _TypedTensor(_Tensor):
         *_: Any,
     ) -> None:
         super().__init__(storage, offset, shape, strides)
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            raise WeightFileError(f"it describes a tensor of type {reprlib.repr(dtype)}")
         self._dtype = DTYPES[dtype]
 
     def view(self) -> np.ndarray:
@@ -145,7 +148,7 @@ class _TorchUnpickler(Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         what, kind, key, _, size, *view = pid
         if what != "storage":
-            raise WeightFileError(f"it refers to a {what!r:.80}, not to a storage")
+            raise WeightFileError(f"it refers to {reprlib.repr(what)}, not to a storage")
         _, first, size = (view and view[0]) or (None, 0, size)
         storage = _Storage(kind, key, size, first)
         self._found(storage)
@@ -169,7 +172,7 @@ def read_zip(path: Path, mapped: mmap.mmap) -> Any:
     def found(storage: _Storage) -> None:
         member = f"{folder}data/{storage.key}"
         if member not in members:
-            raise WeightFileError(f"its zip file has no {member!r:.80}")
+            raise WeightFileError(f"its zip file has no {member!r:.200}")
         storage.find(members[member])
 
     return _TorchUnpickler(io.BytesIO(members[pickles[0]]), path, found).load()
@@ -201,10 +204,12 @@ def _runs(whole: memoryview, start: int, keys: list[str], item_sizes: Mapping[st
     """The bytes of each storage of a legacy file, by key, from where the first one starts."""
     runs = {}
     for key in keys:
+        if not isinstance(key, str):
+            raise WeightFileError("a storage has no name")
         (count,) = struct.unpack_from("<q", whole, start)
         end = start + 8 + count * item_sizes[key]
         if not start + 8 <= end <= len(whole):
-            raise WeightFileError(f"storage {key!r:.80} has {count} elements, and the file ends before them")
+            raise WeightFileError(f"storage {key!r:.200} has {count} elements, and the file ends before them")
         runs[key] = whole[start + 8 : end]
         start = end
     return runs

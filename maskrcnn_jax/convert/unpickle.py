@@ -14,13 +14,15 @@ any module by name and calls it. Here it cannot, by these steps:
 - The instructions run in Python, not in the C version: that one sizes its table of remembered objects by a number in
   the file, so that ten bytes take all memory. Here no object outgrows the bytes that it is read from.
 
-A hostile file can still waste time, by nesting for instance; it cannot do anything.
+A hostile file can still waste time and memory, by nesting and repetition; it cannot do anything.
 """
 
 import pickle
-from collections.abc import Mapping
+import reprlib
+import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -78,7 +80,9 @@ class _Encoded(StandIn):
     """`_codecs.encode(text, "latin1")`: how protocol 2 writes bytes."""
 
     def __new__(cls, text: str, encoding: str) -> Any:
-        return str.encode(text, {"latin1": "latin1"}[encoding])
+        if encoding != "latin1":
+            raise WeightFileError("it holds bytes in an unknown encoding")
+        return str.encode(text, "latin1")
 
 
 class _DType(StandIn):
@@ -123,7 +127,7 @@ class _NumpyBuffer(PickledArray):
 def _array(raw: bytes, dtype: Any, shape: tuple, order: Any) -> np.ndarray:
     code = dtype.code if isinstance(dtype, _DType) else dtype
     if code not in NUMBERS:
-        raise WeightFileError(f"it holds an array of type {code!r:.40}, and weights are numbers")
+        raise WeightFileError(f"it holds an array of type {reprlib.repr(code)}, and weights are numbers")
     return np.frombuffer(raw, np.dtype(code).newbyteorder(dtype.order)).reshape(shape, order=order)
 
 
@@ -152,6 +156,14 @@ NAMES: Mapping[str, type | str] = {
 """What a file may name, by module and name: a stand-in, or a string where only the name counts."""
 
 
+class Readable(Protocol):
+    """What a pickle can be read from: never more than is there, however much is asked for."""
+
+    def read(self, n: int, /) -> bytes: ...
+
+    def readline(self) -> bytes: ...
+
+
 class Unpickler(pickle._Unpickler):
     """Reads one pickle as data; see the module's description.
 
@@ -161,7 +173,10 @@ class Unpickler(pickle._Unpickler):
         names: what the pickle may name.
     """
 
-    def __init__(self, file: IO[bytes] | Any, path: Path, names: Mapping[str, type | str] = NAMES) -> None:
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
+
+    def __init__(self, file: Readable, path: Path, names: Mapping[str, type | str] = NAMES) -> None:
         super().__init__(file, encoding="latin1")
         self._path = path
         self._names = names
@@ -182,12 +197,19 @@ class Unpickler(pickle._Unpickler):
                 f"Cause: {type(error).__name__}: {error}"
             ) from error
 
+    def _load_bytearray(self) -> None:
+        # As bytes: an array would be filled with zeros, as many as the file says, before its bytes are read.
+        (size,) = struct.unpack("<Q", self.read(8))
+        self.append(self.read(size))
+
+    dispatch: ClassVar[dict] = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: _load_bytearray}
+
     def find_class(self, module: str, name: str) -> type | str:
         known = self._names.get(f"{module}.{name}")
         if known is None:
             raise WeightFileError(
-                f"it asks for {f'{module}.{name}'!r}, which could run code, and no file of weights needs it. If you "
-                "trust the file, load it in the program that wrote it and save the bare `model.state_dict()`, or "
+                f"it asks for {f'{module}.{name}'!r:.200}, which could run code, and no file of weights needs it. If "
+                "you trust the file, load it in the program that wrote it and save the bare `model.state_dict()`, or "
                 "write a .safetensors file"
             )
         return known
