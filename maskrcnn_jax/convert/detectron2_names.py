@@ -1,0 +1,59 @@
+"""What Detectron2 calls its arrays: in detectors, in files of a mere backbone, and in those that came from Caffe2.
+
+Source: Detectron2 `checkpoint/c2_model_loading.py`.
+"""
+
+import re
+from collections.abc import Iterable
+
+BOTTOM_UP = "backbone.bottom_up"
+"""Where a detector has its ResNet; names in the file of a mere backbone begin after it."""
+RPN_HEAD, BOX_HEAD, MASK_HEAD = "proposal_generator.rpn_head", "roi_heads.box_head", "roi_heads.mask_head"
+PREDICTOR = "roi_heads.box_predictor"
+
+_UNUSED = re.compile(
+    r"pixel_(mean|std)|(proposal_generator\.)?anchor_generator\..+"  # of old detectors
+    r"|((stem\.)?(fc|linear)\.(weight|bias)|(fc1000|pred)_[wb])"  # the classes of ImageNet
+    r"|(conv1|res\d_\d+_branch(1|2[abc]))_b"  # biases before a norm: Detectron2 drops them too
+)
+_CAFFE2 = re.compile(r"(?:res_)?(?P<place>conv1|res\d_\d+_branch(?:1|2[abc]))_(?P<kind>w|(?:bn|gn)_\w+)")
+_LAYERS = {"branch1": "shortcut", "branch2a": "conv1", "branch2b": "conv2", "branch2c": "conv3"}
+_KINDS = {
+    "w": "weight",
+    **dict.fromkeys(("s", "gamma"), "norm.weight"),
+    **dict.fromkeys(("b", "beta"), "norm.bias"),
+    **dict.fromkeys(("rm", "running_mean"), "norm.running_mean"),
+    # Called an inverse, it is the variance itself.
+    **dict.fromkeys(("riv", "running_var"), "norm.running_var"),
+}
+
+
+def todays_name(name: str) -> str:
+    """What an array is called in a detector's file: `backbone.bottom_up.res2.0.conv1.weight` for `res2_0_branch2a_w`.
+
+    A name that is none of a backbone's stays as it is.
+    """
+    name = _without_caffe2(name)
+    return f"{BOTTOM_UP}.{name}" if re.match(r"(stem|res\d)\.", name) else name
+
+
+def _without_caffe2(name: str) -> str:
+    match = _CAFFE2.fullmatch(name)
+    kind = match and _KINDS.get(re.sub(r"^[bg]n_", "", match["kind"]))
+    if match is None or kind is None:
+        return name
+    if match["place"] == "conv1":
+        return f"stem.conv1.{kind}"
+    stage, block, branch = match["place"].split("_")
+    return f"{stage}.{block}.{_LAYERS[branch]}.{kind}"
+
+
+def unused(theirs: Iterable[str]) -> set[str]:
+    """Names in a file that no model of ours has a place for: buffers of old detectors, the classes of ImageNet."""
+    return {name for name in theirs if _UNUSED.fullmatch(name)}
+
+
+def is_backbone(theirs: Iterable[str]) -> bool:
+    """Whether a file with these names has a backbone and nothing else."""
+    used = set(theirs) - unused(theirs)
+    return bool(used) and all(todays_name(name).startswith(BOTTOM_UP) for name in used)
