@@ -57,7 +57,8 @@ def train(config: Config) -> None:
         require(
             done <= run.steps, "run.steps", run.steps, f"{run.folder} is at step {done}; set more, or another folder"
         )
-        batches = stack.enter_context(contextlib.closing(train_batches(source, config.data, run.seed, done)))
+        batches = train_batches(source, config.data, run.seed, done, centered=config.model.input.centered)
+        stack.enter_context(contextlib.closing(batches))
         save_config(config, run.folder)
         writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
         stack.enter_context(jax.set_mesh(mesh))

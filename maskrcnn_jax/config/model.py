@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Norm = Literal["frozen_batch", "batch", "group", "none"]
+Interpolation = Literal["rounded", "exact", "antialiased", "truncated"]
+PasteRule = Literal["exact", "outward", "rounded"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class InputConfig:
     """A shorter side above `shortest_edge` stays; only `longest_edge` makes a picture smaller (Matterport)."""
     floor_size: bool = False
     """Drop the fractions of the resized sides (torchvision) instead of rounding to the nearest pixel."""
-    interpolation: Literal["rounded", "exact", "antialiased", "truncated"] = "rounded"
+    interpolation: Interpolation = "rounded"
     """How pixels are resized: bilinear and rounded to whole values; kept as floats (torchvision); with a triangle
-    filter as wide as the reduction (Pillow, so Detectron2); or cut to whole values (Matterport)."""
+    filter as wide as the reduction (Pillow, so Detectron2); or cut to whole values (Matterport). Training rounds."""
     centered: bool = False
     """Pad on all sides alike (Matterport) instead of at the right and bottom."""
     black_padding: bool = False
@@ -163,7 +165,7 @@ class MaskHeadConfig:
     channels: int = 256
     norm: Norm = "none"
     norm_eps: float = 1e-5
-    paste: Literal["exact", "outward", "rounded"] = "exact"
+    paste: PasteRule = "exact"
     """Where a mask lies in the picture: exactly on its box (Detectron2); its box grown by one mask cell and cut to
     whole pixels (torchvision); or its box rounded to whole pixels (Matterport)."""
 

@@ -3,22 +3,77 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 
-from maskrcnn_jax.config import ConfigError
+from maskrcnn_jax.config import ConfigError, InputConfig
 
 Bucket = tuple[int, int]
 """Padded (height, width) of the network input."""
+COARSEST = 32
+"""Stride of P5: the sides of a network input are multiples of it."""
 
 
-def resize_scale(sizes: Integer[np.ndarray, "n 2"], shortest_edge: int, longest_edge: int) -> Float[np.ndarray, " n"]:
-    """Factors that make the shorter side `shortest_edge` unless the longer would then exceed `longest_edge`."""
-    return np.minimum(shortest_edge / sizes.min(axis=1), longest_edge / sizes.max(axis=1))
+def resized_sizes(
+    sizes: Integer[np.ndarray, "n 2"],
+    shortest_edge: int,
+    longest_edge: int,
+    *,
+    enlarge_only: bool = False,
+    floor_size: bool = False,
+) -> Integer[np.ndarray, "n 2"]:
+    """Makes the shorter side `shortest_edge` unless the longer would then exceed `longest_edge`.
+
+    Each system multiplies and rounds in an order of its own, and that decides about pixels.
+
+    Args:
+        sizes: `[n, 2]` `(height, width)`, pixels.
+        shortest_edge: Length of the shorter side, pixels.
+        longest_edge: Greatest length of the longer side, pixels.
+        enlarge_only: A shorter side that is longer stays; halves go to the even number. See `InputConfig`.
+        floor_size: Drop fractions. See `InputConfig`.
+
+    Returns:
+        `[n, 2]` `(height, width)`, at least one pixel.
+
+    Source: Detectron2 `ResizeShortestEdge`; torchvision `GeneralizedRCNNTransform` (`floor_size`); Matterport
+    `resize_image` (`enlarge_only`).
+    """
+    shorter, longer = sizes.min(axis=1), sizes.max(axis=1)
+    scale = shortest_edge / shorter
+    if enlarge_only:
+        scale = np.maximum(scale, 1.0)
+    if enlarge_only or floor_size:
+        sides = sizes * np.minimum(scale, longest_edge / longer)[:, None]
+        whole = np.floor(sides) if floor_size else np.rint(sides)
+    else:
+        sides = np.where(sizes == shorter[:, None], shortest_edge, sizes * scale[:, None])
+        sides = sides * np.minimum(1.0, longest_edge / sides.max(axis=1))[:, None]
+        whole = np.floor(sides + 0.5)
+    return np.maximum(whole, 1).astype(np.int64)
 
 
-def scaled_sizes(sizes: Integer[np.ndarray, "n 2"], scale: Float[np.ndarray, " n"]) -> Integer[np.ndarray, "n 2"]:
-    """`(height, width)` after scaling, rounded half up as Detectron2 does, at least one pixel."""
-    return np.maximum((sizes * scale[:, None] + 0.5).astype(np.int64), 1)
+def fitted_sizes(
+    sizes: Integer[np.ndarray, "n 2"], config: InputConfig
+) -> tuple[Integer[np.ndarray, "n 2"], Integer[np.ndarray, "n 2"]]:
+    """What pictures are resized to and padded to in prediction, `(height, width)` each.
+
+    Args:
+        sizes: `[n, 2]` `(height, width)`, pixels.
+        config: Lengths of the sides, and the padded sizes to choose from.
+
+    Raises:
+        ConfigError: No bucket holds a resized picture.
+    """
+    resized = resized_sizes(
+        sizes,
+        config.shortest_edge,
+        config.longest_edge,
+        enlarge_only=config.enlarge_only,
+        floor_size=config.floor_size,
+    )
+    if not config.buckets:
+        return resized, -(-resized // COARSEST) * COARSEST
+    return resized, np.asarray(config.buckets)[choose_buckets(resized, config.buckets)]
 
 
 def choose_buckets(sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket]) -> Integer[np.ndarray, " n"]:

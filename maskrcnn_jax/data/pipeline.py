@@ -13,7 +13,7 @@ import grain
 import numpy as np
 
 from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, require
-from maskrcnn_jax.data.buckets import choose_buckets, resize_scale, scaled_sizes
+from maskrcnn_jax.data.buckets import choose_buckets, fitted_sizes, resized_sizes
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
 from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
 from maskrcnn_jax.data.transforms import augment, empty_slots, fit
@@ -28,8 +28,16 @@ FOREVER = 2**62
 class TrainRows:
     """The endless sequence of augmented training rows that one process reads."""
 
-    def __init__(self, source: ImageSource, config: DataConfig, seed: int, process_index: int, process_count: int):
-        self.source, self.config, self.seed = source, config, seed
+    def __init__(
+        self,
+        source: ImageSource,
+        config: DataConfig,
+        seed: int,
+        process_index: int,
+        process_count: int,
+        centered: bool,
+    ):
+        self.source, self.config, self.seed, self.centered = source, config, seed, centered
         self.local_batch_size = local_batch_size(config.batch_size, process_count)
         self.first_slot = process_index * self.local_batch_size
         self.bucket_of = train_buckets(source, config)
@@ -46,7 +54,8 @@ class TrainRows:
         slot = self.first_slot + local
         index = int(self.order.batch(step)[slot])
         rng = slot_rng(self.seed, step, slot)
-        return augment(self._read(index), rng, self.config, self.config.buckets[int(self.bucket_of[index])])
+        bucket = self.config.buckets[int(self.bucket_of[index])]
+        return augment(self._read(index), rng, self.config, bucket, self.centered)
 
     def _read(self, index: int) -> Example:
         """The example, or if it is broken the next of its bucket that is not."""
@@ -74,18 +83,17 @@ class TrainRows:
 
 
 class ValidationRows:
-    """Every image once, bucket by bucket, in whole batches; the rows that one process reads."""
+    """Every image once, one padded size after the other, in whole batches; the rows that one process reads."""
 
     def __init__(
         self, source: ImageSource, config: InputConfig, batch_size: int, process_index: int, process_count: int
     ):
         require_images(source)
         self.source, self.config = source, config
-        resized = scaled_sizes(source.sizes, resize_scale(source.sizes, config.shortest_edge, config.longest_edge))
-        bucket_of = choose_buckets(resized, config.buckets)
+        _, padded = fitted_sizes(source.sizes, config)
         batches, real = [], []
-        for bucket in np.unique(bucket_of):
-            group = np.flatnonzero(bucket_of == bucket)
+        for size in np.unique(padded, axis=0):
+            group = np.flatnonzero((padded == size).all(axis=1))
             missing = -len(group) % batch_size
             batches.append(np.pad(group, (0, missing), mode="edge").reshape(-1, batch_size))
             real.append((np.arange(len(group) + missing) < len(group)).reshape(-1, batch_size))
@@ -107,7 +115,13 @@ class ValidationRows:
 
 
 def train_batches(
-    source: ImageSource, config: DataConfig, seed: int, start_step: int, process_index: int = 0, process_count: int = 1
+    source: ImageSource,
+    config: DataConfig,
+    seed: int,
+    start_step: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    centered: bool = False,
 ) -> Generator[Batch, None, None]:
     """Returns this process's rows of the training batches of `start_step`, `start_step + 1`, … without end.
 
@@ -118,6 +132,7 @@ def train_batches(
         start_step: Step of the first batch; nothing else is needed to resume.
         process_index: Which of the processes this is.
         process_count: Processes that share each batch; must divide the batch size.
+        centered: Where the model expects the picture on its canvas: `InputConfig.centered`.
 
     Returns:
         An iterator of `Batch` with `batch_size / process_count` images; `close()` ends its threads.
@@ -125,7 +140,7 @@ def train_batches(
     Raises:
         ConfigError: The source is empty, a picture fits no bucket, or a value of `config` cannot work.
     """
-    rows = TrainRows(source, config, seed, process_index, process_count)
+    rows = TrainRows(source, config, seed, process_index, process_count, centered)
     warn_of_overflow(source, config.max_objects)
     dataset = grain.MapDataset.source(rows)[start_step * rows.local_batch_size :]
     return read(dataset, rows.local_batch_size, config.threads, stack)
@@ -143,8 +158,8 @@ def validation_batches(
 
     Args:
         source: The images.
-        config: Test-time size and buckets.
-        batch_size: Images per batch over all processes. The last batch of a bucket is filled up with its last image.
+        config: How the network expects its pictures.
+        batch_size: Images per batch over all processes. The last batch of a size is filled up with its last image.
         process_index: Which of the processes this is.
         process_count: Processes that share each batch; must divide the batch size.
         threads: Threads that decode and resize.
@@ -195,8 +210,8 @@ def train_buckets(source: ImageSource, config: DataConfig) -> np.ndarray:
     require_images(source)
     if config.scale_jitter is not None:
         return np.zeros(len(source), np.int64)
-    scale = resize_scale(source.sizes, max(config.shortest_edges), config.longest_edge)
-    return choose_buckets(scaled_sizes(source.sizes, scale), config.buckets)
+    resized = resized_sizes(source.sizes, max(config.shortest_edges), config.longest_edge)
+    return choose_buckets(resized, config.buckets)
 
 
 def require_images(source: ImageSource) -> None:

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data.buckets import Bucket, choose_buckets, resize_scale, scaled_sizes
+from maskrcnn_jax.config import DataConfig, InputConfig, Interpolation
+from maskrcnn_jax.data.buckets import Bucket, fitted_sizes, resized_sizes
 from maskrcnn_jax.data.masks import crop_mask
+from maskrcnn_jax.data.resize import Picture, resize
 from maskrcnn_jax.data.source import Example
 from maskrcnn_jax.structs import Batch, GroundTruth
 
@@ -20,7 +21,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 
 class Placement(NamedTuple):
-    """How a picture gets onto the padded canvas: resized, cropped to a window, mirrored, put into the upper left."""
+    """How a picture gets onto the padded canvas: resized, cropped to a window, mirrored, put down."""
 
     original: tuple[int, int]
     """(height, width) as stored, pixels."""
@@ -31,13 +32,15 @@ class Placement(NamedTuple):
     window: tuple[int, int]
     """(height, width) of the part that is kept, pixels."""
     flip: bool
+    origin: tuple[int, int] = (0, 0)
+    """(y, x) of the window's corner on the canvas."""
 
 
 class Fitted(NamedTuple):
     """A picture resized and padded for prediction."""
 
     image: np.ndarray
-    """`[H, W, 3]` uint8: the bucket, zero where padded."""
+    """`[H, W, 3]` uint8, or float32 with exact interpolation: the network input, zero where padded."""
     size: np.ndarray
     """`[2]` float32 `(height, width)` of the part that is picture, pixels."""
     scale: tuple[float, float]
@@ -45,21 +48,27 @@ class Fitted(NamedTuple):
 
 
 def fit(image: UInt8[np.ndarray, "h w 3"], config: InputConfig) -> Fitted:
-    """Resizes a picture by Detectron2's rule and pads it to the smallest bucket; the one test-time transform.
+    """Resizes and pads a picture as the network expects it; the one test-time transform.
 
     Args:
         image: RGB.
-        config: Lengths of the sides, and the padded sizes to choose from.
+        config: How, and to which sizes.
 
     Raises:
         ConfigError: No bucket holds the resized picture.
     """
-    placement = shortest_edge_placement(image.shape[:2], config.shortest_edge, config.longest_edge, flip=False)
-    bucket = config.buckets[int(choose_buckets(np.array([placement.resized]), config.buckets)[0])]
-    return Fitted(place_image(image, placement, bucket), np.array(placement.window, np.float32), pixel_scale(placement))
+    resized, padded = fitted_sizes(np.array([image.shape[:2]]), config)
+    (height, width), (rows, columns) = resized[0].tolist(), padded[0].tolist()
+    placement, canvas = whole(image.shape[:2], (height, width), flip=False), (rows, columns)
+    if config.centered:
+        placement = center(placement, canvas)
+    picture = place_image(image, placement, canvas, config.interpolation)
+    return Fitted(picture, np.array([height, width], np.float32), pixel_scale(placement))
 
 
-def augment(example: Example, rng: np.random.Generator, config: DataConfig, bucket: Bucket) -> Batch:
+def augment(
+    example: Example, rng: np.random.Generator, config: DataConfig, bucket: Bucket, centered: bool = False
+) -> Batch:
     """Makes a training row: a `Batch` without the leading axis.
 
     Args:
@@ -67,8 +76,11 @@ def augment(example: Example, rng: np.random.Generator, config: DataConfig, buck
         rng: Decides everything random; consumed.
         config: What may happen, and how many slots and mask cells there are.
         bucket: Padded (height, width).
+        centered: Put the picture in the middle; see `InputConfig.centered`.
     """
     placement = draw_placement(example.image.shape[:2], rng, config, bucket)
+    if centered:
+        placement = center(placement, bucket)
     image = place_image(example.image, placement, bucket)
     if config.color_jitter:
         # The padding is recoloured, too: the device zeroes it.
@@ -79,9 +91,19 @@ def augment(example: Example, rng: np.random.Generator, config: DataConfig, buck
 
 def shortest_edge_placement(size: tuple[int, int], shortest_edge: int, longest_edge: int, flip: bool) -> Placement:
     """Resizes so that the shorter side is `shortest_edge` and the longer at most `longest_edge`; keeps everything."""
-    sizes = np.array([size])
-    height, width = scaled_sizes(sizes, resize_scale(sizes, shortest_edge, longest_edge))[0].tolist()
-    return Placement(size, (height, width), (0, 0), (height, width), flip)
+    height, width = resized_sizes(np.array([size]), shortest_edge, longest_edge)[0].tolist()
+    return whole(size, (height, width), flip)
+
+
+def whole(size: tuple[int, int], resized: tuple[int, int], flip: bool) -> Placement:
+    """Keeps everything of a resized picture."""
+    return Placement(size, resized, (0, 0), resized, flip)
+
+
+def center(placement: Placement, canvas: tuple[int, int]) -> Placement:
+    """Puts the window in the middle of the canvas; of an odd remainder more is left at the right and bottom."""
+    (height, width), (rows, columns) = canvas, placement.window
+    return placement._replace(origin=((height - rows) // 2, (width - columns) // 2))
 
 
 def draw_placement(size: tuple[int, int], rng: np.random.Generator, config: DataConfig, bucket: Bucket) -> Placement:
@@ -94,9 +116,8 @@ def draw_placement(size: tuple[int, int], rng: np.random.Generator, config: Data
     flip = bool(rng.random() < config.flip)
     if config.scale_jitter is None:
         return shortest_edge_placement(size, int(rng.choice(config.shortest_edges)), config.longest_edge, flip)
-    sizes = np.array([size])
-    scale = rng.uniform(*config.scale_jitter) * np.min(np.divide(bucket, sizes), axis=1)
-    resized = scaled_sizes(sizes, scale)[0]
+    scale = rng.uniform(*config.scale_jitter) * np.min(np.divide(bucket, size))
+    resized = np.maximum((np.multiply(size, scale) + 0.5).astype(np.int64), 1)
     window = np.minimum(resized, bucket)
     offset = rng.integers(0, resized - window, endpoint=True)
     (height, width), (top, left), (rows, columns) = resized.tolist(), offset.tolist(), window.tolist()
@@ -104,23 +125,24 @@ def draw_placement(size: tuple[int, int], rng: np.random.Generator, config: Data
 
 
 def pixel_scale(placement: Placement) -> tuple[float, float]:
-    """`(x, y)`: canvas pixels per stored pixel."""
+    """`(x, y)`: resized pixels per stored pixel."""
     (height, width), (old_height, old_width) = placement.resized, placement.original
     return width / old_width, height / old_height
 
 
-def place_image(image: UInt8[np.ndarray, "h w 3"], placement: Placement, bucket: Bucket) -> UInt8[np.ndarray, "H W 3"]:
-    """Resizes (bilinear), crops, mirrors and pads a picture with zeros at the right and bottom."""
-    height, width = placement.resized
-    if placement.resized != placement.original:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    (top, left), (rows, columns) = placement.offset, placement.window
-    image = image[top : top + rows, left : left + columns]
-    canvas = np.zeros((*bucket, 3), np.uint8)
+def place_image(
+    image: UInt8[np.ndarray, "h w 3"], placement: Placement, bucket: Bucket, interpolation: Interpolation = "rounded"
+) -> Picture:
+    """Resizes, crops, mirrors and pads a picture with zeros."""
+    resized = resize(image, placement.resized, interpolation)
+    (top, left), (y, x), (rows, columns) = placement.offset, placement.origin, placement.window
+    seen = resized[top : top + rows, left : left + columns]
+    canvas = np.zeros((*bucket, 3), resized.dtype)
+    place = canvas[y : y + rows, x : x + columns]
     if placement.flip:
-        cv2.flip(image, 1, dst=canvas[:rows, :columns])
+        cv2.flip(seen, 1, dst=place)
     else:
-        canvas[:rows, :columns] = image
+        place[:] = seen
     return canvas
 
 
@@ -129,7 +151,7 @@ def place_boxes(boxes: Float[np.ndarray, "n 4"], placement: Placement) -> Float3
     corners = boxes.reshape(-1, 2, 2) * pixel_scale(placement) - placement.offset[::-1]
     if placement.flip:
         corners[..., 0] = placement.window[1] - corners[:, ::-1, 0]
-    return corners.reshape(-1, 4).astype(np.float32)
+    return (corners + placement.origin[::-1]).reshape(-1, 4).astype(np.float32)
 
 
 def visible_region(placement: Placement) -> Float[np.ndarray, "4"]:

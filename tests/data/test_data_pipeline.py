@@ -209,6 +209,34 @@ def test_validation_shows_every_image_once():
             assert (record.height, record.width) == original.shape[:2] and record.scale == expected.scale
 
 
+def test_validation_without_buckets_groups_by_padded_size():
+    # The shorter side 32: 32 × 53, 53 × 32, 32 × 32, padded to 32 × 64, 64 × 32 and 32 × 32.
+    source = Plain([WIDE, TALL, (30, 30), WIDE, (31, 49)])
+    config = InputConfig(shortest_edge=32, longest_edge=64, interpolation="exact", centered=True, buckets=())
+    batches = list(validation_batches(source, config, 2))
+    found = {(batch.images.shape, tuple(record.image_id for record in records)) for batch, records in batches}
+    assert found == {
+        ((2, 32, 32, 3), (2,)),
+        ((2, 32, 64, 3), (0, 3)),
+        ((2, 32, 64, 3), (4,)),
+        ((2, 64, 32, 3), (1,)),
+    }
+    for batch, records in batches:
+        assert batch.images.dtype == np.float32
+        for image, record in zip(batch.images, records, strict=False):
+            np.testing.assert_array_equal(image, fit(source[record.image_id].image, config).image)
+
+
+def test_training_centers_where_the_model_does():
+    config = DataConfig(**{**MIXED.__dict__, "shortest_edges": (16,), "flip": 0.0})
+    (batch,) = take(train_batches(Plain([WIDE] * 4), config, 0, 0, centered=True), 1)
+    # 30 × 50 becomes 16 × 27 (26.67); in 32 × 64 that is 8 rows above and ⌊37 / 2⌋ = 18 columns before.
+    assert batch.image_sizes.tolist() == [[16, 27]] * 4
+    np.testing.assert_array_equal(batch.ground_truth.boxes[:, 0], [[18, 8, 45, 24]] * 4)
+    for image, image_id in zip(batch.images, batch.image_ids, strict=True):
+        assert (image[8:24, 18:45] == image_id).all() and image.sum() == image_id * 16 * 27 * 3
+
+
 def test_processes_share_validation():
     source = Plain([WIDE, TALL, WIDE] * 3)
     halves = [list(validation_batches(source, INPUT, 4, index, 2)) for index in range(2)]

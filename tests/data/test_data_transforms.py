@@ -1,8 +1,11 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 
 from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig
+from maskrcnn_jax.data.resize import resize
 from maskrcnn_jax.data.source import Example
 from maskrcnn_jax.data.transforms import (
     Placement,
@@ -85,12 +88,33 @@ def test_fit_names_a_picture_that_fits_nowhere():
         fit(image_of(30, 50), InputConfig(shortest_edge=60, longest_edge=100, buckets=((64, 64),)))
 
 
+def test_fit_centers():
+    # 60 × 100 in 64 × 129: 2 rows above, ⌊29 / 2⌋ = 14 columns before.
+    plain = InputConfig(shortest_edge=60, longest_edge=100, buckets=((64, 129),))
+    corner = fit(image_of(30, 50), plain)
+    middle = fit(image_of(30, 50), dataclasses.replace(plain, centered=True))
+    np.testing.assert_array_equal(middle.image[2:62, 14:114], corner.image[:60, :100])
+    assert middle.image.sum() == corner.image.sum()  # and black around it
+    assert middle.size.tolist() == [60, 100] and middle.scale == corner.scale
+
+
+def test_fit_without_buckets_keeps_the_floats():
+    config = InputConfig(shortest_edge=45, longest_edge=100, floor_size=True, interpolation="exact", buckets=())
+    fitted = fit(image_of(31, 50), config)  # 50 · 45 / 31 = 72.58
+    assert fitted.image.shape == (64, 96, 3) and fitted.image.dtype == np.float32
+    assert fitted.size.tolist() == [45, 72] and fitted.scale == (72 / 50, 45 / 31)
+    np.testing.assert_array_equal(fitted.image[:45, :72], resize(image_of(31, 50), (45, 72), "exact"))
+    assert not fitted.image[45:].any() and not fitted.image[:, 72:].any()
+
+
 def test_boxes_by_hand():
     # Doubled, moved by the window's corner (10, 4), mirrored in a window 40 wide.
     boxes = np.array([[7.0, 5.0, 12.0, 9.0]], np.float32)
     placement = Placement((30, 50), (60, 100), offset=(4, 10), window=(32, 40), flip=False)
     assert place_boxes(boxes, placement).tolist() == [[4, 6, 14, 14]]
     assert place_boxes(boxes, placement._replace(flip=True)).tolist() == [[26, 6, 36, 14]]
+    # Mirroring is the window's business, and then the window is put down at x = 3, y = 5.
+    assert place_boxes(boxes, placement._replace(flip=True, origin=(5, 3))).tolist() == [[29, 11, 39, 19]]
 
 
 def test_flipping_twice_changes_nothing():
@@ -109,8 +133,8 @@ def test_image_moves_with_its_boxes():
     image[20:40, 30:60] = 255
     box = np.array([[30, 20, 60, 40]], np.float32)
     for flip in (False, True):
-        placement = Placement((60, 80), (90, 160), offset=(10, 20), window=(64, 128), flip=flip)
-        white = (place_image(image, placement, (64, 128))[..., 0] >= 128).astype(np.uint8)
+        placement = Placement((60, 80), (90, 160), offset=(10, 20), window=(64, 128), flip=flip, origin=(8, 30))
+        white = (place_image(image, placement, (96, 160))[..., 0] >= 128).astype(np.uint8)
         x, y, width, height = cv2.boundingRect(white)
         np.testing.assert_allclose(place_boxes(box, placement)[0], [x, y, x + width, y + height], atol=1)
 
@@ -178,6 +202,30 @@ def test_picture_without_objects():
     row = augment(example_of((40, 50)), np.random.default_rng(0), config, (64, 64))
     assert not row.ground_truth.valid.any() and not row.ground_truth.masks.any()
     assert row.images.shape == (64, 64, 3) and row.image_sizes.tolist() == [40, 50] and row.image_ids == 5
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DataConfig(shortest_edges=(40, 48), longest_edge=64, buckets=((64, 96),), max_objects=5, mask_size=14),
+        DataConfig(scale_jitter=(0.3, 1.5), buckets=((64, 96),), max_objects=5, mask_size=14, color_jitter=0.2),
+    ],
+    ids=["whole", "cut"],
+)
+def test_centering_moves_the_picture_and_its_objects_alike(config):
+    example = blobs((240, 320), seed=3)
+    for seed in range(6):
+        corner, middle = (augment(example, np.random.default_rng(seed), config, (64, 96), c) for c in (False, True))
+        (height, width), (before, after) = corner.image_sizes.astype(int), (corner.ground_truth, middle.ground_truth)
+        y, x = (64 - height) // 2, (96 - width) // 2
+        np.testing.assert_array_equal(middle.images[y : y + height, x : x + width], corner.images[:height, :width])
+        valid = before.valid
+        assert valid.any() and (after.valid == valid).all() and (after.masks == before.masks).all()
+        for name in ("boxes", "mask_extent"):
+            moved = getattr(before, name)[valid] + np.array([x, y, x, y])
+            np.testing.assert_allclose(getattr(after, name)[valid], moved, atol=1e-4)
+            assert not getattr(after, name)[~valid].any()
+        np.testing.assert_array_equal(middle.image_sizes, corner.image_sizes)
 
 
 def test_augmentation_depends_on_the_generator_alone():
