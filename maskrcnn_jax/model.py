@@ -18,6 +18,7 @@ from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.nn.rpn_head import RPNHead
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
+from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
 from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.ops.roi_align import roi_align
 from maskrcnn_jax.parallel import per_image
@@ -91,7 +92,7 @@ class MaskRCNN(nnx.Module):
             )
         )
         self.nms = nms
-        self.roi_align = roi_align
+        self.roi_align = {"roi_align": roi_align, "crop_and_resize": crop_and_resize}[config.pool.method]
 
 
 def picture_windows(image_sizes: ImageSizes, image_shape: tuple[int, int], config: InputConfig) -> Float[Array, "b 4"]:

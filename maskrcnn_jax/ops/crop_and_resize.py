@@ -18,8 +18,8 @@ def _corners(low: Float[Array, " n"], high: Float[Array, " n"], last: Int[Array,
         bins: number of samples.
     """
     low, high = ((edge * last)[:, None] for edge in (low, high))
-    step = np.linspace(0, 1, bins, dtype=np.float32) if bins > 1 else np.float32([0.5])
-    at = low + (high - low) * step[None]
+    step = np.linspace(0, 1, bins) if bins > 1 else np.array([0.5])
+    at = low + (high - low) * jnp.asarray(step, jnp.float32)[None]
     # Rounding must not carry the outermost sample of a box that ends on the border over it: it would count 0.
     at = jnp.clip(at, jnp.minimum(low, high), jnp.maximum(low, high))
     last = last[:, None]
