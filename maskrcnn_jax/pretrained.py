@@ -1,32 +1,54 @@
-"""Models with trained weights."""
+"""Models with fresh or trained weights."""
 
+import dataclasses
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from maskrcnn_jax import weights
 from maskrcnn_jax.checkpoint import CheckpointError, load_weights
-from maskrcnn_jax.config import Config
+from maskrcnn_jax.config import Config, ConfigError, ModelConfig
+from maskrcnn_jax.convert.files import open_weights
+from maskrcnn_jax.convert.rules import ConversionError, convert
+from maskrcnn_jax.convert.stored import WeightFileError
+from maskrcnn_jax.convert.systems import OURS, Recognised, recognise
 from maskrcnn_jax.experiment import read_config
 from maskrcnn_jax.model import MaskRCNN
 
+log = logging.getLogger(__name__)
+
+Arrays = Mapping[str, np.ndarray]
+
+OF_CLASSES = ("box_head.logits.", "box_head.deltas.", "mask_head.logits.")
+"""Arrays that mean nothing to other classes."""
+
 
 def build_model(config: Config) -> MaskRCNN:
-    """The network of an experiment with fresh weights, decided by `run.seed`."""
-    # The program runs once. On CPUs the compiler would spend half a minute on making its random numbers fast.
-    hasty = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return config.customize(jax.jit(lambda: _network(config), compiler_options=hasty)())
+    """The network of an experiment before its first step: with `run.init`'s weights, or fresh ones.
+
+    Fresh weights are decided by `run.seed`.
+
+    Raises:
+        ConfigError: `run.init` cannot be loaded into the network.
+    """
+    source = config.run.init
+    if source is None:
+        return config.customize(_quickly(lambda: _network(config)))
+    try:
+        return _fill(config, *_open(source, None, config.model))
+    except (ConversionError, WeightFileError, CheckpointError, ConfigError) as error:
+        raise ConfigError(f"run.init = {str(source)!r}: {error}") from error
 
 
 def abstract_model(config: Config) -> MaskRCNN:
     """The network of an experiment with shapes in place of weights: no memory, no computation."""
     return nnx.eval_shape(lambda: config.customize(_network(config)))
-
-
-def _network(config: Config) -> MaskRCNN:
-    return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
 
 
 def with_weights(config: Config, folder: Path | str, step: int | None = None) -> MaskRCNN:
@@ -49,11 +71,122 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
         raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
 
 
-def load_pretrained(source: Path | str, step: int | None = None) -> MaskRCNN:
-    """The model of a run folder, as its own `config.json` describes it; see `with_weights`.
+def load_pretrained(
+    source: Path | str | Arrays,
+    step: int | None = None,
+    *,
+    config: ModelConfig | None = None,
+    class_names: Sequence[str] = (),
+) -> MaskRCNN:
+    """A model with trained weights, and with the architecture and the conventions that belong to them.
+
+    No code in a file is ever run. What cannot come from the weights starts fresh, and a warning names it: everything
+    but the backbone if there is no more in a file, and the last layers if the classes are others.
 
     Args:
-        source: a run folder.
-        step: the checkpoint; the latest by default.
+        source: a run folder; a file of torchvision, Detectron2, Matterport or ours (.safetensors); or such arrays by
+            name, `module.state_dict()` for one.
+        step: the checkpoint of a run folder; the latest by default.
+        config: the model to make, in place of the one that the weights are recognised to belong to.
+        class_names: of the classes to learn.
+
+    Raises:
+        ConfigError: a run folder or file of ours has no valid configuration.
+        CheckpointError: the run folder has no such checkpoint, or a damaged one.
+        WeightFileError: the file is missing, damaged, of no known format or not safe.
+        ConversionError: the weights are of no known system, or do not fit; every missing, unexpected or wrongly shaped
+            array is listed.
     """
-    return with_weights(read_config(source), source, step)
+    experiment = Config()
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        experiment = read_config(source)
+        if config is None and not class_names:
+            return with_weights(experiment, source, step)
+    elif step is not None:
+        raise ValueError(f"step = {step}: only run folders have steps; leave it out")
+    try:
+        arrays, found = _open(source, step, config)
+        model = config or found.config
+        if class_names:
+            model = dataclasses.replace(model, num_classes=len(class_names), class_names=tuple(class_names))
+        return _fill(dataclasses.replace(experiment, model=model), arrays, found)
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
+
+
+def _network(config: Config) -> MaskRCNN:
+    return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
+
+
+def _quickly(program: Any) -> Any:
+    """The result of a program that runs once.
+
+    On CPUs the compiler would spend half a minute on making its random numbers fast.
+    """
+    hasty = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return jax.jit(program, compiler_options=hasty)()
+
+
+def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | None) -> tuple[Arrays, Recognised]:
+    if isinstance(source, Mapping):
+        return source, recognise(source, config)
+    if Path(source).is_dir():
+        saved = load_weights(source, step)
+        params = saved.params if saved.ema is None else saved.ema
+        return params | saved.statistics, Recognised(OURS, read_config(source).model)
+    file = open_weights(source)
+    return file, recognise(file, config)
+
+
+def _fill(config: Config, arrays: Arrays, found: Recognised) -> MaskRCNN:
+    """The network of an experiment with all of its arrays that there are.
+
+    There is never more in memory than one copy of the weights and one array, besides `arrays`.
+    """
+    structure, params, statistics = weights.split(abstract_model(config))
+    shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
+    rules = found.system.rules(shapes, config.model, arrays.keys())
+    fresh = {name for name in shapes if name not in rules}
+    if _other_classes(found.config, config.model):
+        fresh |= {name for name in shapes if name.startswith(OF_CLASSES)}
+    replaced = {theirs for name in fresh & rules.keys() for theirs in rules[name].names}
+    wanted = {name: shape for name, shape in shapes.items() if name not in fresh}
+    read = convert(arrays, rules, wanted, found.system.unused(arrays) | replaced)
+    _say(found.config, config.model, fresh, shapes)
+    # Copied, as JAX would else look into the memory of the caller's arrays.
+    values = {name: jnp.array(read.pop(name)) for name in wanted} | _fresh(config, fresh)
+    params, statistics = ({name: values[name] for name in names} for names in (params, statistics))
+    return weights.merge(structure, params, statistics)
+
+
+def _other_classes(theirs: ModelConfig, ours: ModelConfig) -> bool:
+    named = theirs.class_names and ours.class_names
+    return theirs.num_classes != ours.num_classes or bool(named and theirs.class_names != ours.class_names)
+
+
+def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
+    """Arrays as a fresh network has them; the compiler leaves out the others."""
+
+    def program() -> dict[str, jax.Array]:
+        _, params, statistics = weights.split(config.customize(_network(config)))
+        return {name: array for name, array in (params | statistics).items() if name in names}
+
+    return _quickly(program) if names else {}
+
+
+def _say(theirs: ModelConfig, ours: ModelConfig, fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Warns of arrays that start fresh, whole parts by one name, and of weights in a world that is not theirs."""
+    parts: dict[str, list[str]] = {}
+    for name in shapes:
+        parts.setdefault(name.partition(".")[0], []).append(name)
+    listed = []
+    for part, names in parts.items():
+        new = [name for name in names if name in fresh]
+        listed += [f"all {len(names)} arrays of {part}"] if len(new) == len(names) else new
+    if listed:
+        log.warning("these start fresh: %s", ", ".join(listed))
+    for name in ("input.mean", "input.std", "input.bgr", "backbone.norm_eps", "backbone.stride_in_1x1"):
+        section, _, field = name.partition(".")
+        given, trained = (getattr(getattr(config, section), field) for config in (ours, theirs))
+        if given != trained:
+            log.warning("model.%s = %s, but these weights were trained with %s", name, given, trained)

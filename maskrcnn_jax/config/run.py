@@ -38,6 +38,9 @@ class RunConfig:
 
     folder: Path = Path("runs/default")
     """Run folder; a run that finds its own checkpoints here continues."""
+    init: Path | None = None
+    """Run folder or weight file to start from, of torchvision, Detectron2, Matterport or ours; None starts fresh. What
+    the file does not have, and the last layers for other classes, start fresh all the same."""
     steps: int = 90_000
     accumulate: int = 1
     """Micro-batches per step whose gradients are averaged."""

@@ -51,11 +51,6 @@ def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> 
     return {name: Rule((found.name,), found.layout.read) for name, found in places.items() if found is not None}
 
 
-def unused(theirs: Iterable[str]) -> set[str]:
-    """Names in a state dict that a model of ours has no place for: counters of training, ImageNet's classes."""
-    return {name for name in theirs if name.endswith(".num_batches_tracked") or name in ("fc.weight", "fc.bias")}
-
-
 def place(ours: str, config: ModelConfig, older: bool = False) -> Place | None:
     """Where an array of ours is in a state dict; None if torchvision has nothing like it.
 

@@ -10,12 +10,12 @@ Some things in torchvision have no counterpart here:
 - Its `min_size`s keep boxes of exactly that side; here they must be larger.
 - A `rpn_score_thresh` above its default 0 drops proposals.
 
-Source: torchvision `models/detection` (faster_rcnn, mask_rcnn, anchor_utils, rpn, roi_heads, transform), `ops/poolers.py`.
+Source: torchvision `models/detection/{faster_rcnn,mask_rcnn,anchor_utils,rpn,roi_heads}.py`, `ops/poolers.py`.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from maskrcnn_jax.config import (
     AnchorConfig,
@@ -73,7 +73,7 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
     """
     if PLAIN in shapes:
         backbone = _backbone(shapes, "", frozen=True)
-        return backbone and dataclasses.replace(CONVENTIONS, backbone=backbone)
+        return None if backbone is None else dataclasses.replace(CONVENTIONS, backbone=backbone)
     predictor = "roi_heads.box_predictor.cls_score.weight"
     if predictor not in shapes:
         return None
@@ -93,6 +93,11 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
         box_head=_box_head(shapes, fpn.channels, frozen),
         mask_head=_mask_head(shapes, frozen),
     )
+
+
+def unused(theirs: Iterable[str]) -> set[str]:
+    """Names in a state dict that a model of ours has no place for: counters of training, ImageNet's classes."""
+    return {name for name in theirs if name.endswith(".num_batches_tracked") or name in ("fc.weight", "fc.bias")}
 
 
 def _count(shapes: Shapes, pattern: str, first: int = 0) -> int:

@@ -1,5 +1,7 @@
 """ResNet (He et al. 2016): the bottom-up half of the backbone."""
 
+from typing import Literal
+
 import jax
 from flax import nnx
 from flax.typing import Dtype
@@ -7,7 +9,14 @@ from flax.typing import Dtype
 from maskrcnn_jax.nn.conv import ConvNorm
 from maskrcnn_jax.nn.norm import Norm
 
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+Depth = Literal[18, 34, 50, 101, 152]
+BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 """Blocks per stage for each depth; 50 and deeper have bottleneck blocks."""
 
 
@@ -76,7 +85,7 @@ class ResNet(nnx.Module):
 
     def __init__(
         self,
-        depth: int,
+        depth: Depth,
         width: int,
         *,
         inner_width: int | None,

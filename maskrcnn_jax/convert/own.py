@@ -1,0 +1,51 @@
+"""Our own weights outside run folders: `.safetensors` with our names, and the model's configuration beside them."""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.config_json import from_json
+from maskrcnn_jax.convert.layout import Same
+from maskrcnn_jax.convert.rules import ConversionError, Rule
+
+FORMAT = "maskrcnn_jax"
+KNOWN_BY = "backbone.stem.conv.kernel"
+"""In every model of ours, and in no other system's."""
+
+
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], config: ModelConfig) -> None:
+    """Writes a model to one file, which `load_pretrained` and every reader of safetensors open.
+
+    Args:
+        path: the file.
+        arrays: by our names.
+        config: of the model that has them.
+    """
+    metadata = {"format": FORMAT, "config": json.dumps(dataclasses.asdict(config))}
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path, metadata)
+
+
+def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:
+    """The configuration in a file's metadata; None if the file is not ours.
+
+    Raises:
+        ConfigError: it is ours, but a field is unknown or wrong.
+        ConversionError: it is ours, but what should be the configuration is no JSON.
+    """
+    if metadata.get("format") != FORMAT:
+        return None
+    try:
+        values = json.loads(metadata.get("config", ""))
+    except ValueError as error:
+        raise ConversionError(f"its configuration is no JSON ({error}); write the file again") from error
+    return from_json(ModelConfig, values, "model")
+
+
+def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:
+    """Every array is itself."""
+    return {name: Rule((name,), Same().read) for name in ours}
