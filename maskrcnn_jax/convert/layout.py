@@ -1,10 +1,11 @@
 """How other systems lay out the same numbers: functions from their array to ours, and back."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Layout(Protocol):
     """A way to lay out an array."""
 
