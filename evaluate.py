@@ -42,7 +42,10 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
         Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `evaluation.coco_metrics`.
     """
     weights = split(model)
-    evaluator = CocoEvaluator(source.coco(), source.category_ids, masks=config.model.mask_head is not None)
+    head = config.model.mask_head
+    evaluator = CocoEvaluator(
+        source.coco(), source.category_ids, masks=head is not None, paste="exact" if head is None else head.paste
+    )
     batches = validation_batches(
         source, config.model.input, config.data.validation_batch_size, threads=config.data.threads
     )

@@ -12,7 +12,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as rle
 
-from maskrcnn_jax.paste import Crop, paste_crop
+from maskrcnn_jax.config import PasteRule
+from maskrcnn_jax.paste import Crop, paste_crop, snap
 from maskrcnn_jax.structs import Detections, ImageRecord
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -29,11 +30,18 @@ class CocoEvaluator:
         ground_truth: A data set in COCO's JSON form: images, annotations, categories.
         category_ids: The data set's category id of each label.
         masks: Score masks as well as boxes.
+        paste: Where masks lie: `MaskHeadConfig.paste`.
         threads: Workers that paste and run-length code masks.
     """
 
     def __init__(
-        self, ground_truth: Mapping[str, Any], category_ids: tuple[int, ...], *, masks: bool, threads: int = 4
+        self,
+        ground_truth: Mapping[str, Any],
+        category_ids: tuple[int, ...],
+        *,
+        masks: bool,
+        paste: PasteRule = "exact",
+        threads: int = 4,
     ) -> None:
         unknown = sorted(set(category_ids) - {category["id"] for category in ground_truth["categories"]})
         if unknown:
@@ -43,6 +51,7 @@ class CocoEvaluator:
         self._ground_truth = ground_truth
         self._category_ids = category_ids
         self._masks = masks
+        self._paste: PasteRule = paste
         self._workers = ThreadPoolExecutor(threads)
         self._pending: deque[Future[list[Result]]] = deque()
         self._limit = 4 * threads
@@ -69,7 +78,9 @@ class CocoEvaluator:
             while len(self._pending) >= self._limit:
                 self._collect()
             self._pending.append(
-                self._workers.submit(image_results, image, record, self._category_ids, masks=self._masks)
+                self._workers.submit(
+                    image_results, image, record, self._category_ids, masks=self._masks, paste=self._paste
+                )
             )
         while self._pending and self._pending[0].done():
             self._collect()
@@ -95,7 +106,12 @@ class CocoEvaluator:
 
 
 def image_results(
-    detections: Detections, record: ImageRecord, category_ids: tuple[int, ...], *, masks: bool
+    detections: Detections,
+    record: ImageRecord,
+    category_ids: tuple[int, ...],
+    *,
+    masks: bool,
+    paste: PasteRule = "exact",
 ) -> list[Result]:
     """One image's detections in COCO's results format.
 
@@ -106,6 +122,7 @@ def image_results(
         record: The image.
         category_ids: The data set's category id of each label.
         masks: Add the pasted masks as run-length code.
+        paste: Where masks lie: `MaskHeadConfig.paste`.
 
     Raises:
         ValueError: A label has no category.
@@ -120,6 +137,7 @@ def image_results(
     boxes = np.clip(detections.boxes / np.array(record.scale * 2, np.float64), 0, limit)
     good = detections.valid & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     probabilities = np.asarray(detections.masks) if masks else None
+    places = boxes if probabilities is None else snap(boxes, probabilities.shape[-1], paste)
     results = []
     for index in np.flatnonzero(good):
         x0, y0, x1, y1 = boxes[index].tolist()
@@ -130,7 +148,7 @@ def image_results(
             "score": float(detections.scores[index]),
         }
         if probabilities is not None:
-            crop = paste_crop(probabilities[index], boxes[index], record.height, record.width)
+            crop = paste_crop(probabilities[index], places[index], record.height, record.width)
             result["segmentation"] = encode_crop(crop, record.height, record.width)
         results.append(result)
     return results

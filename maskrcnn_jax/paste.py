@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from maskrcnn_jax.config import PasteRule
+
 
 class Crop(NamedTuple):
     """The part of a mask that may be set; outside it the mask is empty."""
@@ -15,6 +17,33 @@ class Crop(NamedTuple):
     """First row of the picture that `mask` covers."""
     x: int
     """First column."""
+
+
+def snap(boxes: Float[np.ndarray, "n 4"], side: int, rule: PasteRule) -> Float[np.ndarray, "n 4"]:
+    """Moves boxes to where a system lays the masks over them.
+
+    Args:
+        boxes: (x0, y0, x1, y1), pixels of the picture.
+        side: Cells of the masks along a side.
+        rule: See `MaskHeadConfig.paste`.
+
+    Returns:
+        Boxes for `paste_mask`. A box that is not empty keeps at least a pixel with "outward"; with "rounded" it may
+        become empty, and then so is its mask.
+
+    Source: torchvision `paste_masks_in_image` ("outward"), Matterport `unmold_detections` ("rounded").
+    """
+    if rule == "exact":
+        return boxes
+    if rule == "rounded":
+        return np.rint(boxes)
+    # torchvision frames the mask with a row of empty cells, grows the box to hold them and cuts its corners, the last
+    # pixel's included, to whole numbers. In float32 like there, or a corner close to one is cut elsewhere.
+    start, end = boxes[:, :2].astype(np.float32), boxes[:, 2:].astype(np.float32)
+    middle, half = (start + end) * 0.5, (end - start) * 0.5 * ((side + 2) / side)
+    first, last = np.trunc(middle - half).astype(np.float64), np.trunc(middle + half).astype(np.float64)
+    cell = (last + 1 - first) / (side + 2)
+    return np.concatenate([first + cell, last + 1 - cell], axis=1)
 
 
 def paste_mask(

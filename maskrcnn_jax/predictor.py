@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from maskrcnn_jax.config import PasteRule
 from maskrcnn_jax.data.transforms import Fitted, fit
 from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
 from maskrcnn_jax.ops.boxes import clip, shorten
-from maskrcnn_jax.paste import paste_mask
+from maskrcnn_jax.paste import paste_mask, snap
 from maskrcnn_jax.structs import Detections, Proposals
 from maskrcnn_jax.weights import Arrays, merge, split
 
@@ -55,6 +56,7 @@ class Predictor:
         self.config = model.config
         self.class_names = model.config.class_names
         self.batch_size = batch_size
+        self._paste: PasteRule = "exact" if self.config.mask_head is None else self.config.mask_head.paste
         self._weights = split(model)
 
     def __call__(self, images: Sequence[np.ndarray], proposals: Sequence[np.ndarray] | None = None) -> list[Detections]:
@@ -90,7 +92,7 @@ class Predictor:
             found = jax.device_get(detect(*self._weights, pictures, sizes, boxes))
             for row, i in enumerate(rows[: len(set(rows))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
-                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale)
+                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self._paste)
         return [r for r in results if r is not None]
 
     def _batches(self, fitted: Sequence[Fitted]) -> list[list[int]]:
@@ -116,19 +118,23 @@ def pad_proposals(boxes: Sequence[np.ndarray], fitted: Sequence[Fitted]) -> Prop
     return Proposals(padded, valid.astype(np.float32), valid)
 
 
-def to_original(detections: Detections, size: tuple[int, int], scale: tuple[float, float]) -> Detections:
+def to_original(
+    detections: Detections, size: tuple[int, int], scale: tuple[float, float], paste: PasteRule = "exact"
+) -> Detections:
     """One picture's detections without padding, in its own pixels.
 
     Args:
         detections: `[D]` slots, in pixels of the network input.
         size: `(height, width)` of the picture.
         scale: `(x, y)` network pixels per picture pixel.
+        paste: Where masks lie: `MaskHeadConfig.paste`.
     """
     kept = jax.tree.map(lambda x: x[detections.valid], detections)
     height, width = size
     boxes = np.clip(kept.boxes / np.tile(scale, 2), 0, [width, height, width, height]).astype(np.float32)
     masks = kept.masks
     if masks is not None:
-        pasted = [paste_mask(mask, box, height, width) for mask, box in zip(masks, boxes, strict=True)]
+        places = snap(boxes, masks.shape[-1], paste)
+        pasted = [paste_mask(mask, place, height, width) for mask, place in zip(masks, places, strict=True)]
         masks = np.stack(pasted) if pasted else np.zeros((0, height, width), bool)
     return kept._replace(boxes=boxes, masks=masks)

@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.evaluation import FIGURES, CocoEvaluator, coco_metrics, encode_crop, image_results
-from maskrcnn_jax.paste import Crop, paste_mask
+from maskrcnn_jax.paste import Crop, paste_mask, snap
 from maskrcnn_jax.structs import Detections, ImageRecord
 
 # pycocotools.mask.decode, under NumPy 2
@@ -218,6 +218,19 @@ def test_masks_go_back_to_original_pixels():
     np.testing.assert_array_equal(reference_rle.decode(result["segmentation"]), expected)
 
 
+@pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
+def test_masks_lie_where_the_rule_says(rule):
+    ground_truth = {"images": [{"id": 7, "height": 40, "width": 50}], "annotations": [], "categories": CATEGORIES}
+    evaluator = CocoEvaluator(ground_truth, (2,), masks=True, paste=rule, threads=1)
+    box = [10.4, 20.6, 25.7, 33.3]
+    evaluator.add(detections([np.multiply(box, 2)]), [ImageRecord(7, 40, 50, (2.0, 2.0))])
+    (result,) = evaluator.results()
+    np.testing.assert_allclose(result["bbox"], [10.4, 20.6, 15.3, 12.7], atol=1e-5)
+    place = snap(np.array([box], np.float32), 28, rule)[0]
+    expected = paste_mask(np.ones((28, 28), np.float32), place, 40, 50)
+    np.testing.assert_array_equal(reference_rle.decode(result["segmentation"]), expected)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     picture=st.tuples(st.integers(1, 7), st.integers(1, 7)),
@@ -290,7 +303,7 @@ def test_images_that_fill_the_batch_are_left_out(ground_truth):
 def test_add_does_not_wait_and_the_queue_is_bounded(ground_truth, monkeypatch):
     gate, entered = threading.Event(), []
 
-    def blocked(image, record, category_ids, *, masks):
+    def blocked(image, record, category_ids, *, masks, paste):
         entered.append(record.image_id)
         gate.wait(30)
         return [{"image_id": record.image_id}]

@@ -141,6 +141,28 @@ def test_scaling_there_and_back_is_the_identity_inside_the_picture(height, width
     assert back.masks is None
 
 
+@pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
+def test_masks_lie_where_the_rule_says(rule):
+    # Half the size: the box becomes 1.6 … 6.25 × 2.25 … 4.
+    box, mask = np.array([3.2, 4.5, 12.5, 8.0], np.float32), np.ones((14, 14), np.float32)
+    found = Detections(box[None], np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), mask[None])
+    back = to_original(found, (9, 9), (2.0, 2.0), rule)
+    np.testing.assert_array_equal(back.boxes, box[None] / 2)
+    expected = np.zeros((9, 9), bool)
+    # Outward: the box grows by a seventh to 1.27 … 6.58 × 2.13 … 4.13, so to pixels 1 … 6 and 2 … 4. Of their 16 cells
+    # per side, 6 / 16 and 3 / 16 of a pixel long, the outer are empty: the mask covers 1.375 … 6.625 × 2.19 … 4.81.
+    expected[{"exact": np.s_[2:4, 2:6], "outward": np.s_[2:5, 1:7], "rounded": np.s_[2:4, 2:6]}[rule]] = True
+    np.testing.assert_array_equal(back.masks[0], expected)
+
+
+def test_a_predictor_pastes_as_its_model_says(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
+    head = dataclasses.replace(model.config.mask_head, paste="outward")
+    rules = []
+    monkeypatch.setattr(module, "snap", lambda boxes, side, rule: (rules.append(rule), boxes)[1])
+    Predictor(MaskRCNN(dataclasses.replace(model.config, mask_head=head), rngs=nnx.Rngs(0)))([picture(64, 64)])
+    assert rules == ["outward"]
+
+
 def test_proposals_are_scaled_and_padded_to_a_power_of_two():
     # (x, y) scales 2 and 0.5; three proposals take four slots.
     fitted = module.Fitted(np.zeros((64, 64, 3), np.uint8), np.array([64, 64], np.float32), (2.0, 0.5))
