@@ -18,10 +18,10 @@ def _corners(low: Float[Array, " n"], high: Float[Array, " n"], last: Int[Array,
         bins: number of samples.
     """
     low, high = ((edge * last)[:, None] for edge in (low, high))
+    # In shares of the box, the last of them 1: so rounding carries no sample of a box that ends on the border over it,
+    # where it would count 0.
     step = np.linspace(0, 1, bins) if bins > 1 else np.array([0.5])
     at = low + (high - low) * jnp.asarray(step, jnp.float32)[None]
-    # Rounding must not carry the outermost sample of a box that ends on the border over it: it would count 0.
-    at = jnp.clip(at, jnp.minimum(low, high), jnp.maximum(low, high))
     last = last[:, None]
     inside = (at >= 0) & (at <= last)
     at = jnp.where(inside, at, 0.0)
