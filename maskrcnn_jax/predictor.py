@@ -1,6 +1,7 @@
 """From pictures of any size to detections in their own pixels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -14,6 +15,7 @@ from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
 from maskrcnn_jax.ops.boxes import clip, shorten
 from maskrcnn_jax.paste import paste_mask, snap
 from maskrcnn_jax.structs import Detections, Proposals
+from maskrcnn_jax.validate import validate_input
 from maskrcnn_jax.weights import Arrays, merge, split
 
 
@@ -47,13 +49,28 @@ class Predictor:
     """Finds the objects in RGB pictures of any size.
 
     Pictures are resized as the model's configuration says, padded to one of its buckets and run in batches. Each bucket
-    and each power of two of pictures up to `batch_size` compiles once, whatever sizes come.
+    and each power of two of pictures up to `batch_size` compiles once, whatever sizes come. A model without buckets, as
+    torchvision's and Detectron2's are, has each picture padded to multiples of 32: that gives the numbers of those
+    systems, and takes a compilation for each padded size.
+
+    Args:
+        model: the network.
+        batch_size: pictures that are run together, at most.
+        buckets: padded (height, width) to use in place of the model's.
+
+    Raises:
+        ValueError: the batch size is not positive.
+        ConfigError: no bucket holds a picture of the lengths that the model's configuration asks for, or a side is no
+            multiple of 32.
     """
 
-    def __init__(self, model: MaskRCNN, *, batch_size: int = 8):
+    def __init__(self, model: MaskRCNN, *, batch_size: int = 8, buckets: tuple[tuple[int, int], ...] | None = None):
         if batch_size < 1:
             raise ValueError(f"batch_size = {batch_size!r}: must be at least 1")
         self.config = model.config
+        if buckets is not None:
+            self.config = replace(model.config, input=replace(model.config.input, buckets=buckets))
+            validate_input(self.config.input)
         self.class_names = model.config.class_names
         self.batch_size = batch_size
         self._paste: PasteRule = "exact" if self.config.mask_head is None else self.config.mask_head.paste

@@ -85,7 +85,7 @@ def _model(model: ModelConfig) -> None:
     require(fits, "model.class_names", names, f"must be empty or name all model.num_classes = {model.num_classes}")
     known = [name for name in names if name != NO_CLASS]
     require(len(set(known)) == len(known), "model.class_names", names, "must not name a class twice")
-    _input(model.input)
+    validate_input(model.input)
     _backbone(model.backbone)
     _positive("model.fpn.channels", model.fpn.channels)
     _not_negative("model.fpn.norm_eps", model.fpn.norm_eps)
@@ -125,7 +125,8 @@ def _groups(where: str, channels: int) -> None:
     require(fits, where, channels, f"must be below {GROUPS} or a multiple of it, for group norm")
 
 
-def _input(image: InputConfig) -> None:
+def validate_input(image: InputConfig) -> None:
+    """Checks what the network expects of an image; see `validate`."""
     for value in image.mean:
         require(math.isfinite(value), "model.input.mean", value, "must be finite")
     _positive("model.input.std", *image.std)

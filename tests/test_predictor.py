@@ -8,10 +8,11 @@ import pytest
 from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
+from small import change
 from whole_runs import TINY
 
 from maskrcnn_jax import predictor as module
-from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.config import ConfigError, InputConfig
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.predictor import Predictor, detect, pad_proposals, to_original
@@ -84,10 +85,23 @@ def test_compilations_are_bounded_whatever_comes(model: MaskRCNN):
     assert detect._cache_size() - before <= 4
 
 
-def test_proposals_from_outside_are_what_is_classified(model: MaskRCNN):
-    """Fast R-CNN. With deltas of zero the detections are the proposals, clipped to the picture."""
+def test_buckets_of_the_reader_s_choice(model: MaskRCNN):
+    predictor, before = Predictor(model, batch_size=1, buckets=((96, 96),)), detect._cache_size()
+    predictor([picture(120, 200), picture(200, 120), picture(60, 60)])
+    assert detect._cache_size() - before == 1
+    with pytest.raises(ConfigError, match=r"model\.input\.buckets = .*64×96"):
+        Predictor(model, buckets=((64, 64),))
+
+
+@pytest.mark.parametrize("inside", [{}, {"input__centered": True, "inclusive_boxes": True}], ids=["ours", "Matterport"])
+def test_proposals_from_outside_are_what_is_classified(model: MaskRCNN, inside: dict[str, bool]):
+    """Fast R-CNN. With deltas of zero the detections are the proposals, clipped to the picture.
+
+    So they are wherever the network has the picture on its canvas, and wherever its boxes end.
+    """
     structure, params, rest = nnx.split(model, nnx.Param, ...)
     still = nnx.merge(structure, params, rest)
+    still.config = change(model.config, **inside)
     still.box_head.deltas.kernel[...] = still.box_head.deltas.kernel[...] * 0
     boxes = [
         np.array([[10.0, 20, 60, 70], [100, 5, 180, 110], [150, 60, 260, 140]]),
