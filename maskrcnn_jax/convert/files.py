@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from maskrcnn_jax.convert.keras_file import read_keras
 from maskrcnn_jax.convert.state_dict import find_weights
-from maskrcnn_jax.convert.stored import StoredArray, WeightFileError
+from maskrcnn_jax.convert.stored import StoredArray, WeightFileError, damaged
 from maskrcnn_jax.convert.torch_file import LEGACY_START, read_legacy, read_zip
 from maskrcnn_jax.convert.unpickle import Unpickler
 
@@ -132,7 +132,7 @@ def _open_safetensors(path: Path) -> WeightFile:
         file = safe_open(path, framework="numpy")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {error}") from error
+        raise damaged(path, error) from error
     unknown = sorted({found.get_dtype() for found in slices.values()} - SAFETENSORS_TYPES.keys())
     if unknown:
         raise WeightFileError(f"{path} has arrays of type {unknown}; save it with one of {list(SAFETENSORS_TYPES)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from maskrcnn_jax.convert.stored import StoredArray, WeightFileError
+from maskrcnn_jax.convert.stored import StoredArray, WeightFileError, damaged
 
 WHOLE_MODEL = "model_weights/"
 """Where `model.save` puts what `model.save_weights` puts at the root."""
@@ -27,7 +27,7 @@ def read_keras(path: Path) -> dict[str, StoredArray]:
         h5py.File(path, "r").visititems(lambda n, item: datasets.update({n: item} if hasattr(item, "dtype") else {}))
         arrays = {name: _stored(dataset, f"{path}: {name}") for name, dataset in datasets.items()}
     except (OSError, RuntimeError, KeyError, TypeError) as error:
-        raise WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {error}") from error
+        raise damaged(path, error) from error
     if any(name.startswith(WHOLE_MODEL) for name in arrays):
         arrays = {n.removeprefix(WHOLE_MODEL): array for n, array in arrays.items() if n.startswith(WHOLE_MODEL)}
     names = _short_names(list(arrays))

@@ -57,7 +57,7 @@ def _arrays(entries: Mapping[Any, Any]) -> dict[str, PickledArray]:
 def _stored(array: PickledArray, name: str, file_size: int) -> StoredArray:
     try:
         view = array.view()
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise WeightFileError(f"{name} is described wrongly, the file is damaged: {error}") from error
     if math.prod(view.shape) * view.itemsize > file_size:
         raise WeightFileError(f"{name} of shape {view.shape} is larger than the whole file")

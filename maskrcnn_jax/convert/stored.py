@@ -1,6 +1,7 @@
 """What every reader of a file format gives: arrays that are described at once and read when asked for."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,11 @@ import numpy as np
 
 class WeightFileError(ValueError):
     """A file that is missing, damaged, of an unknown format, or not safe; the message names it and the remedy."""
+
+
+def damaged(path: Path, cause: object) -> WeightFileError:
+    """The error of a file that is not what its beginning says."""
+    return WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {cause}")
 
 
 class StoredArray(NamedTuple):

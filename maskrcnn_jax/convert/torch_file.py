@@ -16,7 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from maskrcnn_jax.convert.stored import WeightFileError
+from maskrcnn_jax.convert.stored import WeightFileError, damaged
 from maskrcnn_jax.convert.unpickle import NAMES, PickledArray, StandIn, Unpickler
 
 LEGACY_START = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
@@ -53,7 +53,7 @@ class _Storage(StandIn):
 
     __slots__ = ("data", "dtype", "first", "key", "size")
 
-    def __init__(self, kind: str, key: str, size: int, first: int) -> None:
+    def __init__(self, kind: Any, key: Any, size: Any, first: Any) -> None:
         if not isinstance(kind, str) or kind not in STORAGES or not isinstance(key, str) or not _are_sizes(size, first):
             raise WeightFileError(f"it describes a storage as {reprlib.repr((kind, key, size, first))}")
         self.key, self.dtype = key, STORAGES[kind]
@@ -72,7 +72,7 @@ class _Tensor(PickledArray):
 
     __slots__ = ("_offset", "_shape", "_storage", "_strides")
 
-    def __init__(self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> None:
+    def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> None:
         if not isinstance(storage, _Storage) or not _are_sizes(offset, *shape, *strides):
             raise WeightFileError("it describes a tensor without storage or sizes")
         self._storage, self._offset, self._shape, self._strides = storage, offset, shape, strides
@@ -92,18 +92,9 @@ class _TypedTensor(_Tensor):
 
     __slots__ = ("_dtype",)
 
-    def __init__(
-        self,
-        storage: _Storage,
-        offset: int,
-        shape: tuple,
-        strides: tuple,
-        requires_grad: bool,
-        hooks: Any,
-        dtype: str,
-        *_: Any,
-    ) -> None:
+    def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> None:
         super().__init__(storage, offset, shape, strides)
+        _, _, dtype, *_ = rest  # what needs gradients, hooks, the type, metadata
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise WeightFileError(f"it describes a tensor of type {reprlib.repr(dtype)}")
         self._dtype = DTYPES[dtype]
@@ -117,7 +108,7 @@ class _Parameter(StandIn):
 
     __slots__ = ()
 
-    def __new__(cls, tensor: PickledArray, *_: Any) -> Any:
+    def __new__(cls, tensor: Any, *_: Any) -> Any:
         return tensor
 
 
@@ -196,7 +187,7 @@ def read_legacy(path: Path, mapped: mmap.mmap) -> Any:
         for storage in storages:
             storage.find(data[storage.key])
     except (WeightFileError, struct.error, LookupError, TypeError) as error:
-        raise WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {error}") from error
+        raise damaged(path, error) from error
     return loaded
 
 
@@ -217,20 +208,20 @@ def _runs(whole: memoryview, start: int, keys: list[str], item_sizes: Mapping[st
 
 def _members(path: Path, mapped: mmap.mmap) -> dict[str, memoryview]:
     """The members of a zip file, as they lie in it."""
-    whole = memoryview(mapped)
-    members = {}
     try:
         with zipfile.ZipFile(path) as file:
             entries = file.infolist()
-        for entry in entries:
-            if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-                raise WeightFileError(f"{path} is compressed or encrypted: save it again with torch.save")
-            # The lengths of the name and the extra field may differ from those of the directory at the end.
-            lengths = struct.unpack_from("<26x2H", whole, entry.header_offset)
-            start = entry.header_offset + 30 + sum(lengths)
-            if start + entry.file_size > len(whole):
-                raise zipfile.BadZipFile(f"{entry.filename!r} reaches beyond the end")
-            members[entry.filename] = whole[start : start + entry.file_size]
-    except (zipfile.BadZipFile, struct.error, NotImplementedError) as error:
-        raise WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {error}") from error
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+        raise damaged(path, error) from error
+    whole = memoryview(mapped)
+    members = {}
+    for entry in entries:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
+            raise WeightFileError(f"{path} is compressed or encrypted: save it again with torch.save")
+        # The lengths of the name and of the extra field may differ from those of the directory at the end.
+        lengths = whole[entry.header_offset + 26 : entry.header_offset + 30]
+        start = entry.header_offset + 30 + sum(struct.unpack("<2H", lengths.tobytes().ljust(4)))
+        if start + entry.file_size > len(whole):
+            raise damaged(path, f"{entry.filename!r:.200} reaches beyond the end")
+        members[entry.filename] = whole[start : start + entry.file_size]
     return members

@@ -21,19 +21,24 @@ import pickle
 import reprlib
 import struct
 from collections.abc import Callable, Mapping
+from io import BytesIO
+from mmap import mmap
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
-from maskrcnn_jax.convert.stored import WeightFileError
+from maskrcnn_jax.convert.stored import WeightFileError, damaged
 
 NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 """NumPy's codes of the types that an array of weights may have."""
 
 
 class StandIn:
-    """Takes the place of a class or function: accepts every argument and state, and keeps none."""
+    """Takes the place of a class or function: accepts every argument and state, and keeps none.
+
+    What the file gives to the stand-ins below is declared as `Any`, for it may be anything.
+    """
 
     __slots__ = ()
 
@@ -79,7 +84,7 @@ class _Bytes(StandIn):
 class _Encoded(StandIn):
     """`_codecs.encode(text, "latin1")`: how protocol 2 writes bytes."""
 
-    def __new__(cls, text: str, encoding: str) -> Any:
+    def __new__(cls, text: Any, encoding: Any) -> Any:
         if encoding != "latin1":
             raise WeightFileError("it holds bytes in an unknown encoding")
         return str.encode(text, "latin1")
@@ -90,10 +95,10 @@ class _DType(StandIn):
 
     __slots__ = ("code", "order")
 
-    def __init__(self, code: str, *_: Any) -> None:
+    def __init__(self, code: Any, *_: Any) -> None:
         self.code, self.order = code, "|"
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: Any) -> None:
         self.order = state[1]
 
 
@@ -102,7 +107,7 @@ class _NumpyArray(PickledArray):
 
     __slots__ = ("_view",)
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: Any) -> None:
         *_, shape, dtype, is_fortran, raw = state
         # Bytes that Python 2 wrote arrive as text.
         raw = raw.encode("latin1") if isinstance(raw, str) else raw
@@ -117,14 +122,16 @@ class _NumpyBuffer(PickledArray):
 
     __slots__ = ("_view",)
 
-    def __init__(self, raw: bytes, dtype: _DType, shape: tuple, order: str, *_: Any) -> None:
-        self._view = _array(raw, dtype, shape, order)
+    def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> None:
+        # Of transposed arrays the bytes come in the order of memory, and `axes` brings them back.
+        array = _array(raw, dtype, shape, "C" if order == "K" else order)
+        self._view = array if axes is None else array.transpose(axes)
 
     def view(self) -> np.ndarray:
         return self._view
 
 
-def _array(raw: bytes, dtype: Any, shape: tuple, order: Any) -> np.ndarray:
+def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     code = dtype.code if isinstance(dtype, _DType) else dtype
     if code not in NUMBERS:
         raise WeightFileError(f"it holds an array of type {reprlib.repr(code)}, and weights are numbers")
@@ -156,12 +163,23 @@ NAMES: Mapping[str, type | str] = {
 """What a file may name, by module and name: a stand-in, or a string where only the name counts."""
 
 
-class Readable(Protocol):
-    """What a pickle can be read from: never more than is there, however much is asked for."""
+class _Source:
+    """A file that ends with an error: a name or number that is cut off would read as another one."""
 
-    def read(self, n: int, /) -> bytes: ...
+    def __init__(self, file: BytesIO | mmap) -> None:
+        self._file = file
 
-    def readline(self) -> bytes: ...
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if len(data) < size:
+            raise EOFError("the file ends in the middle of a pickle")
+        return data
+
+    def readline(self) -> bytes:
+        line = self._file.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError("the file ends in the middle of a pickle")
+        return line
 
 
 class Unpickler(pickle._Unpickler):
@@ -176,8 +194,8 @@ class Unpickler(pickle._Unpickler):
     read: Callable[[int], bytes]
     append: Callable[[Any], None]
 
-    def __init__(self, file: Readable, path: Path, names: Mapping[str, type | str] = NAMES) -> None:
-        super().__init__(file, encoding="latin1")
+    def __init__(self, file: BytesIO | mmap, path: Path, names: Mapping[str, type | str] = NAMES) -> None:
+        super().__init__(_Source(file), encoding="latin1")
         self._path = path
         self._names = names
 
@@ -192,10 +210,7 @@ class Unpickler(pickle._Unpickler):
         except WeightFileError as error:
             raise WeightFileError(f"{self._path} is refused: {error}") from error
         except Exception as error:
-            raise WeightFileError(
-                f"{self._path} cannot be read, it is cut off or damaged: download or copy it again. "
-                f"Cause: {type(error).__name__}: {error}"
-            ) from error
+            raise damaged(self._path, f"{type(error).__name__}: {error}") from error
 
     def _load_bytearray(self) -> None:
         # As bytes: an array would be filled with zeros, as many as the file says, before its bytes are read.
