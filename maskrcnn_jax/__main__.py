@@ -2,8 +2,9 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -28,7 +29,39 @@ def prepare(
         print(f"{split}: {count} images in {out}")
 
 
-COMMANDS = {"prepare": prepare}
+def convert(
+    source: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    to: Literal["torchvision", "safetensors"],
+    step: int | None = None,
+) -> None:
+    """Write a trained model for torchvision, or as one file for exchange that `load_pretrained` opens.
+
+    Args:
+        source: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        out: The file to write. For torchvision a Python file that builds the model is written beside it.
+        to: "torchvision" writes a state dict (.pth), "safetensors" our own names and the configuration.
+        step: The checkpoint of a run folder; the latest if left out.
+    """
+    import jax
+
+    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.convert.own import write_safetensors
+    from maskrcnn_jax.convert.torchvision_export import write_torchvision
+    from maskrcnn_jax.pretrained import load_pretrained
+    from maskrcnn_jax.weights import split
+
+    try:
+        model = load_pretrained(source, step)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    _, params, statistics = split(model)
+    write = {"torchvision": write_torchvision, "safetensors": write_safetensors}[to]
+    written = write(out, jax.device_get(params | statistics), model.config)
+    print(f"wrote {' and '.join(map(str, written))}")
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "convert": convert}
 """Each command imports what it needs when it is called, so that `--help` is quick."""
 
 
@@ -37,7 +70,7 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
         tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m maskrcnn_jax")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.config_json import from_json
@@ -18,16 +18,20 @@ KNOWN_BY = "backbone.stem.conv.kernel"
 """In every model of ours, and in no other system's."""
 
 
-def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], config: ModelConfig) -> None:
+def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], config: ModelConfig) -> list[Path]:
     """Writes a model to one file, which `load_pretrained` and every reader of safetensors open.
 
     Args:
         path: the file.
         arrays: by our names.
         config: of the model that has them.
+
+    Returns:
+        What was written.
     """
     metadata = {"format": FORMAT, "config": json.dumps(dataclasses.asdict(config))}
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path, metadata)
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata))
+    return [path]
 
 
 def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:
