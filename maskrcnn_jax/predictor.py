@@ -34,7 +34,7 @@ def detect(
     model's padding and boxes are like inside.
     """
     model = merge(structure, params, statistics)
-    windows = picture_windows(image_sizes, images.shape[1:3], model.config.input)
+    windows = picture_windows(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
     ends = float(model.config.inclusive_boxes)
     corners = jnp.tile(windows[:, :2], 2)[:, None]
     if proposals is not None:

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from maskrcnn_jax.ops.pyramid import lay_end_to_end
+
 
 def _corners(low: Float[Array, " n"], high: Float[Array, " n"], last: Int[Array, " n"], bins: int):
     """The two cells beside each of a box's samples along one axis, and their weights: `[2, n, bins]` each.
@@ -64,11 +66,8 @@ def crop_and_resize(
     carries the last samples of 7 % of the boxes that end on the border over it, where they count 0; here of none.
     """
     boxes = jax.lax.stop_gradient(boxes)
-    shapes = [f.shape[:2] for f in features]
-    # In float32, so that the gradients of many rois add up in it.
-    table = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features]).astype(jnp.float32)
-    start = jnp.asarray([sum(h * w for h, w in shapes[:i]) for i in range(len(shapes))], jnp.int32)[level]
-    height, width = (side[level] for side in jnp.asarray(shapes, jnp.int32).T)
+    table, start, height, width = lay_end_to_end(features, level)
+    table = table.astype(jnp.float32)  # so that the gradients of many rois add up in it
     rightmost, lowest = image_shape[1] - 1, image_shape[0] - 1
     x0, y0, x1, y1 = (boxes / jnp.asarray([[rightmost, lowest, rightmost, lowest]], jnp.float32)).T
     rows, row_weights = _corners(y0, y1, height - 1, bins)

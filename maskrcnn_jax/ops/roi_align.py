@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.pyramid import lay_end_to_end
 
 
 def assign_levels(
@@ -163,13 +164,10 @@ def roi_align(
     """
     boxes = jax.lax.stop_gradient(boxes)
     shapes = [f.shape[:2] for f in features]
-    table = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features])
-    offsets = [0, *(sum(h * w for h, w in shapes[: i + 1]) for i in range(len(shapes) - 1))]
-    base = jnp.asarray(offsets, jnp.int32)[level]
-    height, width = jnp.asarray(shapes, jnp.int32).T
+    table, base, height, width = lay_end_to_end(features, level)
     # A level's scale is the power of two nearest to its share of the image, as torchvision infers it.
     scale_y = jnp.asarray([2.0 ** round(math.log2(h / image_shape[0])) for h, _ in shapes])[level]
     scale_x = jnp.asarray([2.0 ** round(math.log2(w / image_shape[1])) for _, w in shapes])[level]
-    y = _axis(boxes[:, 1] * scale_y, boxes[:, 3] * scale_y, height[level], bins, sampling_ratio, aligned)
-    x = _axis(boxes[:, 0] * scale_x, boxes[:, 2] * scale_x, width[level], bins, sampling_ratio, aligned)
+    y = _axis(boxes[:, 1] * scale_y, boxes[:, 3] * scale_y, height, bins, sampling_ratio, aligned)
+    x = _axis(boxes[:, 0] * scale_x, boxes[:, 2] * scale_x, width, bins, sampling_ratio, aligned)
     return _pool(table, base, y, x, bins, sampling_ratio).astype(table.dtype)
