@@ -1,0 +1,49 @@
+"""Mask R-CNN, ResNet-50-FPN, as torchvision trains it: 26 epochs of COCO.
+
+Source:    torchvision, references/detection (README.md, train.py) and models/detection/mask_rcnn.py
+Hardware:  8 V100, 2 images each
+Published: box AP 37.9, mask AP 34.6 on val2017 (`MaskRCNN_ResNet50_FPN_Weights.COCO_V1`)
+
+The published run starts from torchvision's ImageNet weights, whose stem and first stage stay frozen:
+
+    python train.py configs/mask_rcnn_r50_fpn_torchvision.py --run.init resnet50-0676ba61.pth
+
+One epoch is the 117,266 images that have objects, 7329 steps. There are 80 classes where torchvision has 90 slots, ten
+of which never had objects; pictures are padded to two shapes, so that there are two programs to compile; resized
+pictures are rounded to whole values in training; and norms and biases do not decay.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from maskrcnn_jax.config import Config, DataConfig, InputConfig, LossConfig, OptimizerConfig, RunConfig
+from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
+
+EPOCH = 7329
+
+config = Config(
+    model=replace(
+        CONVENTIONS,
+        num_classes=80,
+        class_names=(),
+        input=replace(CONVENTIONS.input, buckets=InputConfig().buckets),
+    ),
+    loss=LossConfig(
+        rpn_beta=1 / 9,
+        box_beta=1 / 9,
+        rpn_normalizer="sampled",
+        binary_mask_targets=False,
+    ),
+    data=DataConfig(batch_size=16, shortest_edges=(800,), longest_edge=1333, flip=0.5),
+    optimizer=OptimizerConfig(
+        name="sgd",
+        learning_rate=0.02,
+        momentum=0.9,
+        weight_decay=1e-4,
+        schedule="step",
+        milestones=(16 * EPOCH, 22 * EPOCH),
+        warmup_steps=1000,
+        groups=((r"backbone\.stem", 0.0), (r"backbone\.layer1", 0.0)),
+    ),
+    run=RunConfig(folder=Path("runs/mask_rcnn_r50_fpn_torchvision"), steps=26 * EPOCH),
+)
