@@ -7,6 +7,8 @@ Writes `detections.json` (COCO's results format) and `metrics.json` to the run f
 
 import argparse
 import contextlib
+import dataclasses
+import logging
 import sys
 from collections import deque
 from pathlib import Path
@@ -20,13 +22,15 @@ from maskrcnn_jax.config import Config, ConfigError, require
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import validation_batches
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
-from maskrcnn_jax.evaluation import CocoEvaluator
-from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.evaluation import CocoEvaluator, label_categories
+from maskrcnn_jax.experiment import load_config, read_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.parallel import data_mesh, to_devices
 from maskrcnn_jax.predictor import detect
 from maskrcnn_jax.pretrained import with_weights
 from maskrcnn_jax.weights import split
+
+log = logging.getLogger("evaluate")
 
 SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 MENDABLE = (ConfigError, CheckpointError, BrokenImage)
@@ -41,11 +45,10 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
     Returns:
         Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `evaluation.coco_metrics`.
     """
-    weights = split(model)
-    head = config.model.mask_head
-    evaluator = CocoEvaluator(
-        source.coco(), source.category_ids, masks=head is not None, paste="exact" if head is None else head.paste
-    )
+    weights, head = split(model), config.model.mask_head
+    categories = label_categories(config.model.class_names, source.class_names, source.category_ids)
+    paste = "exact" if head is None else head.paste
+    evaluator = CocoEvaluator(source.coco(), categories, masks=head is not None, paste=paste)
     batches = validation_batches(
         source, config.model.input, config.data.validation_batch_size, threads=config.data.threads
     )
@@ -62,15 +65,33 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
 def require_fit(config: Config, source: ImageSource, devices: int) -> None:
     """Checks what a configuration and the data to evaluate on must agree in.
 
+    Classes agree by name where the model's have names, and one is enough; a warning lists those of the data that the
+    model does not know. Else there must be as many, in the same order.
+
     Raises:
-        ConfigError: the data is empty or has another number of classes, or a batch does not divide among the devices.
+        ConfigError: the data is empty or has other classes, or a batch does not divide among the devices.
     """
-    count, classes = config.data.validation_batch_size, len(source.class_names)
+    count, names, classes = config.data.validation_batch_size, config.model.class_names, source.class_names
     require(len(source) > 0, "data.validation", config.data.validation, "holds no image; choose another split")
-    remedy = f"the data has {classes} classes; set --model.num-classes {classes}"
-    require(classes == config.model.num_classes, "model.num_classes", config.model.num_classes, remedy)
+    if names:
+        unknown = [name for name in classes if name not in names]
+        remedy = f"the data has none of these classes, but {', '.join(classes)}; evaluate on other data"
+        require(len(unknown) < len(classes), "model.class_names", names, remedy)
+        if unknown:
+            log.warning("classes of the data that the model does not know, so scores 0 in: %s", ", ".join(unknown))
+    else:
+        remedy = f"the data has {len(classes)} classes; set --model.num-classes {len(classes)}"
+        require(len(classes) == config.model.num_classes, "model.num_classes", config.model.num_classes, remedy)
     remedy = f"must be a multiple of the number of devices, {devices}"
     require(count % devices == 0, "data.validation_batch_size", count, remedy)
+
+
+def named(config: Config, folder: Path) -> Config:
+    """The configuration with the class names that a run folder keeps, unless it has its own."""
+    if config.model.class_names:
+        return config
+    names = read_config(folder).model.class_names
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
 
 
 def table(figures: dict[str, float]) -> str:
@@ -90,9 +111,9 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     try:
         config, mesh = load_config(arguments.config, overrides), data_mesh()
-        source = open_source(config.data.validation)
-        require_fit(config, source, mesh.size)
         model = with_weights(config, arguments.checkpoint, arguments.step)
+        config, source = named(config, arguments.checkpoint), open_source(config.data.validation)
+        require_fit(config, source, mesh.size)
         print(table(evaluate(model, source, config, arguments.checkpoint, mesh)))
     except MENDABLE as error:
         sys.exit(f"error: {error}")

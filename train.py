@@ -150,11 +150,13 @@ def fit_to(config: Config, source: ImageSource, validation: ImageSource, devices
     """The configuration with the data set's class names in the model, where they travel with the weights.
 
     Raises:
-        ConfigError: the data has another number of classes, validation has others than training, or a batch does not
-            divide among the devices.
+        ConfigError: the data has another number of classes or other names than the configuration gives, validation
+            has others than training, or a batch does not divide among the devices.
     """
+    names, given = source.class_names, config.model.class_names
+    remedy = f"labels count in the order of the data's classes: leave it empty, or give {', '.join(names)}"
+    require(given in ((), names), "model.class_names", given, remedy)
     require_fit(config, validation, devices)
-    names = source.class_names
     same = names == validation.class_names
     require(same, "data.validation", config.data.validation, f"must have the classes of training: {', '.join(names)}")
     size = config.data.batch_size // config.run.accumulate

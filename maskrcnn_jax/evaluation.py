@@ -23,12 +23,31 @@ Result = dict[str, Any]
 """One detection in the COCO results format."""
 
 
+def label_categories(
+    class_names: Sequence[str], data_names: Sequence[str], category_ids: Sequence[int]
+) -> tuple[int | None, ...]:
+    """Finds the category that each label of a model means.
+
+    Args:
+        class_names: The model's, one per label; without any, labels and categories meet in their order.
+        data_names: The data set's, one per category.
+        category_ids: The data set's, one per category.
+
+    Returns:
+        A category id per label; None for a class that the data set does not have.
+    """
+    if not class_names:
+        return tuple(category_ids)
+    ids = dict(zip(data_names, category_ids, strict=True))
+    return tuple(ids.get(name) for name in class_names)
+
+
 class CocoEvaluator:
     """Collects detections and scores them.
 
     Args:
         ground_truth: A data set in COCO's JSON form: images, annotations, categories.
-        category_ids: The data set's category id of each label.
+        category_ids: The data set's category id of each label; with None, what gets the label is left out.
         masks: Score masks as well as boxes.
         paste: Where masks lie: `MaskHeadConfig.paste`.
         threads: Workers that paste and run-length code masks.
@@ -37,13 +56,14 @@ class CocoEvaluator:
     def __init__(
         self,
         ground_truth: Mapping[str, Any],
-        category_ids: tuple[int, ...],
+        category_ids: tuple[int | None, ...],
         *,
         masks: bool,
         paste: PasteRule = "exact",
         threads: int = 4,
     ) -> None:
-        unknown = sorted(set(category_ids) - {category["id"] for category in ground_truth["categories"]})
+        wanted = {category for category in category_ids if category is not None}
+        unknown = sorted(wanted - {category["id"] for category in ground_truth["categories"]})
         if unknown:
             raise ValueError(
                 f"category_ids {unknown} are not among the categories of the ground truth; mend the mapping"
@@ -108,7 +128,7 @@ class CocoEvaluator:
 def image_results(
     detections: Detections,
     record: ImageRecord,
-    category_ids: tuple[int, ...],
+    category_ids: tuple[int | None, ...],
     *,
     masks: bool,
     paste: PasteRule = "exact",
@@ -120,7 +140,7 @@ def image_results(
     Args:
         detections: Of one image, without the leading `B`.
         record: The image.
-        category_ids: The data set's category id of each label.
+        category_ids: The data set's category id of each label, or None.
         masks: Add the pasted masks as run-length code.
         paste: Where masks lie: `MaskHeadConfig.paste`.
 
@@ -140,10 +160,13 @@ def image_results(
     places = boxes if probabilities is None else snap(boxes, probabilities.shape[-1], paste)
     results = []
     for index in np.flatnonzero(good):
+        category_id = category_ids[detections.labels[index]]
+        if category_id is None:
+            continue
         x0, y0, x1, y1 = boxes[index].tolist()
         result: Result = {
             "image_id": int(record.image_id),
-            "category_id": int(category_ids[detections.labels[index]]),
+            "category_id": int(category_id),
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": float(detections.scores[index]),
         }

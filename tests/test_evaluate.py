@@ -8,9 +8,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from small import change
 from whole_runs import TINY
 
 import evaluate
+from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.parallel import data_mesh
@@ -98,6 +100,65 @@ def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatc
     truth = {a["image_id"]: 0 for a in source.coco()["annotations"]}
     assert {d["image_id"] for d in json.loads((tmp_path / "detections.json").read_text())} == truth.keys()
     assert jax.sharding.get_abstract_mesh().empty  # nothing of the mesh stays behind
+
+
+def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The data has squares, circles and triangles. This model knows stars instead of squares, and counts otherwise."""
+    config = change(load_config(TINY), model__class_names=("triangle", "star", "circle"), data__validation__count=12)
+    source = open_source(config.data.validation)
+    examples = {source[i].image.tobytes(): source[i] for i in range(len(source))}
+
+    def know(*arguments: object) -> Detections:
+        """Finds everything, and takes a square for a star."""
+        images = np.asarray(arguments[-2])
+        boxes, scores = np.zeros((len(images), 4, 4), np.float32), np.zeros((len(images), 4), np.float32)
+        labels, masks = np.zeros((len(images), 4), np.int32), np.ones((len(images), 4, 28, 28), np.float32)
+        for row, image in enumerate(images):
+            truth = examples[image.tobytes()]
+            count = len(truth.boxes)
+            boxes[row, :count], scores[row, :count] = truth.boxes, 0.9
+            labels[row, :count] = np.array([1, 2, 0])[truth.labels]
+        return Detections(boxes, scores, labels, scores > 0, masks)
+
+    monkeypatch.setattr(evaluate, "detect", know)
+    figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
+    assert [figures[f"bbox/AP/{name}"] for name in ("square", "circle", "triangle")] == [0.0, 1.0, 1.0]
+
+
+class Names:
+    """As much of a source as is asked before evaluation."""
+
+    class_names = ("cat", "dog", "owl")
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
+    config = load_config(TINY)
+    evaluate.require_fit(config, Names(), devices=4)
+    with pytest.raises(ConfigError, match=r"model.num_classes = 5: the data has 3 classes; set --model.num-classes 3"):
+        evaluate.require_fit(change(config, model__num_classes=5), Names(), devices=4)
+    many = change(config, model__num_classes=5, model__class_names=("rat", "owl", "N/A", "cat", "dog"))
+    evaluate.require_fit(many, Names(), devices=4)
+    assert not caplog.records
+    few = change(config, model__num_classes=1, model__class_names=("dog",))
+    evaluate.require_fit(few, Names(), devices=4)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and record.message.endswith("does not know, so scores 0 in: cat, owl")
+    with pytest.raises(
+        ConfigError, match=r"model.class_names = \('a', 'b', 'c'\): .* none of these .*, but cat, dog, owl"
+    ):
+        evaluate.require_fit(change(config, model__class_names=("a", "b", "c")), Names(), devices=4)
+
+
+def test_a_run_folder_keeps_the_names_of_its_classes(finished_run: Path):
+    config = load_config(TINY)
+    assert config.model.class_names == ()
+    found = evaluate.named(config, finished_run)
+    assert found == change(config, model__class_names=("square", "circle", "triangle"))
+    given = change(config, model__class_names=("a", "b", "c"))
+    assert evaluate.named(given, finished_run) is given
 
 
 def test_the_table_names_the_main_figures():

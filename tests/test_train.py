@@ -216,6 +216,11 @@ def test_the_data_must_fit_the_model():
     assert train.fit_to(config, three, three, devices=4).model.class_names == ("a", "b", "c")
     with pytest.raises(ConfigError, match=r"model.num_classes = 3: the data has 2 classes; set --model.num-classes 2"):
         train.fit_to(config, Names("a", "b"), Names("a", "b"), devices=4)
+    given = dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=("a", "b", "c")))
+    assert train.fit_to(given, three, three, devices=4).model.class_names == ("a", "b", "c")
+    message = r"model.class_names = \('a', 'b', 'c'\): labels count in the order .* leave it empty, or give a, c, b"
+    with pytest.raises(ConfigError, match=message):
+        train.fit_to(given, Names("a", "c", "b"), Names("a", "c", "b"), devices=4)
     with pytest.raises(ConfigError, match=r"data.validation = .*must have the classes of training: a, b, c"):
         train.fit_to(config, three, other, devices=4)
     with pytest.raises(ConfigError, match=r"data.validation = .*holds no image"):

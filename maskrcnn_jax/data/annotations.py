@@ -119,6 +119,9 @@ def read_annotations(coco: Any, where: str) -> Annotations:
     for a, b in itertools.pairwise(category_ids):
         if a == b:
             problems.add("two categories have the same id; give each its own", f"id {a}")
+    names = [category["name"] for category in categories]
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        problems.add("two categories have the same name; give each its own", str(name))
     sizes = image_sizes(coco["images"], problems)
     label_of = {category_id: label for label, category_id in enumerate(category_ids)}
     objects: dict[int, list[AnnotatedObject]] = defaultdict(list)
@@ -139,7 +142,7 @@ def read_annotations(coco: Any, where: str) -> Annotations:
             objects[annotation["image_id"]].append(read)
     problems.raise_if_any()
     images = [gather(image, sizes[image["id"]], objects[image["id"]]) for image in coco["images"]]
-    return Annotations(category_ids, tuple(category["name"] for category in categories), images, dict(dropped))
+    return Annotations(category_ids, tuple(names), images, dict(dropped))
 
 
 def image_sizes(images: list[dict[str, Any]], problems: Problems) -> dict[int, tuple[int, int]]:

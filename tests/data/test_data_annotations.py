@@ -159,6 +159,12 @@ def test_categories_with_one_id():
     refused(content, "two categories have the same id", "id 7")
 
 
+def test_categories_with_one_name():
+    content = instances([])
+    content["categories"].append({"id": 99, "name": content["categories"][0]["name"]})
+    refused(content, "two categories have the same name", "dog")
+
+
 @pytest.mark.parametrize("key", ["images", "categories"])
 def test_empty(key):
     content = instances([])
