@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     """What the data pipeline hands to the device."""
 
     images: Array
-    """`[B, H, W, 3]` uint8 RGB in `[0, 255]`, padded at the right and bottom."""
+    """`[B, H, W, 3]` RGB in `[0, 255]`, padded as `InputConfig` says; uint8, or float32 of exact interpolation."""
     image_sizes: Array
     """`[B, 2]` float32 `(height, width)`: the part of the padded image that is picture, pixels."""
     ground_truth: GroundTruth
