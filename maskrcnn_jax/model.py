@@ -116,11 +116,15 @@ def normalize(images: Images, windows: Float[Array, "b 4"], config: InputConfig)
 
 
 def pyramid_anchors(
-    config: AnchorConfig, features: Sequence[Float[Array, "b _h _w f"]], image_shape: tuple[int, int]
+    config: AnchorConfig,
+    features: Sequence[Float[Array, "b _h _w f"]],
+    image_shape: tuple[int, int],
+    inclusive: bool,
 ) -> tuple[Float[Array, "a 4"], tuple[int, ...]]:
     """Anchors of P2, P3, …, whose strides are 4, 8, …, and how many each level has.
 
-    With `config.floor_stride` a stride is `⌊side of the padded input / cells⌋`.
+    With `config.floor_stride` a stride is `⌊side of the padded input / cells⌋`. Inclusive anchors end on their last
+    pixel.
     """
     levels = []
     for i, (size, level) in enumerate(zip(config.sizes, features, strict=True)):
@@ -129,7 +133,9 @@ def pyramid_anchors(
         nominal = (4.0 * 2**i, 4.0 * 2**i)
         floored = (float(image_shape[0] // height), float(image_shape[1] // width))
         levels.append(grid_anchors(cell, height, width, floored if config.floor_stride else nominal, config.offset))
-    return jnp.asarray(np.concatenate(levels)), tuple(len(level) for level in levels)
+    # Constants, so that functions of one image may close over them.
+    anchors = np.concatenate(levels) - np.float32([0, 0, inclusive, inclusive])
+    return jnp.asarray(anchors), tuple(len(level) for level in levels)
 
 
 def every_proposal(proposals: Proposals, background: int) -> Rois:
@@ -185,8 +191,8 @@ def forward(
 
     with jax.named_scope("proposals"):
         rpn = RPNOutput(*model.rpn_head(features))
-        anchors, level_counts = pyramid_anchors(config.rpn.anchors, features, image_shape)
-        anchors, pictures = shorten(anchors), shorten(windows)
+        anchors, level_counts = pyramid_anchors(config.rpn.anchors, features, image_shape, config.inclusive_boxes)
+        pictures = shorten(windows)
         propose = partial(stages.choose_candidates, level_counts=level_counts, top_k=top_k, nms=model.nms)
         canvas = shorten(jnp.array([0.0, 0.0, image_shape[1], image_shape[0]]))
         regions = jnp.broadcast_to(canvas, windows.shape) if config.rpn.proposals.clip_to_canvas else pictures

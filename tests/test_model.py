@@ -123,7 +123,7 @@ def test_what_lies_outside_the_picture_has_no_influence(model, trace):
 
 
 def test_anchors_of_the_pyramid(trace):
-    anchors, counts = pyramid_anchors(CONFIG.model.rpn.anchors, trace.features, (SIDE, SIDE))
+    anchors, counts = pyramid_anchors(CONFIG.model.rpn.anchors, trace.features, (SIDE, SIDE), False)
     assert counts == tuple(3 * cells for cells in CELLS)
     np.testing.assert_array_equal(anchors, trace.anchors)
     # P3's second cell of the first row is centred on (8, 0); its middle anchor is square, of 16 pixels.
@@ -137,7 +137,7 @@ def test_strides_that_divide_the_image():
     features = [jnp.zeros((1, rows, 1, 1)) for rows in (200, 100, 50, 25, 13)]
     for floor_stride, expected in ((True, (4, 8, 16, 32, 61)), (False, (4, 8, 16, 32, 64))):
         config = AnchorConfig(aspect_ratios=(1.0,), floor_stride=floor_stride)
-        anchors, counts = pyramid_anchors(config, features, (800, 32))
+        anchors, counts = pyramid_anchors(config, features, (800, 32), False)
         starts = np.cumsum([0, *counts[:-1]])
         np.testing.assert_array_equal(np.asarray(anchors)[starts + 1, 1] - np.asarray(anchors)[starts, 1], expected)
 
