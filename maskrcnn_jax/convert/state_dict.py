@@ -12,14 +12,15 @@ from maskrcnn_jax.convert.unpickle import PickledArray
 CONTAINERS = ("model", "state_dict", "model_state", "model_ema", "ema", "blobs")
 """Where training programs put the weights; the first that is there is taken."""
 
-NOT_WEIGHTS = ("num_batches_tracked", "_momentum")
-"""Endings of counters that only training reads, and of Caffe2's optimiser state."""
+OPTIMIZER = "_momentum"
+"""How the names of Caffe2's optimiser state end, which lies among the weights."""
 
 
 def find_weights(loaded: Any, path: Path, file_size: int) -> dict[str, StoredArray]:
     """The arrays of a state dict, or of a checkpoint that holds one.
 
-    Entries that are no arrays are left out, and so are `NOT_WEIGHTS`. The prefix "module." of torch's DataParallel is
+    Entries that are no arrays are left out, and so is Caffe2's optimiser state. Counters such as `num_batches_tracked`
+    stay: they tell a batch norm that was trained from a frozen one. The prefix "module." of torch's DataParallel is
     taken off where all names have it.
 
     Args:
@@ -37,7 +38,7 @@ def find_weights(loaded: Any, path: Path, file_size: int) -> dict[str, StoredArr
             f"found {_summary(loaded)}. Save `model.state_dict()`"
         )
     prefix = "module." if all(name.startswith("module.") for name in found) else ""
-    weights = {name.removeprefix(prefix): array for name, array in found.items() if not name.endswith(NOT_WEIGHTS)}
+    weights = {name.removeprefix(prefix): array for name, array in found.items() if not name.endswith(OPTIMIZER)}
     return {name: _stored(array, f"{path}: {name}", file_size) for name, array in weights.items()}
 
 

@@ -164,21 +164,16 @@ NAMES: Mapping[str, type | str] = {
 
 
 class _Source:
-    """A file that ends with an error: a name or number that is cut off would read as another one."""
+    """A file whose lines are whole: a name that is cut off would read as another one."""
 
     def __init__(self, file: BytesIO | mmap) -> None:
-        self._file = file
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        if len(data) < size:
-            raise EOFError("the file ends in the middle of a pickle")
-        return data
+        self.read = file.read
+        self._readline = file.readline
 
     def readline(self) -> bytes:
-        line = self._file.readline()
+        line = self._readline()
         if not line.endswith(b"\n"):
-            raise EOFError("the file ends in the middle of a pickle")
+            raise EOFError("the file ends in the middle of a name")
         return line
 
 

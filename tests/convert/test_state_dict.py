@@ -36,7 +36,7 @@ def opened(tmp_path):
         {"ema": {"conv": ONE}},
         {"blobs": {"conv": ONE, "conv_momentum": TWO}, "cfg": "MODEL: ..."},
         {"conv": ONE, "conv_momentum": TWO},
-        {"conv": ONE, "norm.num_batches_tracked": np.array(7), "version": 2, "name": "x", 5: TWO},
+        {"conv": ONE, "version": 2, "name": "x", 5: TWO},
         {"module.conv": ONE},
         {"model": {"module.conv": ONE}},
     ],
@@ -45,6 +45,11 @@ def test_weights_are_found(opened, checkpoint: dict):
     weights = opened(checkpoint)
     assert list(weights) == ["conv"]
     np.testing.assert_array_equal(weights["conv"], ONE)
+
+
+def test_counters_stay(opened):
+    """A batch norm that has one was trained, a frozen one has none."""
+    assert list(opened({"norm.weight": ONE, "norm.num_batches_tracked": np.array(7)}))[1] == "norm.num_batches_tracked"
 
 
 def test_weights_that_were_trained_come_before_their_average(opened):

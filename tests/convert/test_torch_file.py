@@ -85,10 +85,10 @@ def test_weights_of_a_training_checkpoint_are_read():
     """Filled with 1, 2, 3, 4 by data/make_torch_files.py; then one step of SGD, rate 0.1, gradient 1 everywhere."""
     weights = open_weights(DATA / "training_zip.pth")
     expected = {"0.weight": [[0.9, 0.9]], "0.bias": [1.9], "1.weight": [2.9], "1.bias": [3.9]}
-    expected |= {"1.running_mean": [0.0], "1.running_var": [1.0]}
+    expected |= {"1.running_mean": [0.0], "1.running_var": [1.0], "1.num_batches_tracked": 0}
     assert weights.keys() == expected.keys()
     for name, values in expected.items():
-        np.testing.assert_allclose(weights[name], np.array(values, np.float32), rtol=1e-7)
+        np.testing.assert_allclose(weights[name], np.array(values), rtol=1e-7)
 
 
 @pytest.mark.parametrize("file", ["tensors_zip.pth", "tensors_legacy.pth"])
@@ -221,6 +221,9 @@ def test_a_storage_with_a_wrong_count_is_refused(tmp_path: Path):
         path = torch_legacy(tmp_path / "w.pth", {"w": plain()}, {"0": (count, SIX["0"].tobytes())})
         with pytest.raises(WeightFileError, match="cut off or damaged"):
             open_weights(path)
+    empty = plain(size=0, shape=(0,), strides=(1,))
+    with pytest.raises(WeightFileError, match="storage '0' has -1 elements"):
+        open_weights(torch_legacy(tmp_path / "w.pth", {"w": empty}, {"0": (-1, b"")}))
 
 
 def test_what_is_no_storage_is_refused(tmp_path: Path):
@@ -244,6 +247,16 @@ def test_big_endian_files_are_refused(tmp_path: Path):
 def test_compressed_files_are_refused(tmp_path: Path):
     path = tmp_path / "w.pth"
     torch_zip(path, {"w": plain()}, {"0": bytes(10**6)}, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(WeightFileError, match="compressed or encrypted: save it again"):
+        open_weights(path)
+
+
+def test_encrypted_files_are_refused(tmp_path: Path):
+    """The first bit of the flags of a member, in the directory at the end of the file."""
+    path = torch_zip(tmp_path / "w.pth", {"w": plain()}, {"0": SIX["0"].tobytes()})
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
     with pytest.raises(WeightFileError, match="compressed or encrypted: save it again"):
         open_weights(path)
 

@@ -153,12 +153,12 @@ def test_persistent_ids_are_refused_in_plain_pickles():
 @pytest.mark.parametrize(
     "data",
     {
-        "index": b"\x80\x02Nr\xff\xff\xff\x7f.",
-        "bytearray": b"\x80\x05\x96" + struct.pack("<Q", 2**36) + b"x.",
-        "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 2**36) + b"x.",
-        "text": b"\x80\x04\x8d" + struct.pack("<Q", 2**36) + b"x.",
-        "number": b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"x.",
-        "frame": b"\x80\x04\x95" + struct.pack("<Q", 2**36) + b"N.",
+        "index": b"\x80\x02Nr" + struct.pack("<I", 2**24) + b".",
+        "bytearray": b"\x80\x05\x96" + struct.pack("<Q", 2**28) + b"x.",
+        "bytes": b"\x80\x04\x8e" + struct.pack("<Q", 2**28) + b"x.",
+        "text": b"\x80\x04\x8d" + struct.pack("<Q", 2**28) + b"x.",
+        "number": b"\x80\x02\x8b" + struct.pack("<i", 2**28) + b"x.",
+        "frame": b"\x80\x04\x95" + struct.pack("<Q", 2**28) + b"N.",
     }.values(),
 )
 def test_a_small_pickle_takes_little_memory(data: bytes):
