@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
 from maskrcnn_jax import weights
@@ -23,7 +22,8 @@ from maskrcnn_jax.model import MaskRCNN
 
 log = logging.getLogger(__name__)
 
-Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, Any]
+"""By name what NumPy takes for arrays, tensors of torch in the memory of the CPU, too."""
 
 OF_CLASSES = ("box_head.logits.", "box_head.deltas.", "mask_head.logits.")
 """Arrays that mean nothing to other classes."""

@@ -1,7 +1,7 @@
 """Which of their arrays makes which of ours: read all of them, or say everything that does not fit."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Rule(NamedTuple):
 
 
 def convert(
-    file: Mapping[str, np.ndarray],
+    file: Mapping[str, Any],
     rules: Mapping[str, Rule],
     shapes: Mapping[str, tuple[int, ...]],
     unused: Iterable[str] = (),
@@ -28,7 +28,7 @@ def convert(
     """Our arrays, made of theirs one at a time: each of theirs is read once, and only when it is needed.
 
     Args:
-        file: their arrays by their names.
+        file: their arrays by their names, or what NumPy takes for arrays.
         rules: one per array of ours.
         shapes: what the model needs, by our names; every name has a rule.
         unused: names of theirs that a model of ours has no place for.
@@ -58,7 +58,7 @@ def convert(
         else:
             given = ", ".join(f"{name} {value.shape}" for name, value in zip(rule.names, theirs, strict=True))
             problems.append(f"shape: {given} does not make {ours} {shape}")
-    problems += [f"unexpected: {name} {file[name].shape}" for name in file if name not in used]
+    problems += [f"unexpected: {name} {tuple(np.shape(file[name]))}" for name in file if name not in used]
     if problems:
         raise ConversionError("\n  ".join(["these weights belong to another architecture:", *sorted(problems)]))
     return arrays

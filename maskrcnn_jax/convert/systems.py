@@ -1,7 +1,7 @@
 """The systems whose weights can be loaded, and which of them given weights are of."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class Recognised(NamedTuple):
     """The model with the architecture and the conventions that belong to the weights."""
 
 
-def recognise(arrays: Mapping[str, np.ndarray], config: ModelConfig | None = None) -> Recognised:
+def recognise(arrays: Mapping[str, Any], config: ModelConfig | None = None) -> Recognised:
     """Which system arrays are of, by their names and shapes, or by what a .safetensors file of ours says.
 
     Args:
@@ -77,5 +77,5 @@ def recognise(arrays: Mapping[str, np.ndarray], config: ModelConfig | None = Non
     )
 
 
-def _shape(arrays: Mapping[str, np.ndarray], name: str) -> tuple[int, ...]:
+def _shape(arrays: Mapping[str, Any], name: str) -> tuple[int, ...]:
     return arrays.shape(name) if isinstance(arrays, WeightFile) else tuple(np.shape(arrays[name]))
