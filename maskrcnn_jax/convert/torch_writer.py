@@ -49,7 +49,11 @@ def _pickle(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def _tensor(key: int, array: np.ndarray) -> bytes:
     storage = _tuple(
-        _text("storage"), _global("torch", STORAGES[array.dtype]), _text(str(key)), _text("cpu"), _int(array.size)
+        _text("storage"),
+        _global("torch", STORAGES[array.dtype.newbyteorder("=")]),
+        _text(str(key)),
+        _text("cpu"),
+        _int(array.size),
     )
     strides = [stride // array.itemsize for stride in np.empty(array.shape, array.dtype).strides]
     hooks = _global("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.REDUCE
