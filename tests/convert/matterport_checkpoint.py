@@ -70,8 +70,17 @@ def shapes_by_name(found: dict[str, dict[str, tuple[int, ...]]]) -> dict[str, tu
     return {f"{layer}/{weight}": shape for layer, weights in found.items() for weight, shape in weights.items()}
 
 
-SCALE = {"conv1": 1 / 60, "rpn_class_raw": 0.5, "rpn_bbox_pred": 0.5, "mrcnn_class_logits": 3, "mrcnn_bbox_fc": 0.5}
-"""Of layers whose inputs are pixels, or whose outputs are probabilities or boxes."""
+SCALE = {
+    "conv1": 1 / 60,
+    "fpn_p3": 1.5,
+    "fpn_p4": 3.0,
+    "fpn_p5": 8.0,
+    "rpn_class_raw": 0.5,
+    "rpn_bbox_pred": 0.5,
+    "mrcnn_class_logits": 3.0,
+    "mrcnn_bbox_fc": 0.5,
+}
+"""Of layers whose inputs are pixels, or whose outputs are probabilities or boxes; all levels have good anchors."""
 
 
 def random_arrays(rng: np.random.Generator, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

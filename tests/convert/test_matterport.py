@@ -32,16 +32,18 @@ SIDE = 128
 SHAPE = (SIDE, SIDE)
 WINDOW = np.array([16, 0, 112, 128])
 """Where a picture of 96×128 pixels lies in the square: (y1, x1, y2, x2)."""
-SETTINGS = numpy_version.Settings(pre_nms_limit=600, post_nms_rois=150)
+SETTINGS = numpy_version.Settings(pre_nms_limit=300, min_confidence=0.2)
 
 
 def shrink(config: ModelConfig) -> ModelConfig:
-    """For pictures of 96×128 pixels, which are not resized, and with fewer proposals."""
+    """For pictures of 96×128 pixels, which are not resized, and with fewer candidates and less sure detections."""
+    proposals = dataclasses.replace(config.rpn.proposals, top_k=SETTINGS.pre_nms_limit)
     return dataclasses.replace(
         config,
         input=dataclasses.replace(config.input, shortest_edge=96, longest_edge=SIDE, buckets=(SHAPE,)),
-        rpn=dataclasses.replace(config.rpn, proposals=dataclasses.replace(config.rpn.proposals, top_k=600, count=150)),
+        rpn=dataclasses.replace(config.rpn, proposals=proposals),
         pool=dataclasses.replace(config.pool, canonical_size=224 * (SIDE - 1) / SIDE),
+        detect=dataclasses.replace(config.detect, score_threshold=SETTINGS.min_confidence),
     )
 
 
@@ -51,13 +53,20 @@ def our_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 class Run(NamedTuple):
-    """A picture, the same weights in both programs, and what they made of it."""
+    """A picture, the network, and all that it and its definition in NumPy made of it."""
 
     image: np.ndarray
     model: MaskRCNN
     trace: Trace
-    keras: Keras
     levels: list[np.ndarray]
+    objectness: np.ndarray
+    anchor_deltas: np.ndarray
+    proposals: np.ndarray
+    roi_features: np.ndarray
+    probabilities: np.ndarray
+    deltas: np.ndarray
+    found: numpy_version.Found
+    masks: np.ndarray
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +86,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     trace = jax.tree.map(lambda x: np.asarray(x)[0], batch._replace(anchors=batch.anchors[None]))
     keras = Keras(arrays)
     levels = keras.pyramid(square - np.array([123.7, 116.8, 103.9]), BLOCKS)
-    return Run(image, model, trace, keras, levels)
+    return Run(image, model, trace, *in_numpy(keras, levels))
+
+
+def in_numpy(keras: Keras, levels: list[np.ndarray]) -> tuple:
+    """The rest of a Run."""
+    objectness, anchor_deltas = numpy_version.run_rpn(keras, levels)
+    proposals = numpy_version.propose(objectness, anchor_deltas, numpy_version.anchors(SHAPE), SETTINGS)
+    features = np.array([numpy_version.roi_align(levels, box, 7, SHAPE) for box in proposals])
+    probabilities, deltas = map(np.array, zip(*map(keras.classifier, features), strict=True))
+    window = numpy_version.normalise(WINDOW, SHAPE)
+    found = numpy_version.detect(proposals, probabilities, deltas, window, SETTINGS)
+    squares = [numpy_version.roi_align(levels, box, 14, SHAPE) for box in found.boxes]
+    masks = np.array([keras.masks(square)[..., c] for square, c in zip(squares, found.classes, strict=True)])
+    return levels, objectness, anchor_deltas, proposals, features, probabilities, deltas, found, masks
 
 
 def xyxy(boxes: np.ndarray) -> np.ndarray:
@@ -160,78 +182,54 @@ def test_pyramid(run: Run):
 
 
 def test_objectness_and_deltas_of_the_anchors(run: Run):
-    scores, deltas = numpy_version.run_rpn(run.keras, run.levels)
-    assert scores.std() > 0.2
-    np.testing.assert_allclose(jax.nn.sigmoid(run.trace.rpn.logits), scores, atol=1e-5)
-    np.testing.assert_allclose(run.trace.rpn.deltas, deltas[:, [1, 0, 3, 2]], atol=2e-5)
+    assert run.objectness.std() > 0.2
+    np.testing.assert_allclose(jax.nn.sigmoid(run.trace.rpn.logits), run.objectness, atol=1e-5)
+    np.testing.assert_allclose(run.trace.rpn.deltas, run.anchor_deltas[:, [1, 0, 3, 2]], atol=1e-4)
 
 
 def test_anchors(run: Run):
     np.testing.assert_allclose(run.trace.anchors, xyxy(numpy_version.anchors(SHAPE)), atol=1e-4)
 
 
-def proposals(run: Run) -> np.ndarray:
-    scores, deltas = numpy_version.run_rpn(run.keras, run.levels)
-    return numpy_version.propose(scores, deltas, numpy_version.anchors(SHAPE), SETTINGS)
-
-
 def test_proposals(run: Run):
-    boxes = proposals(run)
-    assert len(boxes) == run.trace.proposals.valid.sum() == 150
-    np.testing.assert_allclose(run.trace.proposals.boxes, xyxy(boxes), atol=1e-3)
-    # Some reach into the padding, to which they are not cut.
+    """All levels are ranked and suppressed together, and boxes are not cut to the picture, only to the square."""
+    ours, boxes = run.trace.proposals, run.proposals
+    assert len(boxes) == ours.valid.sum() > 100
+    np.testing.assert_allclose(ours.boxes[ours.valid], xyxy(boxes), atol=2e-3)
     assert (boxes[:, 0] < 15 / 127).any() and (boxes[:, 2] > 112 / 127).any()
 
 
 def test_roi_features(run: Run):
-    boxes = proposals(run)
-    expected = [numpy_version.roi_align(run.levels, box, 7, SHAPE) for box in boxes]
-    np.testing.assert_allclose(run.trace.roi_features, expected, atol=1e-4)
-
-
-def heads(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    rois = [numpy_version.roi_align(run.levels, box, 7, SHAPE) for box in proposals(run)]
-    probabilities, deltas = zip(*map(run.keras.classifier, rois), strict=True)
-    return np.array(probabilities), np.array(deltas)
+    valid, expected = run.trace.proposals.valid, run.roi_features
+    np.testing.assert_allclose(run.trace.roi_features[valid], expected, atol=2e-5 * np.abs(expected).max())
 
 
 def test_classes_and_boxes_of_the_rois(run: Run):
     """Background is our last class; a box delta is (dy, dx, dh, dw) there, and there is one for background, too."""
-    probabilities, deltas = heads(run)
-    ours = jax.nn.softmax(run.trace.box.logits)
-    np.testing.assert_allclose(ours, probabilities[:, [1, 2, 3, 0]], atol=1e-4)
-    np.testing.assert_allclose(run.trace.box.deltas, deltas[:, 1:, [1, 0, 3, 2]], atol=1e-4)
-
-
-def detections(run: Run) -> numpy_version.Found:
-    window = numpy_version.normalise(WINDOW, SHAPE)
-    return numpy_version.detect(proposals(run), *heads(run), window, SETTINGS)
-
-
-def masks(run: Run, found: numpy_version.Found) -> np.ndarray:
-    rois = [numpy_version.roi_align(run.levels, box, 14, SHAPE) for box in found.boxes]
-    return np.array([run.keras.masks(roi)[..., c] for roi, c in zip(rois, found.classes, strict=True)])
+    valid = run.trace.proposals.valid
+    ours = jax.nn.softmax(run.trace.box.logits[valid])
+    np.testing.assert_allclose(ours, run.probabilities[:, [1, 2, 3, 0]], atol=2e-4)
+    np.testing.assert_allclose(run.trace.box.deltas[valid], run.deltas[:, 1:, [1, 0, 3, 2]], atol=2e-4)
 
 
 def test_detections_and_their_masks(run: Run):
-    found, ours = detections(run), run.trace.detections
-    assert len(found.boxes) == ours.valid.sum() > 5
+    found, ours = run.found, run.trace.detections
+    assert len(found.boxes) == ours.valid.sum() > 20
     assert len(set(found.classes)) > 1
+    # Some rois have two classes above the threshold: only the likelier counts.
+    assert ((run.probabilities[:, 1:] > SETTINGS.min_confidence).sum(axis=1) > 1).any()
     np.testing.assert_array_equal(ours.labels[ours.valid], found.classes - 1)
-    np.testing.assert_allclose(ours.scores[ours.valid], found.scores, atol=1e-4)
-    np.testing.assert_allclose(ours.boxes[ours.valid], xyxy(found.boxes), atol=1e-3)
-    np.testing.assert_allclose(ours.masks[ours.valid], masks(run, found), atol=1e-4)
+    np.testing.assert_allclose(ours.scores[ours.valid], found.scores, atol=2e-4)
+    np.testing.assert_allclose(ours.boxes[ours.valid], xyxy(found.boxes), atol=5e-3)
+    np.testing.assert_allclose(ours.masks[ours.valid], run.masks, atol=5e-4)
 
 
 def test_results_over_the_picture(run: Run):
-    """Boxes of whole pixels there; masks lie on them in both."""
-    found = detections(run)
-    boxes, pasted = numpy_version.unmold(found, masks(run, found), WINDOW, SHAPE, (96, 128))
+    """Boxes are cut to whole pixels there; masks lie on such boxes in both."""
+    boxes, pasted = numpy_version.unmold(run.found, run.masks, WINDOW, SHAPE, (96, 128))
     (ours,) = Predictor(run.model)([run.image])
     np.testing.assert_array_equal(np.rint(ours.boxes[:, [1, 0, 3, 2]]), boxes)
-    assert ours.masks is not None
-    same = (ours.masks == pasted).mean(axis=(1, 2))
-    np.testing.assert_array_equal(same, 1)
+    np.testing.assert_array_equal(ours.masks, pasted)
 
 
 def test_levels_and_samples_on_the_full_canvas():
