@@ -3,6 +3,8 @@
 Source:    Detectron2, configs/COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml
 Hardware:  8 V100, 2 images each, 0.210 s per step: about 5.3 hours
 Published: box AP 37.9 on val2017 (Detectron2's MODEL_ZOO.md)
+
+It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x.py` says.
 """
 
 from dataclasses import replace

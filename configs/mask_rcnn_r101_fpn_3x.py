@@ -3,6 +3,8 @@
 Source:    Detectron2, configs/COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml
 Hardware:  8 V100, 2 images each, 0.340 s per step: about 26 hours
 Published: box AP 42.9, mask AP 38.6 on val2017 (Detectron2's MODEL_ZOO.md)
+
+It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x.py` says: `--run.init R-101.pkl` with the same three options.
 """
 
 from dataclasses import replace

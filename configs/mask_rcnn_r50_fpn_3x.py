@@ -3,6 +3,8 @@
 Source:    Detectron2, configs/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml
 Hardware:  8 V100, 2 images each, 0.261 s per step: about 20 hours
 Published: box AP 41.0, mask AP 37.2 on val2017 (Detectron2's MODEL_ZOO.md, model 137849600)
+
+It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x.py` says.
 """
 
 from dataclasses import replace
