@@ -4,12 +4,19 @@ import sys
 from pathlib import Path
 
 import cv2
+import jax
 import numpy as np
 import pytest
+from small import build, change
 
 from maskrcnn_jax.__main__ import main
-from maskrcnn_jax.config import CocoSource
+from maskrcnn_jax.config import BackboneConfig, CocoSource, Config
+from maskrcnn_jax.convert.own import write_safetensors
+from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.experiment import save_config
+from maskrcnn_jax.pretrained import load_pretrained
+from maskrcnn_jax.weights import split
 
 
 @pytest.fixture
@@ -52,6 +59,57 @@ def test_bad_input_ends_with_its_message_alone(folder: Path, tmp_path: Path, mon
         run(monkeypatch, "prepare", folder, "--out", tmp_path / "out")
 
 
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A small model of torchvision's kind in our own file."""
+    config = change(
+        CONVENTIONS,
+        num_classes=2,
+        class_names=("cat", "dog"),
+        backbone=BackboneConfig(depth=18, width=8),
+        fpn__channels=16,
+        box_head__fcs=(32,),
+        mask_head=None,
+    )
+    _, params, statistics = split(build(config))
+    return write_safetensors(tmp_path / "model.safetensors", jax.device_get(params | statistics), config)[0]
+
+
+def test_convert(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """To torchvision and back again: the names of the classes are in the Python file alone."""
+    run(monkeypatch, "convert", weights, "--to", "torchvision", tmp_path / "there.pth")
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'there.pth'} and {tmp_path / 'there.py'}\n"
+    assert '"__background__", "cat", "dog"' in (tmp_path / "there.py").read_text()
+    run(monkeypatch, "convert", tmp_path / "there.pth", "--to", "safetensors", tmp_path / "back.safetensors")
+    first, last = (load_pretrained(path) for path in (weights, tmp_path / "back.safetensors"))
+    assert last.config == change(first.config, class_names=())
+    assert all((a == b).all() for a, b in zip(*(split(model)[1].values() for model in (first, last)), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing.pth", "out.pth"), "nothing.pth does not exist; give the path of a file of weights"),
+        ((".", "out.pth"), "config.json: no such file; give a run folder"),
+        (("model.safetensors", "no/folder/out.pth"), "No such file or directory"),
+    ],
+)
+def test_convert_of_nothing_ends_with_a_line(
+    arguments: tuple[str, str], message: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source, out = arguments
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, "convert", tmp_path / source, "--to", "torchvision", tmp_path / out)
+    assert message in str(ended.value) and str(ended.value).startswith("error: ")
+    assert len(str(ended.value).splitlines()) == 1
+
+
+def test_convert_of_a_folder_without_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    save_config(Config(), tmp_path)
+    with pytest.raises(SystemExit, match=r"error: .*holds no checkpoint"):
+        run(monkeypatch, "convert", tmp_path, "--to", "safetensors", tmp_path / "out.safetensors")
+
+
 def test_help_names_the_commands():
     ended = subprocess.run([sys.executable, "-m", "maskrcnn_jax", "--help"], capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 0 and "prepare" in ended.stdout
+    assert ended.returncode == 0 and "prepare" in ended.stdout and "convert" in ended.stdout
