@@ -1,13 +1,14 @@
 """Scores a checkpoint with COCO's box and mask AP.
 
     python evaluate.py configs/coco_mini.py --checkpoint runs/coco_mini [--step 1000] [--section.field value …]
+    python evaluate.py configs/mask_rcnn_r50_fpn_1x.py --checkpoint maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth
 
-Writes `detections.json` (COCO's results format) and `metrics.json` to the run folder.
+The configuration says which data; the model is the checkpoint's own. Writes `detections.json` (COCO's results format)
+and `metrics.json` to the run folder, or to a folder `….evaluation` beside a file of weights.
 """
 
 import argparse
 import contextlib
-import dataclasses
 import logging
 import sys
 from collections import deque
@@ -19,21 +20,23 @@ from jax.sharding import Mesh
 
 from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import Config, ConfigError, require
+from maskrcnn_jax.convert.rules import ConversionError
+from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import validation_batches
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
 from maskrcnn_jax.evaluation import CocoEvaluator, label_categories
-from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.parallel import data_mesh, to_devices
 from maskrcnn_jax.predictor import detect
-from maskrcnn_jax.pretrained import with_weights
+from maskrcnn_jax.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.weights import split
 
 log = logging.getLogger("evaluate")
 
 SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-MENDABLE = (ConfigError, CheckpointError, BrokenImage)
+MENDABLE = (ConfigError, CheckpointError, WeightFileError, ConversionError, BrokenImage)
 """What the user can mend: on the command line the message of these says all."""
 
 
@@ -48,7 +51,9 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
     weights, head = split(model), config.model.mask_head
     categories = label_categories(config.model.class_names, source.class_names, source.category_ids)
     paste = "exact" if head is None else head.paste
-    evaluator = CocoEvaluator(source.coco(), categories, masks=head is not None, paste=paste)
+    evaluator = CocoEvaluator(
+        source.coco(), categories, masks=head is not None, paste=paste, inclusive=config.model.inclusive_boxes
+    )
     batches = validation_batches(
         source, config.model.input, config.data.validation_batch_size, threads=config.data.threads
     )
@@ -86,14 +91,6 @@ def require_fit(config: Config, source: ImageSource, devices: int) -> None:
     require(count % devices == 0, "data.validation_batch_size", count, remedy)
 
 
-def named(config: Config, folder: Path) -> Config:
-    """The configuration with the class names that a run folder keeps, unless it has its own."""
-    if config.model.class_names:
-        return config
-    names = read_config(folder).model.class_names
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
-
-
 def table(figures: dict[str, float]) -> str:
     """The main figures as text, one line per kind."""
     kinds = [kind for kind in ("bbox", "segm") if f"{kind}/AP" in figures]
@@ -106,18 +103,20 @@ def main() -> None:
     """Evaluates as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a file like configs/shapes.py")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="the run folder")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="a run folder or a file of weights")
     parser.add_argument("--step", type=int, help="which checkpoint; the latest by default")
     arguments, overrides = parser.parse_known_args()
+    checkpoint = arguments.checkpoint
+    folder = checkpoint if checkpoint.is_dir() else checkpoint.with_suffix(".evaluation")
     try:
-        config, mesh = load_config(arguments.config, overrides), data_mesh()
-        model = with_weights(config, arguments.checkpoint, arguments.step)
-        config, source = named(config, arguments.checkpoint), open_source(config.data.validation)
+        config = load_config(arguments.config, overrides, trained_config(checkpoint))
+        source, mesh = open_source(config.data.validation), data_mesh()
         require_fit(config, source, mesh.size)
-        print(table(evaluate(model, source, config, arguments.checkpoint, mesh)))
+        model = load_pretrained(checkpoint, arguments.step, config=config.model)
+        print(table(evaluate(model, source, config, folder, mesh)))
     except MENDABLE as error:
         sys.exit(f"error: {error}")
-    print(f"wrote {arguments.checkpoint / 'metrics.json'}")
+    print(f"wrote {folder / 'metrics.json'}")
 
 
 if __name__ == "__main__":

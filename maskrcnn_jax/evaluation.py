@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from faster_coco_eval.core import mask as rle
 
 from maskrcnn_jax.config import PasteRule
 from maskrcnn_jax.paste import Crop, paste_crop, snap
+from maskrcnn_jax.picture import to_picture
 from maskrcnn_jax.structs import Detections, ImageRecord
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -50,6 +52,7 @@ class CocoEvaluator:
         category_ids: The data set's category id of each label; with None, what gets the label is left out.
         masks: Score masks as well as boxes.
         paste: Where masks lie: `MaskHeadConfig.paste`.
+        inclusive: `ModelConfig.inclusive_boxes`.
         threads: Workers that paste and run-length code masks.
     """
 
@@ -60,6 +63,7 @@ class CocoEvaluator:
         *,
         masks: bool,
         paste: PasteRule = "exact",
+        inclusive: bool = False,
         threads: int = 4,
     ) -> None:
         wanted = {category for category in category_ids if category is not None}
@@ -69,9 +73,8 @@ class CocoEvaluator:
                 f"category_ids {unknown} are not among the categories of the ground truth; mend the mapping"
             )
         self._ground_truth = ground_truth
-        self._category_ids = category_ids
         self._masks = masks
-        self._paste: PasteRule = paste
+        self._convert = partial(image_results, category_ids=category_ids, masks=masks, paste=paste, inclusive=inclusive)
         self._workers = ThreadPoolExecutor(threads)
         self._pending: deque[Future[list[Result]]] = deque()
         self._limit = 4 * threads
@@ -81,7 +84,7 @@ class CocoEvaluator:
         """Hands over a batch; it returns at once unless the workers are far behind.
 
         Args:
-            detections: NumPy arrays in pixels of the network input; `masks` over the boxes.
+            detections: NumPy arrays as `predictor.detect` gives them; `masks` over the boxes.
             records: One per image, in the same order; fewer than `B` where the last images only fill the batch.
 
         Raises:
@@ -97,11 +100,7 @@ class CocoEvaluator:
             image = Detections._make(None if field is None else field[index] for field in detections)
             while len(self._pending) >= self._limit:
                 self._collect()
-            self._pending.append(
-                self._workers.submit(
-                    image_results, image, record, self._category_ids, masks=self._masks, paste=self._paste
-                )
-            )
+            self._pending.append(self._workers.submit(self._convert, image, record))
         while self._pending and self._pending[0].done():
             self._collect()
 
@@ -132,6 +131,7 @@ def image_results(
     *,
     masks: bool,
     paste: PasteRule = "exact",
+    inclusive: bool = False,
 ) -> list[Result]:
     """One image's detections in COCO's results format.
 
@@ -143,6 +143,7 @@ def image_results(
         category_ids: The data set's category id of each label, or None.
         masks: Add the pasted masks as run-length code.
         paste: Where masks lie: `MaskHeadConfig.paste`.
+        inclusive: `ModelConfig.inclusive_boxes`.
 
     Raises:
         ValueError: A label has no category.
@@ -153,8 +154,7 @@ def image_results(
             f"label {largest} has no category: category_ids has {len(category_ids)}; "
             "model.num_classes and the data set must agree"
         )
-    limit = np.array([record.width, record.height] * 2, np.float64)
-    boxes = np.clip(detections.boxes / np.array(record.scale * 2, np.float64), 0, limit)
+    boxes = to_picture(detections.boxes, (record.height, record.width), record.scale, inclusive)
     good = detections.valid & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     probabilities = np.asarray(detections.masks) if masks else None
     places = boxes if probabilities is None else snap(boxes, probabilities.shape[-1], paste)

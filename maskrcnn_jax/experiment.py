@@ -11,20 +11,21 @@ from pathlib import Path
 
 import tyro
 
-from maskrcnn_jax.config import Config, ConfigError
+from maskrcnn_jax.config import Config, ConfigError, ModelConfig
 from maskrcnn_jax.config_json import from_json, to_json
 from maskrcnn_jax.validate import validate
 
 FILE_NAME = "config.json"
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelConfig | None = None) -> Config:
     """Loads an experiment: the `config` that a Python file defines, with command-line overrides applied.
 
     Args:
         path: A file like those in `configs/`.
         overrides: Such as `("--run.steps", "10", "--data.train.folder", "data/mini")`. What the file sets to None, or
             which kind of source it uses, is the file's to change. `--help` lists everything and exits.
+        model: What takes the place of the file's model, before overrides.
 
     Returns:
         The checked configuration; lists in the file have become tuples.
@@ -35,6 +36,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     # Dataclasses check no types and keep lists; the way through plain values mends both.
     config = from_json(Config, dataclasses.asdict(_run(Path(path))), "")
+    config = config if model is None else dataclasses.replace(config, model=model)
     if overrides:
         program = f"{Path(sys.argv[0]).name} {path}"
         flat = (tyro.conf.AvoidSubcommands,)

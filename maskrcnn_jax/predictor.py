@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from maskrcnn_jax.config import PasteRule
+from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.data.transforms import Fitted, fit
 from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
 from maskrcnn_jax.ops.boxes import clip, shorten
 from maskrcnn_jax.paste import paste_mask, snap
+from maskrcnn_jax.picture import to_network, to_picture
 from maskrcnn_jax.structs import Detections, Proposals
 from maskrcnn_jax.validate import validate_input
 from maskrcnn_jax.weights import Arrays, merge, split
@@ -30,18 +31,18 @@ def detect(
 ) -> Detections:
     """The detections of a padded batch, compiled once per shape; see `forward`.
 
-    Boxes, those of `proposals`, too, count from the upper left corners of the pictures and are continuous, whatever the
-    model's padding and boxes are like inside.
+    Boxes, those of `proposals`, too, count from the upper left corners of the pictures, wherever the model has them on
+    its canvas.
     """
     model = merge(structure, params, statistics)
     windows = picture_windows(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
-    ends = float(model.config.inclusive_boxes)
     corners = jnp.tile(windows[:, :2], 2)[:, None]
     if proposals is not None:
-        boxes = jax.vmap(clip)(proposals.boxes + jnp.broadcast_to(corners, proposals.boxes.shape), windows)
-        proposals = proposals._replace(boxes=shorten(boxes, ends))
+        boxes = proposals.boxes + jnp.broadcast_to(corners, proposals.boxes.shape)
+        inside = shorten(windows, float(model.config.inclusive_boxes))
+        proposals = proposals._replace(boxes=jax.vmap(clip)(boxes, inside))
     found = forward(model, images, image_sizes, proposals=proposals).detections
-    boxes = shorten(found.boxes, -ends) - jnp.broadcast_to(corners, found.boxes.shape)
+    boxes = found.boxes - jnp.broadcast_to(corners, found.boxes.shape)
     return found._replace(boxes=jnp.where(found.valid[..., None], boxes, 0.0))
 
 
@@ -73,7 +74,6 @@ class Predictor:
             validate_input(self.config.input)
         self.class_names = model.config.class_names
         self.batch_size = batch_size
-        self._paste: PasteRule = "exact" if self.config.mask_head is None else self.config.mask_head.paste
         self._weights = split(model)
 
     def __call__(self, images: Sequence[np.ndarray], proposals: Sequence[np.ndarray] | None = None) -> list[Detections]:
@@ -99,17 +99,21 @@ class Predictor:
         if proposals is not None and len(proposals) != len(images):
             raise ValueError(f"{len(proposals)} arrays of proposals for {len(images)} images: pass one per image")
         fitted = [fit(image, self.config.input) for image in images]
+        inside = None
+        if proposals is not None:
+            inside = [
+                to_network(np.reshape(boxes, (-1, 4)), image.shape[:2], f.scale, self.config.inclusive_boxes)
+                for boxes, image, f in zip(proposals, images, fitted, strict=True)
+            ]
         results: list[Detections | None] = [None] * len(images)
         for rows in self._batches(fitted):
-            boxes = (
-                None if proposals is None else pad_proposals([proposals[i] for i in rows], [fitted[i] for i in rows])
-            )
+            boxes = None if inside is None else pad_proposals([inside[i] for i in rows])
             pictures = np.stack([fitted[i].image for i in rows])
             sizes = np.stack([fitted[i].size for i in rows])
             found = jax.device_get(detect(*self._weights, pictures, sizes, boxes))
             for row, i in enumerate(rows[: len(set(rows))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
-                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self._paste)
+                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config)
         return [r for r in results if r is not None]
 
     def _batches(self, fitted: Sequence[Fitted]) -> list[list[int]]:
@@ -124,34 +128,34 @@ class Predictor:
         return batches
 
 
-def pad_proposals(boxes: Sequence[np.ndarray], fitted: Sequence[Fitted]) -> Proposals:
-    """Boxes in pixels of their pictures as Proposals in pixels of the network input, padded to a power of two."""
+def pad_proposals(boxes: Sequence[np.ndarray]) -> Proposals:
+    """Boxes of several pictures as Proposals, padded to a power of two."""
     slots = 1 << (max(1, *(len(b) for b in boxes)) - 1).bit_length()
     padded = np.zeros((len(boxes), slots, 4), np.float32)
     valid = np.zeros((len(boxes), slots), bool)
-    for row, (b, f) in enumerate(zip(boxes, fitted, strict=True)):
-        padded[row, : len(b)] = np.reshape(b, (-1, 4)) * np.tile(f.scale, 2)
+    for row, b in enumerate(boxes):
+        padded[row, : len(b)] = b
         valid[row, : len(b)] = True
     return Proposals(padded, valid.astype(np.float32), valid)
 
 
 def to_original(
-    detections: Detections, size: tuple[int, int], scale: tuple[float, float], paste: PasteRule = "exact"
+    detections: Detections, size: tuple[int, int], scale: tuple[float, float], config: ModelConfig
 ) -> Detections:
     """One picture's detections without padding, in its own pixels.
 
     Args:
-        detections: `[D]` slots, in pixels of the network input.
+        detections: `[D]` slots, as `detect` gives them.
         size: `(height, width)` of the picture.
         scale: `(x, y)` network pixels per picture pixel.
-        paste: Where masks lie: `MaskHeadConfig.paste`.
+        config: Of the model.
     """
     kept = jax.tree.map(lambda x: x[detections.valid], detections)
     height, width = size
-    boxes = np.clip(kept.boxes / np.tile(scale, 2), 0, [width, height, width, height]).astype(np.float32)
+    boxes = to_picture(kept.boxes, size, scale, config.inclusive_boxes).astype(np.float32)
     masks = kept.masks
-    if masks is not None:
-        places = snap(boxes, masks.shape[-1], paste)
+    if masks is not None and config.mask_head is not None:
+        places = snap(boxes, masks.shape[-1], config.mask_head.paste)
         pasted = [paste_mask(mask, place, height, width) for mask, place in zip(masks, places, strict=True)]
         masks = np.stack(pasted) if pasted else np.zeros((0, height, width), bool)
     return kept._replace(boxes=boxes, masks=masks)

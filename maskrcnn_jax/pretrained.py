@@ -71,6 +71,17 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
         raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
 
 
+def trained_config(source: Path | str) -> ModelConfig:
+    """The architecture and the conventions that belong to a run folder or a file of weights.
+
+    Raises:
+        ConfigError, WeightFileError or ConversionError: as `load_pretrained`.
+    """
+    if Path(source).is_dir():
+        return read_config(source).model
+    return recognise(open_weights(source)).config
+
+
 def load_pretrained(
     source: Path | str | Arrays,
     step: int | None = None,

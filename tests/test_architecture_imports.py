@@ -45,7 +45,8 @@ ALLOWED = {
     "checkpoint": set(),
     "data": {"data", "structs", "config"},
     "paste": {"structs", "config"},
-    "evaluation": {"paste", "structs", "config"},
+    "picture": set(),
+    "evaluation": {"paste", "picture", "structs", "config"},
     "metrics": {"structs", "config"},
 }
 """What each file or folder of the package may import from the package. What is not named here stands on top of these

@@ -13,11 +13,13 @@ from whole_runs import TINY
 
 import evaluate
 from maskrcnn_jax.config import ConfigError
+from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.parallel import data_mesh
-from maskrcnn_jax.pretrained import build_model
+from maskrcnn_jax.pretrained import build_model, load_pretrained, trained_config
 from maskrcnn_jax.structs import Detections
+from maskrcnn_jax.weights import split
 
 
 @pytest.fixture
@@ -53,11 +55,12 @@ def test_a_checkpoint_gets_the_figures_that_training_ended_with(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--checkpoint", "{run}/checkpoints"), "{run}/checkpoints holds no checkpoint; give the folder of a run"),
+        (("--checkpoint", "{run}/checkpoints"), "{run}/checkpoints/config.json: no such file; give a run folder"),
+        (("--checkpoint", "{run}/metrics.json"), "{run}/metrics.json is no file of weights: it is text"),
         (("--checkpoint", "{run}", "--step", "25"), "{run} holds no checkpoint of step 25; it holds [20, 30, 40]"),
         (
             ("--checkpoint", "{run}", "--model.fpn.channels", "24"),
-            "{run}, step 40: these weights belong to another architecture; take the configuration they were trained",
+            "{run}: these weights belong to another architecture:",
         ),
         (
             ("--checkpoint", "{run}", "--data.validation-batch-size", "6"),
@@ -152,13 +155,18 @@ def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
         evaluate.require_fit(change(config, model__class_names=("a", "b", "c")), Names(), devices=4)
 
 
-def test_a_run_folder_keeps_the_names_of_its_classes(finished_run: Path):
-    config = load_config(TINY)
-    assert config.model.class_names == ()
-    found = evaluate.named(config, finished_run)
-    assert found == change(config, model__class_names=("square", "circle", "triangle"))
-    given = change(config, model__class_names=("a", "b", "c"))
-    assert evaluate.named(given, finished_run) is given
+def test_a_file_of_weights_is_evaluated_as_its_run_is(
+    finished_run: Path, copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The architecture, the conventions and the names of the classes are the file's own."""
+    _, params, statistics = split(load_pretrained(copied_run))
+    write_safetensors(tmp_path / "tiny.safetensors", jax.device_get(params | statistics), trained_config(copied_run))
+    run_main(monkeypatch, TINY, "--checkpoint", tmp_path / "tiny.safetensors")
+    figures, expected = (
+        json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "tiny.evaluation", finished_run)
+    )
+    assert figures == expected
+    assert trained_config(tmp_path / "tiny.safetensors").class_names == ("square", "circle", "triangle")
 
 
 def test_the_table_names_the_main_figures():

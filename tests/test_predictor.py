@@ -12,7 +12,7 @@ from small import change
 from whole_runs import TINY
 
 from maskrcnn_jax import predictor as module
-from maskrcnn_jax.config import ConfigError, InputConfig
+from maskrcnn_jax.config import ConfigError, InputConfig, MaskHeadConfig, ModelConfig
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.predictor import Predictor, detect, pad_proposals, to_original
@@ -150,7 +150,7 @@ def test_scaling_there_and_back_is_the_identity_inside_the_picture(height, width
     box = np.array([[min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]])
     network = (box * np.tile(scale, 2)).astype(np.float32)
     found = Detections(network, np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), None)
-    back = to_original(found, (height, width), scale)
+    back = to_original(found, (height, width), scale, ModelConfig())
     np.testing.assert_allclose(back.boxes, box, atol=1e-3)
     assert back.masks is None
 
@@ -160,7 +160,7 @@ def test_masks_lie_where_the_rule_says(rule):
     # Half the size: the box becomes 1.6 … 6.25 × 2.25 … 4.
     box, mask = np.array([3.2, 4.5, 12.5, 8.0], np.float32), np.ones((14, 14), np.float32)
     found = Detections(box[None], np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), mask[None])
-    back = to_original(found, (9, 9), (2.0, 2.0), rule)
+    back = to_original(found, (9, 9), (2.0, 2.0), ModelConfig(mask_head=MaskHeadConfig(paste=rule)))
     np.testing.assert_array_equal(back.boxes, box[None] / 2)
     expected = np.zeros((9, 9), bool)
     # Outward: the box grows by a seventh to 1.27 … 6.58 × 2.13 … 4.13, so to pixels 1 … 6 and 2 … 4. Of their 16 cells
@@ -177,12 +177,11 @@ def test_a_predictor_pastes_as_its_model_says(model: MaskRCNN, monkeypatch: pyte
     assert rules == ["outward"]
 
 
-def test_proposals_are_scaled_and_padded_to_a_power_of_two():
-    # (x, y) scales 2 and 0.5; three proposals take four slots.
-    fitted = module.Fitted(np.zeros((64, 64, 3), np.uint8), np.array([64, 64], np.float32), (2.0, 0.5))
+def test_proposals_are_padded_to_a_power_of_two():
+    # Three proposals take four slots.
     three = np.array([[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 2, 2]])
-    padded = pad_proposals([three, three[:1]], [fitted, fitted])
-    np.testing.assert_array_equal(padded.boxes[0], [[2, 1, 6, 2], [10, 3, 14, 4], [0, 0, 4, 1], [0, 0, 0, 0]])
+    padded = pad_proposals([three, three[:1]])
+    np.testing.assert_array_equal(padded.boxes[0], [[1, 2, 3, 4], [5, 6, 7, 8], [0, 0, 2, 2], [0, 0, 0, 0]])
     np.testing.assert_array_equal(padded.valid, [[True, True, True, False], [True, False, False, False]])
     np.testing.assert_array_equal(padded.scores, padded.valid.astype(np.float32))
 

@@ -21,6 +21,7 @@ from maskrcnn_jax.convert.matterport_model import recognise
 from maskrcnn_jax.convert.rules import ConversionError, convert
 from maskrcnn_jax.model import MaskRCNN, forward
 from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
+from maskrcnn_jax.picture import to_picture
 from maskrcnn_jax.predictor import Predictor
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.stages import pool
@@ -228,8 +229,23 @@ def test_results_over_the_picture(run: Run):
     """Boxes are cut to whole pixels there; masks lie on such boxes in both."""
     boxes, pasted = numpy_version.unmold(run.found, run.masks, WINDOW, SHAPE, (96, 128))
     (ours,) = Predictor(run.model)([run.image])
-    np.testing.assert_array_equal(np.rint(ours.boxes[:, [1, 0, 3, 2]]), boxes)
+    np.testing.assert_array_equal(ours.boxes[:, [1, 0, 3, 2]], boxes)
     np.testing.assert_array_equal(ours.masks, pasted)
+
+
+def test_boxes_of_resized_pictures_return_to_their_pixels():
+    """640 × 427 becomes 1024 × 683 in the middle of the square, 170 rows from its top."""
+    rng = np.random.default_rng(0)
+    window, size, original = np.array([170, 0, 853, 1024]), (1024, 1024), (427, 640)
+    inside = numpy_version.normalise(window, size)
+    share = np.sort(rng.uniform(size=(200, 2, 2)), axis=1).reshape(-1, 4)
+    boxes = np.tile(inside[:2], 2) + share * np.tile(inside[2:] - inside[:2], 2)
+    found = numpy_version.Found(boxes, np.ones(200, int), np.ones(200))
+    expected, _ = numpy_version.unmold(found, np.zeros((200, 28, 28)), window, size, original)
+    # Ours count pixels from the picture's corner, and end on the last one.
+    pixels = (boxes * 1023)[:, [1, 0, 3, 2]] - [0, 170, 0, 170]
+    ours = to_picture(pixels, original, (1024 / 640, 683 / 427), inclusive=True)
+    np.testing.assert_array_equal(ours[:, [1, 0, 3, 2]], expected)
 
 
 def test_levels_and_samples_on_the_full_canvas():
