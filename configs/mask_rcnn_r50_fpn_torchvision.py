@@ -33,6 +33,8 @@ config = Config(
         box_beta=1 / 9,
         rpn_normalizer="sampled",
         binary_mask_targets=False,
+        mask_samples=0,
+        mask_aligned=False,
     ),
     data=DataConfig(batch_size=16, shortest_edges=(800,), longest_edge=1333, flip=0.5),
     optimizer=OptimizerConfig(

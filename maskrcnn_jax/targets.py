@@ -70,7 +70,7 @@ def box_targets(rois: Rois, ground_truth: GroundTruth, box_weights: box_ops.Weig
 
 
 def mask_targets(
-    rois: Rois, ground_truth: GroundTruth, size: int, samples: int, binary: bool
+    rois: Rois, ground_truth: GroundTruth, size: int, samples: int, aligned: bool, binary: bool
 ) -> Float[Array, "n {size} {size}"]:
     """What each roi's matched object covers of the roi, on the mask head's grid.
 
@@ -78,14 +78,16 @@ def mask_targets(
         rois: of one image.
         ground_truth: of the same image.
         size: side of the mask head's output.
-        samples: samples per bin and axis.
+        samples: samples per bin and axis; 0 takes `⌈side / size⌉` of each roi in pixels.
+        aligned: look where the roi is; False looks half a pixel further right and down.
         binary: round to {0, 1}; False keeps the covered share of each bin.
 
     Returns:
         `[n, size, size]` in `[0, 1]`; meaningful where the roi is foreground.
 
-    Source: Mask R-CNN, section 3.1.
+    Source: Mask R-CNN, section 3.1; without samples and not aligned, numbers of torchvision `project_masks_on_boxes`.
     """
     index = rois.matched_index
-    covered = crop_masks(ground_truth.masks[index], ground_truth.mask_extent[index], rois.boxes, size, samples)
+    boxes = rois.boxes if aligned else rois.boxes + 0.5
+    covered = crop_masks(ground_truth.masks[index], ground_truth.mask_extent[index], boxes, size, samples)
     return jnp.where(covered >= 0.5, 1.0, 0.0) if binary else covered

@@ -90,6 +90,7 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
                 targets.mask_targets,
                 size=trace.mask_logits.shape[2],
                 samples=config.mask_samples,
+                aligned=config.mask_aligned,
                 binary=config.binary_mask_targets,
             )
         )(trace.mask_rois, ground_truth)

@@ -205,7 +205,7 @@ def _loss(loss: LossConfig) -> None:
     _match("loss.box_match", loss.box_match)
     _not_negative("loss.rpn_beta", loss.rpn_beta)
     _not_negative("loss.box_beta", loss.box_beta)
-    _positive("loss.mask_samples", loss.mask_samples)
+    _not_negative("loss.mask_samples", loss.mask_samples)
     _not_negative("loss.weights", *loss.weights)
 
 

@@ -121,7 +121,7 @@ def test_mask_targets(binary):
     ]
     left = np.tile([1.0, 1, 0, 0], (4, 1))
     expected = [left, np.ones((4, 4)), np.zeros((4, 4)), left * [[1], [1], [0], [0]], np.zeros((4, 4))]
-    found = mask_targets(rois(boxes, [2] * 5), ground_truth, size=4, samples=4, binary=binary)
+    found = mask_targets(rois(boxes, [2] * 5), ground_truth, size=4, samples=4, aligned=True, binary=binary)
     if binary:
         np.testing.assert_array_equal(found, expected)
     else:
@@ -134,10 +134,18 @@ def test_mask_targets_of_half_covered_bins():
     # One bin per axis over x 12.5 … 26: the covered third becomes 0; over 8 … 20 the covered three quarters become 1.
     ground_truth = truth(OBJECTS[2])
     boxes = [[12.5, 36, 26, 60], [8, 36, 20, 60]]
-    soft = mask_targets(rois(boxes, [0, 0]), ground_truth, size=1, samples=12, binary=False)
+    soft = mask_targets(rois(boxes, [0, 0]), ground_truth, size=1, samples=12, aligned=True, binary=False)
     np.testing.assert_allclose(np.ravel(soft), [4.5 / 13.5, 9 / 12], atol=0.02)
-    hard = mask_targets(rois(boxes, [0, 0]), ground_truth, size=1, samples=12, binary=True)
+    hard = mask_targets(rois(boxes, [0, 0]), ground_truth, size=1, samples=12, aligned=True, binary=True)
     np.testing.assert_array_equal(np.ravel(hard), [0.0, 1.0])
+
+
+def test_mask_targets_that_are_not_aligned_are_those_of_a_roi_half_a_pixel_further():
+    ground_truth = truth(OBJECTS[2])
+    further = [[8.5, 36.5, 26.5, 60.5]]
+    found = mask_targets(rois([[8, 36, 26, 60]], [0]), ground_truth, size=6, samples=3, aligned=False, binary=False)
+    expected = mask_targets(rois(further, [0]), ground_truth, size=6, samples=3, aligned=True, binary=False)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_mask_targets_over_the_whole_image():
@@ -145,7 +153,9 @@ def test_mask_targets_over_the_whole_image():
     masks = jnp.zeros((4, 16, 16), jnp.uint8).at[0, 4:12, 8:16].set(1)  # pixels 16 … 48 by 32 … 64
     extent = jnp.tile(jnp.array([[0, 0, 64, 64.0]]), (4, 1))
     ground_truth = truth(([32, 16, 64, 48], 0))._replace(masks=masks, mask_extent=extent)
-    found = mask_targets(rois([[0, 0, 64, 64], [32, 16, 64, 48]], [0, 0]), ground_truth, 4, 2, binary=True)
+    found = mask_targets(
+        rois([[0, 0, 64, 64], [32, 16, 64, 48]], [0, 0]), ground_truth, 4, 2, aligned=True, binary=True
+    )
     whole = np.zeros((4, 4))
     whole[1:3, 2:] = 1
     np.testing.assert_array_equal(found, [whole, np.ones((4, 4))])

@@ -95,7 +95,7 @@ BAD = [
     ("loss.box_match.foreground_fraction", 1.5),
     ("loss.rpn_beta", -1.0),
     ("loss.box_beta", float("nan")),
-    ("loss.mask_samples", 0),
+    ("loss.mask_samples", -1),
     ("loss.weights", (1.0, 1.0, -1.0, 1.0, 1.0)),
     ("data.train.split", ""),
     ("data.batch_size", 0),

@@ -42,6 +42,10 @@ class LossConfig:
     binary_mask_targets: bool = True
     """Round resampled masks to {0, 1} (Detectron2), or keep them soft (torchvision)."""
     mask_samples: int = 4
-    """Samples per mask bin and axis when ground truth is resampled to the mask head's grid."""
+    """Samples per mask bin and axis when ground truth is resampled to the mask head's grid; 0 takes ⌈roi side / bins⌉
+    in pixels (torchvision)."""
+    mask_aligned: bool = True
+    """Resample ground truth where the roi is; False is half a pixel further right and down (torchvision, whose pixel
+    centres are whole numbers there)."""
     weights: tuple[float, float, float, float, float] = (1.0, 1.0, 1.0, 1.0, 1.0)
     """Of the RPN objectness, RPN box, class, box and mask losses."""

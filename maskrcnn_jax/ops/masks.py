@@ -2,20 +2,30 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 
 def _averages(
-    low: Float[Array, " n"], high: Float[Array, " n"], bins: int, samples: int, cells: int
+    low: Float[Array, " n"],
+    high: Float[Array, " n"],
+    bins: int,
+    samples: Int[Array, " n"],
+    most: Int[Array, ""] | int,
+    cells: int,
 ) -> Float[Array, "n {bins} {cells}"]:
-    """Matrices that average `samples` bilinear samples per bin of `[low, high)` along an axis of `cells` cells."""
-    position = (jnp.arange(bins * samples) + 0.5) / (bins * samples)
-    # Cell i is centred on i + 0.5; beyond the outermost centres the mask goes on for half a cell and then is 0.
-    at = low[:, None] + position[None] * (high - low)[:, None]
-    inside = (at >= 0.0) & (at <= cells)
-    at = jnp.clip(at - 0.5, 0.0, cells - 1.0)
-    hat = jnp.maximum(1.0 - jnp.abs(at[..., None] - jnp.arange(cells)[None, None]), 0.0) * inside[..., None]
-    return hat.reshape(-1, bins, samples, cells).mean(axis=2)
+    """Matrices that average bilinear samples, `most` or fewer per bin of `[low, high)`, along `cells` cells."""
+    low, side, samples = low[:, None], (high - low)[:, None] / bins, samples[:, None]
+
+    def add(number, total):
+        # Cell i is centred on i + 0.5; beyond the outermost centres the mask goes on for half a cell and then is 0.
+        at = low + (jnp.arange(bins)[None] + (number + 0.5) / samples) * side
+        inside = (at >= 0.0) & (at <= cells) & (number < samples)
+        at = jnp.clip(at - 0.5, 0.0, cells - 1.0)
+        hat = jnp.maximum(1.0 - jnp.abs(at[..., None] - jnp.arange(cells)[None, None]), 0.0)
+        return total + hat * inside[..., None]
+
+    total = jax.lax.fori_loop(0, most, add, jnp.zeros((len(low), bins, cells)))
+    return total / samples[..., None]
 
 
 def crop_masks(
@@ -33,7 +43,7 @@ def crop_masks(
             full-resolution masks.
         boxes: `[n, 4]` pixels: the region to look at. What lies outside `extent` is empty.
         size: side of the result.
-        samples: bilinear samples per bin and axis, averaged.
+        samples: bilinear samples per bin and axis, averaged; 0 takes `⌈side / size⌉` of each box in pixels.
 
     Returns:
         `[n, size, size]` float32 in `[0, 1]`, the covered share of each bin. Boxes or extents without area give
@@ -46,6 +56,9 @@ def crop_masks(
     extent, boxes = jax.lax.stop_gradient((extent, boxes))
     scale = cells / jnp.maximum(extent[:, 2:] - extent[:, :2], 1e-6)
     low, high = (boxes[:, :2] - extent[:, :2]) * scale, (boxes[:, 2:] - extent[:, :2]) * scale
-    x = _averages(low[:, 0], high[:, 0], size, samples, cells)
-    y = _averages(low[:, 1], high[:, 1], size, samples, cells)
+    sides = jnp.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    counts = jnp.full(sides.shape, samples) if samples else jnp.maximum(jnp.ceil(sides / size), 1.0).astype(jnp.int32)
+    most = samples or jnp.max(counts)
+    x = _averages(low[:, 0], high[:, 0], size, counts[:, 0], most, cells)
+    y = _averages(low[:, 1], high[:, 1], size, counts[:, 1], most, cells)
     return jnp.einsum("nih,nhw,njw->nij", y, masks.astype(jnp.float32), x)

@@ -121,6 +121,22 @@ def test_any_box_equals_the_definition(mask, corners):
     np.testing.assert_allclose(crop(mask, EXTENT, box, 3, 2), define_crop(mask, EXTENT, box, 3, 2), atol=1e-5)
 
 
+def test_without_a_count_each_side_takes_as_many_samples_as_it_needs():
+    rng = np.random.default_rng(1)
+    mask = rng.integers(0, 2, (9, 9)).astype(np.uint8)
+    # 3 bins: sides of 10, 3 and 0.5 pixels take ⌈10 / 3⌉ = 4, 1 and 1 samples, along each axis for itself.
+    for box, samples in (((2, 5, 12, 15), 4), ((4, 4, 7, 7), 1), ((4, 4, 4.5, 4.5), 1)):
+        extent = (0, 0, 18, 18)
+        np.testing.assert_allclose(crop(mask, extent, box, 3, 0), define_crop(mask, extent, box, 3, samples), atol=1e-5)
+    # A mask of rows alone does not see how many samples there are along them.
+    rows = np.repeat(mask[:, :1], 9, axis=1)
+    np.testing.assert_allclose(
+        crop(rows, (0, 0, 18, 18), (3, 2, 9, 12), 3, 0),
+        define_crop(rows, (0, 0, 18, 18), (3, 2, 9, 12), 3, 4),
+        atol=1e-5,
+    )
+
+
 def framed(rng, side):
     """A random object of 6 × 6 pixels and an empty frame around it, somewhere in a picture: crop, extent, picture."""
     own = np.zeros((8, 8), np.uint8)
