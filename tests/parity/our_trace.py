@@ -1,0 +1,74 @@
+"""Our forward pass of one image, without the axis of the batch and without padding."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from near_ties import Pairs
+
+import maskrcnn_jax as mr
+from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.nms import nms
+from maskrcnn_jax.structs import Trace
+from maskrcnn_jax.weights import merge, split
+
+
+def same_model(theirs: torch.nn.Module) -> mr.MaskRCNN:
+    """Our model with the weights of a torchvision model, and its sizes of pictures and counts of proposals."""
+    model = mr.load_pretrained({name: value.numpy() for name, value in theirs.state_dict().items()})
+    config, resize, rpn = model.config, theirs.transform, theirs.rpn
+    proposals = dataclasses.replace(
+        config.rpn.proposals, top_k=rpn._pre_nms_top_n["testing"], count=rpn._post_nms_top_n["testing"]
+    )
+    model.config = dataclasses.replace(
+        config,
+        input=dataclasses.replace(config.input, shortest_edge=resize.min_size[-1], longest_edge=resize.max_size),
+        rpn=dataclasses.replace(config.rpn, proposals=proposals),
+    )
+    return model
+
+
+class Forward:
+    """`mr.forward`, compiled once per padded shape."""
+
+    def __init__(self, model: mr.MaskRCNN):
+        self.config = model.config
+        structure, *self._weights = split(model)
+        self._run = jax.jit(lambda params, statistics, *x: mr.forward(merge(structure, params, statistics), *x))
+
+    def __call__(self, image: np.ndarray) -> Trace:
+        """Of an RGB image `[h, w, 3]` uint8."""
+        fitted = mr.fit(image, self.config.input)
+        trace = jax.device_get(self._run(*self._weights, fitted.image[None], fitted.size[None]))
+        trace = jax.tree.map(lambda x: x[0], trace._replace(anchors=trace.anchors[None]))
+        rois, found = trace.proposals.valid, trace.detections.valid
+        return trace._replace(
+            proposals=jax.tree.map(lambda x: x[rois], trace.proposals),
+            rois=jax.tree.map(lambda x: x[rois], trace.rois),
+            roi_levels=trace.roi_levels[rois],
+            roi_features=trace.roi_features[rois],
+            box=jax.tree.map(lambda x: x[rois], trace.box),
+            detections=jax.tree.map(lambda x: x[found], trace.detections),
+            mask_rois=jax.tree.map(lambda x: x[found], trace.mask_rois),
+            mask_features=trace.mask_features[found],
+            mask_logits=trace.mask_logits[found],
+        )
+
+
+def pairs(trace: Trace, size: tuple[int, int], config: mr.ModelConfig) -> Pairs:
+    """What our detections are chosen from, as `stages.detect` does it."""
+    classes, detect = config.num_classes, config.detect
+    scores = np.asarray(jax.nn.softmax(trace.box.logits))[:, :classes].reshape(-1)
+    index = np.flatnonzero(scores > detect.score_threshold)
+    index = index[np.argsort(-scores[index], kind="stable")]
+    deltas = jnp.asarray(trace.box.deltas.reshape(-1, 4)[index])
+    rois = jnp.asarray(trace.rois.boxes[index // classes])
+    boxes = box_ops.decode(deltas, rois, config.box_head.box_weights, config.rpn.proposals.max_log_scale)
+    boxes = box_ops.clip(boxes, jnp.array([0, 0, size[1], size[0]], jnp.float32))
+    valid = box_ops.larger_than(boxes, detect.min_size)
+    keep = nms(boxes, valid, detect.nms_iou, jnp.asarray(index % classes))
+    found = scores[index][np.asarray(keep)][: detect.count]
+    np.testing.assert_allclose(found, trace.detections.scores, rtol=1e-6)  # two programs
+    return Pairs(index, *(np.asarray(x) for x in (boxes, scores[index], keep)))
