@@ -12,8 +12,6 @@ HEADER = '''\
     model = load_model()
     [found] = model([image])    # [3, height, width] float RGB in [0, 1]
     [CATEGORIES[label] for label in found["labels"]]
-
-Pictures are padded to multiples of 32 pixels, as maskrcnn_jax pads them without `model.input.buckets`.
 """
 '''
 
@@ -117,9 +115,35 @@ RESIZE = """
         sides = image.shape[-2:]
         scale = self.min_size[-1] / min(sides)
 SIZES
-        image = F.interpolate(image[None], size=size, mode="bilinear", antialias=ANTIALIAS)[0]
-        return super().normalize(PIXELS), target
+        return super().normalize(RESIZED), target
 """
+
+INTERPOLATED = 'F.interpolate(image[None], size=size, mode="bilinear", antialias={})[0]'
+RESIZED = {
+    "rounded": "bilinear(image, *size)",
+    "exact": INTERPOLATED.format(False),
+    "antialiased": f"(255 * {INTERPOLATED.format(True)}).round() / 255",
+}
+
+BILINEAR = '''\
+def bilinear(image, height, width):
+    """Resizes whole values as OpenCV does: its weights are 2048ths, and it drops some digits on the way."""
+    pixels = (255 * image).round().long()
+    left, right, weight = neighbours(pixels.shape[2], width, image.device)
+    lines = pixels[:, :, left] * (2048 - weight) + pixels[:, :, right] * weight
+    above, below, weight = neighbours(pixels.shape[1], height, image.device)
+    upper = (lines[:, above] >> 4) * (2048 - weight)[:, None] >> 16
+    lower = (lines[:, below] >> 4) * weight[:, None] >> 16
+    return (upper + lower + 2 >> 2) / 255
+
+
+def neighbours(old, new, device):
+    """The two pixels beside the centre of each new one, and the weight of the second in 2048ths."""
+    centre = ((torch.arange(new, dtype=torch.float64, device=device) + 0.5) * (old / new) - 0.5).float()
+    first = centre.floor()
+    weight = ((centre - first) * 2048).round().long()
+    return first.long().clamp(0, old - 1), (first.long() + 1).clamp(0, old - 1), weight
+'''
 
 FLOORED = """\
         scale = min(scale, self.max_size / max(sides))
@@ -130,6 +154,19 @@ NEAREST = """\
         sides = [self.min_size[-1] if side == min(sides) else side * scale for side in sides]
         shrink = min(1.0, self.max_size / max(sides))
         size = [int(side * shrink + 0.5) for side in sides]
+"""
+
+PAD = """
+    def batch_images(self, images, size_divisible=32):
+        height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+        fitting = [shape for shape in SHAPES if height <= shape[0] and width <= shape[1]]
+        if not fitting:
+            return super().batch_images(images, size_divisible)
+        height, width = min(fitting, key=lambda shape: shape[0] * shape[1])
+        batch = images[0].new_zeros((len(images), 3, height, width))
+        for canvas, image in zip(batch, images):
+            canvas[:, : image.shape[1], : image.shape[2]] = image
+        return batch
 """
 
 PASTE = '''
@@ -167,14 +204,17 @@ def classes(config: ModelConfig) -> list[str]:
     if has_own_pool(config):
         found.append(_filled(POOL, {"LEVEL_EPS": config.pool.level_eps, "ALIGNED": config.pool.aligned}))
     if has_own_transform(config):
-        exact = config.input.interpolation == "exact"
         values = {
             "SIZES": (FLOORED if config.input.floor_size else NEAREST).rstrip("\n"),
-            "ANTIALIAS": config.input.interpolation == "antialiased",
-            "PIXELS": "image" if exact else "(255 * image).round() / 255",
+            "RESIZED": RESIZED[config.input.interpolation],
+            "SHAPES": config.input.buckets,
         }
-        methods = (RESIZE if _resizes(config) else "") + (PASTE if _pastes(config) else "")
+        methods = RESIZE if _resizes(config) else ""
+        methods += PAD if config.input.buckets else ""
+        methods += PASTE if _pastes(config) else ""
         found.append(_filled(TRANSFORM + methods, values))
+        if _resizes(config) and config.input.interpolation == "rounded":
+            found.append(BILINEAR)
     return found
 
 
@@ -184,13 +224,13 @@ def has_own_anchors(config: ModelConfig) -> bool:
 
 
 def has_own_pool(config: ModelConfig) -> bool:
-    """Whether RoIAlign needs numbers that `MultiScaleRoIAlign` does not take."""
-    return config.pool.aligned or config.pool.level_eps != CONVENTIONS.pool.level_eps
+    """Whether RoIAlign needs numbers that `MultiScaleRoIAlign` does not take, or guesses without knowing of padding."""
+    return config.pool.aligned or config.pool.level_eps != CONVENTIONS.pool.level_eps or bool(config.input.buckets)
 
 
 def has_own_transform(config: ModelConfig) -> bool:
-    """Whether pictures are resized or masks pasted in another way than torchvision's."""
-    return _resizes(config) or _pastes(config)
+    """Whether pictures are resized or padded, or masks pasted, in another way than torchvision's."""
+    return _resizes(config) or _pastes(config) or bool(config.input.buckets)
 
 
 def _resizes(config: ModelConfig) -> bool:

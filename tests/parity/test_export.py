@@ -5,13 +5,13 @@ import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 import torch
 from lively import lively
-from small import change
 from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 
 from maskrcnn_jax.config import (
@@ -36,6 +36,16 @@ from maskrcnn_jax.predictor import Predictor
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.weights import split
+
+
+def change(config: Any, **fields: Any) -> Any:
+    """The configuration with fields replaced, each named by its path: `input__bgr=True`."""
+    for path, value in fields.items():
+        name, _, rest = path.partition("__")
+        new = change(getattr(config, name), **{rest: value}) if rest else value
+        config = dataclasses.replace(config, **{name: new})
+    return config
+
 
 THEIRS = change(
     CONVENTIONS,
@@ -94,6 +104,9 @@ CASES = {
     "exact pictures, outward masks": change(
         OURS, input__interpolation="exact", mask_head__paste="outward", rpn__proposals__max_log_scale=None
     ),
+    # Group norm sees the padding, so that it changes all numbers.
+    "padded to buckets": change(OURS, input__buckets=((192, 288), (384, 384), (256, 320))),
+    "torchvision v1, padded to a bucket": change(THEIRS, input__buckets=((384, 384),)),
 }
 
 
@@ -184,7 +197,7 @@ def test_without_masks(tmp_path: Path):
 @pytest.mark.parametrize("interpolation", ["rounded", "exact", "antialiased"])
 @pytest.mark.parametrize("floor_size", [True, False])
 def test_pictures_are_resized_as_ours(interpolation: str, floor_size: bool, tmp_path: Path):
-    """Whole values may differ by one, as OpenCV and Pillow compute with few binary digits."""
+    """Pillow rounds twice and computes with few binary digits, so that its values may differ by one."""
     config = change(THEIRS, input__interpolation=interpolation, input__floor_size=floor_size)
     (tmp_path / "model.py").write_text(script(config, "none.pth"))
     transform = imported(tmp_path / "model.py").build_model().eval().transform
@@ -196,8 +209,8 @@ def test_pictures_are_resized_as_ours(interpolation: str, floor_size: bool, tmp_
         pixels = theirs[:rows, :columns] * np.float32(config.input.std) + np.float32(config.input.mean)
         assert theirs.shape == ours.image.shape
         difference = np.abs(pixels - ours.image[:rows, :columns])
-        assert difference.max() <= (1e-2 if interpolation == "exact" else 1.01)
-        assert difference.mean() <= (1e-3 if interpolation == "exact" else 0.2)
+        assert difference.max() <= (1.01 if interpolation == "antialiased" else 1e-2)
+        assert difference.mean() <= (0.2 if interpolation == "antialiased" else 1e-3)
         assert interpolation == "exact" or np.abs(pixels - np.rint(pixels)).max() <= 1e-2
         assert (theirs[rows:] == 0).all() and (theirs[:, columns:] == 0).all()
 
