@@ -134,7 +134,7 @@ def pyramid_anchors(
         floored = (float(image_shape[0] // height), float(image_shape[1] // width))
         levels.append(grid_anchors(cell, height, width, floored if config.floor_stride else nominal, config.offset))
     # Constants, so that functions of one image may close over them.
-    anchors = np.concatenate(levels) - np.float32([0, 0, inclusive, inclusive])
+    anchors = np.concatenate(levels) - np.array([0, 0, inclusive, inclusive], np.float32)
     return jnp.asarray(anchors), tuple(len(level) for level in levels)
 
 
