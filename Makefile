@@ -4,6 +4,7 @@
 #   make train EXTRAS=test,cuda       on NVIDIA GPUs (tpu: on TPUs)
 #   make test ARGS="-k nms"           the tests, or some of them
 #   make lint                         style, formatting and types
+#   make parity                       the comparisons with torchvision, on MASKRCNN_COCO_MINI's images; installs PyTorch
 
 CONFIG ?= configs/shapes.py
 EXTRAS ?= test
@@ -12,10 +13,11 @@ ARGS   ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed-$(EXTRAS)
+PARITY := .venv-parity
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: train test lint
+.PHONY: train test lint parity
 
 train: $(STAMP)
 	$(BIN)/python train.py $(CONFIG) $(ARGS)
@@ -28,10 +30,21 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+parity: $(PARITY)/installed
+	@test -d "$$MASKRCNN_COCO_MINI" || { echo "MASKRCNN_COCO_MINI = '$$MASKRCNN_COCO_MINI': set it to the folder" \
+	  "of the COCO sample"; exit 1; }
+	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity $(ARGS)
+
 # Installed once, and again when the dependencies change. Editable, so the code itself needs no reinstallation.
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed and was not found;" \
 	  "install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	@touch $@
+
+# PyTorch has an environment of its own: nothing else here needs it.
+$(PARITY)/installed: pyproject.toml
+	$(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,parity]"
 	@touch $@

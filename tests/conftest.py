@@ -28,7 +28,8 @@ hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, m
 hypothesis.settings.load_profile("suite")
 
 REAL_IMAGES = "MASKRCNN_COCO_MINI"
-collect_ignore = [] if REAL_IMAGES in os.environ else ["real"]
+collect_ignore = ["parity"] if REAL_IMAGES in os.environ else ["parity", "real"]
+"""What needs PyTorch is collected by `make parity` alone."""
 
 
 @pytest.fixture(scope="session")
