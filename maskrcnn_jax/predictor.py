@@ -10,6 +10,7 @@ import numpy as np
 from flax import nnx
 
 from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.crops import Crops, Patch
 from maskrcnn_jax.data.transforms import Fitted, fit
 from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
 from maskrcnn_jax.ops.boxes import clip, shorten
@@ -76,13 +77,20 @@ class Predictor:
         self.batch_size = batch_size
         self._weights = split(model)
 
-    def __call__(self, images: Sequence[np.ndarray], proposals: Sequence[np.ndarray] | None = None) -> list[Detections]:
+    def __call__(
+        self,
+        images: Sequence[np.ndarray],
+        proposals: Sequence[np.ndarray] | None = None,
+        *,
+        crops: bool = False,
+    ) -> list[Detections]:
         """Detects in all pictures.
 
         Args:
             images: `[h, w, 3]` uint8 RGB each.
             proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels
                 of the picture, one array per picture.
+            crops: keep masks as the network gives them and paste each when it is looked at: `masks` are `Crops`.
 
         Returns:
             One Detections of NumPy arrays per picture, best first, without padding: boxes `[D, 4]` in pixels of the
@@ -113,7 +121,7 @@ class Predictor:
             found = jax.device_get(detect(*self._weights, pictures, sizes, boxes))
             for row, i in enumerate(rows[: len(set(rows))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
-                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config)
+                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config, crops)
         return [r for r in results if r is not None]
 
     def _batches(self, fitted: Sequence[Fitted]) -> list[list[int]]:
@@ -140,7 +148,11 @@ def pad_proposals(boxes: Sequence[np.ndarray]) -> Proposals:
 
 
 def to_original(
-    detections: Detections, size: tuple[int, int], scale: tuple[float, float], config: ModelConfig
+    detections: Detections,
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    config: ModelConfig,
+    crops: bool = False,
 ) -> Detections:
     """One picture's detections without padding, in its own pixels.
 
@@ -149,6 +161,7 @@ def to_original(
         size: `(height, width)` of the picture.
         scale: `(x, y)` network pixels per picture pixel.
         config: Of the model.
+        crops: Leave the masks to be pasted when they are looked at.
     """
     kept = jax.tree.map(lambda x: x[detections.valid], detections)
     height, width = size
@@ -156,6 +169,10 @@ def to_original(
     masks = kept.masks
     if masks is not None and config.mask_head is not None:
         places = snap(boxes, masks.shape[-1], config.mask_head.paste)
+        if crops:
+            window = (0, 0, width, height)
+            patches = [(Patch(mask, place, window),) for mask, place in zip(masks, places, strict=True)]
+            return kept._replace(boxes=boxes, masks=Crops(patches))
         pasted = [paste_mask(mask, place, height, width) for mask, place in zip(masks, places, strict=True)]
         masks = np.stack(pasted) if pasted else np.zeros((0, height, width), bool)
     return kept._replace(boxes=boxes, masks=masks)

@@ -128,7 +128,8 @@ class Detections(NamedTuple):
     """`[B, D]` bool."""
     masks: Array | None
     """`[B, D, m, m]` float32 in `[0, 1]`: the probability of the object's own class over its box; None without mask
-    head. From `Predictor`: `[D, H, W]` bool over the original picture."""
+    head. From `Predictor`: `[D, H, W]` bool over the original picture, or `Crops`, one mask of which is pasted when it
+    is looked at."""
 
 
 class Trace(NamedTuple):

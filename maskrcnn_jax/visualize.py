@@ -10,7 +10,11 @@ from jaxtyping import UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.structs import Detections
+
+Color = tuple[int, int, int]
+"""RGB, 0 to 255."""
 
 PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 """RGB, to be told apart by colour-blind people too (Okabe and Ito 2008); labels take them in turn."""
@@ -29,6 +33,8 @@ def draw_detections(
     class_names: Sequence[str] = (),
     *,
     min_score: float = 0.0,
+    colors: Sequence[Color] | None = None,
+    enlarge: bool = True,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draws masks, boxes and names.
 
@@ -38,37 +44,64 @@ def draw_detections(
     Args:
         image: RGB.
         detections: Of this picture, in its pixels, as `Predictor` returns them: no leading `B`, `masks` as
-            `[D, h, w]` bool or None.
+            `[D, h, w]` bool, `Crops` or None.
         class_names: One per label; without a name the label's number is shown.
         min_score: Detections below are left out.
+        colors: One per detection, in place of the palette's by label.
+        enlarge: Enlarge a small picture by a whole factor, so that names can be read.
 
     Returns:
-        A copy. A small picture is enlarged by a whole factor, so that names can be read.
+        A copy.
     """
-    factor = max(1, -(-READABLE // max(image.shape[:2])))
+    factor = max(1, -(-READABLE // max(image.shape[:2]))) if enlarge else 1
+    if colors is None:
+        colors = [PALETTE[label % len(PALETTE)] for label in detections.labels.tolist()]
     canvas = _enlarge(image, factor)
     shown = np.flatnonzero(detections.valid & (detections.scores >= min_score))
     order = shown[np.argsort(detections.scores[shown], kind="stable")].tolist()
     thickness = max(1, round(max(canvas.shape[:2]) / 320))
     if detections.masks is not None:
         for index in order:
-            _fill(
-                canvas,
-                _enlarge(np.asarray(detections.masks[index], np.uint8), factor),
-                _color(detections, index),
-                thickness,
-            )
+            crop = as_crop(detections.masks[index])
+            mask = _enlarge(crop.mask.astype(np.uint8), factor)
+            _fill(canvas, mask, (crop.x * factor, crop.y * factor), colors[index], thickness)
     corners = {index: np.rint(detections.boxes[index] * factor).astype(int).tolist() for index in order}
     for index in order:
         x0, y0, x1, y1 = corners[index]
-        cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), _color(detections, index), thickness, cv2.LINE_AA)
-    taken: list[tuple[int, int, int, int]] = []
-    for index in order[::-1]:  # the best first: it finds the best place
+        cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), colors[index], thickness, cv2.LINE_AA)
+    plates = np.zeros((len(order), 4), int)
+    for written, index in enumerate(order[::-1]):  # the best first: it finds the best place
         label = int(detections.labels[index])
         name = class_names[label] if label < len(class_names) else str(label)
         text = f"{name} {detections.scores[index]:.2f}"
-        taken.append(_write(canvas, text, corners[index], _color(detections, index), taken))
+        plates[written] = _write(canvas, text, corners[index], colors[index], plates[:written])
     return canvas
+
+
+def splash(
+    image: UInt8[np.ndarray, "h w 3"], detections: Detections, *, min_score: float = 0.0
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture in gray, with its colours where an object is.
+
+    Args:
+        image: RGB.
+        detections: As for `draw_detections`, with masks.
+        min_score: Detections below leave no colour.
+
+    Raises:
+        ValueError: The detections have no masks.
+
+    Source: Matterport `samples/balloon`, `color_splash`.
+    """
+    if detections.masks is None:
+        raise ValueError("splash of detections without masks: the model must have a mask head")
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    splashed = np.repeat(gray[..., None], 3, axis=2)
+    for index in np.flatnonzero(detections.valid & (detections.scores >= min_score)):
+        mask, y, x = as_crop(detections.masks[index])
+        region = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
+        splashed[region][mask] = image[region][mask]
+    return splashed
 
 
 def sheet(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8) -> UInt8[np.ndarray, "H W 3"]:
@@ -145,15 +178,14 @@ def _enlarge(array: np.ndarray, factor: int) -> np.ndarray:
     return np.repeat(np.repeat(array, factor, axis=0), factor, axis=1)
 
 
-def _color(detections: Detections, index: int) -> tuple[int, int, int]:
-    return PALETTE[int(detections.labels[index]) % len(PALETTE)]
-
-
-def _fill(canvas: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], thickness: int) -> None:
-    """Tints the mask and draws its outline."""
-    inside = mask.astype(bool)
-    canvas[inside] = np.rint(0.6 * canvas[inside] + 0.4 * np.array(color)).astype(np.uint8)
-    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: Color, thickness: int) -> None:
+    """Tints a mask whose upper left corner is (x, y) and draws its outline."""
+    if not mask.size:
+        return
+    (x, y), (rows, columns) = corner, mask.shape
+    region, inside = canvas[y : y + rows, x : x + columns], mask.astype(bool)
+    region[inside] = np.rint(0.6 * region[inside] + 0.4 * np.array(color)).astype(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner)
     cv2.drawContours(canvas, contours, -1, color, thickness, cv2.LINE_AA)
 
 
@@ -161,8 +193,8 @@ def _write(
     canvas: np.ndarray,
     text: str,
     box: Sequence[int],
-    color: tuple[int, int, int],
-    taken: Sequence[tuple[int, int, int, int]],
+    color: Color,
+    taken: np.ndarray,
 ) -> tuple[int, int, int, int]:
     """Writes a name on a plate of the detection's colour and returns the plate, (x0, y0, x1, y1)."""
     height, width = canvas.shape[:2]
@@ -179,7 +211,7 @@ def _write(
         x, y = inside(place)
         plate = (x, y, x + wide, y + high)
         moved = abs(x - place[0]) + abs(y - place[1])
-        return 100 * sum(_overlap(plate, other) for other in taken) + 10 * _overlap(plate, (x0, y0, x1, y1)) + moved
+        return 100 * _overlap(plate, taken) + 10 * _overlap(plate, np.array([box])) + moved
 
     def inside(place: tuple[int, int]) -> tuple[int, int]:
         return max(0, min(place[0], width - wide)), max(0, min(place[1], height - high))
@@ -201,9 +233,12 @@ def _write(
     return x, y, x + wide, y + high
 
 
-def _overlap(a: Sequence[int], b: Sequence[int]) -> int:
-    """Pixels that two boxes share."""
-    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+def _overlap(box: Sequence[int], others: np.ndarray) -> int:
+    """Pixels that a box shares with others, `[n, 4]`; those that several of them cover count several times."""
+    x0, y0, x1, y1 = box
+    wide = np.minimum(others[:, 2], x1) - np.maximum(others[:, 0], x0)
+    high = np.minimum(others[:, 3], y1) - np.maximum(others[:, 1], y0)
+    return int(np.sum(np.maximum(wide, 0) * np.maximum(high, 0)))
 
 
 def _write_file(path: Path, content: bytes) -> None:

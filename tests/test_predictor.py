@@ -223,3 +223,14 @@ def test_a_model_without_mask_head_gives_boxes_alone(model: MaskRCNN):
 def test_detections_are_on_the_host(predictor: Predictor):
     (found,) = predictor([picture(64, 64)])
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(found))
+
+
+def test_crops_are_the_same_masks(predictor: Predictor):
+    pictures = [picture(90, 60, 2), picture(128, 200, 3)]
+    for whole, cropped in zip(predictor(pictures), predictor(pictures, crops=True), strict=True):
+        np.testing.assert_array_equal(whole.boxes, cropped.boxes)
+        assert len(whole.masks) == len(cropped.masks) > 0
+        for mask, crop in zip(whole.masks, cropped.masks, strict=True):
+            rows, columns = crop.mask.shape
+            assert mask.sum() == crop.mask.sum()
+            np.testing.assert_array_equal(mask[crop.y : crop.y + rows, crop.x : crop.x + columns], crop.mask)

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from maskrcnn_jax.crops import Crops, Patch
+from maskrcnn_jax.paste import paste_mask
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.visualize import CURVES, PALETTE, draw_detections, plot_curves, save_png, sheet
+from maskrcnn_jax.visualize import CURVES, PALETTE, draw_detections, plot_curves, save_png, sheet, splash
 
 GRAY = np.full((480, 640, 3), 128, np.uint8)
 
@@ -156,6 +158,52 @@ def test_ink_is_readable_on_every_plate(label):
 
 def test_lines_stand_out_from_white():
     assert all((1 + 0.05) / (luminance(color) + 0.05) >= 2 for color in CURVES)
+
+
+def test_crops_are_drawn_like_whole_masks():
+    patch = Patch(np.ones((28, 28), np.float32), np.array([200, 150, 400, 300], np.float32), (0, 0, 640, 480))
+    whole = one([200, 150, 400, 300], mask=paste_mask(patch.probabilities, patch.place, 480, 640))
+    cropped = whole._replace(masks=Crops([(patch,)]))
+    np.testing.assert_array_equal(draw_detections(GRAY, cropped, ["cat"]), draw_detections(GRAY, whole, ["cat"]))
+    np.testing.assert_array_equal(splash(GRAY, cropped), splash(GRAY, whole))
+
+
+def test_colours_of_the_caller():
+    drawn = draw_detections(GRAY, one([200, 150, 400, 300]), ["cat"], colors=[(1, 2, 3)])
+    assert drawn[150, 300].tolist() == [1, 2, 3]
+    assert not (drawn == PALETTE[0]).all(-1).any()
+
+
+def test_a_small_picture_keeps_its_size_on_request():
+    image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
+    mask = np.zeros((96, 128), bool)
+    mask[40:60, 50:80] = True
+    drawn = draw_detections(image, one([50, 40, 80, 60], mask=mask), ["cat"], enlarge=False)
+    assert drawn.shape == image.shape
+    assert drawn[40, 65].tolist() == list(PALETTE[0])
+    np.testing.assert_array_equal(drawn[80:], image[80:])
+
+
+def test_splash_keeps_colour_where_an_object_is():
+    # Gray after ITU-R BT.601: .299 × 200 + .587 × 100 + .114 × 50 = 124.2
+    image = np.full((480, 640, 3), (200, 100, 50), np.uint8)
+    found = one([10, 20, 30, 50], mask=rectangle(10, 20, 30, 50))
+    splashed = splash(image, found)
+    np.testing.assert_array_equal(splashed[20:50, 10:30], image[20:50, 10:30])
+    assert splashed[19, 15].tolist() == splashed[50, 15].tolist() == splashed[30, 30].tolist() == [124] * 3
+    assert (splashed == 124).all(-1).sum() == 480 * 640 - 30 * 20
+
+
+@pytest.mark.parametrize("change", [{"valid": np.array([False])}, {"scores": np.array([0.4], np.float32)}])
+def test_splash_leaves_out_padding_and_low_scores(change):
+    image = np.full((480, 640, 3), (200, 100, 50), np.uint8)
+    found = one([10, 20, 30, 50], mask=rectangle(10, 20, 30, 50))._replace(**change)
+    assert (splash(image, found, min_score=0.5) == 124).all()
+
+
+def test_splash_without_masks_is_an_error():
+    with pytest.raises(ValueError, match="without masks"):
+        splash(GRAY, one([1, 1, 5, 5]))
 
 
 def test_a_sheet_by_hand():

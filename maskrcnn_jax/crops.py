@@ -1,0 +1,94 @@
+"""Masks of many objects in a large picture: kept as small as the network gives them, pasted when they are looked at."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, overload
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from maskrcnn_jax.paste import Crop, paste_crop
+
+Window = tuple[int, int, int, int]
+"""A part of a picture, `(x0, y0, x1, y1)` in whole pixels."""
+
+STRIP = 1024
+"""Rows that are pasted at a time: the probabilities of all pixels take four times the memory of their mask."""
+
+
+class Patch(NamedTuple):
+    """The mask head's square of probabilities, and where it lies."""
+
+    probabilities: Float[np.ndarray, "m m"]
+    """In [0, 1]."""
+    place: Float[np.ndarray, "4"]
+    """What it covers, pixels of the picture, as `paste.snap` gives it."""
+    window: Window
+    """What the network saw of the picture; outside nothing is set."""
+
+
+class Crops:
+    """The masks of a picture's objects, 3 kB each however large the picture is.
+
+    `crops[i]` is object `i`'s mask as `Crop`, pasted anew each time; `crops[rows]` are the masks of several objects.
+
+    Args:
+        patches: One object's each; an object that was seen in parts has several, and its mask is their union.
+    """
+
+    def __init__(self, patches: Sequence[tuple[Patch, ...]]) -> None:
+        self.patches = tuple(patches)
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    @overload
+    def __getitem__(self, rows: int | np.integer) -> Crop: ...
+
+    @overload
+    def __getitem__(self, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " n"]) -> "Crops": ...
+
+    def __getitem__(self, rows: int | np.integer | np.ndarray) -> "Crop | Crops":
+        if isinstance(rows, np.ndarray):
+            return Crops([self.patches[i] for i in np.arange(len(self))[rows]])
+        return unite([_paste(patch, patch.window) for patch in self.patches[rows]])
+
+    def within(self, row: int, window: Window) -> Crop:
+        """The part of one mask that lies in a window; no more of it is pasted."""
+        return unite([_paste(patch, _common(patch.window, window)) for patch in self.patches[row]])
+
+
+def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
+    """A mask over the whole picture, as `Predictor` gives it by default, as a crop; a crop as it is."""
+    return mask if isinstance(mask, Crop) else Crop(mask, 0, 0)
+
+
+def unite(crops: Sequence[Crop]) -> Crop:
+    """The union of masks, as large as it must be."""
+    if len(crops) == 1:
+        return crops[0]
+    crops = [crop for crop in crops if crop.mask.size]
+    if not crops:
+        return Crop(np.zeros((0, 0), bool), 0, 0)
+    top, left = min(crop.y for crop in crops), min(crop.x for crop in crops)
+    bottom = max(crop.y + crop.mask.shape[0] for crop in crops)
+    right = max(crop.x + crop.mask.shape[1] for crop in crops)
+    union = np.zeros((bottom - top, right - left), bool)
+    for crop in crops:
+        rows, columns = crop.mask.shape
+        union[crop.y - top : crop.y - top + rows, crop.x - left : crop.x - left + columns] |= crop.mask
+    return Crop(union, top, left)
+
+
+def _paste(patch: Patch, window: Window) -> Crop:
+    x0, y0, x1, y1 = window
+    strips = []
+    for top in range(y0, y1, STRIP):
+        place = patch.place - np.array([x0, top, x0, top], patch.place.dtype)
+        crop = paste_crop(patch.probabilities, place, min(STRIP, y1 - top), max(0, x1 - x0))
+        if crop.mask.size:
+            strips.append(Crop(crop.mask, crop.y + top, crop.x + x0))
+    return unite(strips)
+
+
+def _common(a: Window, b: Window) -> Window:
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
