@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from maskrcnn_jax.paste import Crop, paste_crop
+from maskrcnn_jax.structs import Detections
 
 Window = tuple[int, int, int, int]
 """A part of a picture, `(x0, y0, x1, y1)` in whole pixels."""
@@ -60,6 +61,11 @@ class Crops:
 def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
     """A mask over the whole picture, as `Predictor` gives it by default, as a crop; a crop as it is."""
     return mask if isinstance(mask, Crop) else Crop(mask, 0, 0)
+
+
+def select(found: Detections, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
+    """Some of a picture's detections, in the order of `rows`; masks may be arrays, `Crops` or None."""
+    return Detections(*(None if field is None else field[rows] for field in found))
 
 
 def unite(crops: Sequence[Crop]) -> Crop:

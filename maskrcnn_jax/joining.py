@@ -1,0 +1,201 @@
+"""One object out of what several windows on a picture show of it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from maskrcnn_jax.crops import Crops, Patch, Window
+from maskrcnn_jax.paste import Crop
+from maskrcnn_jax.structs import Detections
+
+MARGIN = 1 / 32
+"""A box that comes closer to the end of its window than this share of the window's side may go on beyond it. Too much
+does no harm: such an object lies whole in the next window, or is joined from its parts."""
+AGREE = 0.5
+"""Two windows show the same object if, where both look, more than this share of the union of what they show is common:
+of the objects that one window tells apart at most one can agree so well with an object of another window."""
+BOXES_AGREE = 0.25
+"""The same of boxes; masks are compared only where it holds."""
+UNSURE = 0.5
+"""Of what is said about an object, what has less than this share of the best score is not heard."""
+COVERED = 0.7
+"""A part of an object is no object of its own if this share of it lies in a whole one of its class."""
+
+
+class Pieces(NamedTuple):
+    """What windows show, in pixels of the picture."""
+
+    windows: Int[np.ndarray, "n 4"]
+    """Where each was seen, (x0, y0, x1, y1)."""
+    boxes: Float[np.ndarray, "n 4"]
+    scores: Float[np.ndarray, " n"]
+    labels: Int[np.ndarray, " n"]
+    cut: Bool[np.ndarray, " n"]
+    """The object may go on outside the window."""
+    masks: Crops | None
+
+
+def gather(found: Detections, window: Window, scale: tuple[float, float], size: tuple[int, int]) -> Pieces:
+    """Carries what was found in a window to the whole picture.
+
+    Args:
+        found: In pixels of the window, masks as `Crops`.
+        window: Of the picture or of a smaller copy.
+        scale: (x, y), pixels of the picture per pixel of the copy.
+        size: (height, width) of the picture.
+    """
+    factor, corner = np.tile(scale, 2), np.tile(window[:2], 2)
+    ends = np.rint(np.array(window) * factor).astype(int)
+    boxes = (found.boxes + corner) * factor
+    margins = MARGIN * np.tile(ends[2:] - ends[:2], 2)
+    inner = ends != np.array([0, 0, size[1], size[0]])
+    cut = np.any((np.abs(boxes - ends) < margins) & inner, axis=1)
+    masks = None
+    if found.masks is not None:
+        x0, y0, x1, y1 = ends.tolist()
+        masks = Crops(
+            [
+                tuple(Patch(patch.probabilities, (patch.place + corner) * factor, (x0, y0, x1, y1)) for patch in parts)
+                for parts in found.masks.patches
+            ]
+        )
+    return Pieces(np.tile(ends, (len(boxes), 1)), boxes, found.scores, found.labels, cut, masks)
+
+
+def join(seen: Sequence[Pieces], nms_iou: float) -> Detections:
+    """The objects of a picture, best first, each once.
+
+    Of an object's sightings that are not cut the one of the smallest window is taken, for its fineness; if all are cut,
+    they are put together. What a window cuts and no other shows is no object: others look at the same place.
+
+    Args:
+        seen: What each window shows.
+        nms_iou: Of two objects of a class that overlap more the better stays.
+
+    Returns:
+        Detections, masks as `Crops`.
+    """
+    pieces = _concatenate(seen)
+    shown = [rows for rows in groups(pieces) if len(rows) > 1 or not pieces.cut[rows[0]]]
+    objects = _concatenate([_rows(pieces, np.zeros(0, int)), *(_settle(pieces, rows) for rows in shown)])
+    kept = suppress(objects, nms_iou)
+    best = _rows(objects, kept[np.argsort(-objects.scores[kept], kind="stable")])
+    return Detections(
+        best.boxes.astype(np.float32),
+        best.scores.astype(np.float32),
+        best.labels.astype(np.int32),
+        np.ones(len(best.boxes), bool),
+        best.masks,
+    )
+
+
+def groups(pieces: Pieces) -> list[Int[np.ndarray, " m"]]:
+    """The rows of pieces that show the same object, for each object."""
+    group = np.arange(len(pieces.boxes))
+    for row in range(len(group)):
+        others = np.arange(row + 1, len(group))
+        elsewhere = (pieces.windows[others] != pieces.windows[row]).any(axis=1)
+        for other in others[elsewhere & _near(pieces, row, others, BOXES_AGREE)].tolist():
+            if group[other] == group[row]:
+                continue
+            both, one, two = _count(pieces, row, other)
+            if both > AGREE * (one + two - both):
+                group[group == group[other]] = group[row]
+    return [np.flatnonzero(group == number) for number in np.unique(group)]
+
+
+def suppress(objects: Pieces, nms_iou: float) -> Int[np.ndarray, " k"]:
+    """The rows of objects that overlap no better one of their class too much and are no part of a whole one."""
+    kept: list[int] = []
+    for row in np.lexsort((-objects.scores, objects.cut)).tolist():  # whole ones first
+        others = np.array(kept, int)
+        elsewhere = (objects.windows[others] != objects.windows[row]).any(axis=1) | objects.cut[others]
+        for other in others[elsewhere & _near(objects, row, others, 0.0)].tolist():
+            both, _, _ = _count(objects, row, other)
+            one, two = (_count(objects, each, each)[0] for each in (row, other))
+            if both > nms_iou * (one + two - both) or (objects.cut[row] and both > COVERED * one):
+                break
+        else:
+            kept.append(row)
+    return np.array(kept, int)
+
+
+def _settle(pieces: Pieces, rows: np.ndarray) -> Pieces:
+    """One piece out of those that show the same object."""
+    best = pieces.scores[rows].max(keepdims=True)
+    heard = rows[pieces.scores[rows] >= UNSURE * best]
+    whole = heard[~pieces.cut[heard]]
+    if whole.size:
+        heard = whole[np.lexsort((-pieces.scores[whole], _area(pieces.windows[whole])))][:1]
+    masks = pieces.masks
+    if masks is not None:
+        masks = Crops([tuple(patch for row in heard.tolist() for patch in masks.patches[row])])
+    first = heard[:1]
+    return Pieces(
+        _hull(pieces.windows[heard]), _hull(pieces.boxes[heard]), best, pieces.labels[first], pieces.cut[first], masks
+    )
+
+
+def _concatenate(parts: Sequence[Pieces]) -> Pieces:
+    crops = [part.masks for part in parts if part.masks is not None]
+    return Pieces(
+        np.concatenate([part.windows for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.cut for part in parts]),
+        Crops([patches for masks in crops for patches in masks.patches]) if crops else None,
+    )
+
+
+def _rows(pieces: Pieces, rows: np.ndarray) -> Pieces:
+    masks = None if pieces.masks is None else pieces.masks[rows]
+    return Pieces(
+        pieces.windows[rows], pieces.boxes[rows], pieces.scores[rows], pieces.labels[rows], pieces.cut[rows], masks
+    )
+
+
+def _near(pieces: Pieces, row: int, others: np.ndarray, iou: float) -> np.ndarray:
+    """Which pieces are of one's class, and their boxes overlap more than `iou` where both windows look."""
+    region = _common(pieces.windows[row], pieces.windows[others])
+    here, there = _common(pieces.boxes[row], region), _common(pieces.boxes[others], region)
+    both = _area(_common(here, there))
+    return (both > iou * (_area(here) + _area(there) - both)) & (pieces.labels[others] == pieces.labels[row])
+
+
+def _count(pieces: Pieces, a: int, b: int) -> tuple[float, float, float]:
+    """Pixels of both, of `a` and of `b` where both windows look: of masks, or of boxes if there are none."""
+    region = _common(pieces.windows[a], pieces.windows[b])
+    if pieces.masks is None:
+        here, there = (_common(pieces.boxes[row], region) for row in (a, b))
+        both, one, two = _area(np.stack([_common(here, there), here, there])).tolist()
+        return both, one, two
+    x0, y0, x1, y1 = region.tolist()
+    first, second = (pieces.masks.within(row, (x0, y0, x1, y1)) for row in (a, b))
+    return _overlap(first, second), int(first.mask.sum()), int(second.mask.sum())
+
+
+def _overlap(a: Crop, b: Crop) -> int:
+    """Pixels that are set in both."""
+    top, left = max(a.y, b.y), max(a.x, b.x)
+    bottom = min(a.y + a.mask.shape[0], b.y + b.mask.shape[0])
+    right = min(a.x + a.mask.shape[1], b.x + b.mask.shape[1])
+    if bottom <= top or right <= left:
+        return 0
+    one, two = (crop.mask[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x] for crop in (a, b))
+    return int((one & two).sum())
+
+
+def _common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """What boxes have in common; its end lies before its start if that is nothing."""
+    return np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
+
+
+def _hull(boxes: np.ndarray) -> np.ndarray:
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[None]

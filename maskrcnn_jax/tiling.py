@@ -1,0 +1,101 @@
+"""Pictures much larger than the network's input: looked at in overlapping tiles, in several sizes."""
+
+import math
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.crops import Window, select
+from maskrcnn_jax.joining import UNSURE, Pieces, gather, join
+from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.structs import Detections
+
+OVERLAP = 0.25
+"""Share of a tile's side that the next tile sees, too."""
+
+
+def tile(size: tuple[int, int], shape: tuple[int, int], overlap: float = OVERLAP) -> list[Window]:
+    """Covers a picture with equal windows, evenly spread, row by row.
+
+    Args:
+        size: (height, width) of the picture, pixels.
+        shape: (height, width) of a window; cut to the picture.
+        overlap: Share of a window's side that it has in common with the next, at least; in [0, 1).
+
+    Raises:
+        ValueError: A window has no pixels, or the overlap is no share.
+    """
+    if min(shape) < 1 or not 0 <= overlap < 1:
+        raise ValueError(f"tiles of {shape} pixels, overlap {overlap}: give positive sides, an overlap in [0, 1)")
+    rows, columns = (_starts(whole, side, overlap) for whole, side in zip(size, shape, strict=True))
+    height, width = min(shape[0], size[0]), min(shape[1], size[1])
+    return [(x, y, x + width, y + height) for y in rows for x in columns]
+
+
+def native_shape(config: InputConfig) -> tuple[int, int]:
+    """(height, width) of the largest picture that a network looks at pixel by pixel."""
+    return (config.longest_edge if config.enlarge_only else config.shortest_edge), config.longest_edge
+
+
+def predict_tiled(
+    predictor: Predictor,
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    shape: tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    min_score: float = 0.0,
+) -> Detections:
+    """Finds the objects of a picture of any size, small and large.
+
+    The picture is cut into overlapping tiles; then again at half its size, a quarter, …, until one tile holds it, which
+    takes a third more time. An object that a tile cuts is found once, whole: as another tile has it, or joined from its
+    parts. Memory grows with the picture's own pixels and 4 kB per object.
+
+    Args:
+        predictor: Finds in tiles.
+        image: RGB.
+        shape: (height, width) of a tile, pixels; by default the network's own. Smaller tiles are enlarged: for objects
+            that are too small in the picture.
+        overlap: Share of a tile's side that the next sees, too.
+        min_score: Detections below are left out.
+
+    Returns:
+        Detections in the picture's pixels, best first, masks as `Crops`. There may be more than the network finds in
+        one picture.
+    """
+    (height, width), shape = image.shape[:2], shape or native_shape(predictor.config.input)
+    seen: list[Pieces] = []
+    while True:
+        windows = tile(image.shape[:2], shape, overlap)
+        scale = width / image.shape[1], height / image.shape[0]
+        for start in range(0, len(windows), predictor.batch_size):
+            part = windows[start : start + predictor.batch_size]
+            tiles = [image[y0:y1, x0:x1] for x0, y0, x1, y1 in part]
+            for window, found in zip(part, predictor(tiles, crops=True), strict=True):
+                # What is less sure may still confirm what another window shows.
+                heard = select(found, found.scores >= UNSURE * min_score)
+                seen.append(gather(heard, window, scale, (height, width)))
+        if len(windows) == 1:
+            found = join(seen, predictor.config.detect.nms_iou)
+            return select(found, found.scores >= min_score)
+        image = _shrink(image, shape)
+
+
+def _starts(whole: int, side: int, overlap: float) -> list[int]:
+    if whole <= side:
+        return [0]
+    count = math.ceil((whole - side) / max(1, math.floor(side * (1 - overlap)))) + 1
+    return np.rint(np.linspace(0, whole - side, count)).astype(int).tolist()
+
+
+def _shrink(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A picture half as large, or as large as a tile if that is more.
+
+    Means of areas: where each pixel is made of the nearest two, as networks resize, fine texture flickers.
+    """
+    height, width = image.shape[:2]
+    factor = max(0.5, min(1.0, shape[0] / height, shape[1] / width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
