@@ -215,7 +215,7 @@ def edited(folder: Path, section: str, name: str, value: object) -> Path:
 @pytest.mark.parametrize(
     ("section", "name", "value", "message"),
     [
-        ("run", "stepz", 1, r"run\.stepz = 1: unknown field; RunConfig has folder, steps"),
+        ("run", "stepz", 1, r"run\.stepz = 1: unknown field; RunConfig has folder, init, steps"),
         ("run", "steps", "1", r"run\.steps = '1': must be of type int"),
         ("data", "train", {"folder": 1}, r"data\.train\.folder = 1: must be a path"),
         ("data", "buckets", [[32, "x"]], r"data\.buckets\[0\]\[1\] = 'x': must be of type int"),
