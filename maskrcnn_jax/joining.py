@@ -68,7 +68,7 @@ def join(seen: Sequence[Pieces], nms_iou: float) -> Detections:
     """The objects of a picture, best first, each once.
 
     Of an object's sightings that are not cut the one of the smallest window is taken, for its fineness; if all are cut,
-    they are put together. What a window cuts and no other shows is no object: others look at the same place.
+    they are put together.
 
     Args:
         seen: What each window shows.
@@ -78,8 +78,7 @@ def join(seen: Sequence[Pieces], nms_iou: float) -> Detections:
         Detections, masks as `Crops`.
     """
     pieces = _concatenate(seen)
-    shown = [rows for rows in groups(pieces) if len(rows) > 1 or not pieces.cut[rows[0]]]
-    objects = _concatenate([_rows(pieces, np.zeros(0, int)), *(_settle(pieces, rows) for rows in shown)])
+    objects = _concatenate([_rows(pieces, np.zeros(0, int)), *(_settle(pieces, rows) for rows in groups(pieces))])
     kept = suppress(objects, nms_iou)
     best = _rows(objects, kept[np.argsort(-objects.scores[kept], kind="stable")])
     return Detections(

@@ -152,17 +152,26 @@ def test_joining_by_hand():
     assert right.boxes.tolist() == [[40, 10, 80, 20]]
     joined = join([left, right], 0.5)
     assert joined.boxes.tolist() == [[20, 10, 80, 20]] and joined.scores.tolist() == pytest.approx([0.8])
-    # What only one of them shows, or shows as another class, or elsewhere, is no part of it; alone it is nothing.
+    # What only one of them shows, or shows as another class, or elsewhere, is no part of it.
     for stranger in (
         right._replace(labels=right.labels + 1),
         right._replace(boxes=right.boxes + np.array([0, 8, 0, 8])),
     ):
-        assert len(join([left, stranger], 0.5).boxes) == 0
+        assert join([left, stranger], 0.5).boxes.tolist() == [[20, 10, 60, 20], *stranger.boxes.tolist()]
     # What hardly counts is not heard: a whole sighting of half the score, and less.
     whole = gather(one_box(10, 4, 40, 11, score=0.39), (0, 0, 50, 15), (2.0, 2.0), (30, 100))
     assert join([left, right, whole], 0.5).boxes.tolist() == [[20, 10, 80, 20]]
     whole = whole._replace(scores=np.array([0.5]), boxes=np.array([[21.0, 9, 82, 21]]))
     assert join([left, right, whole], 0.5).boxes.tolist() == [[21, 9, 82, 21]]
+
+
+def test_leftovers_of_cut_objects_are_no_objects():
+    """A tile that sees the last 8 columns of a square takes them for something narrower."""
+    whole = gather(one_box(20, 5, 60, 25, score=0.7), (0, 0, 80, 30), (1.0, 1.0), (30, 140))
+    # Columns 52 to 60 against 52 to 56 where both look: half agrees, not more. All of it lies in the square.
+    rest = gather(one_box(0, 5, 4, 25, score=0.9), (52, 0, 132, 30), (1.0, 1.0), (30, 140))
+    assert join([whole, rest], 0.5).boxes.tolist() == [[20, 5, 60, 25]]
+    assert len(join([whole, rest._replace(labels=rest.labels + 1)], 0.5).boxes) == 2
 
 
 def test_of_two_whole_sightings_the_finer_is_taken():
