@@ -14,18 +14,28 @@ def prepare(
     out: Path,
     splits: tuple[str, ...] = (),
     images: Path | None = None,
+    class_attribute: str | None = None,
+    class_name: str | None = None,
+    validation_share: float = 0.0,
 ) -> None:
-    """Write a COCO-format data set as records that training reads: checks everything, then writes.
+    """Write annotated pictures as records that training reads: checks everything, then writes.
+
+    The format is recognised: COCO's layout (annotations/instances_SPLIT.json and SPLIT/ or images/, or the official
+    zips, or one JSON file), VGG Image Annotator's JSON of version 1 or 2, labelme's files, folders of masks
+    (ID/images/ and ID/masks/*.png, or images/NAME.jpg and masks/NAME.png with numbered objects), Pascal VOC.
 
     Args:
-        folder: Holds annotations/instances_SPLIT.json and SPLIT/ or images/, or the official zips; or one JSON file.
+        folder: The data set; all but COCO and Pascal VOC may be divided into train/, val/ and test/.
         out: Folder for the records. An earlier data set there is replaced once the new one is complete.
         splits: Splits to write, such as "train val"; all if none is named.
         images: Image folder, if it is not beside the annotations.
+        class_attribute: The attribute of VIA's regions that says the class, if there are several.
+        class_name: One class for all objects, whatever they are called; "object" where nothing calls them.
+        validation_share: Share of an undivided data set that becomes its split "val", such as 0.2.
     """
     from maskrcnn_jax.data.prepare import prepare as write
 
-    for split, count in write(folder, out, splits, images).items():
+    for split, count in write(folder, out, splits, images, class_attribute, class_name, validation_share).items():
         print(f"{split}: {count} images in {out}")
 
 

@@ -1,6 +1,5 @@
-"""From a COCO-format folder to records that training reads at random."""
+"""From annotated pictures to records that training reads at random."""
 
-import json
 import logging
 import os
 import tempfile
@@ -10,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from maskrcnn_jax.data.annotations import (
@@ -21,25 +21,38 @@ from maskrcnn_jax.data.annotations import (
     read_annotations,
 )
 from maskrcnn_jax.data.coco import Index
-from maskrcnn_jax.data.coco_files import AnyPath, SplitFiles, find_splits
+from maskrcnn_jax.data.coco_files import AnyPath
 from maskrcnn_jax.data.coco_writer import write_records
+from maskrcnn_jax.data.formats import Split, open_dataset
+from maskrcnn_jax.data.hold_out import hold_out
 from maskrcnn_jax.data.images import decode
 from maskrcnn_jax.data.source import BrokenImage
 
 log = logging.getLogger(__name__)
 
 
-def prepare(folder: Path, out: Path, splits: Sequence[str] = (), images: Path | None = None) -> dict[str, int]:
-    """Checks a COCO-format data set and writes it as ArrayRecord, with an index beside the records.
+def prepare(
+    folder: Path,
+    out: Path,
+    splits: Sequence[str] = (),
+    images: Path | None = None,
+    class_attribute: str | None = None,
+    class_name: str | None = None,
+    validation_share: float = 0.0,
+) -> dict[str, int]:
+    """Checks a data set and writes it as ArrayRecord, with an index beside the records.
 
     Everything is checked, each image decoded, before anything is written; `out` changes only when all is done, in one
     move, so a failure leaves what was prepared before.
 
     Args:
-        folder: See `find_splits`.
+        folder: In COCO's layout or the format of an annotation tool; see `open_dataset`.
         out: Folder for the records; an earlier data set of the same splits there is replaced.
         splits: Names of the splits; empty for all.
         images: Image folder, if it is not beside the annotations.
+        class_attribute: The region attribute of VIA that says the class, if that is not clear.
+        class_name: One class for all objects, whatever they are called; "object" where nothing calls them.
+        validation_share: Share of an undivided data set that becomes the split "val"; see `hold_out`.
 
     Returns:
         Number of images of each split.
@@ -47,9 +60,20 @@ def prepare(folder: Path, out: Path, splits: Sequence[str] = (), images: Path | 
     Raises:
         DatasetError: The data set cannot be used, or `out` holds something that would be lost.
     """
-    found = find_splits(folder, splits, images)
-    require_replaceable(out, [split.name for split in found])
+    if not 0 <= validation_share < 1:
+        raise DatasetError(f"validation_share = {validation_share}: must be at least 0 and below 1, such as 0.2")
+    found = open_dataset(folder, splits, images, class_attribute, class_name)
+    names = [split.name for split in found]
+    if validation_share and len(found) > 1:
+        of_its_own = ", ".join(names)
+        raise DatasetError(f"validation_share = {validation_share}: {folder} has splits, {of_its_own}; leave it out")
+    require_replaceable(out, ["train", "val"] if validation_share else names)
     contents = {split.name: (read_split(split), split.images) for split in found}
+    if class_name is not None:
+        contents = {name: (of_one_class(annotations, class_name), at) for name, (annotations, at) in contents.items()}
+    if validation_share:
+        [(annotations, at)] = contents.values()
+        contents = {name: (part, at) for name, part in hold_out(annotations, validation_share).items()}
     category_ids, class_names = same_categories(contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
@@ -76,17 +100,19 @@ def require_replaceable(out: Path, splits: Sequence[str]) -> None:
         )
 
 
-def read_split(split: SplitFiles) -> Annotations:
+def read_split(split: Split) -> Annotations:
     """Reads and checks the annotations and every image of a split."""
-    try:
-        coco = json.loads(split.annotations.read_bytes())
-    except ValueError as error:
-        raise DatasetError(f"{split.annotations}: no JSON ({error}); fetch the file again") from error
-    annotations = read_annotations(coco, str(split.annotations))
+    annotations = read_annotations(split.read(), split.where)
     for reason, ids in annotations.dropped.items():
-        log.warning("%s: dropped %d annotations, %s: %s", split.annotations, len(ids), reason, first_of(ids))
+        log.warning("%s: dropped %d annotations, %s: %s", split.where, len(ids), reason, first_of(ids))
     check_images(annotations.images, split.images)
     return annotations
+
+
+def of_one_class(annotations: Annotations, class_name: str) -> Annotations:
+    """Gives all objects the same class."""
+    images = [image._replace(labels=np.zeros_like(image.labels)) for image in annotations.images]
+    return annotations._replace(category_ids=(1,), class_names=(class_name,), images=images)
 
 
 def check_images(images: Sequence[AnnotatedImage], folder: AnyPath) -> None:

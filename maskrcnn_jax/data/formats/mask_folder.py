@@ -1,0 +1,131 @@
+"""Folders of masks: one image per object, or one image of numbered objects per picture.
+
+- `ID/images/PICTURE` and `ID/masks/*.png`, an image per object that is black where it is not (the nuclei of the 2018
+  Data Science Bowl).
+- `images/NAME.jpg` and `masks/NAME.png`, an image of 8 or 16 bits: 0 is background, and each other number an object.
+
+Folders inside `masks/` are classes: `masks/CLASS/…`.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from maskrcnn_jax.data.formats.label_image import object_masks, read_label_image, read_object_image
+from maskrcnn_jax.data.formats.layout import pictures_in, relative, visible
+from maskrcnn_jax.data.formats.picture import UNREADABLE, Findings, Outlined, Picture, reason
+
+BROKEN = "masks that cannot be read; write them again"
+OTHER_SIZE = "masks of another size than their picture's other masks; write them again"
+WHITE = 255
+ALL_IN_ONE = "took each mask of 0 and 255 alone for one object; number the objects 1, 2, … if there are more"
+
+
+def has_pair(folder: Path) -> bool:
+    """Whether a folder holds pictures and masks."""
+    return (folder / "images").is_dir() and (folder / "masks").is_dir()
+
+
+def object_folders(folder: Path) -> list[Path]:
+    """The folders of pictures with an image per object."""
+    return [path for path in visible(folder) if has_pair(path)]
+
+
+def is_mask_folder(folder: Path) -> bool:
+    """Whether a folder is laid out in one of the two ways."""
+    return has_pair(folder) or bool(object_folders(folder))
+
+
+def read(folders: Mapping[str, Path], root: Path, default_class: str, findings: Findings) -> dict[str, list[Picture]]:
+    """Reads each split.
+
+    Args:
+        folders: The folder of each split.
+        root: What file names are relative to.
+        default_class: Of all objects where `masks/` has no folders.
+        findings: Notes problems.
+    """
+    pictures: dict[str, list[Picture]] = {}
+    for split, folder in folders.items():
+        if has_pair(folder):
+            pictures[split] = read_numbered(folder, root, default_class, findings)
+        else:
+            singles = tqdm(object_folders(folder), f"reading {split}", unit=" images", disable=None)
+            read_all = (read_single(single, root, default_class, findings) for single in singles)
+            pictures[split] = [picture for picture in read_all if picture is not None]
+    return pictures
+
+
+def classes_in(folder: Path, default_class: str, findings: Findings) -> dict[str, Path]:
+    """The folder of each class's masks."""
+    found = {path.name: path for path in visible(folder) if path.is_dir()}
+    for path in pictures_in(folder) if found else []:
+        findings.problems.add("masks beside folders of classes; move each into the folder of its class", str(path))
+    return found or {default_class: folder}
+
+
+def read_single(folder: Path, root: Path, default_class: str, findings: Findings) -> Picture | None:
+    """Reads a picture with an image per object; None if it cannot be used, which is noted."""
+    pictures = pictures_in(folder / "images")
+    if len(pictures) != 1:
+        findings.problems.add("folders that need one picture each in images/", f"{folder} ({len(pictures)})")
+        return None
+    size: tuple[int, int] | None = None
+    objects: list[Outlined] = []
+    for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
+        for path in pictures_in(inside):
+            try:
+                mask = read_object_image(path)
+            except UNREADABLE as error:
+                findings.problems.add(BROKEN, reason(path, error))
+                continue
+            size = size or mask.shape
+            if mask.shape == size:
+                findings.add_object(objects, class_name, mask, relative(path, root))
+            else:
+                findings.problems.add(OTHER_SIZE, relative(path, root))
+    size = size or findings.size_of(pictures[0])
+    return None if size is None else Picture(relative(pictures[0], root), size, objects)
+
+
+def read_numbered(folder: Path, root: Path, default_class: str, findings: Findings) -> list[Picture]:
+    """Reads pictures with an image of numbered objects each."""
+    masks: dict[str, dict[str, Path]] = defaultdict(dict)
+    for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
+        for path in pictures_in(inside):
+            masks[path.stem][class_name] = path
+    found = {path.stem: path for path in pictures_in(folder / "images")}
+    for stem in sorted(masks.keys() - found.keys()):
+        for path in masks[stem].values():
+            findings.problems.add("masks without a picture of the same name in images/", relative(path, root))
+    pictures = []
+    for stem, path in tqdm(found.items(), "reading masks", unit=" images", disable=None):
+        if stem not in masks:
+            what = "pictures without a mask of the same name in masks/; one without objects needs a mask of zeros"
+            findings.problems.add(what, relative(path, root))
+        elif (picture := read_labels(path, masks[stem], root, findings)) is not None:
+            pictures.append(picture)
+    return pictures
+
+
+def read_labels(path: Path, masks: dict[str, Path], root: Path, findings: Findings) -> Picture | None:
+    """Reads the objects of one picture, by class; None if they cannot be used, which is noted."""
+    size: tuple[int, int] | None = None
+    objects: list[Outlined] = []
+    for class_name, mask in masks.items():
+        try:
+            labels = read_label_image(mask)
+        except UNREADABLE as error:
+            findings.problems.add(BROKEN, reason(mask, error))
+            continue
+        size = size or labels.shape
+        if labels.shape != size:
+            findings.problems.add(OTHER_SIZE, relative(mask, root))
+            continue
+        found = object_masks(labels)
+        if list(found) == [WHITE]:
+            findings.warnings.add(ALL_IN_ONE, relative(mask, root))
+        objects += [Outlined(class_name, code) for code in found.values()]
+    return None if size is None else Picture(relative(path, root), size, objects)

@@ -1,0 +1,145 @@
+"""What every format is read into, and how that becomes a COCO instances dictionary."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from faster_coco_eval.core import mask as rle
+from jaxtyping import UInt8
+from PIL import Image
+
+from maskrcnn_jax.data.annotations import Problems, first_of
+from maskrcnn_jax.data.rle import encode_mask
+
+log = logging.getLogger(__name__)
+
+UNNAMED = "object"
+"""The class of objects that have no name."""
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for files that are missing, no images, truncated, of no meaning, or suspiciously large."""
+
+
+class Outlined(NamedTuple):
+    """One object of a picture."""
+
+    class_name: str
+    mask: dict[str, Any]
+    """COCO run-length code over the picture."""
+    is_box: bool = False
+    """Whether the mask is only a filled box."""
+    is_crowd: bool = False
+
+
+class Picture(NamedTuple):
+    """One picture and its objects."""
+
+    file_name: str
+    """Relative to the data set's folder."""
+    size: tuple[int, int]
+    """(height, width), pixels."""
+    objects: list[Outlined]
+
+
+class Findings:
+    """What is wrong with a data set, and what a user should know of how it was read: said once for all files."""
+
+    def __init__(self, where: str):
+        self.problems = Problems(where)
+        self.warnings = Problems(where)
+
+    def close(self) -> None:
+        """Warns, and raises DatasetError if there are problems."""
+        for what, offenders in self.warnings.offenders.items():
+            log.warning("%s: %s: %s", self.warnings.where, what, first_of(offenders))
+        self.problems.raise_if_any()
+
+    def add_object(
+        self,
+        objects: list[Outlined],
+        class_name: str,
+        mask: UInt8[np.ndarray, "H W"],
+        name: str,
+        is_box: bool = False,
+        is_crowd: bool = False,
+    ) -> None:
+        """Adds an object to `objects`, or notes that `name` covers no pixel."""
+        if mask.any():
+            objects.append(Outlined(class_name, encode_mask(mask), is_box, is_crowd))
+        else:
+            self.warnings.add("left out objects that cover no pixel of their picture", name)
+
+    def size_of(self, path: Path) -> tuple[int, int] | None:
+        """(height, width) of a picture as a viewer shows it, turned by its EXIF orientation; None notes a problem."""
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+                turned = image.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
+        except UNREADABLE as error:
+            self.problems.add("pictures that cannot be read; fetch them again or remove them", reason(path, error))
+            return None
+        return (width, height) if turned else (height, width)
+
+
+ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and its values that swap the sides."""
+
+
+def reason(path: Path, error: Exception) -> str:
+    """A file's name and what is wrong with it, in a few words."""
+    if not path.is_file():
+        return f"{path}: missing"
+    known = isinstance(error, Image.UnidentifiedImageError)
+    return f"{path}: " + (f"no image ({path.stat().st_size} bytes)" if known else str(error))
+
+
+def to_coco(pictures: Sequence[Picture], class_names: Sequence[str]) -> dict[str, Any]:
+    """Writes one split as a COCO instances dictionary; boxes follow from the masks.
+
+    Args:
+        pictures: The split's pictures; their order gives the ids, from 1.
+        class_names: The classes of all splits; their order gives the category ids, from 1.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    number = {name: index for index, name in enumerate(class_names, 1)}
+    for image_id, picture in enumerate(pictures, 1):
+        height, width = picture.size
+        images.append({"id": image_id, "file_name": picture.file_name, "height": height, "width": width})
+        for thing in picture.objects:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": number[thing.class_name],
+                    "segmentation": thing.mask,
+                    "bbox": rle.toBbox([thing.mask])[0].tolist(),
+                    "iscrowd": int(thing.is_crowd),
+                }
+            )
+    categories = [{"id": index, "name": name} for name, index in number.items()]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def check_together(splits: Mapping[str, Sequence[Picture]], findings: Findings) -> None:
+    """Notes what only shows over all pictures: the same twice, no objects at all; warns if objects are boxes."""
+    pictures = [picture for split in splits.values() for picture in split]
+    times = Counter(picture.file_name for picture in pictures)
+    if not pictures:
+        findings.problems.add("no pictures; put them where the annotations expect them", "0 found")
+    elif not any(picture.objects for picture in pictures):
+        findings.problems.add("no objects; annotate some", f"{len(pictures)} pictures")
+    for name in (name for name, count in times.items() if count > 1):
+        findings.problems.add("pictures that are annotated twice; remove one of the annotations", name)
+    objects = [thing for picture in pictures for thing in picture.objects if not thing.is_crowd]
+    if boxes := sum(thing.is_box for thing in objects):
+        log.warning(
+            "%s: %d of %d objects are annotated by a box, which now is their mask, filled; train such data without "
+            "mask head (mask_head = None), or outline the objects",
+            findings.problems.where,
+            boxes,
+            len(objects),
+        )

@@ -1,0 +1,51 @@
+"""Small data sets in the formats of annotation tools, and what `prepare` makes of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conftest import encode, picture
+
+from maskrcnn_jax.config import CocoSource
+from maskrcnn_jax.data import Example, open_source
+from maskrcnn_jax.data.prepare import prepare
+
+
+def write_picture(path: Path, height: int, width: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode(picture(height, width), path.suffix))
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def pixels(text: str) -> np.ndarray:
+    """A mask drawn in characters: `#` is inside."""
+    return np.array([[character == "#" for character in line] for line in text.split()], np.uint8)
+
+
+def block(size: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
+    mask = np.zeros(size, np.uint8)
+    mask[rows, columns] = 1
+    return mask
+
+
+def prepared(folder: Path, split: str = "train", **options: Any) -> tuple[tuple[str, ...], list[Example]]:
+    """Prepares a data set and opens one of its splits: class names and every example."""
+    out = folder.parent / "prepared"
+    prepare(folder, out, **options)
+    source = open_source(CocoSource(out, split, keep_empty=True))
+    return source.class_names, [source[index] for index in range(len(source))]
+
+
+def assert_objects(example: Example, classes: tuple[str, ...], expected: list[tuple[str, np.ndarray]]) -> None:
+    """Each object's class and mask, in order; boxes must be the masks' extents."""
+    assert [classes[label] for label in example.labels] == [name for name, _ in expected]
+    for mask, (_, wanted) in zip(example.masks, expected, strict=True):
+        np.testing.assert_array_equal(mask, wanted)
+    for box, (_, mask) in zip(example.boxes, expected, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        np.testing.assert_array_equal(box, [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
