@@ -5,7 +5,7 @@ from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN, forward, predict
 from maskrcnn_jax.predictor import Predictor
-from maskrcnn_jax.pretrained import load_pretrained
+from maskrcnn_jax.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trace
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "load_config",
     "load_pretrained",
     "predict",
+    "trained_config",
 ]
