@@ -1,0 +1,50 @@
+"""Work beside the device: what comes is fetched ahead, what was found is written behind."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """The items, up to `count` of which a thread fetches before they are asked for; errors of fetching come in turn."""
+    source, end = iter(items), object()
+    with ThreadPoolExecutor(1) as worker:
+        pending = deque(worker.submit(next, source, end) for _ in range(count))
+        try:
+            while (item := pending.popleft().result()) is not end:
+                pending.append(worker.submit(next, source, end))
+                yield item  # type: ignore[misc]  # not the end
+        finally:
+            worker.shutdown(cancel_futures=True)
+
+
+class Behind:
+    """Calls functions in a thread, in order; what one raises is raised by a later call or at the end.
+
+    Args:
+        count: Calls that may wait; the next waits with them.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._worker = ThreadPoolExecutor(1)
+        self._pending: deque[Future[Any]] = deque()
+        self._count = count
+
+    def __enter__(self) -> "Behind":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            while self._pending and kind is None:
+                self._pending.popleft().result()
+        finally:
+            self._worker.shutdown(cancel_futures=True)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Has a function called, after all before it."""
+        while len(self._pending) >= self._count:
+            self._pending.popleft().result()
+        self._pending.append(self._worker.submit(function, *arguments))

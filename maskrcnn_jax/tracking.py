@@ -1,0 +1,89 @@
+"""Which objects of a frame are those of the frames before."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+LEAST = 0.3
+"""IoU from which on a box may be where its object moved to."""
+MEMORY = 10
+"""Frames for which an object that is not seen keeps its number."""
+
+
+class Track(NamedTuple):
+    """An object and where it was last seen."""
+
+    number: int
+    label: int
+    box: Float[np.ndarray, "4"]
+    """Pixels."""
+    unseen: int
+    """Frames since."""
+
+
+class Tracks(NamedTuple):
+    """The objects that are followed."""
+
+    current: tuple[Track, ...] = ()
+    started: int = 0
+    """How many there were so far; the next one's number."""
+
+
+def follow(
+    tracks: Tracks, boxes: Float[np.ndarray, "n 4"], labels: Int[np.ndarray, " n"]
+) -> tuple[Tracks, Int[np.ndarray, " n"]]:
+    """Gives the objects of the next frame the numbers that they had, and new ones to those that come.
+
+    Pairs of a class are made by the IoU of their boxes, the best first.
+
+    Args:
+        tracks: After the frames so far; `Tracks()` before the first.
+        boxes: Of the next frame, pixels.
+        labels: Of the next frame.
+
+    Returns:
+        The tracks after that frame, and the objects' numbers.
+    """
+    numbers = np.full(len(boxes), -1)
+    found: set[int] = set()
+    known = np.array([track.box for track in tracks.current]).reshape(-1, 4)
+    iou = _iou(known, boxes) * (np.array([track.label for track in tracks.current], int)[:, None] == labels)
+    for old, new in zip(*np.unravel_index(np.argsort(-iou, axis=None, kind="stable"), iou.shape), strict=True):
+        if iou[old, new] < LEAST:
+            break
+        if numbers[new] < 0 and old not in found:
+            numbers[new] = tracks.current[old].number
+            found.add(old)
+    fresh = numbers < 0
+    numbers[fresh] = tracks.started + np.arange(fresh.sum())
+    seen = [Track(*each, 0) for each in zip(numbers.tolist(), labels.tolist(), boxes, strict=True)]
+    lost = [track._replace(unseen=track.unseen + 1) for i, track in enumerate(tracks.current) if i not in found]
+    current = [*seen, *(track for track in lost if track.unseen <= MEMORY)]
+    return Tracks(tuple(current), tracks.started + int(fresh.sum())), numbers
+
+
+def keep_colors(colors: dict[int, int], numbers: Sequence[int], count: int) -> dict[int, int]:
+    """The colours of objects, by number: each keeps its own, and a new one takes the colour that the fewest have.
+
+    Args:
+        colors: So far.
+        numbers: Of the objects that are followed; others lose their colour.
+        count: How many colours there are.
+    """
+    kept = {number: colors[number] for number in numbers if number in colors}
+    for number in numbers:
+        if number not in kept:
+            used = Counter(kept.values())
+            kept[number] = min(range(count), key=lambda color: used[color])
+    return kept
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`[len(a), len(b)]`; 0 for boxes without area."""
+    start, end = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    both = np.prod(np.maximum(end - start, 0), axis=2)
+    sizes = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
+    return both / np.maximum(sizes[0][:, None] + sizes[1][None] - both, 1e-9)

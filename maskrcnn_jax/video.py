@@ -1,0 +1,147 @@
+"""Video files and cameras: frames in, frames out, none lost."""
+
+import logging
+import os
+import struct
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import repeat
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 250
+"""Frames in a row that may be broken; a file whose rest is lost would else be read as long as its header promises."""
+
+
+def silence() -> None:
+    """Keeps OpenCV's libraries from writing about broken frames to the terminal; call it before the first video."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+class BrokenVideo(ValueError):
+    """A video that has nothing to show; the message names it."""
+
+
+class VideoReader:
+    """The frames of a video file or a camera.
+
+    Args:
+        source: A file, or a camera's number.
+
+    Raises:
+        BrokenVideo: It cannot be opened.
+    """
+
+    def __init__(self, source: Path | int) -> None:
+        self.name = f"webcam:{source}" if isinstance(source, int) else str(source)
+        self.live = isinstance(source, int)
+        self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        if not self._capture.isOpened():
+            remedy = "connect it or give another number" if self.live else "convert it, for one to .mp4 with H.264"
+            raise BrokenVideo(f"{self.name}: no video that OpenCV can open; {remedy}")
+        rate, count = (self._capture.get(name) for name in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+        self.rate = float(rate) if 0 < rate < 1e6 else 30.0
+        """Frames per second."""
+        self.count = int(count) if count > 0 and not self.live else None
+        """Frames as the file says."""
+        width, height = (self._capture.get(name) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        self.size = int(height), int(width)
+
+    def frames(self) -> Iterator[UInt8[np.ndarray, "h w 3"] | None]:
+        """RGB frames, and None in place of each that is broken or that a camera dropped, so that time is kept.
+
+        Raises:
+            ValueError: There is not a single frame.
+        """
+        index, missing, start = 0, 0, time.monotonic()
+        while missing < PATIENCE:
+            read, frame = self._capture.read()
+            if not read:
+                if self.count is None or index + missing >= self.count:
+                    break
+                missing += 1
+                continue
+            if self.live:
+                missing = max(0, int((time.monotonic() - start) * self.rate) - index)
+            elif missing:
+                log.warning("%s: %s cannot be read; the one before is kept", self.name, _span(index, missing))
+            yield from repeat(None, missing)
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            index, missing = index + missing + 1, 0
+        if index == 0:
+            raise BrokenVideo(f"{self.name}: holds no frame that can be read; give another video")
+        if missing:
+            log.warning("%s: ends with %s; the one before is kept", self.name, _span(index, missing))
+            yield from repeat(None, missing)
+
+    def close(self) -> None:
+        """Lets go of the file or the camera."""
+        self._capture.release()
+
+
+class VideoWriter:
+    """Writes a video with the size and the rate that are asked for; it is complete or is not there.
+
+    MPEG-4 in .mp4. That cannot hold odd sizes, which become Motion JPEG in .avi.
+
+    Args:
+        path: Of the file, without ending.
+        size: (height, width), pixels.
+        rate: Frames per second.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
+        self._rate, self._even = rate, size[0] % 2 == size[1] % 2 == 0
+        suffix, code, backend = (
+            (".mp4", "mp4v", cv2.CAP_FFMPEG) if self._even else (".avi", "MJPG", cv2.CAP_OPENCV_MJPEG)
+        )
+        self.path = path.with_name(path.name + suffix)
+        self._unfinished = path.with_name(f"{path.name}.tmp{suffix}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fourcc = cv2.VideoWriter.fourcc(*code)
+        self._writer = cv2.VideoWriter(str(self._unfinished), backend, fourcc, rate, size[::-1])
+        if not self._writer.isOpened():
+            raise OSError(f"{self.path}: OpenCV cannot write a video of {size[0]}×{size[1]} pixels there")
+
+    def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Appends an RGB frame."""
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Completes the file."""
+        self._writer.release()
+        if not self._even:
+            _set_rate(self._unfinished, self._rate)
+        os.replace(self._unfinished, self.path)
+
+    def discard(self) -> None:
+        """Leaves no file."""
+        self._writer.release()
+        self._unfinished.unlink(missing_ok=True)
+
+
+def _set_rate(path: Path, rate: float) -> None:
+    """Writes a frame rate into an AVI's two headers: OpenCV's own writer rounds it to a whole number."""
+    exact = Fraction(rate).limit_denominator(1001)
+    with path.open("r+b") as file:
+        head = file.read(4096)
+        for name, offset, value in (
+            (b"avih", 8, struct.pack("<I", round(1e6 / rate))),
+            (b"strh", 28, struct.pack("<II", exact.denominator, exact.numerator)),
+        ):
+            file.seek(head.index(name) + offset)
+            file.write(value)
+
+
+def _span(first: int, count: int) -> str:
+    return f"frame {first}" if count == 1 else f"frames {first} to {first + count - 1}"
