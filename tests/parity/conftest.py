@@ -6,6 +6,9 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Read when torch is imported. Its threads else wait for each other by spinning, which takes the cores from the other
+# system and from whatever else runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,8 +1,8 @@
 """torchvision models with random weights that behave like trained ones.
 
 Weights as they are drawn make a network that says the same of every place: no class passes a threshold, nothing is
-suppressed, and a comparison shows nothing. Here each layer that decides is set by what it sees of a few images: norms get
-the statistics of their inputs, outputs the spread of a trained network's.
+suppressed, and a comparison shows nothing. Here each layer that decides is set by what it sees of a few images: norms
+get the statistics of their inputs, outputs the spread of a trained network's.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def v2(**options: float) -> MaskRCNN:
 
 
 def lively(
-    make: Callable[[], MaskRCNN], images: list[torch.Tensor], background: float, seed: int = 0
+    make: Callable[[], MaskRCNN], images: list[torch.Tensor], background: float, *, active: float = 0.0, seed: int = 0
 ) -> MaskRCNN:
     """A model in evaluation mode that finds many objects of many classes.
 
@@ -37,6 +37,9 @@ def lively(
         images: `[3, h, w]` in `[0, 1]` each: what the layers are set by.
         background: logit of background where every class has 0 on average, with a spread of 1.5; it decides how many
             objects there are.
+        active: mean of what enters the ReLUs, in standard deviations. A ReLU has two gradients at zero: of a million
+            values within a millionth of it float errors put one on the other side, which changes gradients by one in a
+            thousand from layer to layer. Away from zero they can be compared.
         seed: of the weights.
     """
     torch.manual_seed(seed)
@@ -51,16 +54,17 @@ def lively(
     norms = {
         # The end of a residual branch is small beside its shortcut, as training makes it: else float errors would grow
         # from block to block.
-        layer: _statistics(0.2 if name.endswith("bn3") else 1.0)
+        layer: _statistics(0.2 if name.endswith("bn3") else 1.0, active)
         for name, layer in model.named_modules()
         if isinstance(layer, nn.BatchNorm2d | FrozenBatchNorm2d)
     }
-    for layer, calibrate in (heads | norms).items():
+    inner = {layer: _offset(active) for layer in _before_relus(model)} if active else {}
+    for layer, calibrate in (inner | heads | norms).items():
         layer.register_forward_pre_hook(_once(calibrate))
     with torch.no_grad():
         model(images)
         model.roi_heads.box_predictor.cls_score.bias[0] += background
-    for layer in heads | norms:
+    for layer in inner | heads | norms:
         layer._forward_pre_hooks.clear()
     # It infers the scales of the levels from the first image that it sees.
     model.roi_heads.box_roi_pool.scales = model.roi_heads.mask_roi_pool.scales = None
@@ -79,14 +83,32 @@ def _once(calibrate: Callable[[nn.Module, torch.Tensor], None]) -> Callable[...,
     return hook
 
 
-def _statistics(scale: float) -> Callable[[nn.Module, torch.Tensor], None]:
+def _before_relus(model: MaskRCNN) -> list[nn.Module]:
+    """The layers of the heads that a ReLU follows, without a norm between."""
+    heads = [model.rpn.head.conv, model.roi_heads.box_head, model.roi_heads.mask_head]
+    layers = [layer for head in heads for layer in head.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    return [*(layer for layer in layers if layer.bias is not None), model.roi_heads.mask_predictor.conv5_mask]
+
+
+def _offset(active: float) -> Callable[[nn.Module, torch.Tensor], None]:
+    """Each output has this mean, in its standard deviations."""
+
+    def calibrate(layer: nn.Module, x: torch.Tensor) -> None:
+        y = type(layer).forward(layer, x)
+        over = [axis for axis in range(y.ndim) if axis != 1]
+        layer.bias.add_(active * y.std(dim=over) - y.mean(dim=over))
+
+    return calibrate
+
+
+def _statistics(scale: float, active: float) -> Callable[[nn.Module, torch.Tensor], None]:
     """The norm's own statistics are those of its input; its affine part is drawn."""
 
     def calibrate(norm: nn.Module, x: torch.Tensor) -> None:
         norm.running_mean.copy_(x.mean(dim=(0, 2, 3)))
         norm.running_var.copy_(x.var(dim=(0, 2, 3)))
         norm.weight.copy_(torch.empty_like(norm.weight).uniform_(0.6, 1.4) * scale)
-        norm.bias.copy_(torch.empty_like(norm.bias).normal_(std=0.2) * scale)
+        norm.bias.copy_(torch.empty_like(norm.bias).normal_(std=0.2) * scale + active * norm.weight)
 
     return calibrate
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torchvision_trace
 from conftest import read_image, to_torch
-from near_ties import Choice, Pairs, Ties, explain
+from near_ties import Choice, Pairs, explain
 from our_trace import Forward, pairs, same_model
 from torchvision_trace import Theirs
 
@@ -98,7 +98,9 @@ def test_every_stage(sides: Sides, record_property):
     found = theirs.detections
     assert 50 <= len(found.boxes) <= 100 and len(set(found.labels.tolist())) >= 10
     figures = {"images": float(np.abs(ours.images - theirs.images).max())}
-    figures |= {f"P{i + 2}": distance(a, b) for i, (a, b) in enumerate(zip(ours.features, theirs.features, strict=True))}
+    figures |= {
+        f"P{i + 2}": distance(a, b) for i, (a, b) in enumerate(zip(ours.features, theirs.features, strict=True))
+    }
     figures["objectness"] = distance(ours.rpn.logits, theirs.rpn.logits)
     figures["deltas"] = distance(ours.rpn.deltas, theirs.rpn.deltas)
     np.testing.assert_array_equal(ours.anchors, theirs.anchors)
@@ -180,10 +182,34 @@ def test_choices_of_detections_differ_by_near_ties_alone(sides: Sides):
     assert ties.score_gap < 1e-4 and ties.iou_gap < 2e-3
 
 
+@pytest.mark.parametrize("name", ["427x640", "50x70", "1500x300"])
+def test_predictor(model, name: str):
+    """In pixels of the picture; masks as torchvision's users cut them, above a half."""
+    image = IMAGES[name]()
+    theirs = torchvision_trace.run(model[0], to_torch(image)).result
+    (ours,) = mr.Predictor(model[1])([image])
+    position, far = pair_boxes(ours.boxes, theirs["boxes"], ours.labels[:, None] + 1 == theirs["labels"])
+    same = far < 0.05
+    position = position[same]
+    a, b = ours.masks[position], theirs["masks"][same, 0] > 0.5
+    overlap = (a & b).sum((1, 2)) / np.maximum((a | b).sum((1, 2)), 1)
+    overlap[~(a | b).any(axis=(1, 2))] = 1
+    scores = np.abs(ours.scores[position] - theirs["scores"][same]).max()
+    pixels = (a != b).sum()
+    print(f"{len(far)} boxes, {same.mean():.3f} found, {far[same].max():.2g} px, scores {scores:.2g}, "
+          f"mask IoU {overlap.mean():.5f}, least {overlap.min():.4f}, {pixels} of {b.sum()} pixels differ")  # fmt: skip
+    assert same.mean() >= 0.99 and len(ours.boxes) == len(far)
+    assert scores < 1e-4
+    assert overlap.mean() >= 0.995
+    assert b.any(axis=(1, 2)).mean() > 0.5
+
+
 def as_choice(items, index, boxes, scores, survives, chosen) -> Choice:
     """One side's choice, given for the items in `index`, laid out for all items (in ascending order)."""
     at = np.searchsorted(items, index)
-    full = Choice(np.zeros((len(items), 4)), np.full(len(items), -np.inf), *(np.zeros(len(items), bool) for _ in range(3)))
+    full = Choice(
+        np.zeros((len(items), 4)), np.full(len(items), -np.inf), *(np.zeros(len(items), bool) for _ in range(3))
+    )
     full.boxes[at], full.scores[at], full.enters[at], full.survives[at] = boxes, scores, True, survives
     full.chosen[np.searchsorted(items, chosen)] = True
     return full
