@@ -1,5 +1,7 @@
 """From the bytes of an image file to RGB."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -53,3 +55,22 @@ def is_complete(data: bytes) -> bool:
     if data.startswith(PNG_START):
         return PNG_END in data[-64:]
     return True
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "H W 3"]:
+    """An image file as 8-bit RGB, upright: turned as its EXIF orientation says.
+
+    Raises:
+        BrokenImage: The file is no image, or is truncated.
+        OSError: The file cannot be read.
+    """
+    data = path.read_bytes()
+    if not is_complete(data):
+        raise BrokenImage(f"{path}: truncated after {len(data)} bytes; fetch the file again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    except cv2.error as error:
+        raise BrokenImage(f"{path}: OpenCV refuses to decode it ({error.err}); make it smaller") from error
+    if image is None:
+        raise BrokenImage(f"{path}: not an image that can be decoded ({len(data)} bytes); give another file")
+    return image

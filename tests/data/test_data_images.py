@@ -1,12 +1,13 @@
 import io
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from conftest import encode, picture
-from PIL import Image
+from PIL import Image, ImageOps
 
-from maskrcnn_jax.data.images import decode
+from maskrcnn_jax.data.images import decode, read_image
 from maskrcnn_jax.data.source import BrokenImage
 
 SIZE = (40, 60)
@@ -103,3 +104,31 @@ def test_bytes_behind_the_end_do_no_harm():
 def test_no_image(data):
     with pytest.raises(BrokenImage, match="bird: not an image"):
         decode(data, SIZE, "bird")
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_file_is_read_upright(tmp_path, orientation):
+    """Pillow turns by the same tag."""
+    data = rotated(orientation)
+    (tmp_path / "a.jpg").write_bytes(data)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    read = read_image(tmp_path / "a.jpg")
+    assert read.shape == np.asarray(expected).shape
+    assert np.abs(read.astype(int) - np.asarray(expected.convert("RGB"))).mean() < 2
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", encode(picture(9, 9), ".png")[:-5]])
+def test_a_file_that_is_no_image(tmp_path, data):
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(BrokenImage, match=r"a\.jpg: (not an image|truncated)"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_an_image_that_opencv_refuses(tmp_path):
+    """A PNG that promises 2^31 - 1 pixels a side."""
+    data = bytearray(encode(picture(9, 9), ".png"))
+    data[16:24] = bytes([127, 255, 255, 255] * 2)
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4)
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(BrokenImage, match=r"a\.png: (not an image|OpenCV refuses)"):
+        read_image(tmp_path / "a.png")

@@ -1,0 +1,207 @@
+"""Pictures and videos through the network, to drawn pictures and videos, colour splashes, label maps and JSON."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from maskrcnn_jax.crops import select
+from maskrcnn_jax.data.images import read_image
+from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.inputs import Input
+from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.results import ResultsWriter
+from maskrcnn_jax.semantic import class_table, label_map, save_label_map
+from maskrcnn_jax.structs import Detections
+from maskrcnn_jax.threads import Behind, ahead
+from maskrcnn_jax.tiling import predict_tiled
+from maskrcnn_jax.tracking import Tracks, follow, keep_colors
+from maskrcnn_jax.video import BrokenVideo, VideoReader, VideoWriter
+from maskrcnn_jax.visualize import PALETTE, draw_detections, save_png, splash
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key")
+"""What tells pictures apart on their way."""
+
+
+class Wanted(NamedTuple):
+    """What is to be written, and where."""
+
+    folder: Path
+    min_score: float = 0.5
+    """Objects below are left out everywhere."""
+    tile: bool = False
+    """Look at large pictures in tiles."""
+    splash: bool = False
+    semantic: bool = False
+
+
+def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted) -> list[str]:
+    """Looks at pictures and videos and writes what is wanted of them.
+
+    The device, the reading of what comes next and the drawing of what was found work side by side. Of `photo.jpg` come
+    `photo.detections.png`, `photo.splash.png` and `photo.semantic.png`; of `clip.mp4` such videos and a folder of label
+    maps; of all of them `detections.json` and `images.json` (see `ResultsWriter`), and `classes.json`, which says what
+    the values of label maps mean.
+
+    Returns:
+        One line for each input that cannot be read; the others are done. With several inputs each is logged, too.
+
+    Raises:
+        ValueError: A splash or label maps are wanted of a model without mask head.
+    """
+    config = predictor.config
+    if config.mask_head is None and (wanted.splash or wanted.semantic):
+        raise ValueError("the model has no mask head: it finds boxes, which make no colour splash and no label map")
+    failures: list[str] = []
+
+    def fail(error: Exception) -> None:
+        failures.append(str(error))
+        if len(inputs) > 1:
+            log.warning("%s", error)
+
+    pictures, videos = [i for i in inputs if not i.is_video], [i for i in inputs if i.is_video]
+    with logging_redirect_tqdm(), ResultsWriter(wanted.folder, config.class_names, config.num_classes) as results:
+        if pictures:
+            _pictures(predictor, pictures, wanted, results, fail)
+        for video in videos:
+            try:
+                _video(predictor, video, wanted, results)
+            except (BrokenVideo, OSError) as error:
+                fail(error)
+    if wanted.semantic:
+        table = json.dumps(class_table(config.class_names, config.num_classes), indent=1)
+        (wanted.folder / "classes.json").write_text(table + "\n", encoding="utf-8")
+    return failures
+
+
+def detect_stream(
+    predictor: Predictor, pictures: Iterable[tuple[Key, np.ndarray | None]], wanted: Wanted
+) -> Iterator[tuple[Key, np.ndarray | None, Detections | None]]:
+    """Detects in pictures as they come, a batch at a time; the next ones are fetched in a thread meanwhile.
+
+    Args:
+        predictor: Finds the objects.
+        pictures: Each with a key; None in place of one passes through.
+        wanted: Says what counts.
+    """
+    count = 1 if wanted.tile else predictor.batch_size
+    source = ahead(pictures, count)
+    while batch := list(islice(source, count)):
+        images = [image for _, image in batch if image is not None]
+        if wanted.tile:
+            found = [predict_tiled(predictor, image, min_score=wanted.min_score) for image in images]
+        else:
+            found = [select(one, one.scores >= wanted.min_score) for one in predictor(images, crops=True)]
+        rest = iter(found)
+        for key, image in batch:
+            yield key, image, None if image is None else next(rest)
+
+
+def _pictures(
+    predictor: Predictor,
+    inputs: Sequence[Input],
+    wanted: Wanted,
+    results: ResultsWriter,
+    fail: Callable[[Exception], None],
+) -> None:
+    def read() -> Iterator[tuple[Input, np.ndarray | None]]:
+        for one in inputs:
+            try:
+                yield one, read_image(Path(str(one.source)))
+            except (BrokenImage, OSError) as error:
+                fail(error)
+                yield one, None
+
+    def write(one: Input, image: np.ndarray, found: Detections) -> None:
+        names, size = predictor.class_names, image.shape[:2]
+        save_png(wanted.folder / f"{one.name}.detections.png", draw_detections(image, found, names))
+        if wanted.splash:
+            save_png(wanted.folder / f"{one.name}.splash.png", splash(image, found))
+        if wanted.semantic:
+            path = wanted.folder / f"{one.name}.semantic.png"
+            save_label_map(path, label_map(found, size), predictor.config.num_classes)
+        results.add(str(one.source), size, found)
+
+    stream = detect_stream(predictor, read(), wanted)
+    with Behind(predictor.batch_size) as writer:
+        for one, image, found in tqdm(stream, total=len(inputs), unit=" pictures", disable=None):
+            if image is not None and found is not None:
+                writer.call(write, one, image, found)
+
+
+def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsWriter) -> None:
+    reader = VideoReader(video.source)
+    film = _Film(predictor, video, reader, wanted, results)
+    start = time.monotonic()
+    try:
+        stream = detect_stream(predictor, enumerate(reader.frames()), wanted)
+        with Behind(2 * predictor.batch_size) as writer:
+            try:
+                for number, image, found in tqdm(stream, video.name, reader.count, unit=" frames", disable=None):
+                    writer.call(film.add, number, image, found)
+            except KeyboardInterrupt:
+                if not reader.live:
+                    raise
+        film.close()
+    except BaseException:
+        film.discard()
+        raise
+    finally:
+        reader.close()
+    seconds = time.monotonic() - start
+    print(f"{video.name}: {film.count} frames, {film.count / seconds:.1f} a second, in {film.drawn.path}")
+
+
+class _Film:
+    """What becomes of a video's frames."""
+
+    def __init__(
+        self, predictor: Predictor, video: Input, reader: VideoReader, wanted: Wanted, results: ResultsWriter
+    ) -> None:
+        self._name, self._size, self._results = reader.name, reader.size, results
+        self._class_names, self._classes = predictor.class_names, predictor.config.num_classes
+        self._maps = wanted.folder / f"{video.name}.semantic" if wanted.semantic else None
+        self._tracks = Tracks()
+        self._colors: dict[int, int] = {}
+        self._frames = [np.zeros((*reader.size, 3), np.uint8)] * 2
+        self.drawn = VideoWriter(wanted.folder / f"{video.name}.detections", reader.size, reader.rate)
+        self._splash = None
+        if wanted.splash:
+            self._splash = VideoWriter(wanted.folder / f"{video.name}.splash", reader.size, reader.rate)
+        self.count = 0
+
+    def add(self, number: int, image: np.ndarray | None, found: Detections | None) -> None:
+        """Draws and writes a frame; in place of a broken one the frame before is shown once more."""
+        if image is not None and found is not None:
+            self._tracks, tracks = follow(self._tracks, found.boxes, found.labels)
+            followed = [track.number for track in self._tracks.current]
+            self._colors = keep_colors(self._colors, followed, len(PALETTE))
+            colors = [PALETTE[self._colors[track]] for track in tracks.tolist()]
+            drawn = draw_detections(image, found, self._class_names, colors=colors, enlarge=False)
+            self._frames = [drawn, drawn if self._splash is None else splash(image, found)]
+            self._results.add(self._name, self._size, found, number, tracks.tolist())
+            if self._maps is not None:
+                save_label_map(self._maps / f"{number:06d}.png", label_map(found, self._size), self._classes)
+        self.drawn.write(self._frames[0])
+        if self._splash is not None:
+            self._splash.write(self._frames[1])
+        self.count += 1
+
+    def close(self) -> None:
+        self.drawn.close()
+        if self._splash is not None:
+            self._splash.close()
+
+    def discard(self) -> None:
+        self.drawn.discard()
+        if self._splash is not None:
+            self._splash.discard()

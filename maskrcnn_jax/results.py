@@ -1,0 +1,102 @@
+"""Detections of many pictures in COCO's results format, written as they come."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.evaluation import Result, encode_crop
+from maskrcnn_jax.structs import Detections
+
+
+class ResultsWriter:
+    """Writes `detections.json` and, as the table of what its ids mean, `images.json`.
+
+    The second is a data set in COCO's format without annotations: images by running number, with their file and for
+    videos the frame, and categories, the labels + 1. COCO's tools open the first with it:
+    `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or leaves none when it is
+    left by an error.
+
+    Args:
+        folder: It is made if there is none.
+        class_names: One per label; their numbers if there are none.
+        classes: How many labels there are.
+    """
+
+    def __init__(self, folder: Path, class_names: Sequence[str], classes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._names = [*class_names] or [str(label) for label in range(classes)]
+        self._images: list[dict[str, Any]] = []
+        self._file: TextIO = (folder / "detections.json.tmp").open("w", encoding="utf-8")
+        self._separator = "["
+
+    def __enter__(self) -> "ResultsWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.write("]\n" if self._separator == ",\n" else "[]\n")
+        self._file.close()
+        unfinished = self._folder / "detections.json.tmp"
+        if kind is not None:
+            unfinished.unlink()
+            return
+        categories = [{"id": label + 1, "name": name} for label, name in enumerate(self._names)]
+        table = {"images": self._images, "annotations": [], "categories": categories}
+        temporary = self._folder / "images.json.tmp"
+        temporary.write_text(json.dumps(table) + "\n", encoding="utf-8")
+        os.replace(temporary, self._folder / "images.json")
+        os.replace(unfinished, self._folder / "detections.json")
+
+    def add(
+        self,
+        name: str,
+        size: tuple[int, int],
+        detections: Detections,
+        frame: int | None = None,
+        tracks: Sequence[int] | None = None,
+    ) -> None:
+        """Appends a picture or a frame.
+
+        Args:
+            name: Of the file or camera.
+            size: (height, width), pixels.
+            detections: In its pixels, without padding.
+            frame: Its number in the video, from 0.
+            tracks: One number per detection: the same for the same object in several frames.
+        """
+        height, width = size
+        image_id = len(self._images) + 1
+        image: dict[str, Any] = {"id": image_id, "file_name": name, "height": height, "width": width}
+        self._images.append(image if frame is None else image | {"frame": frame})
+        for row, result in enumerate(results(detections, image_id, size)):
+            if tracks is not None:
+                result["track_id"] = int(tracks[row])
+            self._file.write(self._separator + json.dumps(result))
+            self._separator = ",\n"
+
+
+def results(detections: Detections, image_id: int, size: tuple[int, int]) -> list[Result]:
+    """One picture's detections in COCO's results format.
+
+    Args:
+        detections: In the picture's pixels, without padding, masks `[D, h, w]` bool, `Crops` or None.
+        image_id: The picture's.
+        size: (height, width) of the picture.
+    """
+    found = []
+    for row, (x0, y0, x1, y1) in enumerate(np.asarray(detections.boxes, float).tolist()):
+        result: Result = {
+            "image_id": image_id,
+            "category_id": int(detections.labels[row]) + 1,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "score": float(detections.scores[row]),
+        }
+        if detections.masks is not None:
+            result["segmentation"] = encode_crop(as_crop(detections.masks[row]), *size)
+        found.append(result)
+    return found

@@ -1,0 +1,69 @@
+"""Label maps: one class per pixel, as a PNG that is both picture and data."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+from PIL import Image
+
+from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.structs import Detections
+from maskrcnn_jax.visualize import PALETTE, Color
+
+LARGEST = 255
+"""Classes that fit beside the background into a PNG with a palette."""
+
+
+def label_map(detections: Detections, size: tuple[int, int]) -> Integer[np.ndarray, "h w"]:
+    """The class of the best object at each pixel: its label + 1, and 0 where there is none.
+
+    Args:
+        detections: Of one picture, with masks (`[D, h, w]` bool or `Crops`).
+        size: (height, width) of the picture.
+
+    Raises:
+        ValueError: The detections have no masks.
+    """
+    if detections.masks is None:
+        raise ValueError("label map of detections without masks: the model must have a mask head")
+    labels = np.zeros(size, np.uint16)
+    shown = np.flatnonzero(detections.valid)
+    for index in shown[np.argsort(detections.scores[shown], kind="stable")]:  # the best last, on top
+        mask, y, x = as_crop(detections.masks[index])
+        labels[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = detections.labels[index] + 1
+    return labels
+
+
+def save_label_map(path: Path | str, labels: Integer[np.ndarray, "h w"], classes: int) -> None:
+    """Writes a label map as PNG; the file is complete or is not there.
+
+    With up to 255 classes its pixels are 8 bits wide and have the colours of `class_color`, with more 16 bits and gray.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if classes > LARGEST:
+        image = Image.fromarray(labels.astype(np.uint16))
+    else:
+        image = Image.fromarray(labels.astype(np.uint8))
+        colors = [(0, 0, 0), *(class_color(label) for label in range(classes))]
+        image.putpalette([channel for color in colors for channel in color])
+    temporary = path.with_name(f"{path.name}.tmp")
+    image.save(temporary, "PNG")
+    os.replace(temporary, path)
+
+
+def class_color(label: int) -> Color:
+    """A label's colour: the palette, then each of its colours darker and paler, so that 35 differ."""
+    turn = label // len(PALETTE) % 5
+    toward, share = ((0, 0.0), (0, 0.45), (255, 0.55), (0, 0.6), (255, 0.25))[turn]
+    red, green, blue = (round(channel + (toward - channel) * share) for channel in PALETTE[label % len(PALETTE)])
+    return red, green, blue
+
+
+def class_table(class_names: tuple[str, ...], classes: int) -> list[dict[str, Any]]:
+    """What each value of a label map means: value, name and colour."""
+    names = class_names or tuple(map(str, range(classes)))
+    table = [{"value": 0, "name": "background", "color": [0, 0, 0]}]
+    return table + [{"value": i + 1, "name": name, "color": list(class_color(i))} for i, name in enumerate(names)]
