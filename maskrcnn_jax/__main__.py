@@ -39,6 +39,48 @@ def prepare(
         print(f"{split}: {count} images in {out}")
 
 
+def predict(
+    inputs: Annotated[tuple[str, ...], tyro.conf.Positional],
+    checkpoint: Path,
+    out: Path = Path("predictions"),
+    min_score: float = 0.5,
+    batch_size: int = 8,
+    tile: bool = False,
+    splash: bool = False,
+    semantic: bool = False,
+) -> None:
+    """Find the objects in pictures and videos: drawn pictures, drawn videos and COCO's results format.
+
+    Args:
+        inputs: Pictures, videos, folders, patterns such as "photos/**/*.jpg", or webcam (webcam:1 is the second).
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        out: Folder for what is written.
+        min_score: Objects below are left out.
+        batch_size: Pictures that are run together, at most.
+        tile: Look at pictures that are larger than the network's input piece by piece: for small objects.
+        splash: Write the colour splash, too: gray where no object is.
+        semantic: Write label maps, too: the class of the best object at each pixel.
+    """
+    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.inputs import find_inputs
+    from maskrcnn_jax.predict_files import Wanted, predict_files
+    from maskrcnn_jax.predictor import Predictor
+    from maskrcnn_jax.pretrained import load_pretrained
+    from maskrcnn_jax.video import silence
+
+    silence()
+    found = find_inputs(inputs)
+    try:
+        predictor = Predictor(load_pretrained(checkpoint), batch_size=batch_size)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    failures = predict_files(predictor, found, Wanted(out, min_score, tile, splash, semantic))
+    if failures:
+        if len(found) == 1:
+            raise ValueError(failures[0])
+        raise ValueError(f"{len(failures)} of {len(found)} inputs cannot be used, the others are in {out}")
+
+
 def convert(
     source: Annotated[Path, tyro.conf.Positional],
     out: Annotated[Path, tyro.conf.Positional],
@@ -71,7 +113,7 @@ def convert(
     print(f"wrote {' and '.join(map(str, written))}")
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "convert": convert}
+COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "predict": predict, "convert": convert}
 """Each command imports what it needs when it is called, so that `--help` is quick."""
 
 
