@@ -21,7 +21,7 @@ import numpy as np
 
 from evaluate import MENDABLE, SUMMARY, evaluate, require_fit, table
 from maskrcnn_jax import metrics
-from maskrcnn_jax.checkpoint import Checkpoints
+from maskrcnn_jax.checkpoint import Checkpoints, steps
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
@@ -44,7 +44,9 @@ def train(config: Config) -> None:
     source, validation = open_source(config.data.train), open_source(config.data.validation)
     config = fit_to(config, source, validation, devices=mesh.size)
     run = config.run
-    structure = split(model := build_model(config))[0]
+    # A run that goes on has its own weights: those that it began with may be gone.
+    began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if steps(run.folder) else config
+    structure = split(model := build_model(began))[0]
     state, train_step = start(model, config)
     train_step = jax.jit(train_step, donate_argnums=0)
 

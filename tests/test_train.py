@@ -249,3 +249,15 @@ def test_a_stop_is_noted_once_and_the_handlers_come_back():
 def test_only_confident_detections_are_drawn():
     found = Detections(np.zeros((3, 4)), np.array([0.9, 0.5, 0.4]), np.zeros(3), np.ones(3, bool), None)
     assert train.confident(found).scores.tolist() == [0.9, 0.5]
+
+
+def test_only_a_run_that_begins_reads_the_weights_to_begin_with(
+    copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    gone = ("--run.init", tmp_path / "gone.pth", "--run.steps", "20", "--optimizer.milestones", "10")
+    message = run_main(monkeypatch, TINY, "--run.folder", tmp_path / "new", *gone)
+    assert re.match(r"error: run\.init = '.*gone\.pth': .* does not exist", message), message
+    assert not (tmp_path / "new").exists()
+    # This one has got past its weights, to being longer than asked for.
+    message = run_main(monkeypatch, TINY, "--run.folder", copied_run, *gone)
+    assert re.match(r"error: run\.steps = 20: .* is at step 40", message), message
