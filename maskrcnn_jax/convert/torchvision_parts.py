@@ -204,7 +204,7 @@ def classes(config: ModelConfig) -> list[str]:
     if has_own_pool(config):
         found.append(_filled(POOL, {"LEVEL_EPS": config.pool.level_eps, "ALIGNED": config.pool.aligned}))
     if has_own_transform(config):
-        values = {
+        values: dict[str, object] = {
             "SIZES": (FLOORED if config.input.floor_size else NEAREST).rstrip("\n"),
             "RESIZED": RESIZED[config.input.interpolation],
             "SHAPES": config.input.buckets,
