@@ -2,13 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
+COMMANDS = tyro.extras.SubcommandApp()
+"""Each command imports what it needs when it is called, so that `--help` is quick."""
+INSPECT = tyro.extras.SubcommandApp()
 
+
+@COMMANDS.command
 def prepare(
     folder: Annotated[Path, tyro.conf.Positional],
     out: Path,
@@ -39,6 +43,7 @@ def prepare(
         print(f"{split}: {count} images in {out}")
 
 
+@COMMANDS.command
 def predict(
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional],
     checkpoint: Path,
@@ -81,6 +86,7 @@ def predict(
         raise ValueError(f"{len(failures)} of {len(found)} inputs cannot be used, the others are in {out}")
 
 
+@COMMANDS.command
 def convert(
     source: Annotated[Path, tyro.conf.Positional],
     out: Annotated[Path, tyro.conf.Positional],
@@ -113,15 +119,44 @@ def convert(
     print(f"wrote {' and '.join(map(str, written))}")
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"prepare": prepare, "predict": predict, "convert": convert}
-"""Each command imports what it needs when it is called, so that `--help` is quick."""
+COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")
+
+
+@INSPECT.command(name="weights")
+def inspect_weights(
+    source: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    against: Path | None = None,
+    step: int | None = None,
+    against_step: int | None = None,
+) -> None:
+    """Every tensor of a model: its numbers, what is wrong with it, histograms, and what changed.
+
+    Args:
+        source: A run folder, or a weight file of any system.
+        out: Folder for the page. An earlier page there is replaced.
+        against: A run folder or weight file to compare with: what the source was before.
+        step: The checkpoint of a run folder; the latest if left out.
+        against_step: The checkpoint to compare with, of the source itself if --against is left out.
+    """
+    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.inspect.weights import inspect_weights as write
+
+    try:
+        report = write(source, out, against, step=step, against_step=against_step)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    flagged = [row for row in report.rows if row.flags]
+    for row in flagged:
+        print(f"{row.name}: {'; '.join(row.flags)}")
+    print(f"{len(flagged)} of {len(report.rows)} tensors are flagged: {report.page}")
 
 
 def main() -> None:
     """Runs the command that the arguments name; bad input ends with its message alone."""
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m maskrcnn_jax")
+        COMMANDS.cli(prog="python -m maskrcnn_jax")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -1,0 +1,92 @@
+"""The inside of the network: what any of its modules returns, by the path of attributes that leads to it."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from flax import nnx
+
+from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, forward
+
+
+class _Tap:
+    """Stands in a module's place and keeps what the module returns."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.returned: list[Any] = []
+
+    def __call__(self, *inputs: Any) -> Any:
+        self.returned.append(self.module(*inputs))
+        return self.returned[-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.module, name)
+
+
+def module_names(model: nnx.Module) -> list[str]:
+    """The modules whose activations can be asked for, by name: "backbone.layer1.0" for one."""
+    return [".".join(map(str, path)) for path, module in nnx.iter_modules(model) if path and callable(module)]
+
+
+def activations(
+    model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: Sequence[str]
+) -> dict[str, jax.Array | tuple]:
+    """What modules of the network return in one forward pass.
+
+    The model stays as it is: the modules of a copy, which shares its weights, are listened to. Under `jit`, with
+    `static_argnames="names"`, what comes after the last of them is never computed.
+
+    Args:
+        model: the network.
+        images: `[b, H, W, 3]` as `forward` takes them.
+        image_sizes: `[b, 2]` as `forward` takes them.
+        names: of modules, "backbone.stem" or "backbone.layer3.2"; `module_names` gives all of them.
+
+    Returns:
+        By name: the array `[b, h, w, channels]`; a tuple where the module returns more than one, as "fpn" does, or is
+        called more than once, as "rpn_head.logits" is for each level.
+
+    Raises:
+        ValueError: there is no such module, and the message names similar ones; or the forward pass does not call it.
+    """
+    known = set(module_names(model))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"the model has no module {name!r} that returns something; {_similar(name, known)}")
+    listened = jax.tree.map(lambda leaf: leaf, model)
+    places = {name: _place(listened, name) for name in names}
+    taps = {}
+    for name, (parent, key) in places.items():
+        taps[name] = tap = _Tap(_child(parent, key))
+        if isinstance(parent, nnx.List):
+            parent[int(key)] = tap
+        else:
+            setattr(parent, key, tap)
+    forward(listened, images, image_sizes)
+    silent = [name for name, tap in taps.items() if not tap.returned]
+    if silent:
+        raise ValueError(f"the forward pass does not call {', '.join(silent)}; name the module around it")
+    return {name: tap.returned[0] if len(tap.returned) == 1 else tuple(tap.returned) for name, tap in taps.items()}
+
+
+def _child(parent: Any, key: str) -> Any:
+    return parent[int(key)] if isinstance(parent, nnx.List) else getattr(parent, key)
+
+
+def _place(model: nnx.Module, name: str) -> tuple[Any, str]:
+    """The module that holds a module, and where in it."""
+    *way, key = name.split(".")
+    parent: Any = model
+    for part in way:
+        parent = _child(parent, part)
+    return parent, key
+
+
+def _similar(wanted: str, names: set[str]) -> str:
+    near = [name for name in names if name.startswith(f"{wanted}.") or name.endswith(f".{wanted}")]
+    near = sorted(near, key=lambda name: (len(name), name))
+    near = near or difflib.get_close_matches(wanted, sorted(names), n=5, cutoff=0.5)
+    parts = sorted({name.partition(".")[0] for name in names})
+    return f"did you mean {', '.join(near[:5])}?" if near else f"its parts are {', '.join(parts)}"

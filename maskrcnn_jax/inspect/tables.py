@@ -1,0 +1,94 @@
+"""The tensors of a trace by dotted name: all of them in a table, or one of them."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from maskrcnn_jax.inspect.document import Table, shown
+from maskrcnn_jax.inspect.numbers import measure
+
+COLUMNS = ("tensor", "shape", "type", "min", "max", "mean", "zeros", "not finite", "valid")
+
+
+def trace_table(trace: tuple) -> Table:
+    """Every tensor of a trace, or of any record of `structs`, in a row; see `table`."""
+    rows = []
+    for name, array, valid in _tensors(trace, ""):
+        values = np.asarray(array)
+        numbers = measure(values if valid is None else values[np.asarray(valid)])
+        counts = "" if valid is None else f"{np.count_nonzero(valid)} of {valid.size}"
+        span = (numbers.min, numbers.max, numbers.mean)
+        rows.append(
+            (name, values.shape, str(values.dtype), *span, f"{numbers.zeros:.1%}", numbers.non_finite or "", counts)
+        )
+    return Table(COLUMNS, rows)
+
+
+def table(trace: tuple) -> str:
+    """Every tensor of a trace by dotted name, as text: shape, type, range, mean, share of zeros, what is not finite.
+
+    In a record with `valid` the numbers are those of the valid slots, and the last column says how many there are.
+
+    Args:
+        trace: from `forward`, or any record of `structs`, outside of `jit`.
+    """
+    columns, rows = COLUMNS, [tuple(map(shown, row)) for row in trace_table(trace).rows]
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place in (0, 2) else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (columns, *rows)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def take(trace: tuple, name: str) -> Any:
+    """One tensor of a trace by its dotted name, `"proposals.boxes"` or `"features.0"`, also under `jit`.
+
+    Args:
+        trace: from `forward`, or any record of `structs`.
+        name: of a tensor; that of a record, `"proposals"`, gives the record.
+
+    Raises:
+        ValueError: there is no such tensor; the message names those with a similar name.
+    """
+    node: Any = trace
+    for part in name.split("."):
+        children = _children(node)
+        if part not in children:
+            raise ValueError(f"there is no tensor {name!r}; {_similar(trace, name)}")
+        node = children[part]
+    if node is None:
+        raise ValueError(f"{name} is None: the model has no mask head")
+    return node
+
+
+def _children(node: Any) -> dict[str, Any]:
+    if not isinstance(node, tuple):
+        return {}
+    return dict(zip(getattr(node, "_fields", map(str, range(len(node)))), node, strict=True))
+
+
+def _tensors(node: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Name, array and, for an array of slots, which of them are valid."""
+    children = _children(node)
+    valid = children.get("valid")
+    for part, child in children.items():
+        path = f"{name}.{part}" if name else part
+        if isinstance(child, tuple):
+            yield from _tensors(child, path)
+        elif child is not None:
+            slots = valid is not None and child is not valid and child.shape[: valid.ndim] == valid.shape
+            yield path, child, valid if slots else None
+
+
+def _similar(trace: tuple, wanted: str) -> str:
+    names = [name for name, *_ in _tensors(trace, "")]
+    within = [name for name in names if wanted.split(".")[-1] in name.split(".")]
+    near = difflib.get_close_matches(wanted, names, n=4, cutoff=0.5)
+    found = list(dict.fromkeys(near + within))[:5]
+    return f"did you mean {', '.join(found)}?" if found else f"there are {', '.join(names)}"

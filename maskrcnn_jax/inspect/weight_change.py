@@ -1,0 +1,92 @@
+"""How the weights of two checkpoints differ."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn_jax.inspect.document import Table, shown
+
+
+class Change(NamedTuple):
+    """How an array differs between two checkpoints."""
+
+    name: str
+    shape: tuple[int, ...]
+    before: float
+    """Norm of the array before."""
+    difference: float
+    """Norm of the difference."""
+    cosine: float
+    """Of the angle between both; NaN if one of them is all 0."""
+    largest: float
+    """Greatest change of a value."""
+
+    @property
+    def relative(self) -> float:
+        """The difference as a share of what was before; infinite if that was all 0."""
+        return _share(self.difference, self.before)
+
+
+class Comparison(NamedTuple):
+    """What two checkpoints have in common and what not."""
+
+    changes: list[Change]
+    """Of the arrays of one name and shape, in the order of the later checkpoint."""
+    missing: list[str]
+    """Names of arrays that only the earlier one has."""
+    added: list[str]
+    """Names of arrays that only the later one has."""
+    reshaped: list[str]
+    """Names of arrays with another shape, and both shapes."""
+
+
+def compare(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Comparison:
+    """Compares arrays of the same names; what is not finite makes the numbers of its array NaN or infinite."""
+    changes, reshaped = [], []
+    for name in (name for name in after if name in before):
+        old, new = (np.asarray(arrays[name]) for arrays in (before, after))
+        if old.shape != new.shape:
+            reshaped.append(f"{name}: {shown(old.shape)} before, {shown(new.shape)} after")
+        else:
+            changes.append(_change(name, old, new))
+    missing, added = ([n for n in a if n not in b] for a, b in ((before, after), (after, before)))
+    return Comparison(changes, missing, added, reshaped)
+
+
+def part_table(changes: Sequence[Change]) -> Table:
+    """The changes of each part of the network in one number: heads against backbone."""
+    parts: dict[str, list[Change]] = {}
+    for change in changes:
+        parts.setdefault(change.name.replace("/", ".").partition(".")[0], []).append(change)
+    rows = []
+    for part, members in parts.items():
+        difference, before = (
+            math.hypot(*values) for values in zip(*((m.difference, m.before) for m in members), strict=True)
+        )
+        same = sum(member.difference == 0 for member in members)
+        rows.append((part, len(members), same, _share(difference, before), max(member.largest for member in members)))
+    return Table(("part", "arrays", "unchanged", "relative change", "largest change"), rows, "By part of the network")
+
+
+def change_table(changes: Sequence[Change]) -> Table:
+    """Every array that both checkpoints have."""
+    rows = [(c.name, c.shape, c.relative, c.cosine, c.largest) for c in changes]
+    return Table(("tensor", "shape", "relative change", "cosine", "largest change"), rows, "Every tensor")
+
+
+def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:
+    old, new = (array.ravel().astype(np.float64) for array in (before, after))
+    with np.errstate(invalid="ignore"):  # infinite minus infinite
+        difference = new - old
+        norms = math.sqrt(old @ old), math.sqrt(new @ new)
+        cosine = float(old @ new) / (norms[0] * norms[1]) if all(norms) else math.nan
+        largest = float(np.abs(difference).max(initial=0.0))
+        return Change(name, before.shape, norms[0], math.sqrt(difference @ difference), cosine, largest)
+
+
+def _share(part: float, whole: float) -> float:
+    if whole == 0:
+        return math.inf if part else 0.0
+    return part / whole

@@ -1,0 +1,144 @@
+"""Figures of a network's weights: layer by layer, their histograms, and their change."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from maskrcnn_jax.inspect.weight_change import Change
+from maskrcnn_jax.inspect.weight_rows import WeightRow
+from maskrcnn_jax.visualize import CURVES
+
+LAYERS = 60
+"""On one figure, at most."""
+COLUMNS, ROWS = 4, 6
+"""Histograms on one figure, at most."""
+BINS = 50
+INK = tuple(tuple(value / 255 for value in color) for color in CURVES)
+BLUE, ORANGE = INK[4], INK[5]
+Item = TypeVar("Item")
+
+
+def layer_figures(rows: Sequence[WeightRow]) -> Iterator[Figure]:
+    """Norm, size and share of zeros of every kernel, from the stem down to the heads; flagged ones are crosses."""
+    kernels = [row for row in rows if row.kind.role == "kernel"]
+    norms, sizes = _decades([row.numbers.norm for row in kernels]), _decades([row.size for row in kernels])
+    for page in _pages(kernels, LAYERS):
+        figure, panels = _layers([row.name for row in page], 3)
+        flagged = [bool(row.flags) for row in page]
+        _points(panels[0], [row.numbers.norm for row in page], flagged, "norm", norms)
+        _points(panels[1], [row.size for row in page], flagged, "root mean square · √fan-in", sizes)
+        _points(panels[2], [100 * row.numbers.zeros for row in page], flagged, "zeros, %")
+        panels[2].set_xlim(-3, 103)
+        yield figure
+
+
+def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
+    """Relative change and angle of every kernel, from the stem down to the heads; without change there is no point."""
+    kernels = [change for change in changes if len(change.shape) > 1]
+    relative = {change.name: change.relative for change in kernels if change.difference}
+    for page in _pages(kernels, LAYERS):
+        figure, panels = _layers([change.name for change in page], 2)
+        changed = [relative.get(change.name, math.nan) for change in page]
+        _points(panels[0], changed, None, "‖after − before‖ / ‖before‖", _decades(relative.values()))
+        angles = np.degrees(np.arccos(np.clip([change.cosine for change in page], -1, 1)))
+        _points(panels[1], np.where(np.isnan(changed), np.nan, angles), None, "angle between before and after, °")
+        panels[1].set_xlim(-5, 185)
+        panels[1].set_xticks(range(0, 181, 30))
+        yield figure
+
+
+def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[WeightRow], role: str) -> Iterator[Figure]:
+    """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
+    for page in _pages([row for row in rows if row.kind.role == role], COLUMNS * ROWS):
+        height = -(-len(page) // COLUMNS)
+        figure = Figure(figsize=(13, 0.3 + 1.75 * height))
+        figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.08)
+        grid = figure.subplots(height, COLUMNS, squeeze=False).ravel()
+        for axes, row in zip(grid, page, strict=False):
+            histogram(axes, arrays[row.name], row)
+        for axes in grid[len(page) :]:
+            axes.set_axis_off()
+        yield figure
+
+
+def histogram(axes: Axes, array: np.ndarray, row: WeightRow) -> None:
+    """Draws the whole array in 50 bins between its least and its greatest finite value."""
+    values = np.asarray(array).ravel().astype(np.float32)
+    counts, edges = np.histogram(values[np.isfinite(values)], BINS)
+    axes.stairs(counts, edges, fill=True, color=ORANGE if row.flags else BLUE)
+    axes.set_title(_short(row.name, 38), fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.locator_params("x", nbins=4)
+    axes.set_yticks([])
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _pages(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
+    """The items in equal shares of at most so many."""
+    count = -(-len(items) // most)
+    share = -(-len(items) // count) if count else 1
+    return [items[start : start + share] for start in range(0, len(items), share)]
+
+
+def _layers(names: Sequence[str], panels: int) -> tuple[Figure, list[Axes]]:
+    """Panels side by side with a line for each name."""
+    figure = Figure(figsize=(13, 1.2 + 0.19 * len(names)))
+    figure.set_layout_engine("constrained", w_pad=0.12)
+    grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    parts = list(dict.fromkeys(_part(name) for name in names))
+    for axes in grid:
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        for place, name in enumerate(names):  # every second part of the network stands on a band
+            if parts.index(_part(name)) % 2:
+                axes.axhspan(place - 0.5, place + 0.5, color="0.94", linewidth=0)
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    grid[0].set_yticks(range(len(names)), [_short(name, 44) for name in names], fontsize=8)
+    return figure, list(grid)
+
+
+def _points(
+    axes: Axes,
+    values: Sequence[float] | np.ndarray,
+    flagged: Sequence[bool] | None,
+    label: str,
+    decades: tuple[int, int] | None = None,
+) -> None:
+    """A point on each line, over a logarithmic axis if it has decades; there is none for what has no place there."""
+    drawn, lines = np.array(values, np.float64), np.arange(len(values))
+    drawn[~np.isfinite(drawn) | (decades is not None and drawn <= 0)] = np.nan
+    marked = np.array([False] * len(values) if flagged is None else flagged)
+    axes.plot(drawn[~marked], lines[~marked], "o", color=BLUE, markersize=4)
+    axes.plot(drawn[marked], lines[marked], "X", color=ORANGE, markersize=7)
+    if decades is not None:
+        axes.set_xscale("log")
+        axes.set_xlim(10.0 ** decades[0], 10.0 ** decades[1])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+    axes.xaxis.set_label_position("top")
+    axes.xaxis.tick_top()
+
+
+def _decades(values: Iterable[float]) -> tuple[int, int]:
+    """The powers of ten around all values that have a logarithm."""
+    powers = [math.log10(value) for value in values if math.isfinite(value) and value > 0] or [0.0]
+    least, greatest = math.floor(min(powers)), math.ceil(max(powers))
+    return least, max(greatest, least + 1)
+
+
+def _part(name: str) -> str:
+    """`"backbone.layer1.0.convs.0.conv.kernel"` belongs to `"backbone.layer1"`, of a head everything to the head."""
+    part, *rest = name.replace("/", ".").split(".")
+    return f"{part}.{rest[0]}" if part == "backbone" and rest else part
+
+
+def _short(name: str, length: int) -> str:
+    name = name.removesuffix(".kernel").removesuffix(".conv")
+    return name if len(name) <= length else f"…{name[1 - length :]}"

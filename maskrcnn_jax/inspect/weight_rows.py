@@ -1,0 +1,123 @@
+"""The arrays of a network in numbers, and what is wrong with them."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.layer_kinds import FRESH, Kind, fan_in, layer_kinds
+from maskrcnn_jax.inspect.numbers import Numbers, measure
+
+OVERFLOW = 1000.0
+"""Weights above it in magnitude are none that training finds."""
+DEAD_CHANNEL = 1e-4
+"""A channel whose norm is below this share of its kernel's median channel is dead."""
+DEVIATIONS = 5.0
+"""Robust standard deviations from the median of its group at which an array is unusual."""
+LEAST_DEVIATION = 0.15
+"""Of a group, in powers of ten, so that in a group of equals one is unusual at 5.6 times their size."""
+LEAST_GROUP = 5
+"""In smaller groups nothing is usual."""
+
+
+class WeightRow(NamedTuple):
+    """An array of a network in short."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Kind
+    numbers: Numbers
+    dead_channels: int
+    """Output channels of a kernel that are nearly 0."""
+    flags: tuple[str, ...]
+    """What is wrong with it, in words."""
+
+    @property
+    def size(self) -> float:
+        """What is compared within a group: the root mean square, of kernels times √fan-in, as wide layers have less."""
+        return self.numbers.norm * (fan_in(self.shape, self.kind) / max(self.numbers.size, 1)) ** 0.5
+
+
+def weight_rows(arrays: Mapping[str, np.ndarray]) -> list[WeightRow]:
+    """A row for every array of a network, with flags.
+
+    - *non-finite*: it has NaN or infinite values.
+    - *dead*: all its values are equal, unless a fresh network has just these (bias and mean 0, norm scale and
+      variance 1) or it is the bias of a layer without norm; so has a single value of anything but a kernel.
+    - *dead channels*: output channels of a kernel with a norm below 10⁻⁴ of the kernel's median channel.
+    - *overflow*: a value above 1000 in magnitude; above 1000² in a variance, whose unit is the square.
+    - *negative variance*: no norm layer can use it.
+    - *unusual*: its root mean square, for kernels times √fan-in, is further than 5 robust deviations (1.4826 · MAD of
+      log₁₀, at least 0.15) from the median of its group: kernels of the same window, linear kernels, kernels of the
+      output layers, biases, norm scales. Means and variances follow the images' scale and have no usual size.
+
+    Args:
+        arrays: by name, of any system; each is read once.
+    """
+    kinds = layer_kinds({name: np.shape(array) for name, array in arrays.items()})
+    rows = []
+    for name, array in arrays.items():
+        values, kind = np.asarray(array), kinds[name]
+        numbers, dead = measure(values), _dead_channels(values, kind)
+        rows.append(WeightRow(name, values.shape, kind, numbers, dead, _flags(values, kind, numbers, dead)))
+    usual = {group: _usual(rows, group) for group in {row.kind.group for row in rows}}
+    return [row._replace(flags=(*row.flags, *_unusual(row, usual[row.kind.group]))) for row in rows]
+
+
+def weight_table(rows: Sequence[WeightRow], caption: str = "") -> Table:
+    """The rows for a page; those with a flag are marked."""
+    columns = ("tensor", "shape", "min", "max", "mean", "std", "zeros", "norm", "flags")
+    cells = []
+    for row in rows:
+        n = row.numbers
+        zeros = f"{n.zeros:.1%}"
+        cells.append((row.name, row.shape, n.min, n.max, n.mean, n.std, zeros, n.norm, "; ".join(row.flags)))
+    return Table(columns, cells, caption, {place for place, row in enumerate(rows) if row.flags})
+
+
+def _dead_channels(values: np.ndarray, kind: Kind) -> int:
+    if kind.outputs is None or not values.size:
+        return 0
+    channels = np.moveaxis(values, kind.outputs, 0).reshape(values.shape[kind.outputs], -1).astype(np.float64)
+    norms = np.sqrt(np.einsum("ci,ci->c", channels, channels))
+    finite = norms[np.isfinite(norms)]
+    return int(np.count_nonzero(finite <= DEAD_CHANNEL * np.median(finite))) if finite.size else 0
+
+
+def _flags(values: np.ndarray, kind: Kind, numbers: Numbers, dead_channels: int) -> tuple[str, ...]:
+    flags = []
+    if numbers.non_finite:
+        flags.append(f"non-finite: {numbers.non_finite} of {numbers.size} values")
+    if numbers.min == numbers.max and _must_vary(kind, numbers):
+        flags.append(f"dead: all values are {numbers.min:.4g}")
+    elif dead_channels:
+        flags.append(f"dead channels: {dead_channels} of {values.shape[kind.outputs or 0]}")
+    largest = max(abs(numbers.min), abs(numbers.max))
+    if values.dtype.kind not in "iub" and largest > (OVERFLOW**2 if kind.role == "variance" else OVERFLOW):
+        flags.append(f"overflow: up to {largest:.6g} in magnitude")
+    if kind.role == "variance" and numbers.min < 0:
+        flags.append(f"negative variance: {numbers.min:.4g}")
+    return tuple(flags)
+
+
+def _must_vary(kind: Kind, numbers: Numbers) -> bool:
+    if kind.role == "kernel":
+        return True
+    return kind.role not in ("bias", "other") and numbers.size > 1 and numbers.min != FRESH[kind.role]
+
+
+def _usual(rows: Sequence[WeightRow], group: str) -> tuple[float, float] | None:
+    """Median and robust deviation of log₁₀ of the sizes in a group; None where nothing is usual."""
+    sizes = [row.size for row in rows if row.kind.group == group and row.size > 0]
+    if len(sizes) < LEAST_GROUP or group in ("mean", "variance", "other"):
+        return None
+    powers = np.log10(sizes)
+    median = float(np.median(powers))
+    return median, max(1.4826 * float(np.median(np.abs(powers - median))), LEAST_DEVIATION)
+
+
+def _unusual(row: WeightRow, usual: tuple[float, float] | None) -> tuple[str, ...]:
+    if usual is None or row.size == 0 or abs(np.log10(row.size) - usual[0]) <= DEVIATIONS * usual[1]:
+        return ()
+    return (f"unusual: {row.size / 10 ** usual[0]:.3g} times as large as most of its kind ({row.kind.group})",)

@@ -1,0 +1,114 @@
+"""The weights in a run folder or in a file of any system, without the network that they are for."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from maskrcnn_jax import weights
+from maskrcnn_jax.checkpoint import load_weights
+from maskrcnn_jax.config import Config, ModelConfig
+from maskrcnn_jax.convert.files import WeightFile, open_weights
+from maskrcnn_jax.convert.rules import ConversionError, convert
+from maskrcnn_jax.convert.systems import recognise
+from maskrcnn_jax.experiment import read_config
+from maskrcnn_jax.pretrained import abstract_model
+
+PARTS = ("backbone", "fpn", "rpn_head", "box_head", "mask_head")
+"""In the order in which an image meets them."""
+ORDER = {"stem": -1, "output": 1, "upsample": 1, "extra": 2, "logits": 3, "deltas": 3}
+"""Layers of a part that do not stand in the order of the alphabet."""
+
+
+class WeightSource(NamedTuple):
+    """The arrays of a network, and what is known of them."""
+
+    name: str
+    """What the user called it."""
+    arrays: Mapping[str, np.ndarray]
+    """By our names from the stem to the heads; or by the file's own, in the file's order."""
+    about: str
+    """Where the arrays are from, in a sentence."""
+    config: ModelConfig | None
+    """None if the names are the file's own."""
+
+
+def read_source(source: Path | str, step: int | None = None, *, as_stored: bool = False) -> WeightSource:
+    """Reads the arrays that are in a run folder or a file; nothing is made up for those that are not.
+
+    Args:
+        source: a run folder, or a file of weights of any system.
+        step: the checkpoint of a run folder; the latest by default.
+        as_stored: keep a file's own names and layouts. They are kept, too, where the file does not fit a known system.
+
+    Raises:
+        CheckpointError, ConfigError or WeightFileError: as `load_pretrained`.
+        ValueError: a step of what is no run folder.
+    """
+    path = Path(source)
+    if path.is_dir():
+        saved = load_weights(path, step)
+        params, kind = (saved.params, "weights") if saved.ema is None else (saved.ema, "moving average of the weights")
+        about = f"The {kind} at step {saved.step} of the run."
+        return WeightSource(str(source), _in_order(params | saved.statistics), about, read_config(path).model)
+    if step is not None:
+        raise ValueError(f"step = {step}: only run folders have steps; leave it out")
+    file = open_weights(path)
+    if as_stored:
+        return WeightSource(str(source), dict(file), "In the file's own names.", None)
+    try:
+        return _converted(file, str(source))
+    except ConversionError as error:
+        reason = str(error).splitlines()[0].rstrip(":")
+        return WeightSource(
+            str(source), dict(file), f"In the file's own names, as it does not convert: {reason}.", None
+        )
+
+
+def with_same_names(*sources: WeightSource) -> tuple[WeightSource, ...]:
+    """Sources that can be compared: where one has its file's own names, those of the other files are kept, too."""
+    if all(source.config is not None for source in sources):
+        return sources
+    return tuple(
+        read_source(source.name, as_stored=True) if source.config and Path(source.name).is_file() else source
+        for source in sources
+    )
+
+
+def _converted(file: WeightFile, name: str) -> WeightSource:
+    """The arrays by our names.
+
+    Raises:
+        ConversionError: the file is of no known system or does not fit.
+    """
+    found = recognise(file)
+    _, params, statistics = weights.split(abstract_model(dataclasses.replace(Config(), model=found.config)))
+    shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
+    rules = found.system.rules(shapes, found.config, file.keys())
+    wanted = {name: shape for name, shape in shapes.items() if name in rules}
+    arrays = convert(file, rules, wanted, found.system.unused(file))
+    absent = {name.partition(".")[0] for name in shapes} - {name.partition(".")[0] for name in wanted}
+    about = f"{len(arrays)} arrays of the file in our names and layouts"
+    about += f"; it has none for {', '.join(sorted(absent))}." if absent else "."
+    return WeightSource(name, _in_order(arrays), about, found.config)
+
+
+def _in_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: arrays[name] for name in in_order(arrays)}
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Our names as an image meets the layers; `layer1.10` comes after `layer1.9`."""
+
+    def place(name: str) -> tuple:
+        part, *rest = name.split(".")
+        known = PARTS.index(part) if part in PARTS else len(PARTS)
+        natural = [
+            (0, int(text), "") if text.isdigit() else (1, 0, text) for text in re.split(r"[.]|(\d+)", name) if text
+        ]
+        return known, ORDER.get(rest[0], 0) if rest else 0, natural
+
+    return sorted(names, key=place)

@@ -1,0 +1,187 @@
+"""Reports: pictures and a page that stands alone, in order, written whole, and never over other people's files."""
+
+import base64
+import gc
+import re
+import weakref
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.inspect import Step, Table, write_page
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+RED = np.full((4, 6, 3), (200, 30, 10), np.uint8)
+
+
+class Page(HTMLParser):
+    """The elements of a page, with a check that every one is closed in its turn."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.elements: list[tuple[str, dict]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data.strip())
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def figure(title: str = "") -> Figure:
+    drawn = Figure(figsize=(2, 1))
+    drawn.subplots().set_title(title)
+    return drawn
+
+
+def steps() -> Iterator[Step]:
+    yield Step("First & foremost", "Some <b>text</b>.", RED, facts={"a < b": 0.123456, "shape": (1, 2)})
+    yield Step("Größe, Maße", "Two figures.", (figure(str(n)) for n in range(2)))
+    yield Step("Last", "No figures.", tables=[Table(("name", "n"), [("<i>", 1), ("x", None)], "Things", {1})])
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    return Page(write_page(tmp_path / "new" / "report", "A <report>", steps()))
+
+
+def test_the_pictures_are_named_after_their_steps(page: Page, tmp_path: Path):
+    names = ["01_first_foremost.png", "02_groe_mae.png", "02_groe_mae_2.png", "index.html"]
+    assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == names
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "new" / "report" / names[0]))[..., ::-1], RED)
+    assert cv2.imread(str(tmp_path / "new" / "report" / names[1])).shape == (144, 288, 3)  # 2 × 1 inches at 144
+
+
+def test_the_page_holds_the_pictures_and_needs_nothing_else(page: Page, tmp_path: Path):
+    pictures = page.all("img")
+    files = sorted((tmp_path / "new" / "report").glob("*.png"))
+    for picture, file in zip(pictures, files, strict=True):
+        assert base64.b64decode(picture["src"].removeprefix("data:image/png;base64,")) == file.read_bytes()
+        assert picture["alt"]
+    assert (pictures[0]["width"], pictures[0]["height"]) == ("6", "4")
+    assert (pictures[1]["width"], pictures[1]["height"]) == ("192", "96")  # at 96 to the inch
+    assert not page.all("script") and not page.all("link")
+    assert all(attributes["href"].startswith("#") for attributes in page.all("a"))
+    style = re.search("<style>(.*)</style>", (tmp_path / "new" / "report" / "index.html").read_text(), re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style and "prefers-color-scheme: dark" in style
+
+
+def test_links_lead_from_step_to_step(page: Page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {attributes["href"][1:] for attributes in page.all("a")} <= set(ids)
+    assert [a["href"] for a in page.all("a") if a.get("rel") == "next"] == ["#step-2", "#step-3"]
+    assert [a["href"] for a in page.all("a") if a.get("rel") == "prev"] == ["#step-1", "#step-2"]
+    assert [a["href"] for a in page.all("a")][:3] == ["#step-1", "#step-2", "#step-3"]  # the contents
+
+
+def test_text_is_text(page: Page):
+    assert {"A <report>", "Some <b>text</b>.", "a < b", "0.1235", "1×2", "<i>", "Größe, Maße", "–"} <= set(page.words)
+    assert not page.all("b") and not page.all("i")
+
+
+def test_tables(page: Page):
+    rows = page.all("tr")
+    assert [row.get("class") for row in rows] == [None, None, "marked"]
+    cells = page.all("td")
+    assert [cell.get("class") for cell in cells] == [None, "figure"] * 2  # numbers to the right
+
+
+def test_long_tables_are_folded_unless_they_are_all_there_is(tmp_path: Path):
+    table = Table(("n",), [(n,) for n in range(31)], "Many")
+    many = [Step("With facts", "", facts={"a": 1}, tables=[table]), Step("Alone", "", tables=[table])]
+    found = Page(write_page(tmp_path, "t", many))
+    assert [("open" in attributes) for attributes in found.all("details")] == [False, True]
+
+
+@pytest.mark.parametrize("arrays", [False, True], ids=["figures", "pictures"])
+def test_one_figure_at_a_time_is_alive(arrays: bool, tmp_path: Path):
+    made: list[weakref.ref] = []
+    alive = []
+
+    def many() -> Iterator[Figure | np.ndarray]:
+        for _ in range(4):
+            gc.collect()
+            alive.append(sum(reference() is not None for reference in made))
+            one = RED.copy() if arrays else figure()
+            made.append(weakref.ref(one))
+            yield one
+            del one
+
+    write_page(tmp_path, "t", (Step(f"{n}", "", many()) for n in range(2)))
+    assert alive == [0] * 8
+
+
+def test_steps_are_asked_for_one_by_one(tmp_path: Path):
+    """The second is made when the first is written."""
+
+    def observed() -> Iterator[Step]:
+        yield Step("One", "", RED)
+        [scratch] = tmp_path.iterdir()
+        assert [path.name for path in scratch.iterdir()] == ["01_one.png"]
+        yield Step("Two", "", RED)
+
+    write_page(tmp_path, "t", observed())
+
+
+def test_an_earlier_report_is_replaced_and_other_files_stay(tmp_path: Path):
+    write_page(tmp_path, "t", steps())
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "09_mine.png").write_text("mine too")
+    write_page(tmp_path, "t", [Step("Only", "", RED)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_only.png", "09_mine.png", "index.html", "notes.txt"]
+
+
+def test_a_report_that_fails_leaves_the_earlier_one(tmp_path: Path):
+    write_page(tmp_path, "t", steps())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def failing() -> Iterator[Step]:
+        yield Step("Other", "", RED)
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        write_page(tmp_path, "t", failing())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "index.html", "01_first.png"])
+def test_a_folder_of_others_is_refused_before_anything_is_made(name: str, tmp_path: Path):
+    (tmp_path / name).write_text("<!DOCTYPE html>\n<html><body>mine</body></html>")
+
+    def never() -> Iterator[Step]:
+        raise AssertionError("asked for")
+        yield
+
+    with pytest.raises(ValueError, match="holds files that are no report of ours; name an empty folder"):
+        write_page(tmp_path, "t", never())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_is_no_folder(tmp_path: Path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="file is a file; name a folder"):
+        write_page(tmp_path / "file", "t", steps())
+
+
+def test_leftovers_of_a_killed_report_are_no_hindrance(tmp_path: Path):
+    (tmp_path / ".unfinished-x").mkdir()
+    assert write_page(tmp_path, "t", steps()).exists()
