@@ -1,5 +1,6 @@
 """The report on weights: sources of every kind, two checkpoints side by side, and the command."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import pytest
 from small import CONFIG, build, change
 
 from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.checkpoint import steps
 from maskrcnn_jax.config import BackboneConfig, Config
 from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.convert.torch_writer import write_state_dict
 from maskrcnn_jax.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.experiment import save_config
-from maskrcnn_jax.inspect import change_figures, compare, inspect_weights, read_source
+from maskrcnn_jax.inspect import change_figures, compare, read_source
 from maskrcnn_jax.inspect.weight_change import part_table
 from maskrcnn_jax.inspect.weight_source import with_same_names
 from maskrcnn_jax.weights import split
@@ -145,13 +147,16 @@ def test_the_command_names_what_is_flagged(model: Path, tmp_path: Path, monkeypa
     ]
     page = (out / "index.html").read_text()
     assert all(name in page for name in broken)
-    assert "backbone.depth" in page and "<td>18</td>" not in page.split("Flags")[0]
+    assert re.search(r"<td[^>]*>backbone\.depth</td><td[^>]*>18</td>", page)
 
 
 def test_the_command_reads_runs_and_their_steps(finished_run: Path, tmp_path: Path, monkeypatch, capsys):
-    run(monkeypatch, finished_run, "--out", tmp_path / "page")
-    assert "tensors are flagged" in capsys.readouterr().out
-    assert "at step" in (tmp_path / "page" / "index.html").read_text()
+    latest = steps(finished_run)[-1]
+    run(monkeypatch, finished_run, "--against-step", str(latest), "--out", tmp_path / "page")
+    count = re.search(r"of (\d+) tensors are flagged", capsys.readouterr().out)[1]
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert f"weights at step {latest} of the run" in page
+    assert f"<dt>unchanged</dt><dd>{count}</dd>" in page
     with pytest.raises(SystemExit, match=r"error: .*holds no checkpoint of step 123456"):
         run(monkeypatch, finished_run, "--against-step", "123456", "--out", tmp_path / "page")
 
