@@ -7,6 +7,7 @@ from maskrcnn_jax.model import MaskRCNN, forward, predict
 from maskrcnn_jax.predictor import Predictor
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trace
+from maskrcnn_jax.tiling import predict_tiled
 
 __all__ = [
     "Batch",
@@ -25,5 +26,6 @@ __all__ = [
     "load_config",
     "load_pretrained",
     "predict",
+    "predict_tiled",
     "trained_config",
 ]

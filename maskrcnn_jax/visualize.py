@@ -175,7 +175,7 @@ def plot_curves(records: Sequence[Mapping[str, int | float]], path: Path | str) 
 
 
 def _enlarge(array: np.ndarray, factor: int) -> np.ndarray:
-    return np.repeat(np.repeat(array, factor, axis=0), factor, axis=1)
+    return array.copy() if factor == 1 else array.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: Color, thickness: int) -> None:
@@ -183,8 +183,9 @@ def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: 
     if not mask.size:
         return
     (x, y), (rows, columns) = corner, mask.shape
-    region, inside = canvas[y : y + rows, x : x + columns], mask.astype(bool)
-    region[inside] = np.rint(0.6 * region[inside] + 0.4 * np.array(color)).astype(np.uint8)
+    region = canvas[y : y + rows, x : x + columns]
+    tints = np.rint(0.6 * np.arange(256)[:, None] + 0.4 * np.array(color)).astype(np.uint8)
+    np.copyto(region, cv2.LUT(region, tints[None]), where=mask[..., None] > 0)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner)
     cv2.drawContours(canvas, contours, -1, color, thickness, cv2.LINE_AA)
 
