@@ -51,11 +51,19 @@ class Crops:
     def __getitem__(self, rows: int | np.integer | np.ndarray) -> "Crop | Crops":
         if isinstance(rows, np.ndarray):
             return Crops([self.patches[i] for i in np.arange(len(self))[rows]])
-        return unite([_paste(patch, patch.window) for patch in self.patches[rows]])
+        return unite([_paste(patch) for patch in self.patches[rows]])
 
-    def within(self, row: int, window: Window) -> Crop:
-        """The part of one mask that lies in a window; no more of it is pasted."""
-        return unite([_paste(patch, _common(patch.window, window)) for patch in self.patches[row]])
+    def sample(self, row: int, box: Float[np.ndarray, "4"], side: int) -> Bool[np.ndarray, "{side} {side}"]:
+        """One mask at `side` × `side` places that are spread evenly over a box, (x0, y0, x1, y1)."""
+        samples = np.zeros((side, side), bool)
+        corner, scale = np.tile(box[:2], 2), np.tile(side / np.maximum(box[2:] - box[:2], 1e-9), 2)
+        for patch in self.patches[row]:
+            crop = paste_crop(patch.probabilities, (patch.place - corner) * scale, side, side)
+            x0, y0, x1, y1 = np.rint((np.array(patch.window) - corner) * scale).astype(int).tolist()
+            top, left = max(y0, crop.y), max(x0, crop.x)
+            seen = crop.mask[top - crop.y : max(0, y1 - crop.y), left - crop.x : max(0, x1 - crop.x)]
+            samples[top : top + seen.shape[0], left : left + seen.shape[1]] |= seen
+        return samples
 
 
 def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
@@ -85,16 +93,12 @@ def unite(crops: Sequence[Crop]) -> Crop:
     return Crop(union, top, left)
 
 
-def _paste(patch: Patch, window: Window) -> Crop:
-    x0, y0, x1, y1 = window
+def _paste(patch: Patch) -> Crop:
+    x0, y0, x1, y1 = patch.window
     strips = []
     for top in range(y0, y1, STRIP):
         place = patch.place - np.array([x0, top, x0, top], patch.place.dtype)
-        crop = paste_crop(patch.probabilities, place, min(STRIP, y1 - top), max(0, x1 - x0))
+        crop = paste_crop(patch.probabilities, place, min(STRIP, y1 - top), x1 - x0)
         if crop.mask.size:
             strips.append(Crop(crop.mask, crop.y + top, crop.x + x0))
     return unite(strips)
-
-
-def _common(a: Window, b: Window) -> Window:
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])

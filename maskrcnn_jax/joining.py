@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from maskrcnn_jax.crops import Crops, Patch, Window
-from maskrcnn_jax.paste import Crop
 from maskrcnn_jax.structs import Detections
 
 MARGIN = 1 / 32
@@ -20,8 +19,14 @@ BOXES_AGREE = 0.25
 """The same of boxes; masks are compared only where it holds."""
 UNSURE = 0.5
 """Of what is said about an object, what has less than this share of the best score is not heard."""
+SAMPLES = 64
+"""Masks are compared at as many places along either axis."""
 COVERED = 0.7
 """A part of an object is no object of its own if this share of it lies in a whole one of its class."""
+
+
+Counts = tuple[float, float, float]
+"""What two have in common, and each of them."""
 
 
 class Pieces(NamedTuple):
@@ -94,13 +99,13 @@ def groups(pieces: Pieces) -> list[Int[np.ndarray, " m"]]:
     """The rows of pieces that show the same object, for each object."""
     group = np.arange(len(pieces.boxes))
     for row in range(len(group)):
-        others = np.arange(row + 1, len(group))
-        elsewhere = (pieces.windows[others] != pieces.windows[row]).any(axis=1)
-        for other in others[elsewhere & _near(pieces, row, others, BOXES_AGREE)].tolist():
-            if group[other] == group[row]:
+        for other in _near(pieces, row, np.arange(row + 1, len(group))).tolist():
+            same_window = (pieces.windows[other] == pieces.windows[row]).all()
+            if same_window or group[other] == group[row]:
                 continue
-            both, one, two = _count(pieces, row, other)
-            if both > AGREE * (one + two - both):
+            region = _common(pieces.windows[row], pieces.windows[other])
+            boxes = _common(pieces.boxes[[row, other]], region)
+            if _iou(_count_boxes(boxes)) > BOXES_AGREE and _iou(_count(pieces, row, other, boxes)) > AGREE:
                 group[group == group[other]] = group[row]
     return [np.flatnonzero(group == number) for number in np.unique(group)]
 
@@ -109,12 +114,12 @@ def suppress(objects: Pieces, nms_iou: float) -> Int[np.ndarray, " k"]:
     """The rows of objects that overlap no better one of their class too much and are no part of a whole one."""
     kept: list[int] = []
     for row in np.lexsort((-objects.scores, objects.cut)).tolist():  # whole ones first
-        others = np.array(kept, int)
-        elsewhere = (objects.windows[others] != objects.windows[row]).any(axis=1) | objects.cut[others]
-        for other in others[elsewhere & _near(objects, row, others, 0.0)].tolist():
-            both, _, _ = _count(objects, row, other)
-            one, two = (_count(objects, each, each)[0] for each in (row, other))
-            if both > nms_iou * (one + two - both) or (objects.cut[row] and both > COVERED * one):
+        for other in _near(objects, row, np.array(kept, int)).tolist():
+            if (objects.windows[other] == objects.windows[row]).all() and not objects.cut[other]:
+                continue  # the network has compared them
+            counts = _count(objects, row, other, objects.boxes[[row, other]])
+            both, own, _ = counts
+            if _iou(counts) > nms_iou or (objects.cut[row] and both > COVERED * own):
                 break
         else:
             kept.append(row)
@@ -156,35 +161,30 @@ def _rows(pieces: Pieces, rows: np.ndarray) -> Pieces:
     )
 
 
-def _near(pieces: Pieces, row: int, others: np.ndarray, iou: float) -> np.ndarray:
-    """Which pieces are of one's class, and their boxes overlap more than `iou` where both windows look."""
-    region = _common(pieces.windows[row], pieces.windows[others])
-    here, there = _common(pieces.boxes[row], region), _common(pieces.boxes[others], region)
-    both = _area(_common(here, there))
-    return (both > iou * (_area(here) + _area(there) - both)) & (pieces.labels[others] == pieces.labels[row])
+def _near(pieces: Pieces, row: int, others: np.ndarray) -> np.ndarray:
+    """Those pieces that are of one's class and whose boxes have something in common with its own."""
+    x0, y0, x1, y1 = pieces.boxes[row]
+    others = others[pieces.labels[others] == pieces.labels[row]]
+    others = others[(pieces.boxes[others, 0] < x1) & (pieces.boxes[others, 2] > x0)]
+    return others[(pieces.boxes[others, 1] < y1) & (pieces.boxes[others, 3] > y0)]
 
 
-def _count(pieces: Pieces, a: int, b: int) -> tuple[float, float, float]:
-    """Pixels of both, of `a` and of `b` where both windows look: of masks, or of boxes if there are none."""
-    region = _common(pieces.windows[a], pieces.windows[b])
+def _count(pieces: Pieces, a: int, b: int, boxes: Float[np.ndarray, "2 4"]) -> Counts:
+    """How much of the region around two boxes lies in both pieces, in `a` and in `b`: of masks, if there are any."""
     if pieces.masks is None:
-        here, there = (_common(pieces.boxes[row], region) for row in (a, b))
-        both, one, two = _area(np.stack([_common(here, there), here, there])).tolist()
-        return both, one, two
-    x0, y0, x1, y1 = region.tolist()
-    first, second = (pieces.masks.within(row, (x0, y0, x1, y1)) for row in (a, b))
-    return _overlap(first, second), int(first.mask.sum()), int(second.mask.sum())
+        return _count_boxes(boxes)
+    one, two = (pieces.masks.sample(row, _hull(boxes)[0], SAMPLES) for row in (a, b))
+    return int((one & two).sum()), int(one.sum()), int(two.sum())
 
 
-def _overlap(a: Crop, b: Crop) -> int:
-    """Pixels that are set in both."""
-    top, left = max(a.y, b.y), max(a.x, b.x)
-    bottom = min(a.y + a.mask.shape[0], b.y + b.mask.shape[0])
-    right = min(a.x + a.mask.shape[1], b.x + b.mask.shape[1])
-    if bottom <= top or right <= left:
-        return 0
-    one, two = (crop.mask[top - crop.y : bottom - crop.y, left - crop.x : right - crop.x] for crop in (a, b))
-    return int((one & two).sum())
+def _count_boxes(boxes: Float[np.ndarray, "2 4"]) -> Counts:
+    both, one, two = _area(np.stack([_common(boxes[0], boxes[1]), boxes[0], boxes[1]])).tolist()
+    return both, one, two
+
+
+def _iou(counts: Counts) -> float:
+    both, one, two = counts
+    return both / max(one + two - both, 1e-9)
 
 
 def _common(a: np.ndarray, b: np.ndarray) -> np.ndarray:

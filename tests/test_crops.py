@@ -45,7 +45,6 @@ def test_nothing_is_set_outside_the_window(place, window):
     one = patch(place)
     expected = paste_mask(one.probabilities, one.place, HEIGHT, WIDTH) & inside
     np.testing.assert_array_equal(full(Crops([(one._replace(window=window),)])[0]), expected)
-    np.testing.assert_array_equal(full(Crops([(one,)]).within(0, window)), expected)
 
 
 def test_a_tall_mask_is_pasted_in_strips(monkeypatch: pytest.MonkeyPatch):
@@ -61,6 +60,16 @@ def test_an_object_in_parts_is_their_union():
     np.testing.assert_array_equal(full(union), full(Crops([(left,)])[0]) | full(Crops([(right,)])[0]))
     # From the left part's first cell, half a cell of 40 / 28 before 5, to the right part's last.
     assert union.x in (4, 5) and union.mask.shape[1] <= 67
+
+
+@given(place=places, seed=st.integers(0, 3))
+def test_samples_of_every_pixel_are_the_mask(place, seed):
+    """20 × 20 places over 20 × 20 pixels."""
+    one, other = patch(place, (0, 0, 40, 60), seed), patch(place, (30, 20, 80, 60), seed + 1)
+    masks = Crops([(one, other)])
+    samples = masks.sample(0, np.array([25.0, 15, 45, 35]), 20)
+    # A probability of a hair's breadth beside one half may fall on either side.
+    assert (samples != full(masks[0])[15:35, 25:45]).sum() <= 1
 
 
 def test_subsets_like_arrays():
