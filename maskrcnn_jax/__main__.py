@@ -154,7 +154,7 @@ def inspect_weights(
 
 def main() -> None:
     """Runs the command that the arguments name; bad input ends with its message alone."""
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s: %(message)s", force=True)  # libraries have put up handlers of their own
     try:
         COMMANDS.cli(prog="python -m maskrcnn_jax")
     except (ValueError, OSError) as error:
