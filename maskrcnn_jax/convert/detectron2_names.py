@@ -13,6 +13,7 @@ PREDICTOR = "roi_heads.box_predictor"
 
 _UNUSED = re.compile(
     r"pixel_(mean|std)|(proposal_generator\.)?anchor_generator\..+"  # of old detectors
+    r"|.*\.num_batches_tracked"  # of synchronised batch norm
     r"|((stem\.)?(fc|linear)\.(weight|bias)|(fc1000|pred)_[wb])"  # the classes of ImageNet
     r"|(conv1|res\d_\d+_branch(1|2[abc]))_b"  # biases before a norm: Detectron2 drops them too
 )
@@ -49,7 +50,7 @@ def _without_caffe2(name: str) -> str:
 
 
 def unused(theirs: Iterable[str]) -> set[str]:
-    """Names in a file that no model of ours has a place for: buffers of old detectors, the classes of ImageNet."""
+    """Names in a file that no model of ours has a place for: buffers and counters, the classes of ImageNet."""
     return {name for name in theirs if _UNUSED.fullmatch(name)}
 
 

@@ -99,8 +99,9 @@ BUFFERS: Shapes = {
     "pixel_std": (3, 1, 1),
     "proposal_generator.anchor_generator.cell_anchors.0": (3, 4),
     "anchor_generator.cell_anchors.4": (3, 4),
+    "backbone.bottom_up.res2.0.conv1.norm.num_batches_tracked": (),
 }
-"""What old files have besides weights."""
+"""What files have besides weights: buffers of old detectors, the counters of synchronised batch norm."""
 
 
 def caffe2_resnet(blocks: tuple[int, ...], width: int, statistics: tuple[str, ...]) -> Shapes:

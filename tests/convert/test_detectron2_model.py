@@ -113,7 +113,7 @@ def test_new_baselines():
     assert config.fpn.norm == config.box_head.norm == config.mask_head.norm == "batch"
 
 
-def test_buffers_of_old_files_are_left_out():
+def test_buffers_and_counters_are_left_out():
     theirs = detector(**SMALL) | BUFFERS
     assert recognise(theirs) == recognise(detector(**SMALL))
     assert unused(theirs) == BUFFERS.keys()
