@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -23,6 +24,24 @@ class Table(NamedTuple):
     caption: str = ""
     marked: Collection[int] = ()
     """Rows that stand out."""
+
+    def __str__(self) -> str:
+        """The table as text; numbers stand to the right."""
+        rows = [tuple(map(shown, row)) for row in self.rows]
+        right = [_is_numeric(self, place) for place in range(len(self.columns))]
+        widths = [max(map(len, column)) for column in zip(self.columns, *rows, strict=True)]
+        lines = [self.caption] if self.caption else []
+        for row in (self.columns, *rows):
+            cells = zip(row, widths, right, strict=True)
+            line = "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in cells)
+            lines.append(line.rstrip())
+        return "\n".join(lines)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """How notebooks show it."""
+        html = StringIO()
+        _write_table(html, self, folded=False)
+        return {"text/plain": str(self), "text/html": html.getvalue()}
 
 
 class Picture(NamedTuple):
@@ -118,10 +137,7 @@ def _write_table(file: TextIO, table: Table, *, folded: bool) -> None:
         )
     elif caption:
         file.write(f'<p class="caption">{caption}</p>\n')
-    kinds = [
-        ' class="figure"' if all(_numeric(row[place]) for row in table.rows) else ""
-        for place in range(len(table.columns))
-    ]
+    kinds = [' class="figure"' if _is_numeric(table, place) else "" for place in range(len(table.columns))]
     titles = "".join(f'<th scope="col"{kind}>{escape(c)}</th>' for c, kind in zip(table.columns, kinds, strict=True))
     file.write(f'<div class="table"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n')
     for place, row in enumerate(table.rows):
@@ -131,8 +147,13 @@ def _write_table(file: TextIO, table: Table, *, folded: bool) -> None:
     file.write(f"</tbody>\n</table></div>\n{'</details>' if long else ''}\n")
 
 
+def _is_numeric(table: Table, place: int) -> bool:
+    """Whether a column stands to the right."""
+    return all(_numeric(row[place]) for row in table.rows)
+
+
 def _numeric(value: object) -> bool:
-    """Whether a column of such values stands to the right: numbers, gaps, and texts that begin with a digit."""
+    """Whether a column of such values is one of numbers: of those, gaps, and texts that begin with a digit."""
     return (
         value is None
         or value == ""

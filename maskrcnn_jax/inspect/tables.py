@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maskrcnn_jax.inspect.document import Table, shown
+from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.numbers import measure
 
 COLUMNS = ("tensor", "shape", "type", "min", "max", "mean", "zeros", "not finite", "valid")
@@ -34,16 +34,7 @@ def table(trace: tuple) -> str:
     Args:
         trace: from `forward`, or any record of `structs`, outside of `jit`.
     """
-    columns, rows = COLUMNS, [tuple(map(shown, row)) for row in trace_table(trace).rows]
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place in (0, 2) else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (columns, *rows)
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    return str(trace_table(trace))
 
 
 def take(trace: tuple, name: str) -> Any:
