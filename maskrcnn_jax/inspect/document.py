@@ -5,9 +5,8 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
-from io import StringIO
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
@@ -37,11 +36,13 @@ class Table(NamedTuple):
             lines.append(line.rstrip())
         return "\n".join(lines)
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+    def _repr_html_(self) -> str:
         """How notebooks show it."""
-        html = StringIO()
-        _write_table(html, self, folded=False)
-        return {"text/plain": str(self), "text/html": html.getvalue()}
+        return _html(self, folded=False)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython shows it: as `print` does."""
+        printer.text(str(self))
 
 
 class Picture(NamedTuple):
@@ -119,7 +120,7 @@ def _write_section(file: TextIO, number: int, section: Section, titles: Sequence
         data = base64.b64encode(picture.read_bytes()).decode()
         file.write(f'<img width="{width}" height="{height}" alt="{title}{which}" src="data:image/png;base64,{data}">\n')
     for table in section.tables:
-        _write_table(file, table, folded=bool(section.pictures or section.facts))
+        file.write(_html(table, folded=bool(section.pictures or section.facts)))
     before = f'<a rel="prev" href="#step-{number - 1}">← {escape(titles[number - 2])}</a>' if number > 1 else ""
     after = f'<a rel="next" href="#step-{number + 1}">{escape(titles[number])} →</a>' if number < len(titles) else ""
     file.write(
@@ -128,23 +129,24 @@ def _write_section(file: TextIO, number: int, section: Section, titles: Sequence
     )
 
 
-def _write_table(file: TextIO, table: Table, *, folded: bool) -> None:
+def _html(table: Table, *, folded: bool) -> str:
     caption = escape(table.caption)
     long = len(table.rows) > LONG
+    parts = []
     if long:
-        file.write(
-            f"<details{'' if folded else ' open'}><summary>{caption or 'Table'} ({len(table.rows)} rows)</summary>\n"
-        )
+        title = f"{caption or 'Table'} ({len(table.rows)} rows)"
+        parts.append(f"<details{'' if folded else ' open'}><summary>{title}</summary>\n")
     elif caption:
-        file.write(f'<p class="caption">{caption}</p>\n')
+        parts.append(f'<p class="caption">{caption}</p>\n')
     kinds = [' class="figure"' if _is_numeric(table, place) else "" for place in range(len(table.columns))]
     titles = "".join(f'<th scope="col"{kind}>{escape(c)}</th>' for c, kind in zip(table.columns, kinds, strict=True))
-    file.write(f'<div class="table"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n')
+    parts.append(f'<div class="table"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n')
     for place, row in enumerate(table.rows):
         cells = "".join(f"<td{kind}>{escape(shown(cell))}</td>" for cell, kind in zip(row, kinds, strict=True))
         marked = ' class="marked"' if place in table.marked else ""
-        file.write(f"<tr{marked}>{cells}</tr>\n")
-    file.write(f"</tbody>\n</table></div>\n{'</details>' if long else ''}\n")
+        parts.append(f"<tr{marked}>{cells}</tr>\n")
+    parts.append(f"</tbody>\n</table></div>\n{'</details>' if long else ''}\n")
+    return "".join(parts)
 
 
 def _is_numeric(table: Table, place: int) -> bool:

@@ -17,13 +17,23 @@ def test_as_text():
 
 
 def test_in_a_notebook():
-    shown = SEEN._repr_mimebundle_(include=None, exclude=None)
-    assert shown["text/plain"] == str(SEEN)
+    html = SEEN._repr_html_()
     for cell in ("<td>a &lt;b&gt;</td>", '<td class="figure">12</td>', '<td class="figure">–</td>', "Things seen"):
-        assert cell in shown["text/html"]
-    assert shown["text/html"].count("<tr>") == 3
+        assert cell in html
+    assert html.count("<tr>") == 3
+
+
+def test_in_ipython():
+    """Its printer has a method `text`."""
+    written: list[str] = []
+
+    class Printer:
+        text = staticmethod(written.append)
+
+    SEEN._repr_pretty_(Printer(), cycle=False)
+    assert written == [str(SEEN)]
 
 
 def test_long_tables_are_open_in_a_notebook():
-    html = Table(("n",), [(n,) for n in range(31)], "Many")._repr_mimebundle_()["text/html"]
+    html = Table(("n",), [(n,) for n in range(31)], "Many")._repr_html_()
     assert "<details open>" in html and html.count("<td") == 31

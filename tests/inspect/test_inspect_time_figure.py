@@ -1,0 +1,54 @@
+"""Bars of times: lengths and wholes added up by hand."""
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from maskrcnn_jax.inspect.time_figure import time_figure
+
+SECONDS = {"slow": {"proposals": 0.5, "network": 1.5}, "quick": {"network": 0.25}}
+
+
+def test_bars_are_laid_end_to_end():
+    (axes,) = time_figure(SECONDS, "where it goes").axes
+    assert axes.get_title() == "where it goes"
+    proposals, network = axes.containers
+    assert (proposals.get_label(), network.get_label()) == ("proposals", "network")
+    # (start, length) in ms, bar by bar: the network's part begins where the proposals' ends.
+    assert [(bar.get_x(), bar.get_width()) for bar in proposals] == [(0, 500), (0, 0)]
+    assert [(bar.get_x(), bar.get_width()) for bar in network] == [(500, 1500), (0, 250)]
+    assert proposals[0].get_facecolor() != network[0].get_facecolor()
+
+
+def test_the_whole_stands_at_the_end_of_each_bar():
+    (axes,) = time_figure(SECONDS).axes
+    assert [(note.get_text(), note.xy) for note in axes.texts] == [("2,000 ms", (2000, 0)), ("250 ms", (250, 1))]
+
+
+def test_small_times_keep_three_digits():
+    (axes,) = time_figure({"a": {"": 0.0123456}, "b": {"": 0.00123456}}).axes
+    assert [note.get_text() for note in axes.texts] == ["12.3 ms", "1.23 ms"]
+
+
+def test_names_and_numbers_stand_inside_the_figure_and_apart():
+    figure = time_figure(SECONDS, "where it goes")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (axes,) = figure.axes
+    (legend,) = figure.legends
+    notes = [note.get_window_extent() for note in axes.texts]
+    labels = [label.get_window_extent() for label in axes.get_yticklabels()]
+    for extent in [*notes, *labels, legend.get_window_extent()]:
+        assert extent.x0 >= 0 and extent.y0 >= 0
+        assert extent.x1 <= figure.bbox.x1 and extent.y1 <= figure.bbox.y1
+    bars = [bar.get_window_extent() for container in axes.containers for bar in container]
+    assert not any(note.overlaps(bar) for note in notes for bar in bars)
+    assert not legend.get_window_extent().overlaps(axes.xaxis.label.get_window_extent())
+
+
+def test_one_part_needs_no_legend():
+    assert not time_figure({"all": {"network": 0.1}}).legends
+
+
+def test_nothing_is_refused():
+    with pytest.raises(ValueError, match="seconds is empty"):
+        time_figure({})
