@@ -4,6 +4,8 @@
 #   make train EXTRAS=test,cuda       on NVIDIA GPUs (tpu: on TPUs)
 #   make test ARGS="-k nms"           the tests, or some of them
 #   make lint                         style, formatting and types
+#   make notebooks                    the notebooks, top to bottom, outputs stored; trains the shapes first if need be
+#   make notebooks ARGS=demo          one of them;  ARGS=--check stores nothing;  MASKRCNN_RUN=RUN looks at another model
 #   make parity                       the comparisons with torchvision, on MASKRCNN_COCO_MINI's images; installs PyTorch
 
 CONFIG ?= configs/shapes.py
@@ -17,7 +19,7 @@ PARITY := .venv-parity
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: train test lint parity
+.PHONY: train test lint notebooks parity
 
 train: $(STAMP)
 	$(BIN)/python train.py $(CONFIG) $(ARGS)
@@ -30,17 +32,24 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Whoever names a model has it; without a name it is what `make train` leaves.
+notebooks: $(STAMP),notebooks $(if $(MASKRCNN_RUN),,runs/shapes/pictures.png)
+	$(BIN)/python notebooks/run.py $(ARGS)
+
+runs/shapes/pictures.png: | $(STAMP),notebooks
+	$(BIN)/python train.py configs/shapes.py
+
 parity: $(PARITY)/installed
 	@test -d "$$MASKRCNN_COCO_MINI" || { echo "MASKRCNN_COCO_MINI = '$$MASKRCNN_COCO_MINI': set it to the folder" \
 	  "of the COCO sample"; exit 1; }
-	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity $(ARGS)
+	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity -n auto --dist loadgroup $(ARGS)
 
 # Installed once, and again when the dependencies change. Editable, so the code itself needs no reinstallation.
-$(STAMP): pyproject.toml
+$(VENV)/installed-%: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed and was not found;" \
 	  "install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	@touch $@
 
 # PyTorch has an environment of its own: nothing else here needs it.
