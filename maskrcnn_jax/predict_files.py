@@ -77,7 +77,7 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
                 _video(predictor, video, wanted, results)
             except (BrokenVideo, OSError) as error:
                 fail(error)
-    if wanted.semantic:
+    if wanted.semantic and len(failures) < len(inputs):
         table = json.dumps(class_table(config.class_names, config.num_classes), indent=1)
         (wanted.folder / "classes.json").write_text(table + "\n", encoding="utf-8")
     return failures

@@ -18,8 +18,8 @@ class ResultsWriter:
 
     The second is a data set in COCO's format without annotations: images by running number, with their file and for
     videos the frame, and categories, the labels + 1. COCO's tools open the first with it:
-    `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or leaves none when it is
-    left by an error.
+    `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or writes neither when it is
+    left by an error or without a picture.
 
     Args:
         folder: It is made if there is none.
@@ -42,7 +42,7 @@ class ResultsWriter:
         self._file.write("]\n" if self._separator == ",\n" else "[]\n")
         self._file.close()
         unfinished = self._folder / "detections.json.tmp"
-        if kind is not None:
+        if kind is not None or not self._images:
             unfinished.unlink()
             return
         categories = [{"id": label + 1, "name": name} for label, name in enumerate(self._names)]

@@ -277,5 +277,8 @@ def test_bad_input_ends_with_one_line(
         (tmp_path / name).write_text("nothing")
     with pytest.raises(SystemExit, match=message) as ended:
         inputs = [tmp_path / name for name in names]
-        command(monkeypatch, *inputs, "--checkpoint", weights, "--out", tmp_path / "out")
+        command(monkeypatch, *inputs, "--checkpoint", weights, "--out", tmp_path / "out", "--semantic")
     assert len(str(ended.value).splitlines()) == 1
+    written = {path.name for path in tmp_path.glob("out/*")}
+    usable = {"a.detections.png", "a.semantic.png", "classes.json", "detections.json", "images.json"}
+    assert written == (usable if "a.png" in names else set())

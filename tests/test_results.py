@@ -71,6 +71,12 @@ def test_nothing_found_is_an_empty_list(tmp_path: Path):
     }
 
 
+def test_without_a_picture_nothing_is_written(tmp_path: Path):
+    with ResultsWriter(tmp_path, (), 2):
+        pass
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_an_error_leaves_no_file_and_the_old_ones(tmp_path: Path):
     (tmp_path / "detections.json").write_text("old")
     with pytest.raises(KeyError), ResultsWriter(tmp_path, ("cat", "dog"), 2) as writer:
