@@ -77,7 +77,7 @@ class CocoInstances:
         except Exception as error:  # TFDS raises what its file system and parsers raise.
             raise ConfigError(
                 f"folder = {str(folder)!r}: holds no prepared data set; make one with "
-                f"`python -m maskrcnn_jax prepare COCO_FOLDER --out {folder}`"
+                f"`python -m maskrcnn_jax prepare FOLDER --out {folder}`"
             ) from error
         splits = builder.info.splits
         try:
