@@ -1,0 +1,131 @@
+"""Panels that show pictures: boxes and masks over them that are seen on light and on dark ones, names beside them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from maskrcnn_jax.structs import Array
+from maskrcnn_jax.visualize import PALETTE
+
+WIDTH, TALLEST = 12.5, 6.5
+"""Of a figure and of one panel, at most, inches."""
+TITLE = 0.32
+"""Height of a panel's title, inches."""
+SMALL = 9
+"""Points."""
+
+Color = tuple[float, float, float]
+"""RGB in [0, 1]."""
+Style = Literal["-", "--", ":"]
+COLORS: tuple[Color, ...] = tuple((red / 255, green / 255, blue / 255) for red, green, blue in PALETTE)
+GRAY: Color = (0.72, 0.72, 0.72)
+LEVELS = tuple(COLORS[place] for place in (0, 4, 2, 6, 5))
+"""Of P2 … P6: neighbours differ much."""
+
+
+class Ink(NamedTuple):
+    """How a line is drawn."""
+
+    color: Color
+    style: Style = "-"
+
+
+def class_colors(labels: Iterable[int]) -> dict[int, Color]:
+    """A colour for each class that occurs: its own of the palette, or the next one that no class before it has."""
+    chosen: dict[int, Color] = {}
+    for label in sorted(set(labels)):
+        turn = [COLORS[(label + step) % len(COLORS)] for step in range(len(COLORS))]
+        chosen[label] = next((color for color in turn if color not in chosen.values()), turn[0])
+    return chosen
+
+
+def panels(count: int, columns: int, shape: Sequence[int]) -> tuple[Figure, list[Axes]]:
+    """A figure with empty panels for pictures of one shape, (height, width), as large as a page takes them."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    width = min(WIDTH / columns, TALLEST * shape[1] / shape[0])
+    figure = Figure(figsize=(columns * width, rows * (width * shape[0] / shape[1] + TITLE)))
+    figure.set_layout_engine("compressed", w_pad=0.04, h_pad=0.04)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    return figure, list(grid[:count])
+
+
+def show(axes: Axes, picture: Array, title: str = "") -> None:
+    """Shows a picture, RGB or gray in [0, 255], in its own pixels: its corner is (0, 0)."""
+    height, width = picture.shape[:2]
+    pixels = np.asarray(picture).astype(np.uint8)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation="nearest")
+    axes.set_title(title, fontsize=SMALL, parse_math=False)
+
+
+def fade(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Makes a picture pale and gray, so that lines and tints of all colours stand out."""
+    return 255 - (255 - cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)) // 2
+
+
+def draw_boxes(
+    axes: Axes,
+    boxes: Float[np.ndarray, "n 4"],
+    colors: Sequence[Color],
+    style: Style | Sequence[Style] = "-",
+    width: float = 1.6,
+) -> None:
+    """Draws boxes with a dark rim, each in its colour, all in one style or each in its own."""
+    x0, y0, x1, y1 = boxes.T
+    corners = list(np.stack([np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1)], axis=2))
+    rim = withStroke(linewidth=2 * width, foreground=(0, 0, 0, 0.55))
+    lines = PolyCollection(
+        corners, facecolors="none", edgecolors=colors, linestyles=style, linewidths=width, path_effects=[rim]
+    )
+    axes.add_collection(lines, autolim=False)
+
+
+def connect(
+    axes: Axes,
+    boxes: Float[np.ndarray, "n 4"],
+    others: Float[np.ndarray, "n 4"],
+    colors: Sequence[Color],
+) -> None:
+    """Draws lines from the upper left corners of boxes to those of others."""
+    rim = withStroke(linewidth=2.4, foreground=(0, 0, 0, 0.55))
+    lines = list(np.stack([boxes[:, :2], others[:, :2]], axis=1))
+    axes.add_collection(LineCollection(lines, colors=colors, linewidths=1.0, path_effects=[rim]), autolim=False)
+
+
+def tint(axes: Axes, masks: Iterable[Bool[np.ndarray, "H W"]], colors: Iterable[Color], strength: float = 0.5) -> None:
+    """Colours what masks cover; later ones lie on top."""
+    layer: UInt8[np.ndarray, "H W 4"] | None = None
+    for mask, color in zip(masks, colors, strict=True):
+        if layer is None:
+            layer = np.zeros((*mask.shape, 4), np.uint8)
+        layer[mask] = np.rint(255 * np.array([*color, strength]))
+    if layer is not None:
+        height, width = layer.shape[:2]
+        axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+
+
+def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
+    """Explains lines below all panels, where the words cover nothing."""
+    if not names:
+        return
+    rim = [withStroke(linewidth=4.2, foreground=(0, 0, 0, 0.55))]
+    lines = [Line2D([], [], color=c, linestyle=style, linewidth=3, path_effects=rim) for c, style in names.values()]
+    longest = max(map(len, names))
+    columns = max(1, int(figure.get_figwidth() / (0.7 + 0.064 * longest)))
+    drawn = figure.legend(
+        lines, list(names), loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False, handlelength=2.6
+    )
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
+    rows = -(-len(names) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * rows)

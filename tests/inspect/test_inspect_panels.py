@@ -1,0 +1,145 @@
+"""What figures with pictures are drawn with: places, colours, and words that cover nothing."""
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.inspect.panels import (
+    COLORS,
+    TALLEST,
+    TITLE,
+    WIDTH,
+    Ink,
+    class_colors,
+    connect,
+    draw_boxes,
+    fade,
+    legend,
+    panels,
+    show,
+    tint,
+)
+
+BOXES = np.array([[2.0, 3.0, 10.0, 5.0], [0.5, 1.0, 4.0, 8.0]], np.float32)
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+@pytest.mark.parametrize(
+    ("labels", "places"),
+    [
+        ([1, 0, 1], {0: 0, 1: 1}),
+        ([9, 2], {2: 2, 9: 3}),  # both would have colour 2: 9 mod 7
+        ([6, 13], {6: 6, 13: 0}),  # after the last comes the first
+        (range(8), {**{n: n for n in range(7)}, 7: 0}),  # none is left for the eighth
+        ([], {}),
+    ],
+)
+def test_classes_keep_their_colour_or_take_the_next(labels, places):
+    assert class_colors(labels) == {label: COLORS[place] for label, place in places.items()}
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "shape", "size"),
+    [
+        (2, 2, (100, 200), (WIDTH, WIDTH / 4 + TITLE)),  # each 6.25 inches wide, half as high
+        (1, 3, (200, 100), (TALLEST / 2, TALLEST + TITLE)),  # as high as may be; one column is enough
+        (3, 2, (100, 100), (WIDTH, 2 * (WIDTH / 2 + TITLE))),
+    ],
+)
+def test_figures_fit_the_page(count, columns, shape, size):
+    figure, axes = panels(count, columns, shape)
+    assert tuple(figure.get_size_inches()) == pytest.approx(size)
+    assert len(axes) == count
+    assert not any(panel.axison for panel in figure.axes)  # the empty place in the last row, too
+
+
+def test_a_picture_lies_on_its_own_pixels():
+    figure, [axes] = panels(1, 1, (2, 4))
+    picture = np.zeros((2, 4, 3), np.uint8)
+    picture[1, 3] = (255, 0, 0)
+    show(axes, picture, "a $ and a $")
+    drawn = rendered(figure)
+    x, y = axes.transData.transform((3.5, 1.5))  # the centre of the last pixel
+    assert tuple(drawn[round(drawn.shape[0] - y), round(x)]) == (255, 0, 0)
+    x, y = axes.transData.transform((2.9, 1.1))
+    assert tuple(drawn[round(drawn.shape[0] - y), round(x)]) == (0, 0, 0)
+    assert axes.title.get_text() == "a $ and a $" and not axes.title.get_parse_math()
+
+
+def test_boxes_and_lines_lie_where_they_are():
+    _, [axes] = panels(1, 1, (10, 10))
+    show(axes, np.zeros((10, 10, 3), np.uint8))
+    draw_boxes(axes, BOXES, COLORS[:2], "--")
+    connect(axes, BOXES, BOXES + 1, COLORS[:2])
+    boxes, lines = axes.collections
+    for path, (x0, y0, x1, y1) in zip(boxes.get_paths(), BOXES, strict=True):
+        assert path.vertices[:4].tolist() == [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+    assert [path.vertices.tolist() for path in lines.get_paths()] == [
+        [[2, 3], [3, 4]],
+        [[0.5, 1], [1.5, 2]],
+    ]
+    assert [to_rgb(color) for color in boxes.get_edgecolor()] == [pytest.approx(color) for color in COLORS[:2]]
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 10), (10, 0))  # boxes do not move the picture
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_lines_are_seen_on_light_and_on_dark_pictures(ground: int):
+    figure, [axes] = panels(1, 1, (10, 10))
+    show(axes, np.full((10, 10, 3), ground, np.uint8))
+    draw_boxes(axes, np.array([[2.0, 2.0, 8.0, 8.0]], np.float32), COLORS[3:4])  # yellow, the palest
+    drawn = rendered(figure).astype(int)
+    x, y = axes.transData.transform((5, 2))
+    column = drawn[round(drawn.shape[0] - y) - 8 : round(drawn.shape[0] - y) + 8, round(x)]
+    # somewhere across the line red, green or blue differs from the ground by half its range
+    assert np.abs(column - ground).max() > 127
+
+
+def test_later_masks_lie_on_top():
+    _, [axes] = panels(1, 1, (1, 3))
+    first, second = np.array([[True, True, False]]), np.array([[False, True, True]])
+    tint(axes, (first, second), COLORS[:2], strength=1.0)
+    layer = axes.images[0].get_array()
+    expected = np.rint(255 * np.array([COLORS[0], COLORS[1], COLORS[1]])).astype(int)
+    np.testing.assert_array_equal(layer[0, :, :3], expected)
+    assert layer[0, :, 3].tolist() == [255, 255, 255]
+
+
+def test_nothing_to_tint():
+    _, [axes] = panels(1, 1, (1, 3))
+    tint(axes, [], [])
+    assert not axes.images
+
+
+def test_the_legend_stands_below_everything():
+    figure, axes = panels(2, 2, (30, 40))
+    for panel in axes:
+        show(panel, np.zeros((30, 40, 3), np.uint8), "title")
+    legend(figure, {f"class number {n}": Ink(COLORS[n % 7], "--") for n in range(15)} | {"$x$": Ink(COLORS[0])})
+    rendered(figure)
+    [words] = figure.legends
+    assert words.get_window_extent().y1 <= min(panel.get_window_extent().y0 for panel in axes)
+    assert words.get_window_extent().x0 >= 0 and words.get_window_extent().y0 >= 0
+    assert words.get_window_extent().x1 <= figure.bbox.x1
+    assert [text.get_text() for text in words.get_texts()][-1] == "$x$"
+    assert not any(text.get_parse_math() for text in words.get_texts())
+
+
+def test_no_legend_without_names():
+    figure, _ = panels(1, 1, (10, 10))
+    height = figure.get_figheight()
+    legend(figure, {})
+    assert not figure.legends and figure.get_figheight() == height
+
+
+def test_faded_pictures_are_light():
+    # gray g becomes 255 − ⌊(255 − g) / 2⌋: black 128, white stays
+    picture = np.zeros((1, 2, 3), np.uint8)
+    picture[0, 1] = 255
+    assert fade(picture).tolist() == [[128, 255]]
