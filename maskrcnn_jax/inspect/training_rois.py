@@ -1,0 +1,155 @@
+"""What training asks of the boxes that the heads look at, with random boxes in place of the network's proposals."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from maskrcnn_jax import stages, targets
+from maskrcnn_jax.config import Config
+from maskrcnn_jax.inspect.data_rows import inside
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.model import picture_windows
+from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.structs import Batch, GroundTruth, Proposals, Rois
+
+RANDOM_ROIS = 10_000
+"""Random boxes for each picture."""
+NEAR = 0.9
+"""Share of them that lies around an object."""
+
+
+class RoiAnswers(NamedTuple):
+    """What the heads should say of the sampled rois of a picture."""
+
+    rois: Rois
+    refined: np.ndarray
+    """`[n, 4]` pixels: the rois with their targets applied; meaningful where foreground."""
+    masks: np.ndarray | None
+    """`[n, m, m]` in [0, 1]: the mask targets; meaningful where foreground. None without mask head."""
+    foreground: np.ndarray
+    """`[n]` bool: the roi stands for an object."""
+
+
+class RoiCount(NamedTuple):
+    """How a picture of a batch was sampled."""
+
+    step: int
+    image_id: int
+    objects: int
+    """Without crowds."""
+    rois: int
+    foreground: int
+
+
+def random_proposals(
+    rng: np.random.Generator, truth: GroundTruth, region: Float[np.ndarray, "4"], count: int = RANDOM_ROIS
+) -> Proposals:
+    """Random boxes: nine of ten around an object, the others anywhere in the picture.
+
+    Those around an object have their corners anywhere in its box, grown by its own sides to all sides.
+
+    Args:
+        rng: consumed.
+        truth: of one image; crowds have no boxes around them.
+        region: the picture, a box in pixels.
+        count: how many; those with a side below a pixel are not valid.
+
+    Source: Matterport `generate_random_rois`.
+    """
+    objects = truth.boxes[truth.valid & ~truth.is_crowd]
+    near = int(NEAR * count) if len(objects) else 0
+    start, stop = np.tile(region[:2], (count, 1)), np.tile(region[2:], (count, 1))
+    around = objects[np.arange(near) % max(len(objects), 1)]
+    sides = around[:, 2:] - around[:, :2]
+    start[:near] = np.maximum(around[:, :2] - sides, region[:2])
+    stop[:near] = np.minimum(around[:, 2:] + sides, region[2:])
+    corners = np.sort(rng.uniform(start[:, None], stop[:, None], (count, 2, 2)), axis=1)
+    boxes = corners.reshape(count, 4).astype(np.float32)
+    valid = (boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1)
+    return Proposals(boxes, np.zeros(count, np.float32), valid)
+
+
+def roi_answers(
+    key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int
+) -> RoiAnswers:
+    """The rois that training draws from the proposals of one picture, and what it asks of them.
+
+    Args:
+        key: random key; it is consumed.
+        proposals: of the picture.
+        truth: of the picture.
+        config: of the experiment.
+        background: its label, the number of classes.
+    """
+    rois, refined, masks = jax.device_get(_ask(key, proposals, truth, config, background))
+    return RoiAnswers(rois, refined, masks, _foreground(rois, background))
+
+
+@partial(jax.jit, static_argnames=("config", "background"))
+def _draw(key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int) -> Rois:
+    """The rois that training draws."""
+    match, append = config.loss.box_match, config.loss.append_ground_truth
+    return stages.sample_rois(key, proposals, truth, background, match, append)
+
+
+@partial(jax.jit, static_argnames=("config", "background"))
+def _ask(
+    key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int
+) -> tuple[Rois, Float[Array, "n 4"], Float[Array, "n m m"] | None]:
+    """Rois, where their targets lead, and mask targets."""
+    rois = _draw(key, proposals, truth, config, background)
+    weights, head, loss = config.model.box_head.box_weights, config.model.mask_head, config.loss
+    deltas = targets.box_targets(rois, truth, weights)
+    refined = box_ops.decode(deltas, rois.boxes, weights, config.model.rpn.proposals.max_log_scale)
+    if head is None:
+        return rois, refined, None
+    side = 2 * head.pool_size  # the mask head doubles what it gets
+    masks = targets.mask_targets(rois, truth, side, loss.mask_samples, loss.mask_aligned, loss.binary_mask_targets)
+    return rois, refined, masks
+
+
+def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: int) -> Iterator[RoiCount]:
+    """Draws rois for every picture of batches and counts the foreground.
+
+    Args:
+        batches: as training gets them.
+        config: of the experiment.
+        background: its label, the number of classes.
+        seed: of the random boxes and of what is drawn from them.
+    """
+    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    for step, batch in enumerate(batches):
+        windows = picture_windows(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
+        for row, region in enumerate(np.asarray(windows)):
+            truth = inside(GroundTruth(*(field[row] for field in batch.ground_truth)), config)
+            proposals = random_proposals(rng, truth, region)
+            key, own = jax.random.split(key)
+            rois = jax.device_get(_draw(own, proposals, truth, config, background))
+            objects, foreground = np.sum(truth.valid & ~truth.is_crowd), np.sum(_foreground(rois, background))
+            yield RoiCount(step, int(batch.image_ids[row]), int(objects), int(rois.valid.sum()), int(foreground))
+
+
+def roi_class_table(answers: RoiAnswers, class_names: Sequence[str]) -> Table:
+    """Sampled rois by class, background last."""
+    counts = np.bincount(answers.rois.labels[answers.rois.valid], minlength=len(class_names) + 1)
+    names = (*class_names, "background")
+    rows = [(names[label], int(counts[label])) for label in np.flatnonzero(counts)]
+    return Table(("class", "sampled rois"), rows, "Sampled rois by class")
+
+
+def roi_count_table(counts: Sequence[RoiCount]) -> Table:
+    """The foreground of each batch."""
+    rows = []
+    for step in sorted({count.step for count in counts}):
+        mine = [count for count in counts if count.step == step]
+        objects, rois, foreground = (sum(column) for column in list(zip(*mine, strict=True))[2:])
+        rows.append((step, len(mine), objects, rois, foreground, f"{foreground / max(rois, 1):.1%}"))
+    return Table(("batch", "pictures", "objects", "sampled rois", "foreground", "share"), rows, "Foreground by batch")
+
+
+def _foreground(rois: Rois, background: int) -> Bool[np.ndarray, " n"]:
+    return rois.valid & (rois.labels < background)

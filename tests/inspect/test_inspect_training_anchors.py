@@ -1,0 +1,168 @@
+"""What training asks of anchors: the same as the functions that training calls, and where it leads."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import CONFIG, OBJECTS, SIDE, build, change, truth
+
+from maskrcnn_jax import targets
+from maskrcnn_jax.config import Config
+from maskrcnn_jax.inspect.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
+from maskrcnn_jax.inspect.training_anchors import (
+    AnchorAnswers,
+    Pyramid,
+    anchor_answers,
+    anchor_table,
+    assignment_table,
+    build_pyramid,
+    nearest,
+    object_anchor_table,
+)
+from maskrcnn_jax.model import forward
+from maskrcnn_jax.ops.boxes import iou
+from maskrcnn_jax.ops.matching import Assignment
+from maskrcnn_jax.structs import GroundTruth
+
+NAMES = ("cat", "dog", "owl")
+PICTURE = np.zeros((SIDE, SIDE, 3), np.uint8)
+KEY = jax.random.key(0)
+POSITIVE, NEGATIVE, IGNORE = Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE
+
+
+def host(ground_truth: GroundTruth) -> GroundTruth:
+    return jax.device_get(ground_truth)
+
+
+@pytest.fixture(scope="module")
+def pyramid() -> Pyramid:
+    return build_pyramid(CONFIG, (SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def answers(pyramid: Pyramid) -> AnchorAnswers:
+    return anchor_answers(KEY, pyramid.anchors, host(truth(*OBJECTS[:3])), CONFIG)
+
+
+def test_anchors_are_those_of_the_forward_pass():
+    model = change(CONFIG.model, inclusive_boxes=True)
+    image = jnp.zeros((1, SIDE, SIDE, 3), jnp.uint8)
+    anchors = jax.jit(lambda m, x: forward(m, x, jnp.full((1, 2), float(SIDE))).anchors)(build(model), image)
+    found = build_pyramid(Config(model=model), (SIDE, SIDE))
+    np.testing.assert_array_equal(found.anchors, anchors)
+    # strides 4, 8, 16, 32, and every second cell of the last
+    assert found.cells == ((16, 16), (8, 8), (4, 4), (2, 2), (1, 1))
+    assert found.counts == (768, 192, 48, 12, 3)
+    assert np.bincount(found.levels()).tolist() == [768, 192, 48, 12, 3]
+
+
+def test_table_of_anchors(pyramid: Pyramid):
+    rows = anchor_table(pyramid, CONFIG.model.rpn.anchors).rows
+    # 16 pixels: 16 / √½ = 22.6 wide and 16 · √½ = 11.3 high
+    assert rows[1] == ("P3", "8 × 8", 8, 16, "11 × 23, 16 × 16, 23 × 11", 192)
+    assert [row[2] for row in rows] == [4, 8, 16, 32, None]  # a single cell has no stride
+
+
+def test_the_sample_is_that_of_training(pyramid: Pyramid, answers: AnchorAnswers):
+    """Slots without an object, which the answers leave out, and a place for every anchor change nothing."""
+    weights = CONFIG.model.rpn.proposals.box_weights
+    ask = jax.jit(targets.rpn_targets, static_argnums=(3, 4))
+    sample = ask(KEY, pyramid.anchors, truth(*OBJECTS[:3]), CONFIG.loss.rpn_match, weights)
+    chosen = np.asarray(sample.index[sample.valid])
+    assert sorted(answers.sampled) == sorted(chosen) and len(set(chosen)) == CONFIG.loss.rpn_match.count
+    positive = np.asarray(sample.index[sample.positive])
+    assert sorted(answers.which(POSITIVE, sampled=True)) == sorted(positive) and len(positive)
+    assert sorted(answers.which(NEGATIVE, sampled=True)) == sorted(set(chosen) - set(positive))
+    assert not len(answers.which(IGNORE, sampled=True))
+
+
+def test_every_anchor_counts_as_its_overlap_says(pyramid: Pyramid, answers: AnchorAnswers):
+    boxes = jnp.array([box for box, _ in OBJECTS[:3]])
+    overlaps = np.asarray(iou(boxes, jnp.asarray(pyramid.anchors)))
+    best = overlaps.max(axis=0)
+    # at least 0.7, or the best of an object: positive; below 0.3 and not positive: negative
+    positive = (best >= 0.7) | (overlaps == overlaps.max(axis=1, keepdims=True)).any(axis=0)
+    np.testing.assert_array_equal(answers.assignment == POSITIVE, positive)
+    np.testing.assert_array_equal(answers.assignment == NEGATIVE, (best < 0.3) & ~positive)
+    np.testing.assert_allclose(answers.overlaps[:3], overlaps.max(axis=1))
+    assert answers.overlaps[3:].tolist() == [0]
+
+
+def test_positive_anchors_land_on_their_object(pyramid: Pyramid, answers: AnchorAnswers):
+    positive = answers.which(POSITIVE, sampled=False)
+    slots, distances = nearest(answers.refined[positive], host(truth(*OBJECTS[:3])))
+    assert distances.max() < 1e-4
+    overlaps = iou(jnp.array([box for box, _ in OBJECTS[:3]]), jnp.asarray(pyramid.anchors[positive]))
+    np.testing.assert_array_equal(slots, jnp.argmax(overlaps, axis=0))
+    assert not np.allclose(pyramid.anchors[positive], answers.refined[positive])
+
+
+def test_nearest_by_hand():
+    objects = host(truth(([0.0, 0.0, 10.0, 10.0], 0), ([20.0, 20.0, 40.0, 40.0], 1)))
+    boxes = np.array([[1, 2, 10, 10], [19, 20, 40, 43]], np.float32)
+    slots, distances = nearest(boxes, objects)
+    assert slots.tolist() == [0, 1] and distances.tolist() == [2, 3]
+    crowd = objects._replace(is_crowd=np.array([True, False, False, False]))
+    assert nearest(boxes, crowd)[0].tolist() == [1, 1]
+
+
+def test_without_objects_everything_is_negative(pyramid: Pyramid):
+    nothing = host(truth())
+    answers = anchor_answers(KEY, pyramid.anchors, nothing, CONFIG)
+    assert (answers.assignment == NEGATIVE).all() and len(answers.sampled) == CONFIG.loss.rpn_match.count
+    figure = positive_anchor_figure(PICTURE, pyramid, answers, nothing, NAMES)
+    assert figure.axes[0].get_title().startswith("0 of 0") and not figure.axes[0].collections
+    assert object_anchor_table(answers, nothing, NAMES, 0.7).rows == []
+
+
+def test_tables_add_up(pyramid: Pyramid, answers: AnchorAnswers):
+    rows = assignment_table(pyramid, answers).rows
+    *levels, everything = [row[1:] for row in rows]
+    assert np.sum(levels, axis=0).tolist() == list(everything)
+    assert [sum(row[:3]) for row in levels] == list(pyramid.counts)
+    assert sum(everything[3:]) == CONFIG.loss.rpn_match.count
+
+
+def test_objects_and_their_anchors(answers: AnchorAnswers):
+    objects = host(truth(*OBJECTS[:3]))
+    crowd = objects._replace(is_crowd=np.array([False, False, True, False]))
+    table = object_anchor_table(answers._replace(overlaps=np.float32([0.75, 0.5, 0.1, 0])), crowd, NAMES, 0.7)
+    assert [row[:3] for row in table.rows] == [
+        ("cat", "22 × 26", 0.75),
+        ("dog", "36 × 30", 0.5),
+        ("owl (crowd)", "24 × 18", pytest.approx(0.1)),
+    ]
+    assert table.marked == [1]  # nobody looks for the crowd
+    whole = object_anchor_table(answers, objects, NAMES, 0.7)
+    assert sum(row[3] for row in whole.rows) == len(answers.which(POSITIVE, sampled=False))
+
+
+def test_anchors_of_the_middle(pyramid: Pyramid):
+    figure = anchor_figure(PICTURE, pyramid, CONFIG.model.rpn.anchors)
+    axes = figure.axes[0]
+    assert len(axes.collections) == 5 and all(len(boxes.get_paths()) == 3 for boxes in axes.collections)
+    centres = [np.mean(path.vertices[:4], axis=0) for path in axes.collections[0].get_paths()]
+    np.testing.assert_allclose(centres, [[32, 32]] * 3, rtol=1e-6)  # cell 8 of 16 at stride 4
+    shades = axes.collections[0].get_edgecolor()[:, 0]
+    assert (np.diff(shades) > 0).all()
+    # the largest anchor, 48 · √2 = 68 pixels around the corner of the picture, is seen in full
+    reach = np.abs(np.concatenate([path.vertices for path in axes.collections[4].get_paths()])).max()
+    assert axes.get_xlim()[0] < -reach / 2 and axes.get_ylim()[1] < -reach / 2
+
+
+def test_positive_anchors_and_where_they_lead(pyramid: Pyramid, answers: AnchorAnswers):
+    figure = positive_anchor_figure(PICTURE, pyramid, answers, host(truth(*OBJECTS[:3])), NAMES)
+    dashed, full, lines = figure.axes[0].collections
+    count = len(answers.which(POSITIVE, sampled=True))
+    assert len(dashed.get_paths()) == len(full.get_paths()) == len(lines.get_paths()) == count
+    ends = {tuple(np.round(path.vertices[0], 3).tolist()) for path in full.get_paths()}
+    assert ends <= {tuple(box[:2]) for box, _ in OBJECTS[:3]}
+
+
+def test_other_anchors(pyramid: Pyramid, answers: AnchorAnswers):
+    figure = other_anchor_figure(PICTURE, pyramid, answers, np.random.default_rng(0))
+    for axes, which in zip(
+        figure.axes, (answers.which(NEGATIVE, sampled=True), answers.which(IGNORE, sampled=False)), strict=True
+    ):
+        drawn = {tuple(path.vertices[0].tolist()) for path in axes.collections[0].get_paths()}
+        assert drawn <= {tuple(box[:2].tolist()) for box in pyramid.anchors[which]} and drawn

@@ -1,0 +1,176 @@
+"""What training asks of rois: random boxes lie where they should, and answers are those of training's own functions."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from small import CONFIG, OBJECTS, SIDE, change, mixed, truth
+
+from maskrcnn_jax import stages
+from maskrcnn_jax.inspect.roi_figures import DRAWN, mask_target_figure, roi_figure, share_figure
+from maskrcnn_jax.inspect.training_rois import (
+    RoiAnswers,
+    RoiCount,
+    count_rois,
+    random_proposals,
+    roi_answers,
+    roi_class_table,
+    roi_count_table,
+)
+from maskrcnn_jax.structs import GroundTruth, Proposals
+
+NAMES = ("cat", "dog", "owl")
+BACKGROUND = len(NAMES)
+REGION = np.array([0, 0, SIDE, SIDE - 4], np.float32)
+PICTURE = np.zeros((SIDE, SIDE, 3), np.uint8)
+KEY = jax.random.key(3)
+
+
+def host(ground_truth: GroundTruth) -> GroundTruth:
+    return jax.device_get(ground_truth)
+
+
+def draw(*objects, count: int = 2000, **fields) -> Proposals:
+    ground_truth = host(truth(*objects))._replace(**fields)
+    return random_proposals(np.random.default_rng(0), ground_truth, REGION, count)
+
+
+@pytest.fixture(scope="module")
+def answers() -> RoiAnswers:
+    return roi_answers(KEY, draw(*OBJECTS[:3]), host(truth(*OBJECTS[:3])), CONFIG, BACKGROUND)
+
+
+def within(boxes: np.ndarray, region: tuple[float, float, float, float]) -> np.ndarray:
+    return (boxes[:, :2] >= region[:2]).all(axis=1) & (boxes[:, 2:] <= region[2:]).all(axis=1)
+
+
+def test_nine_of_ten_boxes_lie_around_objects():
+    found = draw(([30.0, 20.0, 40.0, 24.0], 0))
+    # grown by its own sides, 10 × 4: x from 20 to 50, y from 16 to 28
+    near = within(found.boxes, (20, 16, 50, 28))
+    assert near[:1800].all() and near[1800:].mean() < 0.1
+    corners = found.boxes[:1800]
+    np.testing.assert_allclose(corners.min(axis=0)[:2], (20, 16), atol=0.2)
+    np.testing.assert_allclose(corners.max(axis=0)[2:], (50, 28), atol=0.2)
+    # the lesser of two uniform numbers has its mean at a third
+    np.testing.assert_allclose(corners[:, 0].mean(), 20 + 30 / 3, atol=0.7)
+    assert within(found.boxes, tuple(REGION)).all()
+    assert (found.boxes[:, 2:] >= found.boxes[:, :2]).all()
+
+
+def test_boxes_stay_in_the_picture():
+    found = draw(([0.0, 40.0, 30.0, 60.0], 0))
+    assert within(found.boxes[:1800], (0, 20, 60, 60)).all()  # its surroundings, cut to the picture
+
+
+def test_objects_share_the_boxes():
+    found = draw(([0.0, 0.0, 4.0, 4.0], 0), ([50.0, 50.0, 54.0, 54.0], 0))
+    assert within(found.boxes[:1800:2], (0, 0, 8, 8)).all() and within(found.boxes[1:1800:2], (46, 46, 58, 58)).all()
+
+
+def test_slivers_are_not_valid():
+    found = draw(([30.0, 20.0, 40.0, 24.0], 0))
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    np.testing.assert_array_equal(found.valid, sides.min(axis=1) >= 1)
+    assert 0 < found.valid.sum() < len(found.valid)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [draw(), draw(([30.0, 20.0, 40.0, 24.0], 0), is_crowd=np.array([True, False, False, False]))],
+    ids=["no object", "a crowd"],
+)
+def test_without_objects_boxes_lie_anywhere(found: Proposals):
+    assert within(found.boxes, (20, 16, 50, 28)).mean() < 0.1
+    np.testing.assert_allclose(found.boxes.max(axis=0)[2:], REGION[2:], atol=0.2)
+
+
+def test_rois_are_those_of_training(answers: RoiAnswers):
+    sample = jax.jit(stages.sample_rois, static_argnums=(3, 4, 5))
+    match, append = CONFIG.loss.box_match, CONFIG.loss.append_ground_truth
+    expected = sample(KEY, draw(*OBJECTS[:3]), truth(*OBJECTS[:3]), BACKGROUND, match, append)
+    for ours, theirs in zip(answers.rois, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert answers.foreground.sum() == match.count * match.foreground_fraction
+    assert answers.rois.valid.sum() == match.count
+
+
+def test_foreground_rois_land_on_their_object(answers: RoiAnswers):
+    boxes = np.array([box for box, _ in OBJECTS[:3]], np.float32)[answers.rois.matched_index]
+    np.testing.assert_allclose(answers.refined[answers.foreground], boxes[answers.foreground], atol=1e-4)
+    assert not np.allclose(answers.rois.boxes[answers.foreground], boxes[answers.foreground])
+
+
+def test_mask_targets_are_what_objects_cover():
+    """Every object fills the left half of its box: so does the target of a roi that is its box."""
+    objects = host(truth(*OBJECTS[:3]))
+    proposals = Proposals(objects.boxes[:3], np.zeros(3, np.float32), np.ones(3, bool))
+    config = change(CONFIG, loss__box_match=dataclasses.replace(CONFIG.loss.box_match, foreground_fraction=1.0))
+    answers = roi_answers(KEY, proposals, objects, config, BACKGROUND)
+    assert answers.masks is not None and answers.masks.shape[1:] == (28, 28)
+    assert answers.foreground.sum() == 6  # the objects' own boxes and the proposals, which are the same
+    for mask in answers.masks[answers.foreground]:
+        assert mask[:, :13].all() and not mask[:, 15:].any()
+
+
+def test_a_network_without_masks():
+    config = change(CONFIG, model__mask_head=None)
+    answers = roi_answers(KEY, draw(*OBJECTS[:3]), host(truth(*OBJECTS[:3])), config, BACKGROUND)
+    assert answers.masks is None
+    assert len(roi_figure(PICTURE, answers, NAMES).axes[0].images) == 1  # the picture alone
+
+
+def test_foreground_of_batches():
+    batches = [jax.device_get(mixed())] * 2
+    counts = list(count_rois(batches, CONFIG, BACKGROUND, seed=0))
+    assert [(count.step, count.image_id) for count in counts] == [(s, i) for s in (0, 1) for i in range(4)]
+    assert [count.objects for count in counts] == [4, 1, 0, 2] * 2
+    match = CONFIG.loss.box_match
+    assert {count.rois for count in counts} == {match.count}
+    assert [count.foreground for count in counts] == [4, 4, 0, 4] * 2  # a quarter of 16, where there are objects
+    assert counts == list(count_rois(batches, CONFIG, BACKGROUND, seed=0))
+
+
+def test_tables_by_hand(answers: RoiAnswers):
+    counts = [RoiCount(0, 5, 2, 16, 4), RoiCount(0, 6, 0, 16, 0), RoiCount(1, 7, 1, 10, 1)]
+    assert roi_count_table(counts).rows == [(0, 2, 2, 32, 4, "12.5%"), (1, 1, 1, 10, 1, "10.0%")]
+    rows = dict(roi_class_table(answers, NAMES).rows)
+    assert rows.pop("background") == 12 and sum(rows.values()) == 4 and set(rows) <= set(NAMES)
+
+
+def test_figure_of_rois(answers: RoiAnswers):
+    figure = roi_figure(PICTURE, answers, NAMES)
+    background, rois, refined, lines = figure.axes[0].collections
+    assert [len(c.get_paths()) for c in (background, rois, refined, lines)] == [DRAWN, 4, 4, 4]
+    assert figure.axes[0].get_title() == "4 of 4 rois of foreground, 8 of 12 of background"
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names[-1] == "background" and set(names[:-1]) <= set(NAMES)
+
+
+def test_figure_of_rois_without_objects():
+    nothing = roi_answers(KEY, draw(), host(truth()), CONFIG, BACKGROUND)
+    assert not nothing.foreground.any()
+    figure = roi_figure(PICTURE, nothing, NAMES)
+    assert figure.axes[0].get_title().startswith("0 of 0")
+
+
+def test_figure_of_mask_targets(answers: RoiAnswers):
+    figure = mask_target_figure(PICTURE, answers, NAMES)
+    chosen = np.flatnonzero(answers.foreground)
+    pairs = list(zip(figure.axes[::2], figure.axes[1::2], strict=True))[: len(chosen)]
+    for (left, right), n in zip(pairs, chosen, strict=True):
+        assert right.get_title() == NAMES[answers.rois.labels[n]]
+        np.testing.assert_array_equal(right.images[0].get_array() > 0, answers.masks[n] > 0)
+        (x0, x1), (y1, y0) = left.get_xlim(), left.get_ylim()
+        for box in (answers.rois.boxes[n], answers.refined[n]):
+            assert x0 < box[0] and box[2] < x1 and y0 < box[1] and box[3] < y1
+        assert x1 - x0 == pytest.approx(y1 - y0)
+
+
+def test_figure_of_shares():
+    counts = [RoiCount(0, 5, 2, 16, 4), RoiCount(0, 6, 0, 16, 0), RoiCount(1, 7, 1, 10, 1)]
+    left, right = share_figure(counts, 0.25).axes
+    assert left.patches[0].get_data().values.sum() == 3
+    assert [line.get_xdata()[0] for line in left.lines] == [pytest.approx((0.25 + 0 + 0.1) / 3), 0.25]
+    np.testing.assert_allclose(right.lines[0].get_xydata(), [[2, 25], [0, 0], [1, 10]])
