@@ -1,45 +1,59 @@
 """A figure of where the time goes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.visualize import CURVES
 
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES[1:])
+Seconds = Mapping[str, Mapping[str, float]]
+"""A way to do a thing → its part → the part's time, seconds."""
 
 
-def time_figure(seconds: Mapping[str, Mapping[str, float]], title: str = "") -> Figure:
+def time_figure(seconds: Seconds, title: str = "", closer: Collection[str] = ()) -> Figure:
     """A bar for each way to do a thing, made of its parts, with its whole in milliseconds at its end.
 
     Args:
-        seconds: the way → its part → the part's time, seconds. Parts of one name have one colour.
+        seconds: parts of one name have one colour.
         title: above the bars.
+        closer: ways that are drawn once more below, where the longest of them takes the whole width.
 
     Raises:
-        ValueError: there is nothing to draw.
+        ValueError: there is nothing to draw, or `closer` names what is not there.
     """
-    if not seconds:
-        raise ValueError("seconds is empty: give at least one bar")
+    unknown = [name for name in closer if name not in seconds]
+    if not seconds or unknown:
+        raise ValueError(f"closer = {unknown} of {list(seconds)}: give at least one bar, and names of bars")
     parts = list(dict.fromkeys(part for bar in seconds.values() for part in bar))
-    figure = Figure(figsize=(10, 1.0 + 0.5 * len(seconds)), layout="constrained")
-    axes = figure.subplots()
+    colors = {part: INK[place % len(INK)] for place, part in enumerate(parts)}
+    shown: list[Seconds] = [seconds, *([{name: seconds[name] for name in closer}] if closer else [])]
+    lines = [len(bars) for bars in shown]
+    figure = Figure(figsize=(10, 0.5 + sum(0.5 + 0.5 * count for count in lines)), layout="constrained")
+    panels = figure.subplots(len(shown), squeeze=False, height_ratios=lines)[:, 0]
+    for axes, bars in zip(panels, shown, strict=True):
+        _draw(axes, bars, colors)
+    panels[0].set_title(title)
+    panels[-1].set_xlabel("ms")
+    if len(parts) > 1:
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower right", ncols=len(parts), frameon=False)
+    return figure
+
+
+def _draw(axes: Axes, seconds: Seconds, colors: Mapping[str, tuple[float, ...]]) -> None:
     ends = [0.0] * len(seconds)
-    for place, part in enumerate(parts):
+    for part, color in colors.items():
         lengths = [1000 * bar.get(part, 0.0) for bar in seconds.values()]
-        axes.barh(list(seconds), lengths, 0.6, ends, color=INK[place % len(INK)], edgecolor="white", label=part)
+        axes.barh(list(seconds), lengths, 0.6, ends, color=color, edgecolor="white", label=part)
         ends = [end + length for end, length in zip(ends, lengths, strict=True)]
     for row, end in enumerate(ends):
         axes.annotate(f"{_three_digits(end)} ms", (end, row), (4, 0), textcoords="offset points", va="center")
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * max(ends) or 1.0)
-    axes.set_xlabel("ms")
-    axes.set_title(title)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    if len(parts) > 1:
-        figure.legend(loc="outside lower right", ncols=len(parts), frameon=False)
-    return figure
 
 
 def _three_digits(value: float) -> str:

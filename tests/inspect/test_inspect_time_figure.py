@@ -30,25 +30,34 @@ def test_small_times_keep_three_digits():
 
 
 def test_names_and_numbers_stand_inside_the_figure_and_apart():
-    figure = time_figure(SECONDS, "where it goes")
+    figure = time_figure(SECONDS, "where it goes", closer=("slow", "quick"))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    (axes,) = figure.axes
     (legend,) = figure.legends
-    notes = [note.get_window_extent() for note in axes.texts]
-    labels = [label.get_window_extent() for label in axes.get_yticklabels()]
+    notes = [note.get_window_extent() for axes in figure.axes for note in axes.texts]
+    labels = [label.get_window_extent() for axes in figure.axes for label in axes.get_yticklabels()]
     for extent in [*notes, *labels, legend.get_window_extent()]:
         assert extent.x0 >= 0 and extent.y0 >= 0
         assert extent.x1 <= figure.bbox.x1 and extent.y1 <= figure.bbox.y1
-    bars = [bar.get_window_extent() for container in axes.containers for bar in container]
+    bars = [bar.get_window_extent() for axes in figure.axes for container in axes.containers for bar in container]
     assert not any(note.overlaps(bar) for note in notes for bar in bars)
-    assert not legend.get_window_extent().overlaps(axes.xaxis.label.get_window_extent())
+    assert not legend.get_window_extent().overlaps(figure.axes[-1].xaxis.label.get_window_extent())
 
 
 def test_one_part_needs_no_legend():
     assert not time_figure({"all": {"network": 0.1}}).legends
 
 
-def test_nothing_is_refused():
-    with pytest.raises(ValueError, match="seconds is empty"):
+def test_a_closer_look_keeps_colours():
+    whole, closer = time_figure(SECONDS, closer=("quick",)).axes
+    assert [note.get_text() for note in closer.texts] == ["250 ms"]
+    assert whole.get_xlim()[1] > 2000 and 250 < closer.get_xlim()[1] < 300
+    networks = [next(c for c in axes.containers if c.get_label() == "network") for axes in (whole, closer)]
+    assert networks[0][0].get_facecolor() == networks[1][0].get_facecolor()
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="at least one bar"):
         time_figure({})
+    with pytest.raises(ValueError, match=r"closer = \['slower'\] of \['slow', 'quick'\]"):
+        time_figure(SECONDS, closer=("slower",))
