@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 import torch
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes, which have a core each
+    torch.set_num_threads(1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 COCO_MINI = Path(os.environ["MASKRCNN_COCO_MINI"])

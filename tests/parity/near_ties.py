@@ -51,7 +51,9 @@ class Ties(NamedTuple):
     """Items for which no such comparison was found."""
 
 
-def explain(a: Choice, b: Choice, group: np.ndarray, iou_threshold: float, entry: np.ndarray) -> Ties:
+def explain(
+    a: Choice, b: Choice, group: np.ndarray, iou_threshold: float, entry: np.ndarray, given: np.ndarray
+) -> Ties:
     """Finds the near-ties behind all differences of two choices.
 
     Args:
@@ -60,10 +62,11 @@ def explain(a: Choice, b: Choice, group: np.ndarray, iou_threshold: float, entry
         group: `[n]`: items suppress each other within a group.
         iou_threshold: of suppression.
         entry: `[n]`: the score that an item must have to enter.
+        given: `[n]` bool: the item enters on one side alone for a reason that was found elsewhere.
     """
     differing = np.flatnonzero(a.survives != b.survives)
     score_gaps, iou_gaps, unexplained = [0.0], [0.0], []
-    for item in differing:
+    for item in differing[~given[differing]]:
         if a.enters[item] != b.enters[item]:
             score_gaps.append(abs((a if a.enters[item] else b).scores[item] - entry[item]))
             continue

@@ -1,9 +1,9 @@
 """Our forward pass of one image, without the axis of the batch and without padding."""
 
 import dataclasses
+from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import torch
 from near_ties import Pairs
@@ -63,12 +63,25 @@ def pairs(trace: Trace, size: tuple[int, int], config: mr.ModelConfig) -> Pairs:
     scores = np.asarray(jax.nn.softmax(trace.box.logits))[:, :classes].reshape(-1)
     index = np.flatnonzero(scores > detect.score_threshold)
     index = index[np.argsort(-scores[index], kind="stable")]
-    deltas = jnp.asarray(trace.box.deltas.reshape(-1, 4)[index])
-    rois = jnp.asarray(trace.rois.boxes[index // classes])
-    boxes = box_ops.decode(deltas, rois, config.box_head.box_weights, config.rpn.proposals.max_log_scale)
-    boxes = box_ops.clip(boxes, jnp.array([0, 0, size[1], size[0]], jnp.float32))
-    valid = box_ops.larger_than(boxes, detect.min_size)
-    keep = nms(boxes, valid, detect.nms_iou, jnp.asarray(index % classes))
-    found = scores[index][np.asarray(keep)][: detect.count]
+    padded = np.pad(index, (0, -len(index) % 1024))  # few sizes to compile for
+    boxes, keep = _suppress(
+        trace.box.deltas.reshape(-1, 4)[padded],
+        trace.rois.boxes[padded // classes],
+        padded % classes,
+        np.arange(len(padded)) < len(index),
+        np.float32([0, 0, size[1], size[0]]),
+        config,
+    )
+    boxes, keep = (np.asarray(x)[: len(index)] for x in (boxes, keep))
+    found = scores[index][keep][: detect.count]
     np.testing.assert_allclose(found, trace.detections.scores, rtol=1e-6)  # two programs
-    return Pairs(index, *(np.asarray(x) for x in (boxes, scores[index], keep)))
+    return Pairs(index, boxes, scores[index], keep)
+
+
+@partial(jax.jit, static_argnames="config")
+def _suppress(deltas, rois, labels, valid, extent, config: mr.ModelConfig):
+    """Boxes of pairs, best first, and which of them suppression keeps."""
+    boxes = box_ops.decode(deltas, rois, config.box_head.box_weights, config.rpn.proposals.max_log_scale)
+    boxes = box_ops.clip(boxes, extent)
+    valid = valid & box_ops.larger_than(boxes, config.detect.min_size)
+    return boxes, nms(boxes, valid, config.detect.nms_iou, labels)
