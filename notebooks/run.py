@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import tyro
@@ -63,18 +64,21 @@ def execute(path: Path) -> dict[str, Any]:
     from traitlets.config import Config
 
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook,
-        kernel_name="python3",
-        config=Config({"KernelManager": {"transport": "ipc"}}),  # over TCP anyone on the machine could listen
-        timeout=CELL_SECONDS,
-        coalesce_streams=True,
-        record_timing=False,
-        store_widget_state=False,
-        resources={"metadata": {"path": str(path.parent)}},
-    )
-    with client.setup_kernel():
-        execute_cells(path.name, notebook.cells, client.execute_cell)
+    with TemporaryDirectory() as sockets:
+        # Sockets of the file system: over TCP anyone on the machine could listen.
+        transport = {"transport": "ipc", "ip": f"{sockets}/kernel"}
+        client = NotebookClient(
+            notebook,
+            kernel_name="python3",
+            config=Config({"KernelManager": transport}),
+            timeout=CELL_SECONDS,
+            coalesce_streams=True,
+            record_timing=False,
+            store_widget_state=False,
+            resources={"metadata": {"path": str(path.parent)}},
+        )
+        with client.setup_kernel():
+            execute_cells(path.name, notebook.cells, client.execute_cell)
     return notebook
 
 
