@@ -1,6 +1,6 @@
 """Trains Mask R-CNN.
 
-    python train.py configs/shapes.py [--section.field value …]
+    python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]
 
 The run folder gets the resolved configuration, metrics.jsonl and TensorBoard's files, checkpoints, and at the end the
 COCO figures, the training curves and a sheet of predicted pictures. Started again on the same run folder it goes on
@@ -28,12 +28,13 @@ from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.source import ImageSource
 from maskrcnn_jax.experiment import load_config, save_config
 from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.optimizer import learners, phase_after
 from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
 from maskrcnn_jax.predictor import Predictor
 from maskrcnn_jax.pretrained import build_model
 from maskrcnn_jax.training import TrainState, start
 from maskrcnn_jax.visualize import draw_detections, plot_curves, save_png, sheet
-from maskrcnn_jax.weights import merge, split
+from maskrcnn_jax.weights import Arrays, merge, split
 
 log = logging.getLogger("train")
 
@@ -48,7 +49,7 @@ def train(config: Config) -> None:
     began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if steps(run.folder) else config
     structure = split(model := build_model(began))[0]
     state, train_step = start(model, config)
-    train_step = jax.jit(train_step, donate_argnums=0)
+    train_step = jax.jit(train_step, static_argnames="phase", donate_argnums=0)
 
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(Checkpoints(run.folder, keep=run.keep, best=run.best))
@@ -66,6 +67,7 @@ def train(config: Config) -> None:
         stack.enter_context(jax.set_mesh(mesh))
         state = jax.device_put(state, replicated(mesh))
         progress, stop = Progress(writer, run.log_every), stack.enter_context(StopRequest())
+        phase = None
 
         def score(state: TrainState) -> dict[str, float]:
             figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
@@ -75,8 +77,11 @@ def train(config: Config) -> None:
             return figures
 
         for step in range(done + 1, run.steps + 1):
+            before, phase = phase, phase_after(config.optimizer, step - 1)
+            if phase != before:
+                log.info("step %d: %s", step, who_learns(config, phase, state.params))
             batch = next(batches)
-            state, figures = train_step(state, to_devices(batch, mesh))
+            state, figures = train_step(state, to_devices(batch, mesh), phase=phase)
             progress.add(step, figures, batch.image_ids)
             if step == run.steps:
                 break
@@ -165,6 +170,16 @@ def fit_to(config: Config, source: ImageSource, validation: ImageSource, devices
     remedy = f"must be a multiple of the number of devices, {devices}"
     require(size % devices == 0, "data.batch_size / run.accumulate", size, remedy)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
+
+
+def who_learns(config: Config, phase: int, params: Arrays) -> str:
+    """A sentence on what a phase trains, for the log."""
+    now, names = config.optimizer.phases[phase], learners(params, config.optimizer)[phase]
+    numbers = {name: math.prod(value.shape) for name, value in params.items()}
+    return (
+        f"training {now.trains} until step {now.until or config.run.steps}: {len(names)} of {len(params)} tensors, "
+        f"{sum(numbers[name] for name in names):,} of {sum(numbers.values()):,} numbers"
+    )
 
 
 def smoothed(structure, state: TrainState) -> MaskRCNN:

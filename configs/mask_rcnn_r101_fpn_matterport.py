@@ -6,19 +6,16 @@ Published: box AP 34.7, mask AP 29.6 on COCO (`mask_rcnn_coco.h5` of release 2.0
 
     python train.py configs/mask_rcnn_r101_fpn_matterport.py --run.init mask_rcnn_coco.h5
 
-fine-tunes its weights with its numbers. 1000 steps are one of its epochs. It trains in three parts: all but the
-backbone until step 40,000, ResNet's last two stages, too, until 120,000, and everything, at a tenth of the rate, until
-160,000. Here everything is trained from the beginning; the optimizer's `groups=(("backbone", 0.0),)` freezes the
-backbone.
+fine-tunes its weights with its numbers, in its three phases. 1000 steps are one of its epochs.
 
-What else differs: resized pictures are rounded instead of cut to whole values; mask targets are sampled 4×4 times per
+What differs: resized pictures are rounded instead of cut to whole values; mask targets are sampled 4×4 times per
 cell instead of once; and no weights decay, as there their decay is divided by their number, which leaves next to none.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
-from maskrcnn_jax.config import Config, DataConfig, LossConfig, MatchConfig, OptimizerConfig, RunConfig
+from maskrcnn_jax.config import Config, DataConfig, LossConfig, MatchConfig, OptimizerConfig, Phase, RunConfig
 from maskrcnn_jax.convert.matterport_model import CONVENTIONS
 
 config = Config(
@@ -49,7 +46,8 @@ config = Config(
         momentum=0.9,
         weight_decay=0.0,
         schedule="step",
-        milestones=(120_000,),
+        milestones=(),
+        phases=(Phase("heads", until=40_000), Phase("4+", until=120_000), Phase("all", rate=0.1)),
         warmup_steps=0,
         clip_norm=5.0,
     ),

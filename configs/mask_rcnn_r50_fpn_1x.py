@@ -22,6 +22,7 @@ from maskrcnn_jax.config import (
     LossConfig,
     ModelConfig,
     OptimizerConfig,
+    Phase,
     PoolConfig,
     RunConfig,
 )
@@ -47,7 +48,7 @@ config = Config(
         schedule="step",
         milestones=(60_000, 80_000),
         warmup_steps=1000,
-        groups=((r"backbone\.stem", 0.0), (r"backbone\.layer1", 0.0)),
+        phases=(Phase("3+"),),
     ),
     run=RunConfig(folder=Path("runs/mask_rcnn_r50_fpn_1x"), steps=90_000),
 )

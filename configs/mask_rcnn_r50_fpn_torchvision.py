@@ -16,7 +16,7 @@ pictures are rounded to whole values in training; and norms and biases do not de
 from dataclasses import replace
 from pathlib import Path
 
-from maskrcnn_jax.config import Config, DataConfig, InputConfig, LossConfig, OptimizerConfig, RunConfig
+from maskrcnn_jax.config import Config, DataConfig, InputConfig, LossConfig, OptimizerConfig, Phase, RunConfig
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 
 EPOCH = 7329
@@ -45,7 +45,7 @@ config = Config(
         schedule="step",
         milestones=(16 * EPOCH, 22 * EPOCH),
         warmup_steps=1000,
-        groups=((r"backbone\.stem", 0.0), (r"backbone\.layer1", 0.0)),
+        phases=(Phase("3+"),),
     ),
     run=RunConfig(folder=Path("runs/mask_rcnn_r50_fpn_torchvision"), steps=26 * EPOCH),
 )

@@ -1,8 +1,8 @@
 """One step of training, as a pure function of state and batch."""
 
-from collections.abc import Callable
+from collections.abc import Set
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from maskrcnn_jax.config import Config, LossConfig, ModelConfig
 from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
 from maskrcnn_jax.model import MaskRCNN, forward
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.optimizer import factors, learning_rate, make_optimizer
+from maskrcnn_jax.optimizer import factors, learners, learning_rate, make_optimizer
 from maskrcnn_jax.parallel import per_image
 from maskrcnn_jax.structs import Batch, GroundTruth, Rois
 from maskrcnn_jax.weights import Arrays, merge, split
@@ -33,7 +33,12 @@ class TrainState(NamedTuple):
     """Moving average of `params`; None when it is off."""
 
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+@runtime_checkable
+class TrainStep(Protocol):
+    """From a state and a batch to the next state and the step's figures."""
+
+    def __call__(self, state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Only what learns in the phase of this index changes; the index is static under `jit`."""
 
 
 def _as_inside(ground_truth: GroundTruth, config: ModelConfig) -> GroundTruth:
@@ -106,31 +111,32 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         config: the experiment.
 
     Returns:
-        The state, and a pure function from state and batch to the next state and the step's figures: the five losses,
-        their weighted sum, the norm of the gradient and the learning rate.
+        The state, which has the same form in all phases, and a pure function to the next state and the step's figures:
+        the five losses, their weighted sum, the norm of the gradient and the learning rate.
+
+    Raises:
+        ConfigError: no parameter learns in a phase, or a group of the optimiser matches none.
     """
-    structure, params, statistics = split(nnx.view(model, raise_if_not_found=False, use_running_average=False))
-    factor = factors(params, config.optimizer)
-    optimizer = make_optimizer(config.optimizer, config.run.steps, factor)
+    _, params, statistics = split(model)
+    learning = learners(params, config.optimizer)
+    structures = [split(_in_training(model, names))[0] for names in learning]
+    optimizer = make_optimizer(config.optimizer, factors(params, config.optimizer), learning)
     schedule = learning_rate(config.optimizer, config.run.steps)
 
-    def trainable(arrays: Arrays) -> Arrays:
-        return {name: value for name, value in arrays.items() if factor[name] != 0}
-
-    def gradients(params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
-        """Gradients of the trainable parameters. The frozen ones stay outside `grad`: no backward pass reaches them."""
-        frozen = {name: value for name, value in params.items() if factor[name] == 0}
+    def gradients(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
+        """Gradients of what learns. The frozen parameters stay outside `grad`: no backward pass reaches them."""
+        learned = {name: value for name, value in params.items() if name in learning[phase]}
 
         def objective(learned: Arrays):
-            model = merge(structure, learned | frozen, statistics)
+            model = merge(structures[phase], params | learned, statistics)
             losses = compute_losses(model, batch, key, config.loss)
             total = sum(w * loss for w, loss in zip(config.loss.weights, losses, strict=True))
             return total, (losses, split(model)[2])
 
-        (total, (losses, statistics)), grads = jax.value_and_grad(objective, has_aux=True)(trainable(params))
-        return grads, statistics, {"loss": total} | {f"loss/{n}": v for n, v in losses._asdict().items()}
+        (total, (losses, statistics_after)), grads = jax.value_and_grad(objective, has_aux=True)(learned)
+        return grads, statistics_after, {"loss": total} | {f"loss/{n}": v for n, v in losses._asdict().items()}
 
-    def accumulated(params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
+    def accumulated(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
         """The mean of the gradients of several micro-batches, one after the other."""
         count = config.run.accumulate
         # Row i goes to micro-batch i mod count, so that every device keeps its own rows.
@@ -138,27 +144,40 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
 
         def add(carry, part):
             micro_batch, micro_key = part
-            grads, statistics, figures = gradients(params, carry[1], micro_batch, micro_key)
+            grads, statistics, figures = gradients(phase, params, carry[1], micro_batch, micro_key)
             mean = jax.tree.map(lambda a, b: a + b / count, (carry[0], carry[2]), (grads, figures))
             return (mean[0], statistics, mean[1]), None
 
-        shapes = jax.eval_shape(gradients, params, statistics, jax.tree.map(lambda x: x[0], micro), key)
+        first = jax.tree.map(lambda x: x[0], micro)
+        shapes = jax.eval_shape(partial(gradients, phase), params, statistics, first, key)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2]))
         return jax.lax.scan(add, (zeros[0], statistics, zeros[1]), (micro, jax.random.split(key, count)))[0]
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    def train_step(state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.key(config.run.seed), state.step)
         compute = gradients if config.run.accumulate == 1 else accumulated
-        grads, statistics, figures = compute(state.params, state.statistics, batch, key)
-        updates, opt_state = optimizer.update(grads, state.optimizer, trainable(state.params))
-        params = state.params | optax.apply_updates(trainable(state.params), updates)
+        grads, statistics, figures = compute(phase, state.params, state.statistics, batch, key)
+        moves, opt_state = optimizer.update(grads, state.optimizer, state.params)
+        rate = schedule(state.step)
+        params = state.params | {name: state.params[name] - rate * move for name, move in moves.items()}
         ema = state.ema
         if config.optimizer.ema_decay is not None:
             decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
-            ema = optax.incremental_update(params, ema, 1 - decay)
-        figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": schedule(state.step)}
+            # Written so that the average of what stays as it was is that value, bit for bit.
+            ema = jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), ema, params)
+        figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
         return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
 
     ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
-    state = TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(trainable(params)), ema)
+    state = TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params), ema)
     return state, train_step
+
+
+def _in_training(model: MaskRCNN, learning: Set[str]) -> MaskRCNN:
+    """The model in which batch norms that learn use the batch's statistics and update their own."""
+
+    def learns(path: tuple, _: object) -> bool:
+        within = ".".join(map(str, path)) + "."
+        return any(name.startswith(within) for name in learning)
+
+    return nnx.view(model, only=learns, raise_if_not_found=False, use_running_average=False)

@@ -18,6 +18,7 @@ from maskrcnn_jax.config import (
     MatchConfig,
     ModelConfig,
     OptimizerConfig,
+    Phase,
     PoolConfig,
     ProposalConfig,
     RunConfig,
@@ -32,8 +33,6 @@ GROUPS = 32
 """Groups of a group norm, where there are as many channels."""
 NO_CLASS = "N/A"
 """Name of an output that stands for no class, as torchvision's list of 91 has them."""
-SHAPE_CLASSES = 3
-"""Squares, circles and triangles."""
 
 
 def validate(config: Config) -> None:
@@ -259,6 +258,8 @@ def _source(where: str, source: Source) -> None:
     _not_negative(f"{where}.first", source.first)
     _positive(f"{where}.count", source.count)
     _positive(f"{where}.max_objects", source.max_objects)
+    kinds = source.kinds
+    require(0 < len(kinds) == len(set(kinds)), f"{where}.kinds", kinds, "must hold at least one kind, and none twice")
 
 
 def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:
@@ -278,14 +279,35 @@ def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:
     _fraction("optimizer.warmup_start", optimizer.warmup_start)
     if optimizer.clip_norm is not None:
         _positive("optimizer.clip_norm", optimizer.clip_norm)
+    _phases(optimizer.phases, steps)
     for pattern, factor in optimizer.groups:
-        _not_negative("optimizer.groups", factor)
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            require(False, "optimizer.groups", pattern, f"is no regular expression ({error}); correct it")
+        remedy = "must be positive and finite; optimizer.phases says what does not learn at all"
+        require(0 < factor < math.inf, "optimizer.groups", factor, remedy)
+        _regular("optimizer.groups", pattern)
     if optimizer.ema_decay is not None:
         require(0 < optimizer.ema_decay < 1, "optimizer.ema_decay", optimizer.ema_decay, "must lie between 0 and 1")
+
+
+def _phases(phases: tuple[Phase, ...], steps: int) -> None:
+    require(len(phases) > 0, "optimizer.phases", phases, "must hold at least one; Phase() trains everything")
+    for i, phase in enumerate(phases):
+        _regular(f"optimizer.phases[{i}].trains", phase.trains)
+        _positive(f"optimizer.phases[{i}].rate", phase.rate)
+    *ends, last = (phase.until for phase in phases)
+    remedy = f"must be None: the last phase ends with the run, at run.steps = {steps}"
+    require(last is None, f"optimizer.phases[{len(ends)}].until", last, remedy)
+    before = 0
+    for i, end in enumerate(ends):
+        remedy = f"must be a step after {before}, where the phase begins, and before run.steps = {steps}"
+        require(end is not None and before < end < steps, f"optimizer.phases[{i}].until", end, remedy)
+        before = end or 0
+
+
+def _regular(where: str, pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        require(False, where, pattern, f"is no regular expression ({error}); correct it")
 
 
 def _run(run: RunConfig, has_masks: bool) -> None:
@@ -305,9 +327,10 @@ def _run(run: RunConfig, has_masks: bool) -> None:
 def _together(config: Config) -> None:
     batch, parts = config.data.batch_size, config.run.accumulate
     require(batch % parts == 0, "data.batch_size", batch, f"must be a multiple of run.accumulate = {parts}")
-    if any(isinstance(source, ShapesSource) for source in (config.data.train, config.data.validation)):
-        classes = config.model.num_classes
-        require(classes == SHAPE_CLASSES, "model.num_classes", classes, f"must be {SHAPE_CLASSES}, the kinds of shapes")
+    for where, source in (("data.train", config.data.train), ("data.validation", config.data.validation)):
+        if isinstance(source, ShapesSource):
+            classes, kinds = config.model.num_classes, len(source.kinds)
+            require(classes == kinds, "model.num_classes", classes, f"must be {kinds}, as {where}.kinds has")
     name = getattr(config.customize, "__qualname__", "<unnamed>")
     remedy = "must be a function defined with `def` at the top of a file, so that a run folder can name it"
     require("<" not in name, "customize", config.customize, remedy)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.config import ShapesSource
+from maskrcnn_jax.config import Phase, ShapesSource
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.validate import validate
 
@@ -38,7 +38,7 @@ def test_published_recipes():
     assert (deep.model.backbone.depth, deep.optimizer) == (101, three.optimizer)
     # 100 epochs are 184,375 steps with milestones 163,889 and 177,546; 400 epochs are four times that.
     assert (scratch.run.steps, scratch.optimizer.milestones) == (4 * 184_375, (4 * 163_889, 4 * 177_546))
-    assert scratch.optimizer.groups == ()
+    assert (one.optimizer.phases, scratch.optimizer.phases) == ((Phase("3+"),), (Phase("all"),))
 
 
 def test_box_only_experiment_differs_by_the_mask_head():

@@ -14,6 +14,8 @@ from maskrcnn_jax.config import (
     DataConfig,
     MaskHeadConfig,
     ModelConfig,
+    OptimizerConfig,
+    Phase,
     RunConfig,
     ShapesSource,
     unchanged,
@@ -94,6 +96,19 @@ def test_overrides_reach_every_depth():
     assert config.customize is unchanged
 
 
+def test_the_weights_to_begin_with_have_a_short_name():
+    short, long = (load_config(BASELINE, [name, "runs/mine"]) for name in ("--init", "--run.init"))
+    assert short == long
+    assert short.run.init == Path("runs/mine")
+
+
+def test_overrides_reach_single_phases(tmp_path: Path):
+    text = "from maskrcnn_jax.config import *\nphases = (Phase('heads', until=60), Phase(rate=0.1))\n"
+    path = write(tmp_path, text + "config = Config(optimizer=OptimizerConfig(phases=phases))")
+    overrides = ["--optimizer.phases.0.until", "30", "--optimizer.phases.1.trains", "4+"]
+    assert load_config(path, overrides).optimizer.phases == (Phase("heads", until=30), Phase("4+", rate=0.1))
+
+
 def test_overrides_leave_the_rest_alone():
     config = load_config(BASELINE, ["--run.seed", "7"])
     plain = load_config(BASELINE)
@@ -160,7 +175,8 @@ def test_every_kind_of_value_is_read_again(tmp_path: Path):
     model = ModelConfig(num_classes=3, class_names=("a", "b", "c"), mask_head=None, background_outputs=True)
     data = DataConfig(train=ShapesSource(seed=5), validation=CocoSource(Path("x/y")), buckets=((1024, 1024),))
     data = dataclasses.replace(data, scale_jitter=(0.1, 2.0))
-    config = dataclasses.replace(Config(), model=model, data=data, run=RunConfig(best="bbox/AP"))
+    optimizer = OptimizerConfig(phases=(Phase("heads", until=100), Phase("backbone|fpn", rate=0.1)))
+    config = dataclasses.replace(Config(), model=model, data=data, optimizer=optimizer, run=RunConfig(best="bbox/AP"))
     save_config(config, tmp_path)
     assert read_config(tmp_path) == config
 

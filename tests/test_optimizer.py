@@ -1,15 +1,15 @@
 """Schedules by arithmetic; updates equal to PyTorch's rules written out in NumPy."""
 
 import math
+import re
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from small import change
 
-from maskrcnn_jax.config import OptimizerConfig
-from maskrcnn_jax.optimizer import factors, learning_rate, make_optimizer
+from maskrcnn_jax.config import ConfigError, OptimizerConfig, Phase
+from maskrcnn_jax.optimizer import factors, learners, learning_rate, make_optimizer, phase_after
 
 PLAIN = OptimizerConfig(learning_rate=0.1, warmup_steps=0, milestones=(), weight_decay=0.0)
 EQUAL = {"kernel": 1.0, "bias": 1.0}
@@ -51,30 +51,78 @@ def test_no_warm_up(schedule):
     assert rates(change(PLAIN, schedule=schedule), 10, [0]) == [pytest.approx(0.1)]
 
 
+PHASES = (Phase("heads", until=10), Phase("4+", until=30, rate=0.5), Phase(rate=0.1))
+
+
+def test_each_phase_scales_the_rate():
+    config = change(PLAIN, learning_rate=0.2, phases=PHASES)
+    np.testing.assert_allclose(rates(config, 50, [0, 9, 10, 29, 30, 49]), [0.2, 0.2, 0.1, 0.1, 0.02, 0.02], rtol=1e-6)
+    # Half way through the warm-up, in the second phase, after a milestone: 0.2 · 0.5 · 0.5 · 0.1.
+    config = change(config, warmup_steps=40, warmup_start=0.0, milestones=(15.0,))
+    np.testing.assert_allclose(rates(config, 50, [20]), [0.005], rtol=1e-6)
+
+
+def test_a_phase_holds_until_its_last_step():
+    config = change(PLAIN, phases=PHASES)
+    assert [phase_after(config, steps) for steps in (0, 9, 10, 29, 30, 10_000)] == [0, 0, 1, 1, 2, 2]
+    assert phase_after(PLAIN, 5) == 0
+
+
+NAMES = [
+    "backbone.stem.conv.kernel",
+    "backbone.layer1.0.convs.0.conv.kernel",
+    "backbone.layer2.0.convs.0.conv.kernel",
+    "backbone.layer3.0.convs.0.conv.kernel",
+    "backbone.layer4.1.convs.0.conv.kernel",
+    "fpn.output.0.conv.kernel",
+    "rpn_head.logits.bias",
+    "box_head.logits.kernel",
+    "mask_head.logits.kernel",
+]
+
+
+@pytest.mark.parametrize(
+    ("trains", "first"),
+    [("all", 0), ("3+", 2), ("4+", 3), ("5+", 4), ("heads", 5), (r"box_head|mask_head", 7), (r".*mask", 8)],
+)
+def test_what_a_phase_trains(trains: str, first: int):
+    """Matterport's names: stage 3 is what makes C3, of half the resolution of layer1's C2."""
+    assert learners(NAMES, change(PLAIN, phases=(Phase(trains),))) == [set(NAMES[first:])]
+
+
+@pytest.mark.parametrize("trains", ["head", "4", "2+", "stem", "kernel"])
+def test_a_phase_that_trains_nothing_is_told_what_there_is(trains: str):
+    config = change(PLAIN, phases=(Phase("heads", until=5), Phase(trains)))
+    message = f"optimizer.phases[1].trains = {trains!r} matches no parameter; give heads, 5+, 4+, 3+, all, or a regular"
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        learners(NAMES, config)
+    assert str(caught.value).endswith(f"for names like {', '.join(NAMES[4:])}")
+
+
 def test_first_matching_group_decides():
     names = ["backbone.stem.conv.kernel", "backbone.layer1.0.conv.kernel", "fpn.output.0.conv.bias"]
-    config = change(PLAIN, groups=((r"backbone\.stem", 0.0), (r"backbone", 0.1)))
-    assert factors(names, config) == dict(zip(names, [0.0, 0.1, 1.0], strict=True))
+    config = change(PLAIN, groups=((r"backbone\.stem", 0.5), (r"backbone", 0.1)))
+    assert factors(names, config) == dict(zip(names, [0.5, 0.1, 1.0], strict=True))
     # From the start of the name, not anywhere in it.
-    with pytest.raises(ValueError, match=r"groups\[0\] = 'stem' matches no parameter.*backbone\.stem\.conv\.kernel"):
-        factors(names, change(PLAIN, groups=(("stem", 0.0),)))
+    with pytest.raises(ValueError, match=r"groups\[0\] = 'stem' matches no parameter.*backbone\.layer1\.0\.conv"):
+        factors(names, change(PLAIN, groups=(("stem", 0.5),)))
 
 
 def test_group_that_earlier_groups_leave_nothing():
-    config = change(PLAIN, groups=((r"backbone", 0.1), (r"backbone\.stem", 0.0)))
+    config = change(PLAIN, groups=((r"backbone", 0.1), (r"backbone\.stem", 0.5)))
     with pytest.raises(ValueError, match=r"groups\[1\].*that an earlier group leaves over"):
         factors(["backbone.stem.conv.kernel", "fpn.bias"], config)
 
 
 def run(config: OptimizerConfig, gradients: list[dict], factor=EQUAL) -> dict[str, np.ndarray]:
-    """Parameters, all 1 at first, after one update per gradient."""
+    """Parameters, all 1 at first, after one update per gradient; what has no gradient does not learn."""
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
-    optimizer = make_optimizer(config, 100, factor)
+    optimizer, rate = make_optimizer(config, factor, [set(g) for g in gradients]), learning_rate(config, 100)
     state = optimizer.init(params)
-    for gradient in gradients:
+    for step, gradient in enumerate(gradients):
         gradient = {name: jnp.full(params[name].shape, value) for name, value in gradient.items()}
-        updates, state = optimizer.update(gradient, state, params)
-        params = optax.apply_updates(params, updates)
+        moves, state = optimizer.update(gradient, state, params)
+        params |= {name: params[name] - rate(step) * move for name, move in moves.items()}
     return {name: np.asarray(value) for name, value in params.items()}
 
 
@@ -108,6 +156,24 @@ def test_adamw_is_pytorchs():
             m, v = 0.8 * m + 0.2 * gradient[name], 0.95 * v + 0.05 * gradient[name] ** 2
             p -= 0.1 * (m / (1 - 0.8**t) / (math.sqrt(v / (1 - 0.95**t)) + 1e-8) + decay * p)
         np.testing.assert_allclose(found, p, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_who_learns_later_begins_like_the_first(name):
+    """As an optimiser per parameter, like PyTorch's: no count of steps and no moment from before."""
+    config = change(PLAIN, name=name, weight_decay=0.2)
+    late = run(config, [{"bias": 3.0}, {"bias": -2.0}, *GRADIENTS[:2]])
+    np.testing.assert_array_equal(late["kernel"], run(config, GRADIENTS[:2])["kernel"])
+    early = run(config, [{"bias": 3.0}, {"bias": -2.0}, *({"bias": g["bias"]} for g in GRADIENTS[:2])])
+    np.testing.assert_array_equal(late["bias"], early["bias"])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_who_pauses_goes_on_where_it_was(name):
+    config = change(PLAIN, name=name)
+    kernels = [{"kernel": g["kernel"]} for g in GRADIENTS]
+    paused = run(config, [kernels[0], {"bias": 1.0}, {"bias": 1.0}, *kernels[1:]])
+    np.testing.assert_array_equal(paused["kernel"], run(config, kernels)["kernel"])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

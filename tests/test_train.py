@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import whole_runs
+from small import change
 from whole_runs import TINY
 
 import train
 from evaluate import SUMMARY
 from maskrcnn_jax import metrics
 from maskrcnn_jax.checkpoint import load_weights, steps
-from maskrcnn_jax.config import ConfigError
+from maskrcnn_jax.config import ConfigError, Phase
 from maskrcnn_jax.evaluation import FIGURES
 from maskrcnn_jax.experiment import load_config, read_config
 from maskrcnn_jax.structs import Detections
@@ -107,6 +108,7 @@ def test_stopped_and_started_again_equals_never_stopped(finished_run: Path, tmp_
     assert losses(tmp_path) == losses(finished_run)[:stopped]
     ended = whole_runs.train(tmp_path)
     assert ended.returncode == 0 and f"going on at step {stopped}" in ended.stderr
+    assert f"step {stopped + 1}: training all until step {STEPS}: 9" in ended.stderr
     assert losses(tmp_path) == losses(finished_run)
     assert_same_weights(tmp_path, finished_run)
     for name in ("metrics.json", "detections.json"):
@@ -149,6 +151,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spoils_nothing(finished_run
     assert_same_weights(copied_run, finished_run)
 
 
+def test_what_a_phase_trains_is_said():
+    """Of 2 · 3 + 4 + 5 numbers in three tensors the backbone has 6 in one."""
+    params = {"backbone.stem.kernel": np.ones((2, 3)), "fpn.bias": np.ones(4), "box_head.bias": np.ones(5)}
+    phases = (Phase("heads", until=10), Phase("all"))
+    config = change(load_config(TINY), optimizer__phases=phases)
+    assert train.who_learns(config, 0, params) == "training heads until step 10: 2 of 3 tensors, 9 of 15 numbers"
+    assert train.who_learns(config, 1, params) == "training all until step 40: 3 of 3 tensors, 15 of 15 numbers"
+
+
 def test_figures_are_checked_one_step_late_and_before_they_are_written(tmp_path: Path):
     with metrics.MetricWriter(tmp_path, total_steps=9) as writer:
         progress = train.Progress(writer, every=2)
@@ -188,7 +199,8 @@ def test_fewer_steps_than_are_done_are_refused(copied_run: Path, monkeypatch: py
         (("--data.batch-size", "8", "--run.accumulate", "4"), "data.batch_size / run.accumulate = 2: must be a mult"),
         (("--data.validation-batch-size", "2"), "data.validation_batch_size = 2: must be a multiple of the number of"),
         (("--model.num-classes", "4"), "model.num_classes = 4: must be 3"),
-        (("--optimizer.groups", "stem.conv", "0"), "optimizer.groups[0] = 'stem.conv' matches no parameter"),
+        (("--optimizer.groups", "stem.conv", "0.1"), "optimizer.groups[0] = 'stem.conv' matches no parameter"),
+        (("--optimizer.phases.0.trains", "head"), "optimizer.phases[0].trains = 'head' matches no parameter; give"),
     ],
 )  # fmt: skip
 def test_bad_values_are_refused_before_anything_is_written(
@@ -228,7 +240,8 @@ def test_the_data_must_fit_the_model():
 
 
 def test_without_arguments_it_says_how_it_is_used(monkeypatch: pytest.MonkeyPatch):
-    assert "python train.py configs/shapes.py [--section.field value …]" in run_main(monkeypatch)
+    usage = "python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]"
+    assert usage in run_main(monkeypatch)
 
 
 def test_a_missing_experiment_ends_with_its_message_alone(monkeypatch: pytest.MonkeyPatch):

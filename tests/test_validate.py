@@ -16,6 +16,7 @@ from maskrcnn_jax.config import (
     MaskHeadConfig,
     ModelConfig,
     OptimizerConfig,
+    Phase,
     RunConfig,
     ShapesSource,
 )
@@ -125,8 +126,16 @@ BAD = [
     ("optimizer.warmup_steps", -1),
     ("optimizer.warmup_start", 1.5),
     ("optimizer.clip_norm", 0.0),
-    ("optimizer.groups", (("backbone(", 0.0),)),
-    ("optimizer.groups", (("backbone", -1.0),)),
+    ("optimizer.groups", (("backbone(", 0.1),)),
+    ("optimizer.groups", (("backbone", 0.0),)),
+    ("optimizer.phases", ()),
+    ("optimizer.phases[0].trains", (Phase("backbone("),)),
+    ("optimizer.phases[0].rate", (Phase(rate=0.0),)),
+    ("optimizer.phases[0].until", (Phase(until=90_000),)),
+    ("optimizer.phases[0].until", (Phase("heads"), Phase())),
+    ("optimizer.phases[0].until", (Phase("heads", until=0), Phase())),
+    ("optimizer.phases[1].until", (Phase("heads", until=9), Phase("4+", until=9), Phase())),
+    ("optimizer.phases[1].until", (Phase("heads", until=9), Phase("4+", until=90_000), Phase())),
     ("optimizer.ema_decay", 1.0),
     ("run.steps", 0),
     ("run.accumulate", 0),
@@ -143,7 +152,7 @@ BAD = [
 @pytest.mark.parametrize(("name", "value"), BAD, ids=[f"{name}-{i}" for i, (name, _) in enumerate(BAD)])
 def test_a_wrong_value_is_named(name: str, value: object):
     with pytest.raises(ConfigError) as caught:
-        validate(changed(Config(), name, value))
+        validate(changed(Config(), name.partition("[")[0], value))
     where, _, remedy = str(caught.value).partition(" = ")
     assert where == name
     assert "must" in remedy or "is no" in remedy
@@ -166,7 +175,9 @@ RELATIONS = [
     ("data.buckets", DataConfig(scale_jitter=(0.1, 2.0))),
     ("run.best = 'segm/AP'", ModelConfig(mask_head=None)),
     ("model.num_classes = 80", DataConfig(train=ShapesSource())),
-    ("model.num_classes = 4", DataConfig(validation=ShapesSource()), ModelConfig(num_classes=4)),
+    ("model.num_classes = 4: must be 3, as data", DataConfig(validation=ShapesSource()), ModelConfig(num_classes=4)),
+    ("data.train.kinds = ()", DataConfig(train=ShapesSource(kinds=()))),
+    ("data.train.kinds = ('star', 'star')", DataConfig(train=ShapesSource(kinds=("star", "star")))),
     ("optimizer.milestones", RunConfig(steps=70_000)),
     ("optimizer.warmup_steps = 1000", OptimizerConfig(schedule="cosine"), RunConfig(steps=1000)),
 ]
@@ -201,7 +212,9 @@ FITTING = [
     (ModelConfig(num_classes=3), DataConfig(train=ShapesSource(), validation=ShapesSource(first=9))),
     (OptimizerConfig(schedule="cosine", warmup_steps=9), RunConfig(steps=10)),
     (OptimizerConfig(milestones=(), warmup_steps=0), RunConfig(steps=1)),
-    (OptimizerConfig(ema_decay=0.999, clip_norm=1.0, groups=((r"backbone\.stem", 0.0),)),),
+    (OptimizerConfig(ema_decay=0.999, clip_norm=1.0, groups=((r"backbone\.stem", 0.1),)),),
+    (OptimizerConfig(phases=(Phase("heads", until=9), Phase("4+", until=89_999, rate=2.0), Phase(rate=0.1))),),
+    (ModelConfig(num_classes=2), DataConfig(validation=ShapesSource(kinds=("ring", "square")))),
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from maskrcnn_jax.config.data import CocoSource, DataConfig, ShapesSource, Source
+from maskrcnn_jax.config.data import CocoSource, DataConfig, Kind, ShapesSource, Source
 from maskrcnn_jax.config.error import ConfigError, require
 from maskrcnn_jax.config.loss import LossConfig, MatchConfig
 from maskrcnn_jax.config.model import (
@@ -29,7 +29,7 @@ from maskrcnn_jax.config.model import (
     ProposalConfig,
     RPNConfig,
 )
-from maskrcnn_jax.config.run import OptimizerConfig, RunConfig
+from maskrcnn_jax.config.run import OptimizerConfig, Phase, RunConfig
 
 __all__ = [
     "AnchorConfig",
@@ -43,6 +43,7 @@ __all__ = [
     "FPNConfig",
     "InputConfig",
     "Interpolation",
+    "Kind",
     "LossConfig",
     "MaskHeadConfig",
     "MatchConfig",
@@ -50,6 +51,7 @@ __all__ = [
     "Norm",
     "OptimizerConfig",
     "PasteRule",
+    "Phase",
     "PoolConfig",
     "ProposalConfig",
     "RPNConfig",

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+Kind = Literal["square", "circle", "triangle", "star", "ring", "cross"]
+"""What the synthetic pictures may show."""
 
 
 @dataclass(frozen=True)
 class ShapesSource:
-    """Endless synthetic pictures of squares, circles and triangles, drawn by index."""
+    """Endless synthetic pictures of simple shapes, drawn by index."""
 
     seed: int = 0
     image_size: int = 128
@@ -16,6 +20,8 @@ class ShapesSource:
     count: int = 1_000_000
     """Number of pictures."""
     max_objects: int = 4
+    kinds: tuple[Kind, ...] = ("square", "circle", "triangle")
+    """The classes, in the order of their labels."""
 
 
 @dataclass(frozen=True)

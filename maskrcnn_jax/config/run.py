@@ -2,12 +2,28 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run, and which parameters learn in it."""
+
+    trains: str = "all"
+    """"heads" (all but the backbone), "5+", "4+" or "3+" (with the backbone from that stage on), "all", or a regular
+    expression, matched from the start of a parameter's dotted name. The others are frozen: their backward pass is not
+    computed, and their batch norms use and keep their running statistics."""
+    until: int | None = None
+    """Its last step; None in the last phase, which ends with the run."""
+    rate: float = 1.0
+    """Share of the learning rate."""
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """SGD with momentum or AdamW, a schedule, and who learns how fast."""
+    """SGD with momentum or AdamW, a schedule, who learns when and how fast."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.02
@@ -25,9 +41,11 @@ class OptimizerConfig:
     """Share of the learning rate at step 0; it grows linearly to 1."""
     clip_norm: float | None = None
     """Upper bound of the global gradient norm."""
+    phases: tuple[Phase, ...] = (Phase(),)
+    """Who learns when: one phase after the other. Published recipes freeze the backbone's first two stages: "3+"."""
     groups: tuple[tuple[str, float], ...] = ()
-    """(regular expression, factor) pairs, matched from the start of a parameter's dotted name; the first that matches
-    scales its learning rate. With factor 0 the parameter is frozen and its backward pass is not computed."""
+    """Who learns how fast: (regular expression, factor) pairs, matched from the start of a parameter's dotted name; the
+    first that matches scales its learning rate."""
     ema_decay: float | None = None
     """Decay of the moving average of the weights; evaluation uses the average when it is on."""
 
@@ -38,7 +56,7 @@ class RunConfig:
 
     folder: Path = Path("runs/default")
     """Run folder; a run that finds its own checkpoints here continues."""
-    init: Path | None = None
+    init: Annotated[Path | None, tyro.conf.arg(aliases=("--init",))] = None
     """Run folder or weight file to start from, of torchvision, Detectron2, Matterport or ours; None starts fresh. What
     the file does not have, and the last layers for other classes, start fresh all the same."""
     steps: int = 90_000

@@ -1,4 +1,4 @@
-"""Endless synthetic pictures of squares, circles and triangles, drawn by index."""
+"""Endless synthetic pictures of simple shapes, drawn by index."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from maskrcnn_jax.config import ShapesSource, require
+from maskrcnn_jax.config import Kind, ShapesSource, require
 from maskrcnn_jax.data.rle import encode_mask
 from maskrcnn_jax.data.source import Example
 
-SQUARE, CIRCLE, TRIANGLE = range(3)
 MARGIN = 20
 """Least distance from a shape's centre to the picture's edge, and least half-size, pixels."""
 OVERLAP = 0.3
@@ -21,7 +20,7 @@ OVERLAP = 0.3
 class Shape(NamedTuple):
     """A filled shape with its centre and half its size, pixels."""
 
-    label: int
+    kind: Kind
     x: int
     y: int
     half: int
@@ -29,20 +28,20 @@ class Shape(NamedTuple):
 
 
 class Shapes:
-    """One to `max_objects` shapes of random place, size and colour on a random background; later ones occlude earlier.
+    """One to `max_objects` shapes of random kind, place, size and colour on a random background.
 
-    A picture is a pure function of (seed, index). Implements `ImageSource`.
+    Later ones occlude earlier ones. A picture is a pure function of (seed, index). Implements `ImageSource`.
 
     Source: the "shapes" sample of Matterport's Mask R-CNN, with its sizes (half-size 20 … a quarter of the picture),
     margins and non-maximum suppression. Deviation: masks hold visible pixels only and boxes are taken from them.
+    Stars, rings and crosses are ours.
     """
-
-    class_names: tuple[str, ...] = ("square", "circle", "triangle")
-    category_ids: tuple[int, ...] = (1, 2, 3)
 
     def __init__(self, config: ShapesSource):
         require(config.image_size >= 3 * MARGIN, "image_size", config.image_size, f"take {3 * MARGIN} or more")
         self.config = config
+        self.class_names: tuple[str, ...] = config.kinds
+        self.category_ids = tuple(range(1, len(config.kinds) + 1))
         self.sizes = np.broadcast_to(np.int32(config.image_size), (config.count, 2))
         self.num_objects = np.broadcast_to(np.int32(config.max_objects), (config.count,))
 
@@ -56,8 +55,8 @@ class Shapes:
         image_id = self.config.first + index
         rng = np.random.default_rng((self.config.seed, image_id))
         background = rng.integers(0, 256, 3, np.uint8)
-        shapes = random_shapes(rng, self.config.image_size, self.config.max_objects)
-        return draw(image_id, self.config.image_size, background, shapes)
+        shapes = random_shapes(rng, self.config)
+        return draw(image_id, self.config.image_size, background, shapes, self.config.kinds)
 
     def coco(self) -> dict[str, Any]:
         """Draws every picture and returns the ground truth in COCO's form; annotation ids count from 1."""
@@ -83,16 +82,16 @@ class Shapes:
         return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def random_shapes(rng: np.random.Generator, size: int, max_objects: int) -> list[Shape]:
+def random_shapes(rng: np.random.Generator, config: ShapesSource) -> list[Shape]:
     """Draws one to `max_objects` shapes, back to front, none of which nearly hides another."""
-    shapes = []
-    for _ in range(rng.integers(1, max_objects, endpoint=True)):
-        label = int(rng.integers(3))
+    shapes, size = [], config.image_size
+    for _ in range(rng.integers(1, config.max_objects, endpoint=True)):
+        kind = config.kinds[rng.integers(len(config.kinds))]
         x, y = rng.integers(MARGIN, size - MARGIN, 2).tolist()
         # A quarter of a small picture may be less than the margin.
         half = int(rng.integers(min(MARGIN, size // 4), size // 4, endpoint=True))
         red, green, blue = rng.integers(0, 256, 3).tolist()
-        shapes.append(Shape(label, x, y, half, (red, green, blue)))
+        shapes.append(Shape(kind, x, y, half, (red, green, blue)))
     front: list[Shape] = []
     for shape in reversed(shapes):
         if all(extent_iou(shape, other) <= OVERLAP for other in front):
@@ -108,15 +107,17 @@ def extent_iou(a: Shape, b: Shape) -> float:
     return intersection / (4 * a.half**2 + 4 * b.half**2 - intersection)
 
 
-def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shape]) -> Example:
-    """Paints shapes back to front on a square picture; a shape without a visible pixel is left out."""
+def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shape], kinds: Sequence[Kind]) -> Example:
+    """Paints shapes back to front on a square picture; a shape without a visible pixel is left out.
+
+    Labels are the places of the shapes' kinds in `kinds`.
+    """
     image = np.empty((size, size, 3), np.uint8)
     image[:] = background
     masks: list[np.ndarray] = []
     for shape in shapes:
-        mask = np.zeros((size, size), np.uint8)
-        fill(mask, shape, (1,))
-        fill(image, shape, shape.color)
+        mask = silhouette(shape, size)
+        image[mask > 0] = shape.color
         for earlier in masks:
             earlier &= mask ^ 1
         masks.append(mask)
@@ -129,20 +130,36 @@ def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shap
         image,
         image_id,
         np.asarray(boxes, np.float32).reshape(-1, 4),
-        np.asarray([shapes[i].label for i in visible], np.int32),
+        np.asarray([kinds.index(shapes[i].kind) for i in visible], np.int32),
         np.zeros(len(visible), bool),
         [masks[i] for i in visible],
     )
 
 
-def fill(canvas: np.ndarray, shape: Shape, color: tuple[int, ...]) -> None:
-    """Paints one shape in place."""
-    x, y, half = shape.x, shape.y, shape.half
-    if shape.label == SQUARE:
-        cv2.rectangle(canvas, (x - half, y - half), (x + half, y + half), color, cv2.FILLED)
-    elif shape.label == CIRCLE:
-        cv2.circle(canvas, (x, y), half, color, cv2.FILLED)
-    else:
-        base = half / math.sin(math.radians(60))
-        corners = np.array([(x, y - half), (x - base, y + half), (x + base, y + half)]).astype(np.int32)
-        cv2.fillPoly(canvas, [corners], color)
+def silhouette(shape: Shape, size: int) -> np.ndarray:
+    """The pixels of one shape in a square picture, `[size, size]` uint8 in {0, 1}."""
+    mask = np.zeros((size, size), np.uint8)
+    kind, x, y, half, _ = shape
+    third = half // 3
+    match kind:
+        case "square":
+            cv2.rectangle(mask, (x - half, y - half), (x + half, y + half), 1, cv2.FILLED)
+        case "circle":
+            cv2.circle(mask, (x, y), half, 1, cv2.FILLED)
+        case "triangle":
+            base = half / math.sin(math.radians(60))
+            _polygon(mask, [(x, y - half), (x - base, y + half), (x + base, y + half)])
+        case "star":
+            spokes = [(half if i % 2 == 0 else 0.4 * half, math.radians(36 * i)) for i in range(10)]
+            _polygon(mask, [(x + r * math.sin(angle), y - r * math.cos(angle)) for r, angle in spokes])
+        case "ring":
+            cv2.circle(mask, (x, y), half, 1, cv2.FILLED)
+            cv2.circle(mask, (x, y), half // 2, 0, cv2.FILLED)
+        case "cross":
+            cv2.rectangle(mask, (x - half, y - third), (x + half, y + third), 1, cv2.FILLED)
+            cv2.rectangle(mask, (x - third, y - half), (x + third, y + half), 1, cv2.FILLED)
+    return mask
+
+
+def _polygon(mask: np.ndarray, corners: Sequence[tuple[float, float]]) -> None:
+    cv2.fillPoly(mask, [np.array(corners).astype(np.int32)], 1)

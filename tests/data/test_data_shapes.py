@@ -1,3 +1,4 @@
+import hashlib
 import pickle
 
 import cv2
@@ -5,11 +6,13 @@ import numpy as np
 import pycocotools.mask
 import pytest
 
-from maskrcnn_jax.config import ConfigError, ShapesSource
-from maskrcnn_jax.data.shapes import CIRCLE, SQUARE, TRIANGLE, Shape, Shapes, draw, extent_iou
+from maskrcnn_jax.config import ConfigError, Kind, ShapesSource
+from maskrcnn_jax.data.shapes import Shape, Shapes, draw, extent_iou, silhouette
 from maskrcnn_jax.data.source import ImageSource
 
 BLACK = np.zeros(3, np.uint8)
+KINDS: tuple[Kind, ...] = ("square", "circle", "triangle")
+NEW: tuple[Kind, ...] = ("star", "ring", "cross")
 
 
 def test_a_picture_is_a_function_of_its_index():
@@ -20,9 +23,50 @@ def test_a_picture_is_a_function_of_its_index():
     assert (Shapes(ShapesSource(seed=4))[17].image != a.image).any()
 
 
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (ShapesSource(), "f8c3ab4e4087dc913c6b32e86579ed14ea68b8844438227ba6b5daeb8106c1e8"),
+        (
+            ShapesSource(seed=7, image_size=96, first=1000, max_objects=8),
+            "d738d15e6c8edf3e581eb8d21141bfca2fa35aeb43d8ffcf6390ad025a1986ce",
+        ),
+    ],
+    ids=["default", "other"],
+)
+def test_pictures_stay_the_same_for_ever(config: ShapesSource, expected: str):
+    """A hundred of each, as they were when there were three kinds: stored results stay comparable."""
+    content = hashlib.sha256()
+    for index in range(100):
+        example = Shapes(config)[index]
+        for array in (example.image, example.labels, example.boxes, *example.masks):
+            content.update(array.tobytes())
+    assert content.hexdigest() == expected
+
+
+def test_kinds_decide_the_classes():
+    """Labels count in the order given; where and how large the shapes are does not depend on the kinds."""
+    source, plain = Shapes(ShapesSource(kinds=("ring", "star"))), Shapes(ShapesSource())
+    assert (source.class_names, source.category_ids) == (("ring", "star"), (1, 2))
+    assert [c["name"] for c in Shapes(ShapesSource(kinds=NEW, count=1)).coco()["categories"]] == [*NEW]
+    labels = np.concatenate([source[i].labels for i in range(100)])
+    assert set(labels.tolist()) == {0, 1}
+    rings = [m for i in range(100) for label, m in zip(source[i].labels, source[i].masks, strict=True) if label == 0]
+    assert sum(_holes(mask) > 0 for mask in rings) > len(rings) / 2  # the others are partly hidden
+    other = Shapes(ShapesSource(kinds=NEW))
+    for index in range(20):
+        assert other[index].image[0, 0].tolist() == plain[index].image[0, 0].tolist()
+        np.testing.assert_array_equal(other[index].labels, Shapes(ShapesSource(kinds=NEW[::-1]))[index].labels)
+
+
+def _holes(mask: np.ndarray) -> int:
+    _, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return 0 if hierarchy is None else int(np.count_nonzero(hierarchy[0, :, 3] >= 0))
+
+
 def test_square_by_hand():
     # Half-size 2 around (5, 4): pixels 3 … 7 and 2 … 6, so the box ends at 8 and 7.
-    example = draw(1, 12, BLACK, [Shape(SQUARE, 5, 4, 2, (10, 20, 30))])
+    example = draw(1, 12, BLACK, [Shape("square", 5, 4, 2, (10, 20, 30))], KINDS)
     assert example.boxes.tolist() == [[3, 2, 8, 7]]
     expected = np.zeros((12, 12), np.uint8)
     expected[2:7, 3:8] = 1
@@ -31,31 +75,56 @@ def test_square_by_hand():
 
 
 def test_later_shapes_hide_earlier_ones():
-    left, right = Shape(SQUARE, 8, 8, 4, (1, 1, 1)), Shape(SQUARE, 12, 8, 4, (2, 2, 2))
-    example = draw(1, 24, BLACK, [left, right])
+    left, right = Shape("square", 8, 8, 4, (1, 1, 1)), Shape("square", 12, 8, 4, (2, 2, 2))
+    example = draw(1, 24, BLACK, [left, right], KINDS)
     # The left covers columns 4 … 12, the right 8 … 16: 4 … 7 of the left remain.
     assert example.boxes.tolist() == [[4, 4, 8, 13], [8, 4, 17, 13]]
     assert not (example.masks[0] & example.masks[1]).any()
 
 
 def test_hidden_shape_is_left_out():
-    hidden, cover = Shape(CIRCLE, 10, 10, 3, (1, 1, 1)), Shape(SQUARE, 10, 10, 5, (2, 2, 2))
-    example = draw(1, 24, BLACK, [hidden, cover])
-    assert example.labels.tolist() == [SQUARE] and len(example.masks) == 1
+    hidden, cover = Shape("circle", 10, 10, 3, (1, 1, 1)), Shape("square", 10, 10, 5, (2, 2, 2))
+    example = draw(1, 24, BLACK, [hidden, cover], ("square", "circle"))
+    assert example.labels.tolist() == [0] and len(example.masks) == 1
 
 
-def test_areas_of_the_classes():
-    # πr² for the circle; half of base (2r / sin 60°) × height 2r for the triangle; (2r + 1)² for the square.
-    r = 30
-    areas = [draw(1, 128, BLACK, [Shape(label, 64, 64, r, (9, 9, 9))]).masks[0].sum() for label in range(3)]
-    assert areas[SQUARE] == 61**2
-    assert areas[CIRCLE] == pytest.approx(np.pi * r**2, rel=0.05)
-    assert areas[TRIANGLE] == pytest.approx(2 * r**2 / np.sin(np.pi / 3), rel=0.05)
+def test_what_is_seen_through_a_ring_is_not_the_rings():
+    behind, ring = Shape("square", 20, 20, 3, (1, 1, 1)), Shape("ring", 20, 20, 12, (2, 2, 2))
+    example = draw(1, 40, BLACK, [behind, ring], ("ring", "square"))
+    # The hole has a radius of 6: the square of half-size 3 shows whole.
+    assert example.labels.tolist() == [1, 0]
+    assert example.masks[0].sum() == 7**2 and not (example.masks[0] & example.masks[1]).any()
+
+
+def test_cross_by_hand():
+    # Half-size 3 around (3, 3), arms 1 to each side of the middle.
+    expected = np.zeros((7, 7), np.uint8)
+    expected[2:5, :] = expected[:, 2:5] = 1
+    np.testing.assert_array_equal(silhouette(Shape("cross", 3, 3, 3, (9, 9, 9)), 7), expected)
+
+
+R = 30
+AREAS: dict[Kind, float] = {
+    "square": 61**2,  # (2r + 1)²
+    "circle": np.pi * R**2,
+    "triangle": 2 * R**2 / np.sin(np.pi / 3),  # half of base 2r / sin 60° × height 2r
+    # Ten triangles of two spokes, r and 0.4 r, 36° apart, and half of the outline, as pixels on it count in full.
+    "star": 5 * R * 0.4 * R * np.sin(np.pi / 5) + 5 * R * np.sqrt(1 + 0.4**2 - 0.8 * np.cos(np.pi / 5)),
+    "ring": np.pi * (R**2 - (R / 2) ** 2),
+    "cross": 2 * 61 * 21 - 21**2,  # two bars less the square where they cross
+}
+
+
+@pytest.mark.parametrize("kind", AREAS)
+def test_area(kind: Kind):
+    mask = silhouette(Shape(kind, 64, 64, R, (9, 9, 9)), 128)
+    assert mask.sum() == pytest.approx(AREAS[kind], rel=0.05)
+    assert _holes(mask) == (kind == "ring")
 
 
 def test_extent_iou():
     # Sides 20, shifted by 10: 200 / (400 + 400 - 200); shifted by 20: they only touch.
-    a = Shape(SQUARE, 50, 50, 10, (0, 0, 0))
+    a = Shape("square", 50, 50, 10, (0, 0, 0))
     assert extent_iou(a, a._replace(x=60)) == pytest.approx(1 / 3)
     assert extent_iou(a, a._replace(x=70)) == 0
     assert extent_iou(a, a) == 1
