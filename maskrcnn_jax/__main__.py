@@ -87,6 +87,26 @@ def predict(
 
 
 @COMMANDS.command
+def curves(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    out: Path,
+    figures: tuple[str, ...] = ("loss", "segm/AP50"),
+) -> None:
+    """Draw the figures of several runs over their steps, one beside the other.
+
+    Args:
+        runs: Run folders; they may still be running.
+        out: The PNG to write.
+        figures: Which of those in metrics.jsonl, a panel for each.
+    """
+    from maskrcnn_jax.metrics import read
+    from maskrcnn_jax.visualize import compare_curves
+
+    compare_curves({str(run): read(run) for run in runs}, out, figures)
+    print(f"wrote {out}")
+
+
+@COMMANDS.command
 def convert(
     source: Annotated[Path, tyro.conf.Positional],
     out: Annotated[Path, tyro.conf.Positional],

@@ -16,6 +16,9 @@ from maskrcnn_jax.structs import Detections
 Color = tuple[int, int, int]
 """RGB, 0 to 255."""
 
+Record = Mapping[str, int | float]
+"""Figures by name, and the `step` that they belong to."""
+
 PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
 """RGB, to be told apart by colour-blind people too (Okabe and Ito 2008); labels take them in turn."""
 
@@ -137,7 +140,7 @@ def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
     _write_file(Path(path), cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
-def plot_curves(records: Sequence[Mapping[str, int | float]], path: Path | str) -> None:
+def plot_curves(records: Sequence[Record], path: Path | str) -> None:
     """Draws the figures of a run over its steps as PNG: losses, learning rate, box and mask AP.
 
     Args:
@@ -152,22 +155,51 @@ def plot_curves(records: Sequence[Mapping[str, int | float]], path: Path | str) 
         "AP": [name for name in names if name.endswith(("/AP", "/AP50"))],
     }
     panels = {title: members for title, members in panels.items() if members} or {"no records yet": []}
+    _plot({title: {name: _points(records, name) for name in members} for title, members in panels.items()}, path)
+
+
+def compare_curves(
+    runs: Mapping[str, Sequence[Record]], path: Path | str, names: Sequence[str] = ("loss", "segm/AP50")
+) -> None:
+    """Draws the same figures of several runs over their steps as PNG, a panel for each figure.
+
+    Args:
+        runs: Records as `metrics.read` returns them, by what the run is to be called.
+        path: The file; written whole or not at all.
+        names: Of the figures.
+
+    Raises:
+        ValueError: No run has recorded one of the figures; the message lists what there is.
+    """
+    panels = {name: {run: _points(records, name) for run, records in runs.items()} for name in names}
+    for name, lines in panels.items():
+        if not any(lines.values()):
+            known = dict.fromkeys(name for records in runs.values() for record in records for name in record)
+            recorded = ", ".join(name for name in known if name != "step") or "nothing"
+            raise ValueError(f"{name!r} is recorded in none of {', '.join(runs)}; there is {recorded}")
+    _plot(panels, path)
+
+
+def _points(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
+    return [(record["step"], record[name]) for record in records if name in record]
+
+
+def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path | str) -> None:
+    """Draws panels of lines, each a list of (step, figure), side by side; both by name."""
     figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
-    for axes, (title, members) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for index, name in enumerate(members):
-            points = [(record["step"], record[name]) for record in records if name in record]
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for index, (name, points) in enumerate(lines.items()):
             color = tuple(value / 255 for value in CURVES[index % len(CURVES)])
             marker = "o" if len(points) < 30 else None
             style = "-" if index < len(CURVES) else "--"
-            axes.plot(
-                *zip(*points, strict=True), style, color=color, label=name, marker=marker, markersize=3, linewidth=1.5
-            )
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            axes.plot(steps, values, style, color=color, label=name, marker=marker, markersize=3, linewidth=1.5)
         axes.set(xlabel="step", title=title)
         axes.set_xlim(0)
-        axes.set_ylim(0, 1 if title == "AP" else None)
+        axes.set_ylim(0, 1 if "AP" in title else None)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        if len(members) > 1:
+        if len(lines) > 1:
             axes.legend(fontsize=8, frameon=False)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -15,6 +15,7 @@ from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.experiment import save_config
+from maskrcnn_jax.metrics import MetricWriter
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.weights import split
 
@@ -57,6 +58,17 @@ def test_bad_input_ends_with_its_message_alone(folder: Path, tmp_path: Path, mon
     (folder / "train" / "a.png").unlink()
     with pytest.raises(SystemExit, match=r"error: .*\n  images that cannot be used: a\.png: missing"):
         run(monkeypatch, "prepare", folder, "--out", tmp_path / "out")
+
+
+def test_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    for name in ("a", "b"):
+        with MetricWriter(tmp_path / name, total_steps=2) as writer:
+            writer.write(1, {"loss": 2.0, "segm/AP": 0.5})
+    run(monkeypatch, "curves", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c.png", "--figures", "segm/AP")
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'c.png'}\n"
+    assert cv2.imread(str(tmp_path / "c.png")) is not None
+    with pytest.raises(SystemExit, match=r"error: 'loss' is recorded in none of .*nowhere; there is nothing"):
+        run(monkeypatch, "curves", tmp_path / "nowhere", "--out", tmp_path / "d.png")
 
 
 @pytest.fixture

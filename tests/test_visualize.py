@@ -7,7 +7,16 @@ import pytest
 from maskrcnn_jax.crops import Crops, Patch
 from maskrcnn_jax.paste import paste_mask
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.visualize import CURVES, PALETTE, draw_detections, plot_curves, save_png, sheet, splash
+from maskrcnn_jax.visualize import (
+    CURVES,
+    PALETTE,
+    compare_curves,
+    draw_detections,
+    plot_curves,
+    save_png,
+    sheet,
+    splash,
+)
 
 GRAY = np.full((480, 640, 3), 128, np.uint8)
 
@@ -248,6 +257,20 @@ def test_curves_have_a_panel_per_kind_of_figure(tmp_path):
     one_panel, three_panels = read(tmp_path / "loss.png"), read(tmp_path / "all.png")
     assert three_panels.shape[1] == 3 * one_panel.shape[1]
     assert curve_colors(tmp_path / "loss.png") == [CURVES[1]]  # loss is black, loss/mask the next
+
+
+def test_runs_are_compared_figure_by_figure(tmp_path):
+    """The first run is black, the second of the next colour; it counts fewer steps and has no evaluation."""
+    long = [{"step": step, "loss": 100.0 / step, "segm/AP50": step / 400} for step in range(20, 400, 20)]
+    short = [{"step": step, "loss": 50.0 / step} for step in range(20, 100, 20)]
+    compare_curves({"long": long}, tmp_path / "one.png", names=["loss"])
+    compare_curves({"long": long, "short": short}, tmp_path / "two.png")
+    assert read(tmp_path / "two.png").shape[1] == 2 * read(tmp_path / "one.png").shape[1]
+    assert curve_colors(tmp_path / "one.png") == []
+    assert curve_colors(tmp_path / "two.png") == [CURVES[1]]
+    with pytest.raises(ValueError, match=r"'segm/AP' is recorded in none of long, short; there is loss, segm/AP50"):
+        compare_curves({"long": long, "short": short}, tmp_path / "none.png", names=["segm/AP"])
+    assert not (tmp_path / "none.png").exists()
 
 
 def test_curves_take_what_is_not_finite_and_empty_runs(tmp_path):
