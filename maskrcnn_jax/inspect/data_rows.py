@@ -44,7 +44,7 @@ def network_scales(sizes: Sequence[tuple[int, int]], data: DataConfig) -> Float[
     return np.divide(data.buckets[0], sizes).min(axis=1) * data.scale_jitter[1]
 
 
-def inside(truth: GroundTruth, config: Config) -> GroundTruth:
+def as_inside(truth: GroundTruth, config: Config) -> GroundTruth:
     """The objects with boxes like those inside the network; see `ModelConfig.inclusive_boxes`."""
     shorter = np.array([0, 0, 1, 1], np.float32) * config.model.inclusive_boxes
     return truth._replace(boxes=truth.boxes - shorter, mask_extent=truth.mask_extent - shorter)

@@ -160,4 +160,9 @@ def object_anchor_table(answers: AnchorAnswers, truth: GroundTruth, class_names:
         if not truth.is_crowd[slot] and answers.overlaps[slot] < least:
             marked.append(len(rows))
         rows.append((name, f"{y1 - y0:.0f} × {x1 - x0:.0f}", float(answers.overlaps[slot]), counts[slot]))
-    return Table(("object", "height × width", "best IoU with an anchor", "positive anchors"), rows, "Objects", marked)
+    return Table(
+        ("object", "height × width", "best IoU with an anchor", "positive anchors"),
+        rows,
+        f"Objects; no anchor overlaps the marked ones by {least:g}",
+        marked,
+    )

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.inspect.data_rows import inside
+from maskrcnn_jax.inspect.data_rows import as_inside
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.model import picture_windows
 from maskrcnn_jax.ops import boxes as box_ops
@@ -125,7 +125,7 @@ def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: 
     for step, batch in enumerate(batches):
         windows = picture_windows(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
         for row, region in enumerate(np.asarray(windows)):
-            truth = inside(GroundTruth(*(field[row] for field in batch.ground_truth)), config)
+            truth = as_inside(GroundTruth(*(field[row] for field in batch.ground_truth)), config)
             proposals = random_proposals(rng, truth, region)
             key, own = jax.random.split(key)
             rois = jax.device_get(_draw(own, proposals, truth, config, background))

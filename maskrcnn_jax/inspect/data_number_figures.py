@@ -1,0 +1,112 @@
+"""Figures of what a data set is made of: sizes of pictures, objects and classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Integer
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from maskrcnn_jax.config import AnchorConfig
+from maskrcnn_jax.inspect.data_numbers import DataNumbers
+from maskrcnn_jax.visualize import CURVES
+
+BINS = 40
+CLASSES = 40
+"""The most frequent ones that are drawn."""
+BLUE, ORANGE = (tuple(value / 255 for value in CURVES[place]) for place in (4, 5))
+
+
+def size_figure(sizes: Integer[np.ndarray, "n 2"]) -> Figure:
+    """Heights, widths, and both together, of pictures `[n, 2]` (height, width) in pixels."""
+    figure, axes = _row(3)
+    for panel, values, name in ((axes[0], sizes[:, 0], "height"), (axes[1], sizes[:, 1], "width")):
+        _histogram(panel, values, _edges(values, BINS), f"{name}, pixels", "pictures")
+    counts, rows, columns = np.histogram2d(
+        sizes[:, 0], sizes[:, 1], bins=(_edges(sizes[:, 0], BINS), _edges(sizes[:, 1], BINS))
+    )
+    shades = axes[2].pcolormesh(columns, rows, np.where(counts > 0, counts, np.nan), cmap="viridis_r", vmin=0)
+    ticks = MaxNLocator(integer=True, nbins=5, min_n_ticks=1)
+    figure.colorbar(shades, ax=axes[2], label="pictures", ticks=ticks, format=StrMethodFormatter("{x:,.0f}"))
+    axes[2].set(xlabel="width, pixels", ylabel="height, pixels", aspect="equal")
+    for axis in (axes[2].xaxis, axes[2].yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    return figure
+
+
+def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors: AnchorConfig) -> Figure:
+    """Objects per picture, their sizes as the network sees them, and their aspect ratios, beside those of the anchors.
+
+    Args:
+        numbers: of the data set.
+        scales: network pixels per stored pixel, of each picture.
+        anchors: whose sizes and ratios are marked.
+    """
+    figure, axes = _row(3)
+    counts = numbers.counts()
+    _histogram(axes[0], counts, _edges(counts, BINS), "objects in a picture", "pictures")
+    boxes = numbers.objects("boxes")
+    width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3).T
+    sides = np.sqrt(width * height) * np.repeat(scales, counts)
+    _logarithmic(axes[1], sides, anchors.sizes, "√ box area, pixels of the network's input")
+    _logarithmic(axes[2], height / width, anchors.aspect_ratios, "box height / width")
+    return figure
+
+
+def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
+    """How many objects the classes have, the most frequent above."""
+    counts = np.bincount(numbers.objects("labels"), minlength=len(class_names))
+    shown = np.argsort(-counts, kind="stable")[:CLASSES]
+    figure = Figure(figsize=(8, 0.8 + 0.2 * len(shown)), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(range(len(shown)), counts[shown], color=BLUE)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_yticks(range(len(shown)), [class_names[label] for label in shown], fontsize=8)
+    for text in axes.get_yticklabels():
+        text.set_parse_math(False)
+    axes.set_xlabel("objects")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _row(count: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(12.5, 3.4))
+    figure.set_layout_engine("constrained", w_pad=0.12)
+    grid = list(figure.subplots(1, count))
+    for axes in grid:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+    return figure, grid
+
+
+def _edges(values: np.ndarray, bins: int) -> np.ndarray:
+    """Of bins that hold whole numbers, all of them equally many, with an empty one at both ends."""
+    low, high = int(values.min()), int(values.max())
+    step = max(1, -(-(high + 1 - low) // bins))
+    return np.arange(low - step, high + 2 * step + 1, step) - 0.5
+
+
+def _histogram(axes: Axes, values: np.ndarray, edges: np.ndarray, label: str, what: str) -> None:
+    axes.stairs(*np.histogram(values, edges), fill=True, color=BLUE)
+    axes.set(xlabel=label, ylabel=what)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def _logarithmic(axes: Axes, values: np.ndarray, marks: Sequence[float], label: str) -> None:
+    """A histogram over octaves, with the anchors' values as lines."""
+    everything = np.log2(np.concatenate([values, marks]))
+    edges = 2.0 ** np.linspace(np.floor(everything.min()), np.ceil(everything.max()), BINS + 1)
+    axes.stairs(*np.histogram(values, edges), fill=True, color=BLUE)
+    for mark in marks:
+        axes.axvline(mark, color=ORANGE, linestyle="--", label=None if mark != marks[0] else "anchors")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(LogLocator(base=2, numticks=8))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.set(xlabel=label, ylabel="objects")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, frameon=False)
