@@ -8,6 +8,7 @@ import jax
 from flax import nnx
 
 from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, forward
+from maskrcnn_jax.structs import Trace
 
 
 class _Tap:
@@ -33,10 +34,19 @@ def module_names(model: nnx.Module) -> list[str]:
 def activations(
     model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: Sequence[str]
 ) -> dict[str, jax.Array | tuple]:
-    """What modules of the network return in one forward pass.
+    """What modules of the network return in one forward pass; see `observe` for arguments and errors.
 
-    The model stays as it is: the modules of a copy, which shares its weights, are listened to. Under `jit`, with
-    `static_argnames="names"`, what comes after the last of them is never computed.
+    Under `jit`, with `static_argnames="names"`, what comes after the last of them is never computed.
+    """
+    return observe(model, images, image_sizes, names)[1]
+
+
+def observe(
+    model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: Sequence[str]
+) -> tuple[Trace, dict[str, jax.Array | tuple]]:
+    """One forward pass: its trace, and what modules of the network return on the way.
+
+    The model stays as it is: the modules of a copy, which shares its weights, are listened to.
 
     Args:
         model: the network.
@@ -45,8 +55,8 @@ def activations(
         names: of modules, "backbone.stem" or "backbone.layer3.2"; `module_names` gives all of them.
 
     Returns:
-        By name: the array `[b, h, w, channels]`; a tuple where the module returns more than one, as "fpn" does, or is
-        called more than once, as "rpn_head.logits" is for each level.
+        The trace, and by name: the array `[b, h, w, channels]`; a tuple where the module returns more than one, as
+        "fpn" does, or is called more than once, as "rpn_head.logits" is for each level.
 
     Raises:
         ValueError: there is no such module, and the message names similar ones; or the forward pass does not call it.
@@ -64,11 +74,12 @@ def activations(
             parent[int(key)] = tap
         else:
             setattr(parent, key, tap)
-    forward(listened, images, image_sizes)
+    trace = forward(listened, images, image_sizes)
     silent = [name for name, tap in taps.items() if not tap.returned]
     if silent:
         raise ValueError(f"the forward pass does not call {', '.join(silent)}; name the module around it")
-    return {name: tap.returned[0] if len(tap.returned) == 1 else tuple(tap.returned) for name, tap in taps.items()}
+    returned = {name: tap.returned[0] if len(tap.returned) == 1 else tuple(tap.returned) for name, tap in taps.items()}
+    return trace, returned
 
 
 def _child(parent: Any, key: str) -> Any:
