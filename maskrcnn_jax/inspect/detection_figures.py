@@ -1,0 +1,138 @@
+"""From rois to detections: what each rule drops, and what is left."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.inspect.captions import caption
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.head_figures import CAPTIONS, by_label, class_name, roi_probabilities, scored_names
+from maskrcnn_jax.inspect.pairs import Pairs
+from maskrcnn_jax.inspect.panels import GRAY, Ink, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.subject import View, full, in_view
+from maskrcnn_jax.structs import Trace
+from maskrcnn_jax.visualize import splash
+
+
+def filter_table(trace: Trace, pairs: Pairs, config: ModelConfig) -> Table:
+    """How many are left after each rule on the way from rois to detections.
+
+    Args:
+        trace: of one picture.
+        pairs: of the same picture.
+        config: of the network.
+    """
+    likely, rule = roi_probabilities(trace), config.detect
+    positive = likely.argmax(axis=1) < config.num_classes
+    passing = (likely[:, : config.num_classes] > rule.score_threshold).sum()
+    if rule.best_class_only:
+        passing = (positive & (likely.max(axis=1) > rule.score_threshold)).sum()
+    rows = [
+        ("rois", len(likely), "proposals that are no padding"),
+        ("likely objects", int(positive.sum()), "rois whose most likely class is not background"),
+        ("pairs above the threshold", int(passing), f"a roi and a class of probability above {rule.score_threshold}"),
+        ("pairs that enter suppression", int(pairs.valid[0].sum()), f"at most {rule.top_k}, with an area"),
+        ("kept", int(pairs.keep[0].sum()), f"of a class, no better pair overlaps by more than {rule.nms_iou}"),
+        ("detections", int(trace.detections.valid[0].sum()), f"the {rule.count} best at most"),
+    ]
+    return Table(("left", "number", "rule"), rows, "From rois to detections")
+
+
+def class_suppression_table(pairs: Pairs, names: Sequence[str], most: int = 15) -> Table:
+    """Of each class, which rois enter suppression and which it keeps, best first.
+
+    Args:
+        pairs: of one picture.
+        names: one per class.
+        most: rois that are listed.
+    """
+    valid, keep = np.asarray(pairs.valid[0]), np.asarray(pairs.keep[0])
+    labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi[0])
+    rows = []
+    for label in np.unique(labels[valid]).tolist():
+        mine = labels == label
+        into, out = roi[valid & mine].tolist(), roi[keep & mine].tolist()
+        rows.append((class_name(names, label, -1), len(into), len(out), _list(into, most), _list(out, most)))
+    columns = ("class", "pairs", "kept", "rois that enter", "rois that are kept")
+    return Table(columns, rows, "Suppression class by class")
+
+
+def _list(numbers: Sequence[int], most: int) -> str:
+    return " ".join(f"#{number}" for number in numbers[:most]) + (" …" if len(numbers) > most else "")
+
+
+def class_suppression_figure(trace: Trace, view: View, pairs: Pairs, names: Sequence[str], count: int = 100) -> Figure:
+    """The best pairs of roi and class: coloured those that suppression keeps, gray and dashed those that it drops.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        pairs: of the same picture.
+        names: one per class.
+        count: pairs.
+    """
+    valid = np.asarray(pairs.valid[0])
+    some = np.flatnonzero(valid)[:count]
+    keep = np.asarray(pairs.keep[0])[some]
+    kept, dropped = some[keep], some[~keep]
+    boxes, labels = view.place(pairs.boxes[0]), np.asarray(pairs.labels[0])
+    colors, classes = by_label(labels[kept]), trace.box.deltas.shape[2]
+    figure, [axes] = panels(1, 1, view.image.shape)
+    which = f"the {len(some)} best of {valid.sum()}" if valid.sum() > len(some) else f"{len(some)}"
+    show(axes, fade(view.image), f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped")
+    draw_boxes(axes, boxes[dropped], [GRAY] * len(dropped), "--", 0.6)
+    draw_boxes(axes, boxes[kept], colors)
+    texts = scored_names(names, labels[kept], pairs.scores[0][kept], classes)
+    caption(axes, texts[:CAPTIONS], boxes[kept[:CAPTIONS]], colors[:CAPTIONS])
+    legend(figure, {"dropped": Ink(GRAY, "--")} if len(dropped) else {})
+    return figure
+
+
+def picture_figure(view: View) -> Figure:
+    """The picture inside the network's input."""
+    figure, [axes] = panels(1, 1, view.image.shape)
+    height, width = view.image.shape[:2]
+    show(axes, view.image, f"{height} × {width} pixels")
+    return figure
+
+
+def detection_figure(trace: Trace, view: View, config: ModelConfig, min_score: float = 0.0) -> Figure:
+    """The detections over the picture: masks, boxes, classes and scores; the best lies on top.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        config: of the network.
+        min_score: detections below are left out.
+    """
+    found = in_view(trace, view, config)
+    best = np.flatnonzero(found.scores >= min_score)
+    colors, shape = by_label(found.labels[best]), view.image.shape[:2]
+    figure, [axes] = panels(1, 1, view.image.shape)
+    show(axes, view.image, f"{len(best)} detections" + (f" with a score of {min_score} or more" if min_score else ""))
+    if found.masks is not None:
+        tint(axes, (full(found.masks[row], shape) for row in best[::-1].tolist()), colors[::-1])
+    draw_boxes(axes, found.boxes[best][::-1], colors[::-1])
+    classes = trace.box.deltas.shape[2]
+    texts = scored_names(config.class_names, found.labels[best], found.scores[best], classes)
+    caption(axes, texts[:CAPTIONS], found.boxes[best[:CAPTIONS]], colors[:CAPTIONS])
+    return figure
+
+
+def splash_figure(trace: Trace, view: View, config: ModelConfig, min_score: float = 0.0) -> Figure:
+    """The picture in gray, with its colours where an object is.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        config: of the network.
+        min_score: detections below leave no colour.
+
+    Raises:
+        ValueError: the network has no mask head.
+    """
+    figure, [axes] = panels(1, 1, view.image.shape)
+    show(axes, splash(view.image, in_view(trace, view, config), min_score=min_score))
+    return figure

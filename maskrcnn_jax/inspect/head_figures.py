@@ -1,0 +1,209 @@
+"""Figures of what the box head looks at and what it answers: levels, features, classes, refined boxes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.inspect.captions import caption
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.pairs import Pairs
+from maskrcnn_jax.inspect.panels import COLORS, GRAY, Color, class_colors, connect, draw_boxes, fade, panels, show
+from maskrcnn_jax.inspect.subject import View
+from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
+from maskrcnn_jax.structs import Trace
+
+CAPTIONS = 20
+"""Boxes of one panel that are called by their names, at most: more would cover the picture."""
+
+
+def class_name(names: Sequence[str], label: int, classes: int) -> str:
+    """A label as figures show it."""
+    if label == classes:
+        return "background"
+    return names[label] if label < len(names) else str(label)
+
+
+def scored_names(
+    names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"], classes: int
+) -> list[str]:
+    """Labels and scores as figures show them."""
+    pairs = zip(labels.tolist(), scores.tolist(), strict=True)
+    return [f"{class_name(names, label, classes)} {score:.2f}" for label, score in pairs]
+
+
+def roi_probabilities(trace: Trace) -> Float[np.ndarray, "n c1"]:
+    """The class probabilities of the valid rois of the first picture, `[n, C + 1]`; background is the last column."""
+    logits = np.asarray(trace.box.logits[0])[np.asarray(trace.rois.valid[0])].astype(np.float64)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def roi_level_figure(trace: Trace, view: View, count: int = 60) -> Figure:
+    """The rois of each pyramid level that features are pooled from; the larger a roi, the coarser its level.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        count: rois that are shown of each level, the best.
+    """
+    levels, valid = np.asarray(trace.roi_levels[0]), np.asarray(trace.rois.valid[0])
+    pooled = np.unique(levels[valid]).tolist() or [0]
+    figure, grid = panels(len(pooled), 4, view.image.shape)
+    for level, axes in zip(pooled, grid, strict=True):
+        mine = np.flatnonzero(valid & (levels == level))
+        which = f"{count} of {len(mine)}" if len(mine) > count else str(len(mine))
+        show(axes, fade(view.image), f"P{level + 2}, a cell every {4 * 2**level} pixels; rois: {which}")
+        boxes = view.place(trace.rois.boxes[0])[mine[:count]]
+        draw_boxes(axes, boxes, [COLORS[level]] * len(boxes), width=0.8)
+    return figure
+
+
+def roi_level_table(trace: Trace) -> Table:
+    """How many rois each level has, and how large they are."""
+    valid = np.asarray(trace.rois.valid[0])
+    boxes, levels = np.asarray(trace.rois.boxes[0])[valid], np.asarray(trace.roi_levels[0])[valid]
+    sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    rows = []
+    for level in range(min(4, len(trace.features))):
+        mine = sides[levels == level]
+        spread = np.percentile(mine, (0, 50, 100)).tolist() if mine.size else [None] * 3
+        rows.append((f"P{level + 2}", 4 * 2**level, len(mine), *spread))
+    return Table(("level", "pixels a cell", "rois", "least √ area", "median", "greatest"), rows, "Rois by level")
+
+
+def roi_feature_figure(trace: Trace, view: View, pairs: Pairs, count: int = 8) -> Figure:
+    """What the box head gets of rois: their place in the picture, and their features at 7 × 7 cells.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        pairs: of the same picture: the rois of the best detections are shown, or the best rois if there are none.
+        count: rois.
+    """
+    found = pairs.roi[0][np.asarray(pairs.keep[0])].tolist()
+    rois = list(dict.fromkeys([*found, *np.flatnonzero(trace.rois.valid[0]).tolist()]))[:count]
+    if not rois:
+        return tile_figure([[Tile(view.image, "there is no roi")]])
+    boxes = view.place(trace.rois.boxes[0])
+    features = np.asarray(trace.roi_features[0, rois], np.float32)
+    busiest = np.argsort(-features.std(axis=(0, 1, 2)))[:2].tolist()
+    rows = [
+        [Tile(crop(view, boxes[roi]), f"roi {roi}, P{trace.roi_levels[0, roi] + 2}") for roi in rois],
+        [Tile(heat(np.abs(one).mean(axis=2)), "mean size") for one in features],
+        *([Tile(heat(one[..., channel]), f"channel {channel}") for one in features] for channel in busiest),
+    ]
+    return tile_figure(rows)
+
+
+def crop(view: View, box: Float[np.ndarray, "4"]) -> np.ndarray:
+    """What a box shows of the picture, at least one pixel; the box is in pixels of the view."""
+    height, width = view.image.shape[:2]
+    x0, y0 = np.clip(np.floor(box[:2]).astype(int), 0, (width - 1, height - 1)).tolist()
+    x1, y1 = np.clip(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1), (width, height)).tolist()
+    return view.image[y0:y1, x0:x1]
+
+
+def likely_class_table(trace: Trace, names: Sequence[str]) -> Table:
+    """How many rois have each class as their most likely one; classes that none has are left out."""
+    likely = roi_probabilities(trace)
+    classes = likely.shape[1] - 1
+    labels, counts = np.unique(likely.argmax(axis=1), return_counts=True)
+    rows = []
+    for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+        mine = likely[likely.argmax(axis=1) == label, label]
+        rows.append((class_name(names, label, classes), count, float(mine.mean()), float(mine.max())))
+    rows.sort(key=lambda row: -row[1])
+    return Table(("most likely class", "rois", "mean probability", "greatest"), rows, "Rois by their most likely class")
+
+
+def roi_class_figure(trace: Trace, view: View, names: Sequence[str], count: int = 200, seed: int = 0) -> Figure:
+    """Rois drawn at random: dotted and gray where background is the most likely class, else with class and probability.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        names: one per class.
+        count: rois.
+        seed: decides which.
+    """
+    likely = roi_probabilities(trace)
+    boxes = view.place(trace.rois.boxes[0])[np.asarray(trace.rois.valid[0])]
+    some = np.sort(np.random.default_rng(seed).permutation(len(boxes))[:count])
+    labels, classes = likely.argmax(axis=1), likely.shape[1] - 1
+    objects = some[labels[some] < classes]
+    objects = objects[np.argsort(-likely[objects, labels[objects]], kind="stable")]
+    rest = some[labels[some] == classes]
+    figure, [axes] = panels(1, 1, view.image.shape)
+    title = f"{len(some)} of {len(boxes)} rois: {len(objects)} of objects, {len(rest)} of background"
+    show(axes, fade(view.image), title)
+    draw_boxes(axes, boxes[rest], [GRAY] * len(rest), ":", 0.6)
+    colors = by_label(labels[objects])
+    draw_boxes(axes, boxes[objects], colors, width=1.2)
+    named = objects[:CAPTIONS]
+    texts = scored_names(names, labels[named], likely[named, labels[named]], classes)
+    caption(axes, texts, boxes[named], colors[:CAPTIONS])
+    return figure
+
+
+def by_label(labels: Int[np.ndarray, " n"]) -> list[Color]:
+    """The colour of each label's class."""
+    colors = class_colors(labels.tolist())
+    return [colors[label] for label in labels.tolist()]
+
+
+def probability_figure(trace: Trace, names: Sequence[str], rois: int = 40, classes: int = 20) -> Figure:
+    """Class probabilities of the rois that are least likely background, a row each.
+
+    Args:
+        trace: of one picture.
+        names: one per class.
+        rois: rows.
+        classes: columns besides background, at most: those with the greatest probabilities, from one in a hundred.
+    """
+    likely = roi_probabilities(trace)
+    background = likely.shape[1] - 1
+    rows = np.argsort(likely[:, background], kind="stable")[:rois]
+    greatest = likely[rows, :background].max(axis=0, initial=0)
+    columns = np.argsort(-greatest, kind="stable")[: min(classes, max(1, int((greatest >= 0.01).sum())))]
+    columns = np.append(np.sort(columns), background)
+    figure = Figure(figsize=(max(4.5, min(12.5, 1.8 + 0.5 * len(columns))), 1.6 + 0.15 * max(len(rows), 4)))
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    grid = likely[np.ix_(rows, columns)] if len(rows) else np.zeros((1, len(columns)))
+    shown = axes.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    texts = [class_name(names, label, background) for label in columns.tolist()]
+    axes.set_xticks(range(len(columns)), texts, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_ylabel(f"{len(rows)} rois, the least likely background first", fontsize=8)
+    axes.set_yticks([])
+    figure.colorbar(shown, ax=axes, label="probability")
+    return figure
+
+
+def roi_refinement_figure(
+    trace: Trace, view: View, pairs: Pairs, names: Sequence[str], count: int = 6, seed: int = 0
+) -> Figure:
+    """Rois dotted, and where the deltas of a class move them: pairs of roi and class drawn at random.
+
+    Args:
+        trace: of one picture.
+        view: of the same picture.
+        pairs: of the same picture.
+        names: one per class.
+        count: pairs.
+        seed: decides which.
+    """
+    valid = np.flatnonzero(pairs.valid[0])
+    some = np.sort(np.random.default_rng(seed).permutation(valid)[:count])
+    before = view.place(trace.rois.boxes[0])[pairs.roi[0][some]]
+    after, labels = view.place(pairs.boxes[0][some]), pairs.labels[0][some]
+    colors = [COLORS[place % len(COLORS)] for place in range(len(some))]
+    figure, [axes] = panels(1, 1, view.image.shape)
+    show(axes, fade(view.image), f"{len(some)} of {len(valid)} rois with a class: dotted before, full after its deltas")
+    draw_boxes(axes, before, colors, ":", 1.2)
+    connect(axes, before, after, colors)
+    draw_boxes(axes, after, colors)
+    classes = trace.box.deltas.shape[2]
+    caption(axes, scored_names(names, labels, pairs.scores[0][some], classes), after, colors)
+    return figure

@@ -1,0 +1,97 @@
+"""How many of a picture's objects the boxes of each stage find, from anchors to proposals."""
+
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.ops.boxes import iou
+from maskrcnn_jax.structs import Array, Trace
+from maskrcnn_jax.visualize import CURVES
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""COCO's."""
+POSITIVE = 0.7
+"""A box that overlaps an object this much stands for it (Faster R-CNN, section 3.1.2)."""
+
+
+def stage_boxes(trace: Trace) -> dict[str, np.ndarray]:
+    """The boxes of each stage, `[n, 4]` pixels of the network input, for the first picture of a trace; no padding."""
+    candidates, proposals = trace.candidates, trace.proposals
+    valid, keep = candidates.valid[0], candidates.keep[0]
+    return {
+        "anchors": np.asarray(trace.anchors),
+        "candidates: refined and clipped": np.asarray(candidates.boxes[0])[valid],
+        "kept by suppression": np.asarray(candidates.boxes[0])[keep],
+        "proposals": np.asarray(proposals.boxes[0])[proposals.valid[0]],
+    }
+
+
+def stage_overlaps(trace: Trace, objects: Float[np.ndarray, "g 4"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By stage: each object's best overlap with a box of it, and each box's best overlap with an object.
+
+    Args:
+        trace: of one picture.
+        objects: boxes of the objects to be found, without crowds; pixels of the network input.
+
+    Returns:
+        IoU in [0, 1]; 0 where there is no box, or no object.
+    """
+    overlaps = {}
+    for name, boxes in stage_boxes(trace).items():
+        # The network's own overlap: both kinds of boxes are as they are inside it.
+        shared = np.asarray(iou(jnp.asarray(objects), jnp.asarray(boxes)))
+        overlaps[name] = shared.max(axis=1, initial=0.0), shared.max(axis=0, initial=0.0)
+    return overlaps
+
+
+def recall(overlaps: Array, thresholds: Sequence[float] | Array) -> Float[np.ndarray, " t"]:
+    """The share of objects whose best overlap reaches each threshold; NaN without objects."""
+    if not len(overlaps):
+        return np.full(len(thresholds), np.nan)
+    return np.mean(np.asarray(overlaps)[:, None] >= np.asarray(thresholds)[None], axis=0)
+
+
+def recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table:
+    """Boxes and recall of each stage; see `stage_overlaps`."""
+    rows = []
+    for name, (of_objects, of_boxes) in overlaps.items():
+        half, most = recall(of_objects, (0.5, POSITIVE)).tolist()
+        average = float(recall(of_objects, THRESHOLDS).mean())
+        rows.append((name, len(of_boxes), int((of_boxes >= POSITIVE).sum()), half, most, average))
+    columns = ("stage", "boxes", f"at {POSITIVE} on an object", "recall at 0.5", f"at {POSITIVE}", "at 0.5 … 0.95")
+    return Table(columns, rows, "Recall by stage")
+
+
+def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> Table:
+    """The best overlap of every object with a box of each stage; what stage lost an object shows in its row.
+
+    Args:
+        overlaps: see `stage_overlaps`.
+        names: one per object.
+    """
+    best = zip(*(of_objects.tolist() for of_objects, _ in overlaps.values()), strict=True)
+    rows = [(name, *values) for name, values in zip(names, best, strict=True)]
+    missed = [place for place, row in enumerate(rows) if row[-1] < 0.5]
+    return Table(("object", *overlaps), rows, "Best overlap of each object with a box of the stage", missed)
+
+
+def recall_figure(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Recall of every stage over the overlap that is asked for."""
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    axes = figure.subplots()
+    asked = np.linspace(0.3, 1, 141)
+    styles = ("-", "--", "-.", ":")
+    for place, (name, (of_objects, of_boxes)) in enumerate(overlaps.items()):
+        color = tuple(value / 255 for value in CURVES[(0, 1, 4, 5)[place % 4]])
+        label = f"{name} ({len(of_boxes):,})"
+        axes.plot(asked, recall(of_objects, asked), styles[place % 4], color=color, label=label, linewidth=2)
+    axes.axvline(POSITIVE, color="0.8", linewidth=1, zorder=0)
+    axes.set(xlabel="IoU with the object, at least", ylabel="share of objects found", xlim=(0.3, 1), ylim=(-0.02, 1.04))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    return figure

@@ -1,0 +1,85 @@
+"""Many small pictures on one figure: each in its cell, with a caption below and a name for each row."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.inspect.page import DPI
+
+WIDTH = 12.5
+"""Of a figure, inches."""
+TALLEST = 2.6
+"""Of a cell, inches."""
+CAPTION, NAME, GAP = 0.24, 0.95, 0.08
+"""Height of a caption, width of a row's name, space between cells, inches."""
+
+
+class Tile(NamedTuple):
+    """A small picture."""
+
+    picture: np.ndarray
+    """`[h, w, 3]` uint8 RGB."""
+    caption: str = ""
+
+
+def heat(
+    values: Float[np.ndarray, "h w"], low: float | None = None, high: float | None = None
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Numbers as colours from dark blue over green to yellow; all dark where there is only one number.
+
+    Args:
+        values: what is not finite counts as `low`.
+        low: what is dark blue; the least number if None.
+        high: what is yellow; the greatest number if None.
+    """
+    finite = np.isfinite(values)
+    known = values[finite] if finite.any() else np.zeros(1)
+    low, high = float(known.min()) if low is None else low, float(known.max()) if high is None else high
+    share = (np.where(finite, values, low) - low) / max(high - low, 1e-12)
+    gray = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    return cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+
+
+def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Figure:
+    """Lays tiles out in rows of cells of one width; each is as large as its cell takes it, small ones in large pixels.
+
+    Args:
+        rows: of tiles, at least one; the cells of a row have the shape of its tallest tile.
+        names: one per row, to the left of it.
+    """
+    columns, left = max(map(len, rows)), NAME if names else 0.0
+    shapes = [max(tile.picture.shape[0] / tile.picture.shape[1] for tile in row) for row in rows]
+    wide = min((WIDTH - left - GAP * (columns + 1)) / columns, TALLEST / max(shapes))
+    bottoms = np.cumsum([wide * shape + CAPTION + GAP for shape in shapes]).tolist()
+    width, height = round((left + columns * (wide + GAP) + GAP) * DPI), round((bottoms[-1] + GAP) * DPI)
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    figure = Figure(figsize=(width / DPI, height / DPI))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for place, (row, shape, bottom) in enumerate(zip(rows, shapes, bottoms, strict=True)):
+        end = bottom - CAPTION
+        top = end - wide * shape
+        if names:
+            axes.text(left * DPI - 10, (top + end) / 2 * DPI, names[place], fontsize=9, ha="right", va="center")
+        for column, tile in enumerate(row):
+            x = left + GAP + column * (wide + GAP)
+            cell = round(end * DPI) - round(top * DPI), round(wide * DPI)
+            _lay(canvas, tile.picture, (round(top * DPI), round(x * DPI)), cell)
+            if tile.caption:
+                axes.text((x + wide / 2) * DPI, (end + 0.03) * DPI, tile.caption, fontsize=7.5, ha="center", va="top")
+    axes.imshow(canvas, extent=(0, width, height, 0), interpolation="nearest", aspect="auto")
+    return figure
+
+
+def _lay(canvas: np.ndarray, picture: np.ndarray, corner: tuple[int, int], cell: tuple[int, int]) -> None:
+    """Puts a picture into the middle of its cell, (y, x) and (height, width) in pixels of the canvas."""
+    factor = min(cell[0] / picture.shape[0], cell[1] / picture.shape[1])
+    height, width = (max(1, int(side * factor)) for side in picture.shape[:2])
+    method = cv2.INTER_NEAREST if factor > 1 else cv2.INTER_AREA
+    y, x = corner[0] + (cell[0] - height) // 2, corner[1] + (cell[1] - width) // 2
+    scaled = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=method)
+    canvas[y : y + height, x : x + width] = scaled

@@ -1,0 +1,166 @@
+"""What the box head sees and says, on a hand-made trace."""
+
+import numpy as np
+import pytest
+from subjects import NAMES, PAIRS, VIEW, drawn, texts, titles, trace, without_detections
+
+from maskrcnn_jax.inspect.activation_figures import activation_figure, delta_figure
+from maskrcnn_jax.inspect.head_figures import (
+    class_name,
+    crop,
+    likely_class_table,
+    probability_figure,
+    roi_class_figure,
+    roi_feature_figure,
+    roi_level_figure,
+    roi_level_table,
+    roi_probabilities,
+    roi_refinement_figure,
+)
+
+ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
+"""Those of the trace in pixels of the view."""
+
+
+def without_rois():
+    found = trace()
+    return found._replace(rois=found.rois._replace(valid=np.zeros((1, 2), bool)))
+
+
+def test_probabilities_by_hand():
+    np.testing.assert_allclose(roi_probabilities(trace()), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
+    assert roi_probabilities(without_rois()).shape == (0, 4)
+
+
+def test_names_of_classes():
+    assert [class_name(NAMES, label, 3) for label in (0, 2, 3)] == ["cat", "owl", "background"]
+    assert class_name((), 2, 3) == "2"
+
+
+def test_each_level_has_its_rois():
+    figure = roi_level_figure(trace(), VIEW)
+    assert drawn(figure) == [[ROIS[0]], [ROIS[1]]]
+    assert titles(figure) == ["P2, a cell every 4 pixels; rois: 1", "P3, a cell every 8 pixels; rois: 1"]
+    # √(10 × 10) and √(30 × 40)
+    assert roi_level_table(trace()).rows == [
+        ("P2", 4, 1, 10, 10, 10),
+        ("P3", 8, 1, pytest.approx(1200**0.5), pytest.approx(1200**0.5), pytest.approx(1200**0.5)),
+    ]
+
+
+def test_only_some_of_many_rois_are_drawn():
+    found = trace()._replace(roi_levels=np.zeros((1, 2), np.int32))
+    figure = roi_level_figure(found, VIEW, 1)
+    assert drawn(figure) == [[ROIS[0]]] and titles(figure) == ["P2, a cell every 4 pixels; rois: 1 of 2"]
+    assert roi_level_table(found).rows[1] == ("P3", 8, 0, None, None, None)
+
+
+def test_features_stand_below_what_they_are_of():
+    figure = roi_feature_figure(trace(), VIEW, PAIRS)
+    captions = texts(figure)
+    assert captions[:4] == ["roi 0, P2", "roi 1, P3", "mean size", "mean size"]
+    spread = trace().roi_features.std(axis=(0, 1, 2, 3))
+    first, second = np.argsort(-spread)[:2]
+    assert captions[4:] == [f"channel {first}"] * 2 + [f"channel {second}"] * 2
+
+
+def test_rois_of_detections_come_first():
+    second = PAIRS._replace(keep=np.array([[False, True, False, False]]))
+    assert texts(roi_feature_figure(trace(), VIEW, second, 1))[0] == "roi 1, P3"
+    assert texts(roi_feature_figure(without_rois(), VIEW, PAIRS._replace(keep=PAIRS.keep & False)))[0] == (
+        "there is no roi"
+    )
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ([3.5, 2.2, 7.1, 9.9], (2, 10), (3, 8)),
+        ([-5, -5, 4, 6], (0, 6), (0, 4)),
+        ([58, 38, 90, 90], (38, 40), (58, 60)),
+        ([5, 5, 5, 5], (5, 6), (5, 6)),  # at least a pixel
+        ([100, 100, 120, 120], (39, 40), (59, 60)),
+    ],
+)
+def test_crops_stay_inside(box, rows, columns):
+    np.testing.assert_array_equal(crop(VIEW, np.array(box, np.float32)), VIEW.image[slice(*rows), slice(*columns)])
+
+
+def test_classes_of_rois():
+    assert sorted(likely_class_table(trace(), NAMES).rows) == [
+        ("background", 1, pytest.approx(0.8, abs=1e-5), pytest.approx(0.8, abs=1e-5)),
+        ("cat", 1, pytest.approx(0.6, abs=1e-5), pytest.approx(0.6, abs=1e-5)),
+    ]
+    figure = roi_class_figure(trace(), VIEW, NAMES)
+    background, objects = drawn(figure)
+    assert background == [ROIS[1]] and objects == [ROIS[0]]
+    assert texts(figure) == ["cat 0.60"]
+    assert titles(figure) == ["2 of 2 rois: 1 of objects, 1 of background"]
+
+
+def test_rois_are_drawn_at_random_and_the_same_each_time():
+    one, again = (roi_class_figure(trace(), VIEW, NAMES, count=1, seed=3) for _ in range(2))
+    assert drawn(one) == drawn(again) and sum(map(len, drawn(one))) == 1
+    other = {str(drawn(roi_class_figure(trace(), VIEW, NAMES, count=1, seed=seed))) for seed in range(8)}
+    assert len(other) == 2
+
+
+def test_probabilities_as_a_picture():
+    axes = probability_figure(trace(), NAMES).axes[0]
+    # The roi that is least likely background comes first; dog's 0.1 counts, what is below 0.01 everywhere does not.
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog", "owl", "background"]
+    few = probability_figure(trace(), NAMES, rois=1, classes=1).axes[0]
+    np.testing.assert_allclose(few.images[0].get_array(), [[0.6, 0.3]], atol=1e-5)
+    assert [label.get_text() for label in few.get_xticklabels()] == ["cat", "background"]
+
+
+def test_rois_before_and_after_their_deltas():
+    figure = roi_refinement_figure(trace(), VIEW, PAIRS, NAMES)
+    before, after = drawn(figure)
+    assert before == [ROIS[0], ROIS[1], ROIS[0]]
+    assert after == [[0, 0, 20, 20], [8, 0, 28, 20], [1, 1, 20, 20]]
+    assert texts(figure) == ["cat 0.60", "owl 0.20", "dog 0.10"]
+    assert len(drawn(roi_refinement_figure(trace(), VIEW, PAIRS, NAMES, count=1))[0]) == 1
+
+
+def test_figures_without_rois_and_pairs():
+    nothing = PAIRS._replace(valid=PAIRS.valid & False, keep=PAIRS.keep & False)
+    found = without_rois()
+    assert not any(drawn(roi_level_figure(found, VIEW)))
+    assert not any(drawn(roi_class_figure(found, VIEW, NAMES)))
+    assert not any(drawn(roi_refinement_figure(without_detections(found), VIEW, nothing, NAMES)))
+    assert likely_class_table(found, NAMES).rows == []
+    delta_figure(found, nothing)
+    probability_figure(found, NAMES)
+
+
+def test_activations_say_their_range():
+    maps = np.zeros((1, 2, 3, 5), np.float32)
+    maps[0, 0, 0, 1] = -4
+    figure = activation_figure({"C2": maps}, count=2)
+    # |−4| of one of five channels: 0.8
+    assert texts(figure) == ["C2\n2 × 3", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean size of 5 channels: 0 … 0.8"]
+
+
+def test_histograms_of_deltas():
+    found = trace()
+    found.box.deltas[0, 0, 0] = (1, 2, 3, 4)
+    pairs = PAIRS._replace(valid=np.array([[True, False, False, False]]))
+    figure = delta_figure(found, pairs)
+    upper, lower = figure.axes[0], figure.axes[4]
+    names = [patch.get_label() for patch in (*upper.patches, *lower.patches)]
+    assert names == ["all anchors (8)", "candidates (4)", "rois and their classes (1)"]
+    for axes, value in zip(figure.axes[4:], (1, 2, 3, 4), strict=True):
+        shares, edges, _ = axes.patches[0].get_data()
+        assert shares.sum() == 1 and edges[shares.argmax()] <= value <= edges[shares.argmax() + 1]
+    # Deltas of anchor k are 4k … 4k + 3: of dx 0, 4, …, 28; all lie in bins.
+    shares, edges, _ = upper.patches[0].get_data()
+    assert shares.sum() == pytest.approx(1, abs=0.3) and edges[0] >= 0 and edges[-1] <= 28
+
+
+def test_deltas_that_are_not_finite_are_left_out():
+    found = trace()
+    found.rpn.deltas[0, 0] = np.nan
+    shares, _, _ = delta_figure(found, PAIRS).axes[0].patches[0].get_data()
+    assert np.isfinite(shares).all()

@@ -1,0 +1,112 @@
+"""A picture on its way through a network: the same numbers as without looking, and the picture as it is."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import CONFIG, SIDE, build, change
+from subjects import VIEW, careless, image, subject, trace
+
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.inspect.subject import full, in_view, look, picture
+from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.paste import Crop
+from maskrcnn_jax.predictor import Predictor
+
+
+def test_the_stages_are_what_the_pyramid_is_made_of():
+    seen = subject()
+    assert list(seen.activations) == ["stem", "C2", "C3", "C4", "C5"]
+    assert seen.activations["stem"].shape == (1, SIDE // 2, SIDE // 2, 8)
+    expected = build().fpn(tuple(jnp.asarray(seen.activations[name]) for name in ("C2", "C3", "C4", "C5")))
+    for mine, theirs in zip(seen.trace.features, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("bgr", [False, True])
+@pytest.mark.parametrize("padding", [{}, {"black_padding": True}, {"centered": True}])
+def test_the_picture_comes_back_as_it_was(bgr: bool, padding: dict):
+    """Normalised by hand: RGB minus mean, divided by deviation, then turned over."""
+    config = dataclasses.replace(CONFIG.model.input, bgr=bgr, **padding)
+    pixels = image(40, 60)
+    normal = (pixels - np.array(config.mean)) / np.array(config.std)
+    canvas = np.zeros((64, 64, 3), np.float32)
+    canvas[4:44, 2:62] = normal[..., ::-1] if bgr else normal
+    shown = picture(trace()._replace(images=canvas[None]), np.array([2, 4, 62, 44], np.float32), config)
+    np.testing.assert_array_equal(shown.image, pixels)
+    assert shown.corner.tolist() == [2, 4]
+
+
+def test_boxes_move_with_the_corner_of_the_picture():
+    assert VIEW.place(np.array([[2.0, 4.0, 12.0, 14.0]])).tolist() == [[0, 0, 10, 10]]
+
+
+ELSEWHERE = change(
+    CONFIG.model, input__centered=True, input__bgr=True, inclusive_boxes=True, mask_head__paste="rounded"
+)
+"""The picture in the middle, boxes that end on their last pixel."""
+
+
+@pytest.mark.parametrize("config", [CONFIG.model, ELSEWHERE], ids=["plain", "elsewhere"])
+def test_detections_are_those_of_the_predictor(config: ModelConfig):
+    """Of a picture that is neither enlarged nor reduced, so that both have the same pixels."""
+    pixels = image(48, SIDE)
+    seen = look(build(config), pixels)
+    np.testing.assert_array_equal(seen.view.image, pixels)
+    [expected] = Predictor(build(config))([pixels])
+    found = in_view(seen.trace, seen.view, config)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert len(found.boxes) == 8
+    masks = np.stack([full(as_crop(found.masks[row]), (48, SIDE)) for row in range(8)])
+    assert np.mean(masks != expected.masks) < 1e-3
+
+
+def test_a_large_picture_is_seen_as_the_network_sees_it():
+    large = np.repeat(np.repeat(image(), 2, axis=0), 2, axis=1)
+    seen = look(build(), large)
+    # Twice as large with every pixel four times: halved it is the small one again.
+    np.testing.assert_array_equal(seen.view.image, image())
+    assert seen.scale == (0.5, 0.5) and seen.image.shape == (2 * SIDE, 2 * SIDE, 3)
+
+
+def test_a_mask_over_the_whole_view():
+    expected = np.zeros((4, 5), bool)
+    expected[1:3, 2:5] = True
+    np.testing.assert_array_equal(full(Crop(np.ones((2, 3), bool), 1, 2), (4, 5)), expected)
+
+
+def test_pairs_begin_with_the_detections():
+    seen = subject()
+    pairs, found = seen.pairs, seen.trace.detections
+    kept = np.flatnonzero(pairs.keep[0])[:8]
+    assert len(kept) == 8 and found.valid.all()
+    np.testing.assert_allclose(pairs.boxes[0, kept], found.boxes[0], atol=1e-4)
+    np.testing.assert_allclose(pairs.scores[0, kept], found.scores[0], atol=1e-6)
+    np.testing.assert_array_equal(pairs.labels[0, kept], found.labels[0])
+
+
+def test_pairs_are_all_that_pass_the_threshold():
+    seen = subject()
+    rois, (logits, deltas) = seen.trace.rois, seen.trace.box
+    scores = np.asarray(jax.nn.softmax(logits[0]))[:, :3] * rois.valid[0][:, None]
+    valid = seen.pairs.valid[0]
+    assert valid.sum() == (scores > seen.config.detect.score_threshold).sum() > 8
+    assert (np.diff(seen.pairs.scores[0][valid]) <= 0).all()
+    roi, labels = seen.pairs.roi[0][valid], seen.pairs.labels[0][valid]
+    assert len(set(zip(roi.tolist(), labels.tolist(), strict=True))) == valid.sum()
+    np.testing.assert_allclose(seen.pairs.scores[0][valid], scores[roi, labels], rtol=1e-5)
+    weights, cap = seen.config.box_head.box_weights, seen.config.rpn.proposals.max_log_scale
+    decoded = box_ops.decode(jnp.asarray(deltas[0][roi, labels]), jnp.asarray(rois.boxes[0][roi]), weights, cap)
+    np.testing.assert_allclose(seen.pairs.boxes[0][valid], np.clip(decoded, 0, SIDE), atol=1e-3)
+    assert not seen.pairs.keep[0][~valid].any()
+
+
+def test_a_model_without_mask_head_and_with_a_suppression_of_its_own():
+    seen = careless()
+    assert seen.trace.mask_logits is None
+    assert in_view(seen.trace, seen.view, seen.config).masks is None
+    np.testing.assert_array_equal(seen.pairs.keep, seen.pairs.valid)
