@@ -1,0 +1,116 @@
+"""Figures of predictions beside the objects that are there."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.inspect.captions import caption
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.matches import (
+    Kind,
+    Outcome,
+    average_precision,
+    error_kinds,
+    match_predictions,
+    precision_recall,
+)
+from maskrcnn_jax.inspect.panels import COLORS, GRAY, Ink, draw_boxes, fade, legend, panels, show
+from maskrcnn_jax.structs import Array
+from maskrcnn_jax.visualize import CURVES
+
+MOST = 40
+"""Rows and columns of a matrix, at most."""
+INKS = {
+    Kind.FOUND: Ink(COLORS[2]),
+    Kind.IGNORED: Ink(GRAY),
+    Kind.LOCALISED: Ink(COLORS[0]),
+    Kind.CLASS: Ink(COLORS[6]),
+    Kind.BOTH: Ink(COLORS[6], ":"),
+    Kind.DUPLICATE: Ink(COLORS[1]),
+    Kind.NOTHING: Ink(COLORS[5]),
+    Kind.MISSED: Ink(COLORS[3], "--"),
+    Kind.MENDABLE: Ink(COLORS[0], "--"),
+}
+
+
+def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.75, 0.9)) -> Figure:
+    """Precision over recall of one picture, all classes together: a curve per overlap that is asked for."""
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for place, threshold in enumerate(thresholds):
+        curve = precision_recall(outcome, threshold)
+        color = tuple(value / 255 for value in CURVES[(4, 5, 3)[place % 3]])
+        label = f"AP at IoU {threshold:g} = {average_precision(curve):.3f}"
+        raised = np.maximum.accumulate(curve.precision[::-1])[::-1]
+        axes.plot(curve.recall, curve.precision, "o", color=color, markersize=3)
+        axes.step([0, *curve.recall], [*raised[:1], *raised], where="pre", color=color, label=label, linewidth=1.8)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(0, 1.05))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
+    """The overlap of every prediction with every object; framed are those of one class, and marked those that match.
+
+    Args:
+        outcome: of a picture.
+        names: of the categories.
+    """
+    rows, columns = (min(MOST, side) for side in outcome.iou.shape)
+    found = match_predictions(outcome, 0.5)
+    figure = Figure(figsize=(2.8 + 0.42 * max(columns, 4), 1.7 + 0.27 * max(rows, 3)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(outcome.iou[:rows, :columns], cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    for row, column in zip(*np.nonzero(outcome.iou[:rows, :columns] >= 0.01), strict=True):
+        value = outcome.iou[row, column]
+        same, match = outcome.same[row, column], found[row] == column
+        text = f"{value:.2f}" + (" ✓" if match else "" if same else " ×")
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color="black" if value > 0.6 else "white")
+    predictions = zip(outcome.categories[:rows].tolist(), outcome.scores[:rows].tolist(), strict=True)
+    axes.set_yticks(range(rows), [f"{names[category]} {score:.2f}" for category, score in predictions], fontsize=8)
+    objects = [names[category] for category in outcome.object_categories[:columns].tolist()]
+    axes.set_xticks(range(columns), objects, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_ylabel("predictions, best first", fontsize=8)
+    axes.set_xlabel("objects", fontsize=8)
+    return figure
+
+
+def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
+    """Predictions with class, score and best overlap, coloured by what they are, and the objects that none has.
+
+    Args:
+        picture: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
+        outcome: of a picture.
+        names: of the categories.
+    """
+    figure, [axes] = panels(1, 1, picture.shape)
+    kinds, objects = error_kinds(outcome)
+    counts = Counter(kinds)
+    rest = len(kinds) - counts[Kind.FOUND] - counts[Kind.IGNORED]
+    show(axes, fade(picture), f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found, {rest} errors")
+    for kind in Kind:
+        color, style = INKS[kind]
+        mine = outcome.boxes[[place for place, is_kind in enumerate(kinds) if is_kind == kind]]
+        draw_boxes(axes, mine, [color] * len(mine), style)
+        if kind in (Kind.MISSED, Kind.MENDABLE):
+            mine = outcome.object_boxes[[place for place, is_kind in enumerate(objects) if is_kind == kind]]
+            draw_boxes(axes, mine, [color] * len(mine), style)
+    best = outcome.iou.max(axis=1, initial=0)
+    texts = [
+        f"{names[category]} {score:.2f} / {shared:.2f}"
+        for category, score, shared in zip(outcome.categories.tolist(), outcome.scores, best, strict=True)
+    ]
+    caption(axes, texts[:MOST], outcome.boxes[:MOST], [INKS[kind].color for kind in kinds[:MOST]])
+    legend(figure, {str(kind): INKS[kind] for kind in Kind if kind in (*kinds, *objects)})
+    return figure
+
+
+def error_table(outcome: Outcome) -> Table:
+    """How many predictions and objects are of each kind."""
+    kinds, objects = (Counter(side) for side in error_kinds(outcome))
+    rows = [(str(kind), kinds[kind], objects[kind]) for kind in Kind if kinds[kind] or objects[kind]]
+    return Table(("kind", "predictions", "objects"), rows, "Predictions and objects by kind")

@@ -1,0 +1,209 @@
+"""What was found in a picture beside what is there: overlaps, matches, precision and recall, and what went wrong."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from faster_coco_eval.core import mask as rle
+from jaxtyping import Bool, Float, Int
+
+from maskrcnn_jax.data.rle import encode_mask
+from maskrcnn_jax.data.source import Example
+from maskrcnn_jax.evaluation import Result
+
+FOREGROUND, BACKGROUND = 0.5, 0.1
+"""TIDE's thresholds: from the first on a prediction lies on an object, up to the second it lies on none."""
+
+
+class Kind(StrEnum):
+    """What a prediction turns out to be, or an object that no prediction has."""
+
+    FOUND = "found"
+    IGNORED = "on a crowd"
+    LOCALISED = "poorly localised"
+    CLASS = "wrong class"
+    BOTH = "wrong class, poorly localised"
+    DUPLICATE = "duplicate"
+    NOTHING = "on nothing"
+    MISSED = "missed"
+    MENDABLE = "not found, a prediction is near"
+
+
+class Outcome(NamedTuple):
+    """Predictions of a picture, best first, and its objects; pixels of the picture, categories of the data set."""
+
+    boxes: np.ndarray
+    """`[D, 4]` (x0, y0, x1, y1)."""
+    scores: np.ndarray
+    """`[D]`."""
+    categories: np.ndarray
+    """`[D]`."""
+    object_boxes: np.ndarray
+    """`[G, 4]`."""
+    object_categories: np.ndarray
+    """`[G]`."""
+    is_crowd: np.ndarray
+    """`[G]` bool."""
+    iou: np.ndarray
+    """`[D, G]` of masks, or of boxes where there are none; of a crowd, the share of the prediction that it covers."""
+
+    @property
+    def same(self) -> np.ndarray:
+        """`[D, G]` bool: the prediction says the object's category."""
+        return self.categories[:, None] == self.object_categories[None]
+
+
+def annotations(example: Example, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The objects of a picture in COCO's form, with numbers from 1.
+
+    Args:
+        example: from an `ImageSource`.
+        image_id: what the picture is called.
+        category_ids: of the source, one per label.
+    """
+    return [
+        {
+            "id": number,
+            "image_id": image_id,
+            "category_id": int(category_ids[label]),
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": float(np.count_nonzero(mask)),
+            "iscrowd": int(crowd),
+            "segmentation": encode_mask(mask),
+        }
+        for number, ((x0, y0, x1, y1), label, crowd, mask) in enumerate(
+            zip(example.boxes.tolist(), example.labels, example.is_crowd, example.masks, strict=True), start=1
+        )
+    ]
+
+
+def compare_results(results: Sequence[Result], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
+    """Overlaps of a picture's predictions with its objects, as COCO's evaluation has them.
+
+    Args:
+        results: in COCO's results format, best first.
+        objects: see `annotations`.
+        masks: compare masks, not boxes.
+    """
+    key = "segmentation" if masks else "bbox"
+    crowd = [int(entry["iscrowd"]) for entry in objects]
+    shared = np.zeros((len(results), len(objects)))
+    if shared.size:
+        shared = np.asarray(rle.iou([entry[key] for entry in results], [entry[key] for entry in objects], crowd))
+    return Outcome(
+        _corners(results),
+        np.array([entry["score"] for entry in results], np.float64),
+        np.array([entry["category_id"] for entry in results], np.int64),
+        _corners(objects),
+        np.array([entry["category_id"] for entry in objects], np.int64),
+        np.array(crowd, bool),
+        shared,
+    )
+
+
+def match_predictions(outcome: Outcome, threshold: float) -> Int[np.ndarray, " d"]:
+    """The object of its class that each prediction has, −1 for none: the best predictions choose first.
+
+    An object is had once; a crowd takes any number of predictions, but only those that no object is left for.
+
+    Args:
+        outcome: of a picture.
+        threshold: least overlap.
+
+    Source: pycocotools `COCOeval.evaluateImg`.
+    """
+    found = np.full(len(outcome.scores), -1)
+    free = np.ones(len(outcome.is_crowd), bool)
+    possible = outcome.same & (outcome.iou >= min(threshold, 1 - 1e-10))
+    for place, row in enumerate(possible):
+        for choice in (row & free & ~outcome.is_crowd, row & outcome.is_crowd):
+            if choice.any():
+                found[place] = np.where(choice, outcome.iou[place], -1).argmax()
+                free[found[place]] = False
+                break
+    return found
+
+
+class Curve(NamedTuple):
+    """Precision and recall of the best prediction, the best two, and so on; predictions on crowds do not count."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    """NaN where there are no objects."""
+    scores: np.ndarray
+
+
+def precision_recall(outcome: Outcome, threshold: float) -> Curve:
+    """The curve of all predictions of a picture, whatever their class; see `match_predictions`."""
+    found = match_predictions(outcome, threshold)
+    on_crowd = np.isin(found, np.flatnonzero(outcome.is_crowd))
+    true = np.cumsum(found[~on_crowd] >= 0)
+    objects = np.count_nonzero(~outcome.is_crowd)
+    recall = true / objects if objects else np.full(len(true), np.nan)
+    return Curve(true / np.arange(1, len(true) + 1), recall, outcome.scores[~on_crowd])
+
+
+def average_precision(curve: Curve) -> float:
+    """The area below the curve, each precision raised to the greatest at a higher recall; NaN without objects.
+
+    Source: PASCAL VOC 2010, all points.
+    """
+    if not len(curve.recall):
+        return 0.0
+    raised = np.maximum.accumulate(curve.precision[::-1])[::-1]
+    return float(np.sum(raised * np.diff(curve.recall, prepend=0.0)))
+
+
+def picture_precision(outcome: Outcome, threshold: float) -> float:
+    """Average precision of one picture, all classes together; NaN if it has no object."""
+    if outcome.is_crowd.all():
+        return float("nan")
+    return average_precision(precision_recall(outcome, threshold))
+
+
+def error_kinds(outcome: Outcome) -> tuple[list[Kind], list[Kind]]:
+    """What every prediction is, and every object: found, a crowd, missed, or one error away from being found.
+
+    A prediction that is not found is tested for one kind after the other: it overlaps an object of its class too
+    little; it lies on an object of another class; on one of its class that a better prediction has; on nothing.
+
+    Source: TIDE (Bolya et al. 2020), section 2.2, in the order of its code.
+    """
+    found = match_predictions(outcome, FOREGROUND)
+    usable = ~outcome.is_crowd
+    own = np.where(outcome.same & usable, outcome.iou, 0.0)
+    other = np.where(~outcome.same & usable, outcome.iou, 0.0)
+    taken = np.isin(np.arange(len(usable)), found)
+    objects = [Kind.FOUND if is_taken else Kind.MISSED for is_taken in taken]
+    kinds = []
+    for place, slot in enumerate(found.tolist()):
+        if slot >= 0:
+            kinds.append(Kind.FOUND if usable[slot] else Kind.IGNORED)
+            continue
+        kind, mended = _error(own[place], other[place], taken)
+        kinds.append(kind)
+        if mended is not None and not taken[mended]:
+            objects[mended] = Kind.MENDABLE
+    return kinds, [kind if is_usable else Kind.IGNORED for kind, is_usable in zip(objects, usable, strict=True)]
+
+
+def _error(
+    own: Float[np.ndarray, " g"], other: Float[np.ndarray, " g"], taken: Bool[np.ndarray, " g"]
+) -> tuple[Kind, int | None]:
+    """Why a prediction has no object, and which it would have if that were mended."""
+    if BACKGROUND <= own.max(initial=0) <= FOREGROUND:
+        return Kind.LOCALISED, int(own.argmax())
+    if other.max(initial=0) >= FOREGROUND:
+        return Kind.CLASS, int(other.argmax())
+    if (own * taken).max(initial=0) >= FOREGROUND:
+        return Kind.DUPLICATE, None
+    if max(own.max(initial=0), other.max(initial=0)) <= BACKGROUND:
+        return Kind.NOTHING, None
+    return Kind.BOTH, None
+
+
+def _corners(entries: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "n 4"]:
+    boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
