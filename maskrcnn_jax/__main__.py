@@ -142,6 +142,36 @@ def convert(
 COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")
 
 
+@INSPECT.command(name="data")
+def inspect_data(
+    config: Annotated[Path, tyro.conf.Positional],
+    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: Path,
+    split: Literal["train", "validation"] = "train",
+    seed: int = 0,
+    image_id: int | None = None,
+    images: int = 1000,
+) -> None:
+    """A data set and what training makes of it: samples, sizes, augmentation, anchors, rois and their targets.
+
+    Args:
+        config: An experiment's Python file, like those in configs/.
+        overrides: What to change in it, after two dashes: -- --data.train.folder data/mine.
+        out: Folder for the page. An earlier page there is replaced.
+        split: Which of the two data sets of the experiment.
+        seed: Decides which pictures and boxes are drawn.
+        image_id: The data set's own number of the picture to look at closely; drawn at random if left out.
+        images: Pictures that are counted and measured, at most.
+    """
+    from maskrcnn_jax.experiment import load_config
+    from maskrcnn_jax.inspect.data import inspect_data as write
+
+    report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
+    for message in report.broken:
+        print(f"broken: {message}")
+    print(f"{report.images} pictures looked at, {len(report.broken)} broken: {report.page}")
+
+
 @INSPECT.command(name="weights")
 def inspect_weights(
     source: Annotated[Path, tyro.conf.Positional],

@@ -1,0 +1,41 @@
+"""Masks cropped to their boxes: those of training, and what they lose."""
+
+import numpy as np
+import pytest
+from examples import Pictures, example
+
+from maskrcnn_jax.data.masks import crop_mask
+from maskrcnn_jax.inspect.crop_figures import OBJECTS, crop_overlaps, crops_figure, mask_crops
+
+NAMES = Pictures.class_names
+CAT, DOG = 0, 1
+
+
+def test_crops_are_those_of_training():
+    thing = example((CAT, (3, 5, 23, 30)), (DOG, (30, 0, 60, 40)))
+    thing.masks[0][5:15, 3:13] = 0
+    for crop, mask, box in zip(mask_crops(thing, 14), thing.masks, thing.boxes, strict=True):
+        np.testing.assert_array_equal(crop, crop_mask(mask, box, 14))
+        assert crop.shape == (14, 14)
+
+
+@pytest.mark.parametrize(("cells", "expected"), [(16, 1.0), (8, 0.5)])
+def test_what_crops_lose(cells: int, expected: float):
+    """A chess board of single pixels, in 16 × 16 of them or in cells of two by two.
+
+    Those hold as many set pixels as others, so that all are set: half of the union is shared. Nothing loses nothing.
+    """
+    thing = example((CAT, (8, 8, 24, 24)), (CAT, (0, 0, 4, 4)))
+    thing.masks[0][8:24, 8:24] = np.indices((16, 16)).sum(axis=0) % 2
+    thing.masks[1][:] = 0
+    assert crop_overlaps(thing, mask_crops(thing, cells)).tolist() == [expected, 1]
+
+
+def test_crops_of_the_largest_objects():
+    boxes = [(CAT, (0, 0, side, 10)) for side in range(5, 14)]
+    thing = example(*boxes)
+    figure = crops_figure(thing, mask_crops(thing, 6), NAMES)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words.count("cat") == OBJECTS and words.count("6 × 6") == OBJECTS
+    assert "10 × 13" in words and "10 × 7" in words and "10 × 6" not in words
+    assert sum(word.startswith("IoU") for word in words) == OBJECTS
