@@ -45,13 +45,15 @@ def test_form(notebook: dict[str, Any]):
 
 
 def test_begins_with_a_title_and_what_a_user_changes(notebook: dict[str, Any]):
-    """The repository is found from wherever the notebook was started, and the model is named in one line."""
+    """The repository is found from wherever the notebook was started, and the model, or data, is named in one line."""
     assert notebook["cells"][0]["cell_type"] == "markdown"
     assert "".join(notebook["cells"][0]["source"]).startswith("# ")
     first = python(code_cells(notebook)[0])
     assert "os.chdir(" in first
-    (run,) = re.findall(r'^RUN = os\.environ\.get\("MASKRCNN_RUN", "runs/shapes"\)', first, flags=re.MULTILINE)
-    assert run
+    run = r'^RUN = os\.environ\.get\("MASKRCNN_RUN", "runs/shapes"\)'
+    config = r'^CONFIG = os\.environ\.get\("MASKRCNN_CONFIG", "configs/shapes\.py"\)'
+    (named,) = re.findall(f"{run}|{config}", first, flags=re.MULTILINE)
+    assert named
 
 
 def test_ran_from_top_to_bottom(notebook: dict[str, Any]):
