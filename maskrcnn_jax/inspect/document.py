@@ -37,8 +37,10 @@ class Table(NamedTuple):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """How notebooks show it."""
-        return _html(self, folded=False)
+        """How notebooks show it, whose own style puts texts to the right, too."""
+        html = _html(self, folded=False)
+        left = ' style="text-align: left">'
+        return html.replace("<td>", f"<td{left}").replace('<th scope="col">', f'<th scope="col"{left}')
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython shows it: as `print` does."""
