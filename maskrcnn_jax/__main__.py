@@ -172,6 +172,50 @@ def inspect_data(
     print(f"{report.images} pictures looked at, {len(report.broken)} broken: {report.page}")
 
 
+@INSPECT.command(name="model")
+def inspect_model(
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: Path,
+    image: Path | None = None,
+    data: Path | None = None,
+    index: int = 0,
+    pictures: int = 10,
+    step: int | None = None,
+) -> None:
+    """A model at work on one picture: every step from anchors to masks, and what it gets wrong.
+
+    Args:
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        overrides: What to change in --data's configuration, after two dashes: -- --data.validation.folder data/mine.
+        out: Folder for the page. An earlier page there is replaced.
+        image: Your picture. Without annotated objects the steps that need them are left out.
+        data: An experiment's Python file, or a run folder, whose validation data has the picture if --image is left
+            out; the run folder's own by default.
+        index: Which picture of the data; the first is 0.
+        pictures: Of the data, whose average precision is taken, at most; 0 leaves that out.
+        step: The checkpoint of a run folder; the latest if left out.
+    """
+    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.inspect.model import inspect_model as write
+
+    try:
+        report = write(
+            checkpoint,
+            out,
+            image=image,
+            data=data,
+            overrides=overrides,
+            index=index,
+            pictures=pictures,
+            step=step,
+        )
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    trace = report.subject.trace
+    print(f"{trace.proposals.valid.sum()} proposals, {trace.detections.valid.sum()} detections: {report.page}")
+
+
 @INSPECT.command(name="weights")
 def inspect_weights(
     source: Annotated[Path, tyro.conf.Positional],

@@ -1,9 +1,10 @@
-"""Every step to look at: the tensors of a trace by name, the inside of the network, reports on data and weights.
+"""Every step to look at: tensors of a trace by name, the inside of the network, reports on data, models and weights.
 
 `python -m maskrcnn_jax inspect` writes a report as a folder of pictures and a page of HTML.
 """
 
-from maskrcnn_jax.inspect.activations import activations, module_names
+from maskrcnn_jax.inspect.activation_figures import activation_figure, delta_figure
+from maskrcnn_jax.inspect.activations import activations, module_names, observe
 from maskrcnn_jax.inspect.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
 from maskrcnn_jax.inspect.crop_figures import crop_overlaps, crops_figure, mask_crops
 from maskrcnn_jax.inspect.data import data_steps, inspect_data
@@ -11,10 +12,41 @@ from maskrcnn_jax.inspect.data_number_figures import class_figure, object_figure
 from maskrcnn_jax.inspect.data_numbers import area_table, class_table, object_size_table, read_numbers, spread_table
 from maskrcnn_jax.inspect.data_rows import as_inside, bucket_of, network_scales, training_row, without_chance
 from maskrcnn_jax.inspect.data_study import find_image, open_study
+from maskrcnn_jax.inspect.detection_figures import (
+    class_suppression_figure,
+    class_suppression_table,
+    detection_figure,
+    filter_table,
+    picture_figure,
+    splash_figure,
+)
 from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.head_figures import (
+    likely_class_table,
+    probability_figure,
+    roi_class_figure,
+    roi_feature_figure,
+    roi_level_figure,
+    roi_level_table,
+    roi_refinement_figure,
+)
+from maskrcnn_jax.inspect.mask_figures import class_mask_figure, mask_figure
+from maskrcnn_jax.inspect.match_figures import error_figure, error_table, overlap_figure, precision_figure
+from maskrcnn_jax.inspect.matches import compare_results, error_kinds, match_predictions, precision_recall
+from maskrcnn_jax.inspect.model import inspect_model
+from maskrcnn_jax.inspect.model_steps import model_steps
 from maskrcnn_jax.inspect.page import Step, write_page
+from maskrcnn_jax.inspect.proposal_figures import (
+    corner_figure,
+    objectness_figure,
+    refined_figure,
+    suppression_figure,
+    top_anchor_figure,
+)
+from maskrcnn_jax.inspect.recall import object_recall_table, recall_figure, recall_table, stage_overlaps
 from maskrcnn_jax.inspect.roi_figures import mask_target_figure, roi_figure, share_figure
 from maskrcnn_jax.inspect.sample_figures import box_table, boxes_figure, input_figure, mask_boxes, sample_figure
+from maskrcnn_jax.inspect.subject import Subject, View, in_view, look
 from maskrcnn_jax.inspect.tables import table, take, trace_table
 from maskrcnn_jax.inspect.time_figure import time_figure
 from maskrcnn_jax.inspect.training_anchors import (
@@ -32,6 +64,8 @@ from maskrcnn_jax.inspect.training_rois import (
     roi_class_table,
     roi_count_table,
 )
+from maskrcnn_jax.inspect.truth import compare_picture, network_truth, read_truth, score_pictures
+from maskrcnn_jax.inspect.truth_steps import anchor_target_step, outcome_steps, recall_step, score_step
 from maskrcnn_jax.inspect.weight_change import change_table, compare, part_table
 from maskrcnn_jax.inspect.weight_figures import change_figures, histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weight_rows import weight_rows, weight_table
@@ -40,11 +74,15 @@ from maskrcnn_jax.inspect.weights import config_table, inspect_weights
 
 __all__ = [
     "Step",
+    "Subject",
     "Table",
+    "View",
+    "activation_figure",
     "activations",
     "anchor_answers",
     "anchor_figure",
     "anchor_table",
+    "anchor_target_step",
     "area_table",
     "as_inside",
     "assignment_table",
@@ -55,46 +93,91 @@ __all__ = [
     "change_figures",
     "change_table",
     "class_figure",
+    "class_mask_figure",
+    "class_suppression_figure",
+    "class_suppression_table",
     "class_table",
     "compare",
+    "compare_picture",
+    "compare_results",
     "config_table",
+    "corner_figure",
     "count_rois",
     "crop_overlaps",
     "crops_figure",
     "data_steps",
+    "delta_figure",
+    "detection_figure",
+    "error_figure",
+    "error_kinds",
+    "error_table",
+    "filter_table",
     "find_image",
     "histogram_figures",
+    "in_view",
     "input_figure",
     "inspect_data",
+    "inspect_model",
     "inspect_weights",
     "layer_figures",
+    "likely_class_table",
+    "look",
     "mask_boxes",
     "mask_crops",
+    "mask_figure",
     "mask_target_figure",
+    "match_predictions",
+    "model_steps",
     "module_names",
     "nearest",
     "network_scales",
+    "network_truth",
     "object_anchor_table",
     "object_figure",
+    "object_recall_table",
     "object_size_table",
+    "objectness_figure",
+    "observe",
     "open_study",
     "other_anchor_figure",
+    "outcome_steps",
+    "overlap_figure",
     "part_table",
+    "picture_figure",
     "positive_anchor_figure",
+    "precision_figure",
+    "precision_recall",
+    "probability_figure",
     "random_proposals",
     "read_numbers",
     "read_source",
+    "read_truth",
+    "recall_figure",
+    "recall_step",
+    "recall_table",
+    "refined_figure",
     "roi_answers",
+    "roi_class_figure",
     "roi_class_table",
     "roi_count_table",
+    "roi_feature_figure",
     "roi_figure",
+    "roi_level_figure",
+    "roi_level_table",
+    "roi_refinement_figure",
     "sample_figure",
+    "score_pictures",
+    "score_step",
     "share_figure",
     "size_figure",
+    "splash_figure",
     "spread_table",
+    "stage_overlaps",
+    "suppression_figure",
     "table",
     "take",
     "time_figure",
+    "top_anchor_figure",
     "trace_table",
     "training_row",
     "weight_rows",

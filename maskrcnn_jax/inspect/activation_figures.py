@@ -34,7 +34,7 @@ def activation_figure(stages: Mapping[str, Array], count: int = 4) -> Figure:
 
 
 def _tile(values: Float[np.ndarray, "h w"], name: str) -> Tile:
-    return Tile(heat(values), f"{name}: {values.min():.2g} … {values.max():.2g}".replace("-", "−"))
+    return Tile(heat(values), f"{name}: {values.min():.3g} … {values.max():.3g}".replace("-", "−"))
 
 
 def delta_figure(trace: Trace, pairs: Pairs) -> Figure:

@@ -67,6 +67,18 @@ def test_small_pictures_show_their_pixels():
     assert red + blue > 0.99 * (TALLEST * DPI - 2) ** 2  # no colour between the two
 
 
+@pytest.mark.parametrize("dpi", [60, 144, 200])
+def test_tiles_and_captions_stay_together_at_any_resolution(dpi: int):
+    figure = tile_figure([[Tile(flat(10, 20, RED), "wide"), Tile(flat(5, 5, BLUE), "small")]])
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    _, columns, _ = pixels(drawn, RED)
+    plate = figure.axes[0].texts[0].get_window_extent(canvas.get_renderer())
+    assert abs((columns.start + columns.stop) / 2 - (plate.x0 + plate.x1) / 2) < 3
+
+
 def test_rows_have_names_and_figures_fit_the_page():
     tiles = [Tile(flat(3, 4, RED), str(k)) for k in range(20)]
     figure = tile_figure([tiles, tiles[:2]], ["first", "second"])

@@ -1,0 +1,84 @@
+"""The report on a model at work: one picture through every step of the network."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from maskrcnn_jax.config import Config, ConfigError
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.images import read_image
+from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.inspect.model_steps import model_steps
+from maskrcnn_jax.inspect.page import write_page
+from maskrcnn_jax.inspect.subject import Subject, look
+from maskrcnn_jax.inspect.truth import Truth, read_truth
+from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.pretrained import load_pretrained
+
+
+class ModelReport(NamedTuple):
+    """A written report on a picture's way through a network."""
+
+    page: Path
+    subject: Subject
+    truth: Truth | None
+    """None of a picture without annotated objects."""
+
+
+def inspect_model(
+    checkpoint: Path | str,
+    out: Path | str,
+    *,
+    image: Path | str | None = None,
+    data: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    index: int = 0,
+    pictures: int = 10,
+    step: int | None = None,
+) -> ModelReport:
+    """Writes a page on what a network makes of one picture, from anchors to masks.
+
+    Args:
+        checkpoint: a run folder, or a file of weights of any system.
+        out: the folder of the page; see `write_page`.
+        image: the picture; nothing is known of its objects, so steps that need them are left out.
+        data: a configuration, or a run folder, whose validation data has the picture, where `image` is None; the
+            checkpoint's own by default.
+        overrides: what to change in the configuration that `data` names; see `load_config`.
+        index: which picture of the data.
+        pictures: of the data, whose average precision is taken; 0 leaves that out.
+        step: the checkpoint of a run folder; the latest by default.
+
+    Raises:
+        BrokenImage or OSError: the picture cannot be read.
+        CheckpointError, ConfigError, WeightFileError or ConversionError: the checkpoint cannot be read, or the data.
+        ValueError: there is no such picture, both `image` and `data` are given, or `out` holds other files.
+    """
+    if image is not None and data is not None:
+        raise ValueError(
+            f"image = {image} and data = {data}: the picture is one or is from the other; give one of both"
+        )
+    picture = None if image is None else read_image(Path(image))
+    model = load_pretrained(checkpoint, step)
+    truth = None
+    if picture is None:
+        config = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
+        truth = read_truth(open_source(config.data.validation), index, config)
+        picture = truth.example.image
+    subject = look(model, picture)
+    about = str(image) if truth is None else f"picture {truth.position}, id {truth.example.image_id}"
+    page = write_page(out, f"{checkpoint} at work on {about}", model_steps(model, subject, truth, pictures))
+    return ModelReport(page, subject, truth)
+
+
+def _experiment(checkpoint: Path, data: Path | None, overrides: Sequence[str], model: MaskRCNN) -> Config:
+    """The experiment whose validation data is looked at, with the checkpoint's own network."""
+    if data is not None and not data.is_dir():
+        return load_config(data, overrides, model=model.config)
+    folder = checkpoint if data is None else data
+    if overrides:
+        raise ConfigError(f"{' '.join(overrides)}: changes a configuration; name its file with --data")
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} knows of no data: give a picture with --image, or a configuration with --data")
+    return dataclasses.replace(read_config(folder), model=model.config)

@@ -1,0 +1,178 @@
+"""The story of a picture's way through a network: its steps, what is left out, and the command."""
+
+import gc
+import re
+import sys
+import weakref
+from pathlib import Path
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from small import CONFIG, build
+from subjects import careless, image, subject, without_detections
+
+from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.config import ShapesSource
+from maskrcnn_jax.convert.own import write_safetensors
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.experiment import load_config, save_config
+from maskrcnn_jax.inspect.model import inspect_model
+from maskrcnn_jax.inspect.model_steps import model_steps
+from maskrcnn_jax.inspect.subject import look
+from maskrcnn_jax.inspect.truth import read_truth
+from maskrcnn_jax.weights import split
+
+TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
+ALWAYS = [
+    "The picture",
+    "Every tensor",
+    "The backbone",
+    "The pyramid",
+    "Objectness",
+    "Top anchors",
+    "Refined and clipped",
+    "Suppression and proposals",
+    "Where proposals lie",
+    "Deltas",
+    "Levels of rois",
+    "Features of rois",
+    "Classes of rois",
+    "Class probabilities",
+    "Deltas of classes",
+    "Suppression class by class",
+    "Detections",
+]
+MASKS = ["Masks", "Masks of other classes", "Colour splash"]
+OBJECTS = [
+    "Annotated objects",
+    "Anchor targets",
+    "Recall by stage",
+    "Precision and recall",
+    "Overlaps",
+    "Errors by kind",
+    "Average precision of several pictures",
+]
+
+
+def titles(page: Path) -> list[str]:
+    return re.findall(r'<h2 id="title-\d+"><span class="number">\d+</span> (.*?)</h2>', page.read_text())
+
+
+def test_without_mask_head_what_needs_it_is_left_out_and_figures_are_let_go():
+    """Whoever keeps no step keeps no figure: none but that of the step itself is in memory."""
+    seen, alive = [], []
+    for step in model_steps(build(), careless(), None, 10):
+        gc.collect()
+        assert all(reference() is None for reference in alive)
+        if step.figures != ():
+            alive.append(weakref.ref(step.figures))
+        if not seen:
+            assert step.text.endswith("The network has no mask head: the steps on masks are left out.")
+        seen.append(step.title)
+        del step
+    assert seen == ALWAYS and len(alive) == len(ALWAYS) - 1
+
+
+def nothing_found():
+    seen = subject()
+    nothing = np.zeros_like(seen.pairs.valid)
+    return seen._replace(trace=without_detections(seen.trace), pairs=seen.pairs._replace(valid=nothing, keep=nothing))
+
+
+def test_objects_of_which_nothing_is_found():
+    source = open_source(ShapesSource(image_size=64, first=2003, count=1))
+    truth = read_truth(source, 0, CONFIG)
+    steps = list(model_steps(build(), nothing_found(), truth, 0))
+    assert [step.title for step in steps[:3]] == ["The picture", "Every tensor", "Annotated objects"]
+    assert [step.title for step in steps[-2:]] == ["Detections", "Errors by kind"]
+    assert steps[-2].text.endswith("Nothing was found.")
+
+
+def test_a_picture_without_objects():
+    source = open_source(ShapesSource(image_size=64, count=5))
+    empty = source[1]._replace(
+        boxes=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int32), is_crowd=np.zeros(0, bool), masks=[]
+    )
+    truth = read_truth(source, 1, CONFIG)._replace(example=empty)
+    steps = {step.title: step for step in model_steps(build(), subject(), truth, 0)}
+    assert not {"Anchor targets", "Recall by stage", "Precision and recall", "Overlaps"} & steps.keys()
+    kinds = {kind: number for kind, number, _ in steps["Errors by kind"].tables[0].rows}
+    assert kinds == {"on nothing": 8}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    _, params, statistics = split(build())
+    folder = tmp_path_factory.mktemp("model")
+    return write_safetensors(folder / "model.safetensors", jax.device_get(params | statistics), CONFIG.model)[0]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+    monkeypatch.setattr("maskrcnn_jax.inspect.page.DPI", 36)  # small pictures are written sooner
+    monkeypatch.setattr(sys, "argv", ["maskrcnn_jax", "inspect", "model", *map(str, arguments)])
+    main()
+
+
+def test_the_command_on_a_picture_of_the_user(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
+    """A strip that is no higher than a cell."""
+    strip = np.random.default_rng(0).integers(0, 256, (3, 64, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "mine.png"), strip[..., ::-1])
+    run(monkeypatch, checkpoint, "--image", tmp_path / "mine.png", "--out", tmp_path / "page")
+    found = look(build(), strip).trace
+    assert capsys.readouterr().out == (
+        f"{found.proposals.valid.sum()} proposals, {found.detections.valid.sum()} detections: "
+        f"{tmp_path / 'page' / 'index.html'}\n"
+    )
+    page = tmp_path / "page" / "index.html"
+    assert titles(page) == ALWAYS + MASKS
+    assert "Nothing is known of its objects, so the steps that compare with them are left out" in page.read_text()
+    assert "no mask head" not in page.read_text()
+    assert len(list(page.parent.glob("*.png"))) == len(ALWAYS + MASKS) - 1  # of the tensors there is a table
+
+
+def test_the_command_on_a_picture_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
+    changed = ("--", "--data.validation.first", "2000")
+    run(monkeypatch, checkpoint, "--data", TINY, "--index", 3, "--pictures", 2, "--out", tmp_path / "page", *changed)
+    page = tmp_path / "page" / "index.html"
+    assert set(titles(page)) == {*ALWAYS, *MASKS, *OBJECTS}
+    assert "picture 3, id 2003" in page.read_text()
+
+
+def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("maskrcnn_jax.inspect.model.model_steps", lambda *_: ())
+    save_config(load_config(TINY), tmp_path)
+    report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, index=4)
+    assert report.truth is not None and report.truth.example.image_id == 1004
+    np.testing.assert_array_equal(report.subject.image, open_source(load_config(TINY).data.validation)[4].image)
+    assert report.truth.config.model == CONFIG.model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), r"model\.safetensors knows of no data: give a picture with --image, or a configuration with --data"),
+        (("--data", TINY, "--index", "6"), "index = 6: the data has 6 pictures"),
+        (("--data", TINY, "--image", "text.jpg"), "give one of both"),
+        (("--image", "text.jpg"), r"text\.jpg: not an image that can be decoded"),
+        (("--image", "absent.jpg"), r"No such file .*absent\.jpg"),
+        (("--data", "absent.py"), r"absent\.py: no such file"),
+        (("--", "--data.threads", "2"), r"--data\.threads 2: changes a configuration; name its file with --data"),
+        (("--data", TINY, "--", "--data.validation.count", "0"), r"data\.validation\.count"),
+        (("--step", "3", "--data", TINY), "step = 3: only run folders have steps"),
+    ],
+)
+def test_bad_input_gets_its_line(checkpoint: Path, tmp_path: Path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("text.jpg").write_text("no picture")
+    with pytest.raises(SystemExit, match=f"error: .*{message}"):
+        run(monkeypatch, checkpoint, "--out", "page", *arguments)
+    assert not Path("page").exists()
+
+
+def test_a_folder_with_other_files_is_left_alone(checkpoint: Path, tmp_path: Path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "mine.png"), image()[..., ::-1])
+    with pytest.raises(SystemExit, match="holds files that are no report of ours"):
+        run(monkeypatch, checkpoint, "--image", tmp_path / "mine.png", "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]
