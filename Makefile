@@ -42,7 +42,7 @@ runs/shapes/pictures.png: | $(STAMP),notebooks
 parity: $(PARITY)/installed
 	@test -d "$$MASKRCNN_COCO_MINI" || { echo "MASKRCNN_COCO_MINI = '$$MASKRCNN_COCO_MINI': set it to the folder" \
 	  "of the COCO sample"; exit 1; }
-	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity -n auto --dist loadgroup $(ARGS)
+	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity -n auto --dist loadfile $(ARGS)
 
 # Installed once, and again when the dependencies change. Editable, so the code itself needs no reinstallation.
 $(VENV)/installed-%: pyproject.toml

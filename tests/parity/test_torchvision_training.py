@@ -111,10 +111,7 @@ def _torch_targets(truth: list[Objects]) -> list[dict[str, torch.Tensor]]:
     ]
 
 
-VERSIONS = [pytest.param(v, marks=pytest.mark.xdist_group(f"{v} learns")) for v in ("v1", "v2")]
-
-
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=["v1", "v2"])
 def step(request) -> Step:
     images = np.stack([cv2.resize(read_image(n), (213, 160), interpolation=cv2.INTER_AREA) for n in IMAGES])
     sizes = {"min_size": 160, "max_size": 320, "rpn_post_nms_top_n_test": 100, "rpn_post_nms_top_n_train": 400}
@@ -260,7 +257,7 @@ def test_losses_and_gradients(step: Step, ours: Ours):
             np.testing.assert_allclose(value, after[name], rtol=2e-3, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("step", VERSIONS[:1], indirect=True)  # v2's take minutes
+@pytest.mark.parametrize("step", ["v1"], indirect=True)  # v2's take minutes
 def test_ten_steps(step: Step, ours: Ours):
     optimizer = torch.optim.SGD(step.theirs.parameters(), lr=RATE, momentum=0.9, weight_decay=1e-4)
     sgd = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(RATE, momentum=0.9))
