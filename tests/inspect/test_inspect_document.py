@@ -18,7 +18,12 @@ def test_as_text():
 
 def test_in_a_notebook():
     html = SEEN._repr_html_()
-    for cell in ('<td style="text-align: left">a &lt;b&gt;</td>', '<td class="figure">12</td>', '<td class="figure">–</td>', "Things seen"):
+    for cell in (
+        '<td style="text-align: left">a &lt;b&gt;</td>',
+        '<td class="figure">12</td>',
+        '<td class="figure">–</td>',
+        "Things seen",
+    ):
         assert cell in html
     assert html.count("<tr>") == 3
 
