@@ -28,8 +28,8 @@ def activation_figure(stages: Mapping[str, Array], count: int = 4) -> Figure:
     for stage in stages.values():
         values = np.asarray(stage[0], np.float32)
         tiles = [_tile(values[..., channel], f"channel {channel}") for channel in range(min(count, values.shape[2]))]
-        rows.append([*tiles, _tile(np.abs(values).mean(axis=2), f"mean size of {values.shape[2]} channels")])
-    names = [f"{name}\n{stage.shape[1]} × {stage.shape[2]}" for name, stage in stages.items()]
+        rows.append([*tiles, _tile(np.abs(values).mean(axis=2), "mean size")])
+    names = [f"{name}\n{stage.shape[1]} × {stage.shape[2]}\n× {stage.shape[3]}" for name, stage in stages.items()]
     return tile_figure(rows, names)
 
 

@@ -140,7 +140,7 @@ def test_activations_say_their_range():
     maps[0, 0, 0, 1] = -4
     figure = activation_figure({"C2": maps}, count=2)
     # |−4| of one of five channels: 0.8
-    assert texts(figure) == ["C2\n2 × 3", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean size of 5 channels: 0 … 0.8"]
+    assert texts(figure) == ["C2\n2 × 3\n× 5", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean size: 0 … 0.8"]
 
 
 def test_histograms_of_deltas():
