@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.head_figures import CAPTIONS
 from maskrcnn_jax.inspect.matches import (
     Kind,
     Outcome,
@@ -95,7 +96,7 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
     for kind in Kind:
         color, style = INKS[kind]
         mine = outcome.boxes[[place for place, is_kind in enumerate(kinds) if is_kind == kind]]
-        draw_boxes(axes, mine, [color] * len(mine), style)
+        draw_boxes(axes, mine, [color] * len(mine), style, 1.2)
         if kind in (Kind.MISSED, Kind.MENDABLE):
             mine = outcome.object_boxes[[place for place, is_kind in enumerate(objects) if is_kind == kind]]
             draw_boxes(axes, mine, [color] * len(mine), style)
@@ -104,7 +105,7 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
         f"{names[category]} {score:.2f} / {shared:.2f}"
         for category, score, shared in zip(outcome.categories.tolist(), outcome.scores, best, strict=True)
     ]
-    caption(axes, texts[:MOST], outcome.boxes[:MOST], [INKS[kind].color for kind in kinds[:MOST]])
+    caption(axes, texts[:CAPTIONS], outcome.boxes[:CAPTIONS], [INKS[kind].color for kind in kinds[:CAPTIONS]])
     legend(figure, {str(kind): INKS[kind] for kind in Kind if kind in (*kinds, *objects)})
     return figure
 
