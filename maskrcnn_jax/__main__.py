@@ -164,7 +164,7 @@ def inspect_data(
         images: Pictures that are counted and measured, at most.
     """
     from maskrcnn_jax.experiment import load_config
-    from maskrcnn_jax.inspect.data import inspect_data as write
+    from maskrcnn_jax.inspect.data.report import inspect_data as write
 
     report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
     for message in report.broken:
@@ -197,7 +197,7 @@ def inspect_model(
         step: The checkpoint of a run folder; the latest if left out.
     """
     from maskrcnn_jax.checkpoint import CheckpointError
-    from maskrcnn_jax.inspect.model import inspect_model as write
+    from maskrcnn_jax.inspect.model.report import inspect_model as write
 
     try:
         report = write(
@@ -234,7 +234,7 @@ def inspect_weights(
         against_step: The checkpoint to compare with, of the source itself if --against is left out.
     """
     from maskrcnn_jax.checkpoint import CheckpointError
-    from maskrcnn_jax.inspect.weights import inspect_weights as write
+    from maskrcnn_jax.inspect.weights.report import inspect_weights as write
 
     try:
         report = write(source, out, against, step=step, against_step=against_step)

@@ -3,16 +3,46 @@
 `python -m maskrcnn_jax inspect` writes a report as a folder of pictures and a page of HTML.
 """
 
-from maskrcnn_jax.inspect.activation_figures import activation_figure, delta_figure
 from maskrcnn_jax.inspect.activations import activations, module_names, observe
-from maskrcnn_jax.inspect.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
-from maskrcnn_jax.inspect.crop_figures import crop_overlaps, crops_figure, mask_crops
-from maskrcnn_jax.inspect.data import data_steps, inspect_data
-from maskrcnn_jax.inspect.data_number_figures import class_figure, object_figure, size_figure
-from maskrcnn_jax.inspect.data_numbers import area_table, class_table, object_size_table, read_numbers, spread_table
-from maskrcnn_jax.inspect.data_rows import as_inside, bucket_of, network_scales, training_row, without_chance
-from maskrcnn_jax.inspect.data_study import find_image, open_study
-from maskrcnn_jax.inspect.detection_figures import (
+from maskrcnn_jax.inspect.data.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
+from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, crops_figure, mask_crops
+from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
+from maskrcnn_jax.inspect.data.numbers import (
+    area_table,
+    class_table,
+    object_size_table,
+    read_numbers,
+    spread_table,
+)
+from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
+from maskrcnn_jax.inspect.data.roi_figures import mask_target_figure, roi_figure, share_figure
+from maskrcnn_jax.inspect.data.rows import as_inside, bucket_of, network_scales, training_row, without_chance
+from maskrcnn_jax.inspect.data.sample_figures import (
+    box_table,
+    boxes_figure,
+    input_figure,
+    mask_boxes,
+    sample_figure,
+)
+from maskrcnn_jax.inspect.data.study import find_image, open_study
+from maskrcnn_jax.inspect.data.training_anchors import (
+    anchor_answers,
+    anchor_table,
+    assignment_table,
+    build_pyramid,
+    nearest,
+    object_anchor_table,
+)
+from maskrcnn_jax.inspect.data.training_rois import (
+    count_rois,
+    random_proposals,
+    roi_answers,
+    roi_class_table,
+    roi_count_table,
+)
+from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.model.activation_figures import activation_figure, delta_figure
+from maskrcnn_jax.inspect.model.detection_figures import (
     class_suppression_figure,
     class_suppression_table,
     detection_figure,
@@ -20,8 +50,7 @@ from maskrcnn_jax.inspect.detection_figures import (
     picture_figure,
     splash_figure,
 )
-from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.head_figures import (
+from maskrcnn_jax.inspect.model.head_figures import (
     likely_class_table,
     probability_figure,
     roi_class_figure,
@@ -30,47 +59,30 @@ from maskrcnn_jax.inspect.head_figures import (
     roi_level_table,
     roi_refinement_figure,
 )
-from maskrcnn_jax.inspect.mask_figures import class_mask_figure, mask_figure
-from maskrcnn_jax.inspect.match_figures import error_figure, error_table, overlap_figure, precision_figure
-from maskrcnn_jax.inspect.matches import compare_results, error_kinds, match_predictions, precision_recall
-from maskrcnn_jax.inspect.model import inspect_model
-from maskrcnn_jax.inspect.model_steps import model_steps
-from maskrcnn_jax.inspect.page import Step, write_page
-from maskrcnn_jax.inspect.proposal_figures import (
+from maskrcnn_jax.inspect.model.mask_figures import class_mask_figure, mask_figure
+from maskrcnn_jax.inspect.model.match_figures import error_figure, error_table, overlap_figure, precision_figure
+from maskrcnn_jax.inspect.model.matches import compare_results, error_kinds, match_predictions, precision_recall
+from maskrcnn_jax.inspect.model.proposal_figures import (
     corner_figure,
     objectness_figure,
     refined_figure,
     suppression_figure,
     top_anchor_figure,
 )
-from maskrcnn_jax.inspect.recall import object_recall_table, recall_figure, recall_table, stage_overlaps
-from maskrcnn_jax.inspect.roi_figures import mask_target_figure, roi_figure, share_figure
-from maskrcnn_jax.inspect.sample_figures import box_table, boxes_figure, input_figure, mask_boxes, sample_figure
-from maskrcnn_jax.inspect.subject import Subject, View, in_view, look
+from maskrcnn_jax.inspect.model.recall import object_recall_table, recall_figure, recall_table, stage_overlaps
+from maskrcnn_jax.inspect.model.report import inspect_model
+from maskrcnn_jax.inspect.model.steps import model_steps
+from maskrcnn_jax.inspect.model.subject import Subject, View, in_view, look
+from maskrcnn_jax.inspect.model.truth import compare_picture, network_truth, read_truth, score_pictures
+from maskrcnn_jax.inspect.model.truth_steps import anchor_target_step, outcome_steps, recall_step, score_step
+from maskrcnn_jax.inspect.page import Step, write_page
 from maskrcnn_jax.inspect.tables import table, take, trace_table
 from maskrcnn_jax.inspect.time_figure import time_figure
-from maskrcnn_jax.inspect.training_anchors import (
-    anchor_answers,
-    anchor_table,
-    assignment_table,
-    build_pyramid,
-    nearest,
-    object_anchor_table,
-)
-from maskrcnn_jax.inspect.training_rois import (
-    count_rois,
-    random_proposals,
-    roi_answers,
-    roi_class_table,
-    roi_count_table,
-)
-from maskrcnn_jax.inspect.truth import compare_picture, network_truth, read_truth, score_pictures
-from maskrcnn_jax.inspect.truth_steps import anchor_target_step, outcome_steps, recall_step, score_step
-from maskrcnn_jax.inspect.weight_change import change_table, compare, part_table
-from maskrcnn_jax.inspect.weight_figures import change_figures, histogram_figures, layer_figures
-from maskrcnn_jax.inspect.weight_rows import weight_rows, weight_table
-from maskrcnn_jax.inspect.weight_source import read_source
-from maskrcnn_jax.inspect.weights import config_table, inspect_weights
+from maskrcnn_jax.inspect.weights.change import change_table, compare, part_table
+from maskrcnn_jax.inspect.weights.figures import change_figures, histogram_figures, layer_figures
+from maskrcnn_jax.inspect.weights.report import config_table, inspect_weights
+from maskrcnn_jax.inspect.weights.rows import weight_rows, weight_table
+from maskrcnn_jax.inspect.weights.source import read_source
 
 __all__ = [
     "Step",

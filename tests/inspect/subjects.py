@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 from small import CONFIG, SIDE, build
 
-from maskrcnn_jax.inspect.pairs import Pairs
-from maskrcnn_jax.inspect.subject import Subject, View, look
+from maskrcnn_jax.inspect.model.pairs import Pairs
+from maskrcnn_jax.inspect.model.subject import Subject, View, look
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Proposals, Rois, RPNOutput, Trace
 

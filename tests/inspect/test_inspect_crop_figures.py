@@ -5,7 +5,7 @@ import pytest
 from examples import Pictures, example
 
 from maskrcnn_jax.data.masks import crop_mask
-from maskrcnn_jax.inspect.crop_figures import OBJECTS, crop_overlaps, crops_figure, mask_crops
+from maskrcnn_jax.inspect.data.crop_figures import OBJECTS, crop_overlaps, crops_figure, mask_crops
 
 NAMES = Pictures.class_names
 CAT, DOG = 0, 1

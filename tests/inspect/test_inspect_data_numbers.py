@@ -5,8 +5,8 @@ import pytest
 from examples import Pictures, example
 
 from maskrcnn_jax.config import AnchorConfig
-from maskrcnn_jax.inspect.data_number_figures import class_figure, object_figure, size_figure
-from maskrcnn_jax.inspect.data_numbers import (
+from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
+from maskrcnn_jax.inspect.data.numbers import (
     DataNumbers,
     area_table,
     class_table,

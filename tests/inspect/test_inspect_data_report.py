@@ -17,10 +17,10 @@ from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
 from maskrcnn_jax.data import Shapes, open_source, train_batches
 from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.inspect.data import data_steps, inspect_data
-from maskrcnn_jax.inspect.data_rows import as_inside, bucket_of, network_scales, training_row, without_chance
-from maskrcnn_jax.inspect.data_steps import row_steps
-from maskrcnn_jax.inspect.data_study import find_image, open_study
+from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
+from maskrcnn_jax.inspect.data.rows import as_inside, bucket_of, network_scales, training_row, without_chance
+from maskrcnn_jax.inspect.data.steps import row_steps
+from maskrcnn_jax.inspect.data.study import find_image, open_study
 
 CONFIG_FILE = Path(__file__).parents[2] / "configs" / "shapes.py"
 STEPS = [
@@ -212,7 +212,7 @@ def test_broken_pictures_are_named():
 
 def _study_of(source):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("maskrcnn_jax.inspect.data_study.open_source", lambda _: source)
+        patch.setattr("maskrcnn_jax.inspect.data.study.open_source", lambda _: source)
         return open_study(CONFIG, "train", 0, None, 5)
 
 

@@ -8,7 +8,7 @@ import pytest
 from small import CONFIG
 from subjects import NAMES, PAIRS, VIEW, drawn, texts, titles, trace, without_detections
 
-from maskrcnn_jax.inspect.detection_figures import (
+from maskrcnn_jax.inspect.model.detection_figures import (
     class_suppression_figure,
     class_suppression_table,
     detection_figure,
@@ -16,7 +16,7 @@ from maskrcnn_jax.inspect.detection_figures import (
     picture_figure,
     splash_figure,
 )
-from maskrcnn_jax.inspect.mask_figures import class_mask_figure, cut_out, mask_figure, surroundings
+from maskrcnn_jax.inspect.model.mask_figures import class_mask_figure, cut_out, mask_figure, surroundings
 
 CONFIG = dataclasses.replace(CONFIG.model, class_names=NAMES)
 MASKLESS = trace()._replace(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from subjects import NAMES, PAIRS, VIEW, drawn, texts, titles, trace, without_detections
 
-from maskrcnn_jax.inspect.activation_figures import activation_figure, delta_figure
-from maskrcnn_jax.inspect.head_figures import (
+from maskrcnn_jax.inspect.model.activation_figures import activation_figure, delta_figure
+from maskrcnn_jax.inspect.model.head_figures import (
     class_name,
     crop,
     likely_class_table,

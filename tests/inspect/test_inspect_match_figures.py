@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from subjects import drawn, texts, titles
 
-from maskrcnn_jax.inspect.match_figures import error_figure, error_table, overlap_figure, precision_figure
-from maskrcnn_jax.inspect.matches import Outcome
+from maskrcnn_jax.inspect.model.match_figures import error_figure, error_table, overlap_figure, precision_figure
+from maskrcnn_jax.inspect.model.matches import Outcome
 
 NAMES = {2: "cat", 5: "dog"}
 BOXES = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [0, 20, 10, 30]], float)

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.data.rle import encode_mask
-from maskrcnn_jax.inspect.matches import (
+from maskrcnn_jax.inspect.model.matches import (
     Curve,
     Kind,
     Outcome,

@@ -18,10 +18,10 @@ from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.experiment import load_config, save_config
-from maskrcnn_jax.inspect.model import inspect_model
-from maskrcnn_jax.inspect.model_steps import model_steps
-from maskrcnn_jax.inspect.subject import look
-from maskrcnn_jax.inspect.truth import read_truth
+from maskrcnn_jax.inspect.model.report import inspect_model
+from maskrcnn_jax.inspect.model.steps import model_steps
+from maskrcnn_jax.inspect.model.subject import look
+from maskrcnn_jax.inspect.model.truth import read_truth
 from maskrcnn_jax.weights import split
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from subjects import ANCHORS, VIEW, drawn, texts, titles, trace
 
-from maskrcnn_jax.inspect.panels import COLORS
-from maskrcnn_jax.inspect.proposal_figures import (
+from maskrcnn_jax.inspect.model.proposal_figures import (
     best_candidates,
     corner_figure,
     objectness_figure,
@@ -14,6 +13,7 @@ from maskrcnn_jax.inspect.proposal_figures import (
     top_anchor_figure,
     trace_pyramid,
 )
+from maskrcnn_jax.inspect.panels import COLORS
 
 CANDIDATES = [[0, 0, 10, 10], [1, 1, 10, 10], [-2, -4, -2, -4], [8, 0, 38, 40]]
 """Those of the trace in pixels of the view, whose corner is at (2, 4)."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from subjects import trace
 
-from maskrcnn_jax.inspect.recall import (
+from maskrcnn_jax.inspect.model.recall import (
     THRESHOLDS,
     object_recall_table,
     recall,

@@ -5,8 +5,7 @@ import pytest
 from examples import Pictures, example
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.panels import COLORS
-from maskrcnn_jax.inspect.sample_figures import (
+from maskrcnn_jax.inspect.data.sample_figures import (
     box_table,
     boxes_figure,
     full_masks,
@@ -14,6 +13,7 @@ from maskrcnn_jax.inspect.sample_figures import (
     mask_boxes,
     sample_figure,
 )
+from maskrcnn_jax.inspect.panels import COLORS
 from maskrcnn_jax.structs import Batch, GroundTruth
 
 NAMES = Pictures.class_names

@@ -8,8 +8,8 @@ from small import CONFIG, OBJECTS, SIDE, build, change, truth
 
 from maskrcnn_jax import targets
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.inspect.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
-from maskrcnn_jax.inspect.training_anchors import (
+from maskrcnn_jax.inspect.data.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
+from maskrcnn_jax.inspect.data.training_anchors import (
     AnchorAnswers,
     Pyramid,
     anchor_answers,

@@ -8,8 +8,8 @@ import pytest
 from small import CONFIG, OBJECTS, SIDE, change, mixed, truth
 
 from maskrcnn_jax import stages
-from maskrcnn_jax.inspect.roi_figures import DRAWN, mask_target_figure, roi_figure, share_figure
-from maskrcnn_jax.inspect.training_rois import (
+from maskrcnn_jax.inspect.data.roi_figures import DRAWN, mask_target_figure, roi_figure, share_figure
+from maskrcnn_jax.inspect.data.training_rois import (
     RoiAnswers,
     RoiCount,
     count_rois,

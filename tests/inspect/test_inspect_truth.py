@@ -11,8 +11,8 @@ from subjects import NAMES, PAIRS, VIEW, careless, careless_model, image, trace
 
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.inspect.subject import Subject
-from maskrcnn_jax.inspect.truth import (
+from maskrcnn_jax.inspect.model.subject import Subject
+from maskrcnn_jax.inspect.model.truth import (
     Truth,
     compare_picture,
     network_truth,

@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from small import CONFIG, abstract, build
 
 from maskrcnn_jax.inspect import histogram_figures, layer_figures, weight_rows
-from maskrcnn_jax.inspect.layer_kinds import fan_in, layer_kinds
-from maskrcnn_jax.inspect.weight_source import in_order
+from maskrcnn_jax.inspect.weights.layer_kinds import fan_in, layer_kinds
+from maskrcnn_jax.inspect.weights.source import in_order
 from maskrcnn_jax.weights import split
 
 LAYER = "backbone.layer2.0.convs.0"

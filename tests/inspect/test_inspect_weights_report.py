@@ -18,8 +18,8 @@ from maskrcnn_jax.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.experiment import save_config
 from maskrcnn_jax.inspect import change_figures, compare, read_source
-from maskrcnn_jax.inspect.weight_change import part_table
-from maskrcnn_jax.inspect.weight_source import with_same_names
+from maskrcnn_jax.inspect.weights.change import part_table
+from maskrcnn_jax.inspect.weights.source import with_same_names
 from maskrcnn_jax.weights import split
 
 THEIRS = change(

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.head_figures import CAPTIONS
-from maskrcnn_jax.inspect.matches import (
+from maskrcnn_jax.inspect.model.head_figures import CAPTIONS
+from maskrcnn_jax.inspect.model.matches import (
     Kind,
     Outcome,
     average_precision,

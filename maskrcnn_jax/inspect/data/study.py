@@ -8,8 +8,8 @@ from maskrcnn_jax.config import Config
 from maskrcnn_jax.data import BrokenImage, Example, ImageSource, Shapes, open_source
 from maskrcnn_jax.data.buckets import Bucket
 from maskrcnn_jax.data.pipeline import require_images
-from maskrcnn_jax.inspect.data_numbers import DataNumbers, read_numbers
-from maskrcnn_jax.inspect.data_rows import bucket_of
+from maskrcnn_jax.inspect.data.numbers import DataNumbers, read_numbers
+from maskrcnn_jax.inspect.data.rows import bucket_of
 
 Split = Literal["train", "validation"]
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from maskrcnn_jax.config import InputConfig, ModelConfig
 from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.inspect.activations import module_names, observe
-from maskrcnn_jax.inspect.pairs import Pairs, class_pairs
+from maskrcnn_jax.inspect.model.pairs import Pairs, class_pairs
 from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, picture_windows
 from maskrcnn_jax.paste import Crop
 from maskrcnn_jax.predictor import to_original

@@ -5,17 +5,16 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from maskrcnn_jax.inspect.anchor_figures import positive_anchor_figure
+from maskrcnn_jax.inspect.data.anchor_figures import positive_anchor_figure
+from maskrcnn_jax.inspect.data.sample_figures import boxes_figure
+from maskrcnn_jax.inspect.data.training_anchors import anchor_answers, assignment_table
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.match_figures import error_figure, error_table, overlap_figure, precision_figure
-from maskrcnn_jax.inspect.matches import picture_precision
-from maskrcnn_jax.inspect.page import Step
-from maskrcnn_jax.inspect.proposal_figures import trace_pyramid
-from maskrcnn_jax.inspect.recall import object_recall_table, recall_figure, recall_table, stage_overlaps
-from maskrcnn_jax.inspect.sample_figures import boxes_figure
-from maskrcnn_jax.inspect.subject import Subject
-from maskrcnn_jax.inspect.training_anchors import anchor_answers, assignment_table
-from maskrcnn_jax.inspect.truth import (
+from maskrcnn_jax.inspect.model.match_figures import error_figure, error_table, overlap_figure, precision_figure
+from maskrcnn_jax.inspect.model.matches import picture_precision
+from maskrcnn_jax.inspect.model.proposal_figures import trace_pyramid
+from maskrcnn_jax.inspect.model.recall import object_recall_table, recall_figure, recall_table, stage_overlaps
+from maskrcnn_jax.inspect.model.subject import Subject
+from maskrcnn_jax.inspect.model.truth import (
     Truth,
     compare_picture,
     network_truth,
@@ -23,6 +22,7 @@ from maskrcnn_jax.inspect.truth import (
     same_input,
     score_pictures,
 )
+from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.model import MaskRCNN
 
 

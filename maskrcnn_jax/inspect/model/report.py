@@ -9,10 +9,10 @@ from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.experiment import load_config, read_config
-from maskrcnn_jax.inspect.model_steps import model_steps
+from maskrcnn_jax.inspect.model.steps import model_steps
+from maskrcnn_jax.inspect.model.subject import Subject, look
+from maskrcnn_jax.inspect.model.truth import Truth, read_truth
 from maskrcnn_jax.inspect.page import write_page
-from maskrcnn_jax.inspect.subject import Subject, look
-from maskrcnn_jax.inspect.truth import Truth, read_truth
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.pretrained import load_pretrained
 

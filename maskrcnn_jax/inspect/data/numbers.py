@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
+from maskrcnn_jax.inspect.data.sample_figures import mask_boxes
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.sample_figures import mask_boxes
 
 AREAS = (256, 600, 1300)
 """Sides of the squares that part pictures by area, pixels (Matterport's nucleus sample)."""

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from maskrcnn_jax.inspect.weight_change import Change
-from maskrcnn_jax.inspect.weight_rows import WeightRow
+from maskrcnn_jax.inspect.weights.change import Change
+from maskrcnn_jax.inspect.weights.rows import WeightRow
 from maskrcnn_jax.visualize import CURVES
 
 LAYERS = 60

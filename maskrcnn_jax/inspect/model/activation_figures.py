@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.pairs import Pairs
+from maskrcnn_jax.inspect.model.pairs import Pairs
 from maskrcnn_jax.inspect.panels import COLORS, Color
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Array, Trace

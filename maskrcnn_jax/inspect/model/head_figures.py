@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.pairs import Pairs
+from maskrcnn_jax.inspect.model.pairs import Pairs
+from maskrcnn_jax.inspect.model.subject import View
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Color, class_colors, connect, draw_boxes, fade, panels, show
-from maskrcnn_jax.inspect.subject import View
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
 

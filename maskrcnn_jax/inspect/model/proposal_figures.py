@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.inspect.data.training_anchors import Pyramid
+from maskrcnn_jax.inspect.model.subject import View
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Color, Ink, connect, draw_boxes, fade, legend, panels, show
-from maskrcnn_jax.inspect.subject import View
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
-from maskrcnn_jax.inspect.training_anchors import Pyramid
 from maskrcnn_jax.structs import Trace
 
 MARGIN = 0.12

@@ -9,11 +9,11 @@ from maskrcnn_jax.config import Config
 from maskrcnn_jax.data.buckets import fitted_sizes
 from maskrcnn_jax.data.source import Example, ImageSource
 from maskrcnn_jax.evaluation import Result, coco_metrics, image_results, label_categories
-from maskrcnn_jax.inspect.data_rows import as_inside
+from maskrcnn_jax.inspect.data.rows import as_inside
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.matches import Outcome, annotations, compare_results, picture_precision
-from maskrcnn_jax.inspect.recall import THRESHOLDS
-from maskrcnn_jax.inspect.subject import Subject, from_corner, look
+from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_results, picture_precision
+from maskrcnn_jax.inspect.model.recall import THRESHOLDS
+from maskrcnn_jax.inspect.model.subject import Subject, from_corner, look
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.structs import GroundTruth, ImageRecord
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from maskrcnn_jax.inspect.activation_figures import activation_figure, delta_figure
-from maskrcnn_jax.inspect.detection_figures import (
+from maskrcnn_jax.inspect.model.activation_figures import activation_figure, delta_figure
+from maskrcnn_jax.inspect.model.detection_figures import (
     class_suppression_figure,
     class_suppression_table,
     detection_figure,
@@ -11,7 +11,7 @@ from maskrcnn_jax.inspect.detection_figures import (
     picture_figure,
     splash_figure,
 )
-from maskrcnn_jax.inspect.head_figures import (
+from maskrcnn_jax.inspect.model.head_figures import (
     likely_class_table,
     probability_figure,
     roi_class_figure,
@@ -20,19 +20,25 @@ from maskrcnn_jax.inspect.head_figures import (
     roi_level_table,
     roi_refinement_figure,
 )
-from maskrcnn_jax.inspect.mask_figures import class_mask_figure, mask_figure
-from maskrcnn_jax.inspect.page import Step
-from maskrcnn_jax.inspect.proposal_figures import (
+from maskrcnn_jax.inspect.model.mask_figures import class_mask_figure, mask_figure
+from maskrcnn_jax.inspect.model.proposal_figures import (
     corner_figure,
     objectness_figure,
     refined_figure,
     suppression_figure,
     top_anchor_figure,
 )
-from maskrcnn_jax.inspect.subject import Subject
+from maskrcnn_jax.inspect.model.subject import Subject
+from maskrcnn_jax.inspect.model.truth import Truth
+from maskrcnn_jax.inspect.model.truth_steps import (
+    anchor_target_step,
+    object_step,
+    outcome_steps,
+    recall_step,
+    score_step,
+)
+from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.inspect.tables import trace_table
-from maskrcnn_jax.inspect.truth import Truth
-from maskrcnn_jax.inspect.truth_steps import anchor_target_step, object_step, outcome_steps, recall_step, score_step
 from maskrcnn_jax.model import MaskRCNN
 
 SURE = 0.5

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.head_figures import CAPTIONS, by_label, class_name, roi_probabilities, scored_names
-from maskrcnn_jax.inspect.pairs import Pairs
+from maskrcnn_jax.inspect.model.head_figures import CAPTIONS, by_label, class_name, roi_probabilities, scored_names
+from maskrcnn_jax.inspect.model.pairs import Pairs
+from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import GRAY, Ink, draw_boxes, fade, legend, panels, show, tint
-from maskrcnn_jax.inspect.subject import View, full, in_view
 from maskrcnn_jax.structs import Trace
 from maskrcnn_jax.visualize import splash
 

@@ -10,12 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.data import train_batches
-from maskrcnn_jax.inspect.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
-from maskrcnn_jax.inspect.data_rows import as_inside, training_row, without_chance
-from maskrcnn_jax.inspect.data_study import Study
-from maskrcnn_jax.inspect.page import Step
-from maskrcnn_jax.inspect.roi_figures import mask_target_figure, roi_figure, share_figure
-from maskrcnn_jax.inspect.training_anchors import (
+from maskrcnn_jax.inspect.data.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
+from maskrcnn_jax.inspect.data.roi_figures import mask_target_figure, roi_figure, share_figure
+from maskrcnn_jax.inspect.data.rows import as_inside, training_row, without_chance
+from maskrcnn_jax.inspect.data.study import Study
+from maskrcnn_jax.inspect.data.training_anchors import (
     anchor_answers,
     anchor_table,
     assignment_table,
@@ -23,7 +22,7 @@ from maskrcnn_jax.inspect.training_anchors import (
     nearest,
     object_anchor_table,
 )
-from maskrcnn_jax.inspect.training_rois import (
+from maskrcnn_jax.inspect.data.training_rois import (
     NEAR,
     RANDOM_ROIS,
     count_rois,
@@ -32,6 +31,7 @@ from maskrcnn_jax.inspect.training_rois import (
     roi_class_table,
     roi_count_table,
 )
+from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.model import picture_windows
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import Batch, GroundTruth

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.layer_kinds import FRESH, Kind, fan_in, layer_kinds
 from maskrcnn_jax.inspect.numbers import Numbers, measure
+from maskrcnn_jax.inspect.weights.layer_kinds import FRESH, Kind, fan_in, layer_kinds
 
 OVERFLOW = 1000.0
 """Weights above it in magnitude are none that training finds."""

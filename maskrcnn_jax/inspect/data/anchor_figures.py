@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import AnchorConfig
+from maskrcnn_jax.inspect.data.training_anchors import AnchorAnswers, Pyramid, nearest
 from maskrcnn_jax.inspect.panels import LEVELS, Ink, class_colors, connect, draw_boxes, fade, legend, panels, show
-from maskrcnn_jax.inspect.training_anchors import AnchorAnswers, Pyramid, nearest
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import Array, GroundTruth
 

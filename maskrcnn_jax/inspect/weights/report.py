@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.page import Step, write_page
-from maskrcnn_jax.inspect.weight_change import Comparison, change_table, compare, part_table
-from maskrcnn_jax.inspect.weight_figures import change_figures, histogram_figures, layer_figures
-from maskrcnn_jax.inspect.weight_rows import WeightRow, weight_rows, weight_table
-from maskrcnn_jax.inspect.weight_source import WeightSource, read_source, with_same_names
+from maskrcnn_jax.inspect.weights.change import Comparison, change_table, compare, part_table
+from maskrcnn_jax.inspect.weights.figures import change_figures, histogram_figures, layer_figures
+from maskrcnn_jax.inspect.weights.rows import WeightRow, weight_rows, weight_table
+from maskrcnn_jax.inspect.weights.source import WeightSource, read_source, with_same_names
 
 
 class WeightReport(NamedTuple):

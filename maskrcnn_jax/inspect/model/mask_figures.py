@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.inspect.head_figures import by_label, class_name, scored_names
+from maskrcnn_jax.inspect.model.head_figures import by_label, class_name, scored_names
+from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import Color
-from maskrcnn_jax.inspect.subject import View, full, in_view
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.inspect.data_rows import as_inside
+from maskrcnn_jax.inspect.data.rows import as_inside
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.model import picture_windows
 from maskrcnn_jax.ops import boxes as box_ops

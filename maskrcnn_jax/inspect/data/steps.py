@@ -7,14 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.inspect.crop_figures import crop_overlaps, crops_figure, mask_crops
-from maskrcnn_jax.inspect.data_number_figures import class_figure, object_figure, size_figure
-from maskrcnn_jax.inspect.data_numbers import area_table, class_table, object_size_table, spread_table
-from maskrcnn_jax.inspect.data_rows import network_scales, training_row, without_chance
-from maskrcnn_jax.inspect.data_study import Study
+from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, crops_figure, mask_crops
+from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
+from maskrcnn_jax.inspect.data.numbers import area_table, class_table, object_size_table, spread_table
+from maskrcnn_jax.inspect.data.rows import network_scales, training_row, without_chance
+from maskrcnn_jax.inspect.data.sample_figures import box_table, boxes_figure, input_figure, sample_figure
+from maskrcnn_jax.inspect.data.study import Study
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.page import Step
-from maskrcnn_jax.inspect.sample_figures import box_table, boxes_figure, input_figure, sample_figure
 from maskrcnn_jax.inspect.tables import trace_table
 from maskrcnn_jax.structs import Batch
 

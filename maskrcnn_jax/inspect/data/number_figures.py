@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from maskrcnn_jax.config import AnchorConfig
-from maskrcnn_jax.inspect.data_numbers import DataNumbers
+from maskrcnn_jax.inspect.data.numbers import DataNumbers
 from maskrcnn_jax.visualize import CURVES
 
 BINS = 40

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn_jax.config import Config, ShapesSource
-from maskrcnn_jax.inspect.data_steps import number_steps, row_steps, stored_steps
-from maskrcnn_jax.inspect.data_study import Split, Study, open_study
+from maskrcnn_jax.inspect.data.steps import number_steps, row_steps, stored_steps
+from maskrcnn_jax.inspect.data.study import Split, Study, open_study
+from maskrcnn_jax.inspect.data.target_steps import target_steps
 from maskrcnn_jax.inspect.page import Step, write_page
-from maskrcnn_jax.inspect.target_steps import target_steps
 
 
 class DataReport(NamedTuple):

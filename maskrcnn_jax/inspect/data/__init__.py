@@ -1,0 +1,1 @@
+"""The report on a data set and on what training makes of it."""

@@ -1,0 +1,1 @@
+"""The report on the weights of a network, alone or beside another's."""
