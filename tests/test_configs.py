@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.config import Phase, ShapesSource
+from maskrcnn_jax.config import CocoSource, Phase, ShapesSource
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.validate import validate
 
@@ -52,3 +52,41 @@ def test_shapes_are_validated_on_pictures_never_trained_on():
     assert isinstance(data.train, ShapesSource) and isinstance(data.validation, ShapesSource)
     assert data.validation.count == 200
     assert data.train.seed != data.validation.seed or data.train.first + data.train.count <= data.validation.first
+
+
+def test_fine_tuning_is_the_experiment_of_shapes_with_new_classes():
+    base, tuned = load_config(FOLDER / "shapes.py"), load_config(FOLDER / "finetune.py")
+    assert tuned.run.init == base.run.folder
+    assert not set(tuned.model.class_names) & set(base.model.class_names)
+    assert tuned.model == dataclasses.replace(base.model, class_names=tuned.model.class_names)
+    train, validation = tuned.data.train, tuned.data.validation
+    assert isinstance(train, ShapesSource) and isinstance(validation, ShapesSource)
+    assert train.kinds == validation.kinds == tuned.model.class_names
+    assert train.first + train.count <= validation.first
+    assert dataclasses.replace(tuned.data, train=base.data.train, validation=base.data.validation) == base.data
+    assert [phase.trains for phase in tuned.optimizer.phases] == ["heads", "all"]
+    assert tuned.run.steps <= base.run.steps / 3
+
+
+@pytest.mark.parametrize(
+    "base", ["mask_rcnn_r50_fpn_torchvision", "mask_rcnn_r50_fpn_3x", "mask_rcnn_r101_fpn_matterport", "coco_mini"]
+)
+def test_the_page_for_fine_tuning_takes_what_it_names(base: str, tmp_path: Path):
+    """A copy with other data and the other experiments that its comments name, whose milestones lie far beyond."""
+    copy = (FOLDER / "finetune.py").read_text()
+    for before, after in (
+        ('Path(__file__).with_name("shapes.py")', repr(FOLDER / f"{base}.py").replace("PosixPath", "Path")),
+        ('("star", "ring", "cross")\n\n', '("cat", "dog")\n\n'),
+        ('ShapesSource(kinds=("star", "ring", "cross"))', 'CocoSource(Path("data/mine"), split="train")'),
+        ("replace(TRAIN, first=1_000_000, count=200)", 'CocoSource(Path("data/mine"), split="val", keep_empty=True)'),
+        ("import Phase, ShapesSource", "import CocoSource, Phase"),
+        ("= 50, 8, 2e-3", "= 3000, 4, 5e-3"),
+    ):
+        assert copy.count(before) == 1
+        copy = copy.replace(before, after)
+    (tmp_path / "mine.py").write_text(copy)
+    config, original = load_config(tmp_path / "mine.py"), load_config(FOLDER / f"{base}.py")
+    assert (config.model.num_classes, config.model.class_names) == (2, ("cat", "dog"))
+    assert config.data.validation == CocoSource(Path("data/mine"), split="val", keep_empty=True)
+    assert (config.run.steps, config.optimizer.learning_rate, config.data.batch_size) == (3000, 5e-3, 4)
+    assert dataclasses.replace(config.model, num_classes=original.model.num_classes, class_names=()) == original.model
