@@ -87,3 +87,8 @@ def test_small_and_stored_as_the_runner_stores():
         text = path.read_text(encoding="utf-8")
         assert len(text) < LARGEST, path.name
         assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False, sort_keys=True) + "\n", path.name
+
+
+def test_the_readme_leads_to_every_notebook():
+    linked = re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == [path.stem for path in NOTEBOOKS]

@@ -1,0 +1,142 @@
+"""The table in docs/notebooks.md names what there is: functions, commands, fields, notebooks that use them, steps."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskrcnn_jax import __main__ as command_line
+from maskrcnn_jax.config import Config
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
+STEPS = {
+    "Demo": 4,
+    "Data": 16,
+    "Model": 13,
+    "Weights": 3,
+    "Training on shapes": 7,
+    "Sample trainings": 13,
+    "Detectron2's tutorial": 13,
+}
+"""How many steps the originals have."""
+ROWS = [
+    (title, *(cell.strip() for cell in line.strip("|").split("|")))
+    for title, text in re.findall(r"^## (.*)\n((?:(?!^## ).*\n?)*)", PAGE, flags=re.MULTILINE)
+    for line in text.splitlines()
+    if re.match(r"\| \d", line)
+]
+"""Section, number, step, functions and commands, where they are seen."""
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def function(name: str) -> Any:
+    """What a dotted name stands for, counted from the package."""
+    parts = ["maskrcnn_jax", *name.split(".")]
+    for end in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[end:]:
+            found = getattr(found, part)
+        return found
+    raise ModuleNotFoundError(name)
+
+
+def is_function(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z_][\w.]*", name) is not None
+
+
+def scripts(cell: str) -> list[str]:
+    """Scripts at the root: notebooks call their functions."""
+    return re.findall(r"`python (\w+)\.py", cell)
+
+
+def check_command(text: str) -> None:
+    """A command of the package, a script or a target, and the options that follow it."""
+    words = [word for word in text.split() if not word.startswith("--")]
+    options = [word[2:] for word in text.split() if word.startswith("--")]
+    if words[:3] == ["python", "-m", "maskrcnn_jax"]:
+        parameters = inspect.signature(getattr(command_line, "_".join(words[3:]))).parameters
+        assert {option.replace("-", "_") for option in options} <= set(parameters), text
+    elif words[0] == "python":
+        source = (ROOT / words[1]).read_text(encoding="utf-8")
+        for option in options:
+            assert f"--{option}" in source or check_field(option), text
+    else:
+        assert words[0] == "make" and re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def check_field(option: str) -> bool:
+    """A field of the configuration by its dotted name."""
+    node: Any = Config()
+    for part in option.replace("-", "_").split("."):
+        assert part in {field.name for field in dataclasses.fields(node)}, option
+        node = getattr(node, part)
+    return True
+
+
+def step_titles() -> set[str]:
+    """Titles of the steps that reports write."""
+    calls = (
+        node
+        for file in (ROOT / "maskrcnn_jax" / "inspect").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Step" and node.args
+    )
+    return {str(call.args[0].value) for call in calls if isinstance(call.args[0], ast.Constant)}
+
+
+def test_no_step_is_missing():
+    numbers = {title: [int(row[1]) for row in ROWS if row[0] == title] for title in STEPS}
+    assert numbers == {title: list(range(1, count + 1)) for title, count in STEPS.items()}
+    assert len(ROWS) == sum(STEPS.values())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
+def test_what_a_row_names_is_there(row: tuple[str, ...]):
+    assert len(row) == 5 and all(row)
+    assert named(row[3]), "no function or command"
+    for name in named(row[3]):
+        if is_function(name):
+            assert function(name) is not None
+        elif name.startswith("--"):
+            assert check_field(name[2:])
+        elif name.startswith("configs/"):
+            assert (ROOT / name).is_file()
+        else:
+            check_command(name)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
+def test_it_is_seen_where_the_row_says(row: tuple[str, ...]):
+    last_words = [name.rpartition(".")[2] for name in named(row[3]) if is_function(name)]
+    for title in re.findall(r"\*([^*]+)\*", row[4]):
+        assert title in step_titles()
+    for target in re.findall(r"\]\(([^)]+)\)", row[4]):
+        cells = json.loads((ROOT / "docs" / target).read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        used = [word for word in last_words if re.search(rf"\b{word}\b", code)]
+        told = [name for name in named(row[3]) if not is_function(name) and (name in code or name in text)]
+        used += [name for name in scripts(row[3]) if f"from {name} import" in code]
+        assert used or told, f"{target} uses nothing of this row"
+
+
+def test_names_outside_of_the_tables_are_there():
+    prose = "\n".join(line for line in PAGE.splitlines() if not line.startswith("|"))
+    for name in named(prose):
+        if name.startswith(("inspect.", "visualize.")):
+            assert function(name) is not None
+    for target in re.findall(r"\]\(([^)]+)\)", PAGE):
+        assert (ROOT / "docs" / target).is_file()
