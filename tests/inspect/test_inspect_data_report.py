@@ -261,7 +261,7 @@ def test_overrides_and_options_reach_the_report(monkeypatch: pytest.MonkeyPatch,
         seen.update(options, config=config, out=out)
         raise ConfigError("enough")
 
-    monkeypatch.setattr("maskrcnn_jax.inspect.data.inspect_data", stand_in)
+    monkeypatch.setattr("maskrcnn_jax.inspect.data.report.inspect_data", stand_in)
     options = ("--split", "validation", "--seed", "3", "--image-id", "9", "--images", "5")
     with pytest.raises(SystemExit, match="enough"):
         run(monkeypatch, CONFIG_FILE, "--out", tmp_path, *options, "--", "--data.flip", "0.25")

@@ -141,7 +141,7 @@ def test_the_command_on_a_picture_of_the_data(checkpoint: Path, tmp_path: Path, 
 
 
 def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("maskrcnn_jax.inspect.model.model_steps", lambda *_: ())
+    monkeypatch.setattr("maskrcnn_jax.inspect.model.report.model_steps", lambda *_: ())
     save_config(load_config(TINY), tmp_path)
     report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, index=4)
     assert report.truth is not None and report.truth.example.image_id == 1004
