@@ -208,14 +208,15 @@ def forward(
         box = BoxOutput(logits, deltas[:, :, : config.num_classes])
 
     with jax.named_scope("detections"):
-        detect = partial(
-            stages.detect,
+        choose_pairs = partial(
+            stages.choose_pairs,
             box_weights=config.box_head.box_weights,
             max_log_scale=config.rpn.proposals.max_log_scale,
             config=config.detect,
             nms=model.nms,
         )
-        detections = per_image(detect)(rois, box, pictures)
+        pairs = per_image(choose_pairs)(rois, box, pictures)
+        detections = per_image(lambda p: stages.choose_detections(p, config.detect.count))(pairs)
 
     mask_rois = mask_features = mask_logits = None
     if model.mask_head is not None:
@@ -238,6 +239,7 @@ def forward(
         roi_levels=roi_levels,
         roi_features=roi_features,
         box=box,
+        pairs=pairs,
         detections=detections,
         mask_rois=mask_rois,
         mask_features=mask_features,

@@ -12,7 +12,7 @@ from maskrcnn_jax.ops import nms as nms_ops
 from maskrcnn_jax.ops.matching import match
 from maskrcnn_jax.ops.roi_align import assign_levels, roi_align
 from maskrcnn_jax.ops.sampling import sample
-from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, GroundTruth, Proposals, Rois, RPNOutput
+from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, GroundTruth, Pairs, Proposals, Rois, RPNOutput
 
 NMS = Callable[..., Bool[Array, " k"]]
 """What `ops.nms.nms` does, or something else that takes and returns the same."""
@@ -143,7 +143,7 @@ def pool(
     return pooled, level
 
 
-def detect(
+def choose_pairs(
     rois: Rois,
     box: BoxOutput,
     region: Float[Array, "4"],
@@ -151,8 +151,8 @@ def detect(
     max_log_scale: float | None,
     config: DetectConfig,
     nms: NMS = nms_ops.nms,
-) -> Detections:
-    """Class-wise suppression of every roi's boxes above the score threshold.
+) -> Pairs:
+    """Decodes the boxes of the best pairs of a roi and a class, and suppresses what overlaps a better one of its class.
 
     Args:
         rois: `[n]` of one image.
@@ -164,7 +164,7 @@ def detect(
         nms: see `ops.nms.nms`; called with the classes as groups.
 
     Returns:
-        Detections without masks, best first.
+        Pairs, best first.
 
     Source: Fast R-CNN, section 2.4; numbers of Detectron2 `fast_rcnn_inference`; with `config.best_class_only`, of
     Matterport's `DetectionLayer`.
@@ -176,17 +176,23 @@ def detect(
         passes &= jnp.argmax(box.logits, axis=1)[:, None] == jnp.arange(num_classes)[None, :]
     ranked = jnp.where(passes, scores, -1.0).reshape(-1)
     scores, index = jax.lax.top_k(ranked, min(config.top_k, ranked.shape[0]))
-    passes = scores >= 0
-    roi, label = index // num_classes, index % num_classes
-    boxes = box_ops.decode(box.deltas[roi, label], rois.boxes[roi], box_weights, max_log_scale)
+    roi, labels = index // num_classes, index % num_classes
+    boxes = box_ops.decode(box.deltas[roi, labels], rois.boxes[roi], box_weights, max_log_scale)
     boxes = box_ops.clip(boxes, region)
-    valid = passes & box_ops.larger_than(boxes, config.min_size)
-    keep = nms(jnp.where(valid[:, None], boxes, 0.0), valid, config.nms_iou, label)
-    index, found = nms_ops.first(keep, config.count)
+    valid = (scores >= 0) & box_ops.larger_than(boxes, config.min_size)
+    boxes = jnp.where(valid[:, None], boxes, 0.0)
+    keep = nms(boxes, valid, config.nms_iou, labels)
+    scores = jnp.where(valid, scores, 0.0)
+    return Pairs(roi.astype(jnp.int32), boxes, scores, labels.astype(jnp.int32), valid, keep)
+
+
+def choose_detections(pairs: Pairs, count: int) -> Detections:
+    """The `count` best kept pairs, best first; without masks."""
+    index, found = nms_ops.first(pairs.keep, count)
     return Detections(
-        jnp.where(found[:, None], boxes[index], 0.0),
-        jnp.where(found, scores[index], 0.0),
-        jnp.where(found, label[index], 0).astype(jnp.int32),
+        jnp.where(found[:, None], pairs.boxes[index], 0.0),
+        jnp.where(found, pairs.scores[index], 0.0),
+        jnp.where(found, pairs.labels[index], 0),
         found,
         None,
     )

@@ -132,6 +132,23 @@ class Detections(NamedTuple):
     is looked at."""
 
 
+class Pairs(NamedTuple):
+    """The best pairs of a roi and a class, before and after class-wise suppression, best first."""
+
+    roi_index: Array
+    """`[B, K]` int32: which roi."""
+    boxes: Array
+    """`[B, K, 4]` float32, pixels: the roi with the delta of the class applied, clipped to the picture."""
+    scores: Array
+    """`[B, K]` float32 in `[0, 1]`: probability of the class."""
+    labels: Array
+    """`[B, K]` int32 in `[0, C)`."""
+    valid: Array
+    """`[B, K]` bool: the score passes the threshold, and the box is not smaller than the configured minimum."""
+    keep: Array
+    """`[B, K]` bool: the pair survived suppression."""
+
+
 class Trace(NamedTuple):
     """Every intermediate tensor of one forward pass, in the order of the paper's figure."""
 
@@ -150,6 +167,7 @@ class Trace(NamedTuple):
     roi_features: Array
     """`[B, N, 7, 7, F]`."""
     box: BoxOutput
+    pairs: Pairs
     detections: Detections
     mask_rois: Rois | None
     """The boxes that the mask head looks at: the detections, or in training the sampled foreground. The three mask

@@ -74,11 +74,15 @@ def draw_detections(
         cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), colors[index], thickness, cv2.LINE_AA)
     plates = np.zeros((len(order), 4), int)
     for written, index in enumerate(order[::-1]):  # the best first: it finds the best place
-        label = int(detections.labels[index])
-        name = class_names[label] if label < len(class_names) else str(label)
+        name = class_name(class_names, int(detections.labels[index]))
         text = f"{name} {detections.scores[index]:.2f}"
         plates[written] = _write(canvas, text, corners[index], colors[index], plates[:written])
     return canvas
+
+
+def class_name(names: Sequence[str], label: int) -> str:
+    """What a label is called; one without a name by its number."""
+    return names[label] if label < len(names) else str(label)
 
 
 def splash(

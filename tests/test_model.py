@@ -52,6 +52,8 @@ def test_shapes_and_types_of_the_trace(trace):
         "roi_levels": ((4, 12), i32),
         "roi_features": ((4, 12, 7, 7, 16), f32),
         "box": (((4, 12, 4), f32), ((4, 12, 3, 4), f32)),
+        # Every roi with each of the three classes.
+        "pairs": (((4, 36), i32), ((4, 36, 4), f32), ((4, 36), f32), ((4, 36), i32), ((4, 36), flag), ((4, 36), flag)),
         "detections": (((4, 8, 4), f32), ((4, 8), f32), ((4, 8), i32), ((4, 8), flag), ((4, 8, 28, 28), f32)),
         "mask_rois": (((4, 8, 4), f32), ((4, 8), flag), ((4, 8), i32), ((4, 8), i32)),
         "mask_features": ((4, 8, 14, 14, 16), f32),

@@ -10,6 +10,7 @@ from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.visualize import (
     CURVES,
     PALETTE,
+    class_name,
     compare_curves,
     draw_detections,
     plot_curves,
@@ -208,6 +209,10 @@ def test_splash_leaves_out_padding_and_low_scores(change):
     image = np.full((480, 640, 3), (200, 100, 50), np.uint8)
     found = one([10, 20, 30, 50], mask=rectangle(10, 20, 30, 50))._replace(**change)
     assert (splash(image, found, min_score=0.5) == 124).all()
+
+
+def test_a_label_without_a_name_is_called_by_its_number():
+    assert [class_name(("cat", "dog"), label) for label in (0, 1, 2)] == ["cat", "dog", "2"]
 
 
 def test_splash_without_masks_is_an_error():

@@ -1,6 +1,7 @@
 """Words beside boxes, none over another and none over its own box where there is room."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from jaxtyping import Float
@@ -8,6 +9,8 @@ from matplotlib.axes import Axes
 
 from maskrcnn_jax.inspect.panels import Color
 
+MOST = 20
+"""Boxes of one panel that get a text: more would cover the picture."""
 SIZE = 7.5
 """Points."""
 WIDE, HIGH = 0.62, 1.5
@@ -15,7 +18,7 @@ WIDE, HIGH = 0.62, 1.5
 
 
 def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], colors: Sequence[Color]) -> None:
-    """Writes a text beside each box on a plate of its colour; the first find the best places.
+    """Writes a text beside each of the first `MOST` boxes, on a plate of its colour; the first find the best places.
 
     Call it once the picture is shown: the limits of the axes decide how large letters are.
 
@@ -33,7 +36,7 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
     columns = 1 if place is None else place.get_gridspec().ncols
     point = (right - left) * columns / (72 * figure.get_figwidth())
     taken = np.zeros((0, 4))
-    for text, box, color in zip(texts, boxes.astype(float), colors, strict=True):
+    for text, box, color in islice(zip(texts, boxes.astype(float), colors, strict=True), MOST):
         size = np.array([WIDE * len(text) + 0.5, HIGH]) * SIZE * point
         plate = _place(box, size, np.array([left, top]), np.array([right, bottom]), taken)
         taken = np.concatenate([taken, plate[None]])

@@ -81,5 +81,5 @@ def _similar(trace: tuple, wanted: str) -> str:
     names = [name for name, *_ in _tensors(trace, "")]
     within = [name for name in names if wanted.split(".")[-1] in name.split(".")]
     near = difflib.get_close_matches(wanted, names, n=4, cutoff=0.5)
-    found = list(dict.fromkeys(near + within))[:5]
+    found = list(dict.fromkeys(near + within))[:6]
     return f"did you mean {', '.join(found)}?" if found else f"there are {', '.join(names)}"

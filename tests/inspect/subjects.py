@@ -6,10 +6,9 @@ from functools import cache
 import numpy as np
 from small import CONFIG, SIDE, build
 
-from maskrcnn_jax.inspect.model.pairs import Pairs
 from maskrcnn_jax.inspect.model.subject import Subject, View, look
 from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Pairs, Proposals, Rois, RPNOutput, Trace
 
 NAMES = ("cat", "dog", "owl")
 
@@ -42,6 +41,15 @@ VIEW = View(image(40, 60), np.array([2.0, 4.0], np.float32))
 """A picture whose upper left corner is at (2, 4) of the input."""
 ANCHORS = np.array([[x, y, x + 8, y + 8] for y in (0, 16, 32) for x in (0, 16)] + [[0, 0, 32, 32]] * 2, np.float32)
 """Of P2 with 3 × 2 cells and of P3 with 1 × 2, one ratio."""
+PAIRS = Pairs(
+    roi_index=np.array([[0, 1, 0, 0]], np.int32),
+    boxes=np.array([[[2, 4, 22, 24], [10, 4, 30, 24], [3, 5, 22, 24], [0, 0, 0, 0]]], np.float32),
+    scores=np.array([[0.6, 0.2, 0.1, 0]], np.float32),
+    labels=np.array([[0, 2, 1, 0]], np.int32),
+    valid=np.array([[True, True, True, False]]),
+    keep=np.array([[True, True, False, False]]),
+)
+"""The first stays a detection, the second is kept, the third dropped, the fourth is padding."""
 
 
 def trace() -> Trace:
@@ -89,6 +97,7 @@ def trace() -> Trace:
         roi_levels=np.array([[0, 1]], np.int32),
         roi_features=np.random.default_rng(0).normal(size=(1, 2, 7, 7, 5)).astype(np.float32),
         box=BoxOutput(logits, np.zeros((1, 2, 3, 4), np.float32)),
+        pairs=PAIRS,
         detections=detections,
         mask_rois=Rois(detections.boxes, detections.valid, detections.labels, detections.labels),
         mask_features=np.zeros((1, 2, 14, 14, 5), np.float32),
@@ -96,21 +105,10 @@ def trace() -> Trace:
     )
 
 
-PAIRS = Pairs(
-    roi=np.array([[0, 1, 0, 0]], np.int32),
-    boxes=np.array([[[2, 4, 22, 24], [10, 4, 30, 24], [3, 5, 22, 24], [0, 0, 0, 0]]], np.float32),
-    scores=np.array([[0.6, 0.2, 0.1, 0]], np.float32),
-    labels=np.array([[0, 2, 1, 0]], np.int32),
-    valid=np.array([[True, True, True, False]]),
-    keep=np.array([[True, True, False, False]]),
-)
-"""The first stays a detection, the second is kept, the third dropped, the fourth is padding."""
-
-
 def without_detections(found: Trace) -> Trace:
-    nothing = np.zeros_like(found.detections.valid)
-    rois = found.mask_rois
+    nothing, rois = np.zeros_like(found.detections.valid), found.mask_rois
     return found._replace(
+        pairs=found.pairs._replace(keep=np.zeros_like(found.pairs.keep)),
         detections=found.detections._replace(valid=nothing),
         mask_rois=None if rois is None else rois._replace(valid=nothing),
     )

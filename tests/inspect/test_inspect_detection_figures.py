@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from small import CONFIG
-from subjects import NAMES, PAIRS, VIEW, drawn, texts, titles, trace, without_detections
+from subjects import NAMES, VIEW, drawn, texts, titles, trace, without_detections
 
 from maskrcnn_jax.inspect.model.detection_figures import (
     class_suppression_figure,
@@ -25,7 +25,7 @@ MASKLESS = trace()._replace(
 
 
 def counts(config=CONFIG) -> list[int]:
-    return [number for _, number, _ in filter_table(trace(), PAIRS, config).rows]
+    return [number for _, number, _ in filter_table(trace(), config).rows]
 
 
 def test_what_each_rule_leaves():
@@ -40,19 +40,19 @@ def test_one_class_for_each_roi():
 
 
 def test_suppression_class_by_class():
-    columns, rows, *_ = class_suppression_table(PAIRS, NAMES)
+    columns, rows, *_ = class_suppression_table(trace(), NAMES)
     assert columns[3:] == ("rois that enter", "rois that are kept")
     assert rows == [("cat", 1, 1, "#0", "#0"), ("dog", 1, 0, "#0", ""), ("owl", 1, 1, "#1", "#1")]
-    assert class_suppression_table(PAIRS, NAMES, most=0).rows[0][3:] == (" …", " …")
+    assert class_suppression_table(trace(), NAMES, most=0).rows[0][3:] == (" …", " …")
 
 
 def test_kept_and_dropped_pairs():
-    figure = class_suppression_figure(trace(), VIEW, PAIRS, NAMES)
+    figure = class_suppression_figure(trace(), VIEW, NAMES)
     dropped, kept = drawn(figure)
     assert dropped == [[1, 1, 20, 20]] and kept == [[0, 0, 20, 20], [8, 0, 28, 20]]
     assert texts(figure) == ["cat 0.60", "owl 0.20"]
     assert titles(figure) == ["Of 3 pairs 2 are kept and 1 dropped"]
-    assert titles(class_suppression_figure(trace(), VIEW, PAIRS, NAMES, count=1)) == [
+    assert titles(class_suppression_figure(trace(), VIEW, NAMES, count=1)) == [
         "Of the 1 best of 3 pairs 1 are kept and 0 dropped"
     ]
 

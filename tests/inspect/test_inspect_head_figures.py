@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from subjects import NAMES, PAIRS, VIEW, drawn, texts, titles, trace, without_detections
+from subjects import NAMES, VIEW, drawn, texts, titles, trace
 
 from maskrcnn_jax.inspect.model.activation_figures import activation_figure, delta_figure
 from maskrcnn_jax.inspect.model.head_figures import (
-    class_name,
     crop,
     likely_class_table,
+    output_names,
     probability_figure,
     roi_class_figure,
     roi_feature_figure,
@@ -24,7 +24,15 @@ ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
 
 def without_rois():
     found = trace()
-    return found._replace(rois=found.rois._replace(valid=np.zeros((1, 2), bool)))
+    nothing = np.zeros_like(found.pairs.valid)
+    return found._replace(
+        rois=found.rois._replace(valid=np.zeros((1, 2), bool)), pairs=found.pairs._replace(valid=nothing, keep=nothing)
+    )
+
+
+def with_pairs(**changes):
+    found = trace()
+    return found._replace(pairs=found.pairs._replace(**changes))
 
 
 def test_probabilities_by_hand():
@@ -32,9 +40,9 @@ def test_probabilities_by_hand():
     assert roi_probabilities(without_rois()).shape == (0, 4)
 
 
-def test_names_of_classes():
-    assert [class_name(NAMES, label, 3) for label in (0, 2, 3)] == ["cat", "owl", "background"]
-    assert class_name((), 2, 3) == "2"
+def test_names_of_outputs():
+    assert output_names(trace(), NAMES) == ["cat", "dog", "owl", "background"]
+    assert output_names(trace(), ()) == ["0", "1", "2", "background"]
 
 
 def test_each_level_has_its_rois():
@@ -56,7 +64,7 @@ def test_only_some_of_many_rois_are_drawn():
 
 
 def test_features_stand_below_what_they_are_of():
-    figure = roi_feature_figure(trace(), VIEW, PAIRS)
+    figure = roi_feature_figure(trace(), VIEW)
     captions = texts(figure)
     assert captions[:4] == ["roi 0, P2", "roi 1, P3", "mean size", "mean size"]
     spread = trace().roi_features.std(axis=(0, 1, 2, 3))
@@ -65,11 +73,9 @@ def test_features_stand_below_what_they_are_of():
 
 
 def test_rois_of_detections_come_first():
-    second = PAIRS._replace(keep=np.array([[False, True, False, False]]))
-    assert texts(roi_feature_figure(trace(), VIEW, second, 1))[0] == "roi 1, P3"
-    assert texts(roi_feature_figure(without_rois(), VIEW, PAIRS._replace(keep=PAIRS.keep & False)))[0] == (
-        "there is no roi"
-    )
+    second = with_pairs(keep=np.array([[False, True, False, False]]))
+    assert texts(roi_feature_figure(second, VIEW, 1))[0] == "roi 1, P3"
+    assert texts(roi_feature_figure(without_rois(), VIEW))[0] == "there is no roi"
 
 
 @pytest.mark.parametrize(
@@ -116,22 +122,21 @@ def test_probabilities_as_a_picture():
 
 
 def test_rois_before_and_after_their_deltas():
-    figure = roi_refinement_figure(trace(), VIEW, PAIRS, NAMES)
+    figure = roi_refinement_figure(trace(), VIEW, NAMES)
     before, after = drawn(figure)
     assert before == [ROIS[0], ROIS[1], ROIS[0]]
     assert after == [[0, 0, 20, 20], [8, 0, 28, 20], [1, 1, 20, 20]]
     assert texts(figure) == ["cat 0.60", "owl 0.20", "dog 0.10"]
-    assert len(drawn(roi_refinement_figure(trace(), VIEW, PAIRS, NAMES, count=1))[0]) == 1
+    assert len(drawn(roi_refinement_figure(trace(), VIEW, NAMES, count=1))[0]) == 1
 
 
 def test_figures_without_rois_and_pairs():
-    nothing = PAIRS._replace(valid=PAIRS.valid & False, keep=PAIRS.keep & False)
     found = without_rois()
     assert not any(drawn(roi_level_figure(found, VIEW)))
     assert not any(drawn(roi_class_figure(found, VIEW, NAMES)))
-    assert not any(drawn(roi_refinement_figure(without_detections(found), VIEW, nothing, NAMES)))
+    assert not any(drawn(roi_refinement_figure(found, VIEW, NAMES)))
     assert likely_class_table(found, NAMES).rows == []
-    delta_figure(found, nothing)
+    delta_figure(found)
     probability_figure(found, NAMES)
 
 
@@ -144,10 +149,9 @@ def test_activations_say_their_range():
 
 
 def test_histograms_of_deltas():
-    found = trace()
+    found = with_pairs(valid=np.array([[True, False, False, False]]))
     found.box.deltas[0, 0, 0] = (1, 2, 3, 4)
-    pairs = PAIRS._replace(valid=np.array([[True, False, False, False]]))
-    figure = delta_figure(found, pairs)
+    figure = delta_figure(found)
     upper, lower = figure.axes[0], figure.axes[4]
     names = [patch.get_label() for patch in (*upper.patches, *lower.patches)]
     assert names == ["all anchors (8)", "candidates (4)", "rois and their classes (1)"]
@@ -162,5 +166,5 @@ def test_histograms_of_deltas():
 def test_deltas_that_are_not_finite_are_left_out():
     found = trace()
     found.rpn.deltas[0, 0] = np.nan
-    shares, _, _ = delta_figure(found, PAIRS).axes[0].patches[0].get_data()
+    shares, _, _ = delta_figure(found).axes[0].patches[0].get_data()
     assert np.isfinite(shares).all()

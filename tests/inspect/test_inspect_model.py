@@ -77,8 +77,7 @@ def test_without_mask_head_what_needs_it_is_left_out_and_figures_are_let_go():
 
 def nothing_found():
     seen = subject()
-    nothing = np.zeros_like(seen.pairs.valid)
-    return seen._replace(trace=without_detections(seen.trace), pairs=seen.pairs._replace(valid=nothing, keep=nothing))
+    return seen._replace(trace=without_detections(seen.trace))
 
 
 def test_objects_of_which_nothing_is_found():

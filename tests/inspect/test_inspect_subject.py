@@ -81,7 +81,7 @@ def test_a_mask_over_the_whole_view():
 
 def test_pairs_begin_with_the_detections():
     seen = subject()
-    pairs, found = seen.pairs, seen.trace.detections
+    pairs, found = seen.trace.pairs, seen.trace.detections
     kept = np.flatnonzero(pairs.keep[0])[:8]
     assert len(kept) == 8 and found.valid.all()
     np.testing.assert_allclose(pairs.boxes[0, kept], found.boxes[0], atol=1e-4)
@@ -91,22 +91,22 @@ def test_pairs_begin_with_the_detections():
 
 def test_pairs_are_all_that_pass_the_threshold():
     seen = subject()
-    rois, (logits, deltas) = seen.trace.rois, seen.trace.box
+    pairs, rois, (logits, deltas) = seen.trace.pairs, seen.trace.rois, seen.trace.box
     scores = np.asarray(jax.nn.softmax(logits[0]))[:, :3] * rois.valid[0][:, None]
-    valid = seen.pairs.valid[0]
+    valid = pairs.valid[0]
     assert valid.sum() == (scores > seen.config.detect.score_threshold).sum() > 8
-    assert (np.diff(seen.pairs.scores[0][valid]) <= 0).all()
-    roi, labels = seen.pairs.roi[0][valid], seen.pairs.labels[0][valid]
+    assert (np.diff(pairs.scores[0][valid]) <= 0).all()
+    roi, labels = pairs.roi_index[0][valid], pairs.labels[0][valid]
     assert len(set(zip(roi.tolist(), labels.tolist(), strict=True))) == valid.sum()
-    np.testing.assert_allclose(seen.pairs.scores[0][valid], scores[roi, labels], rtol=1e-5)
+    np.testing.assert_allclose(pairs.scores[0][valid], scores[roi, labels], rtol=1e-5)
     weights, cap = seen.config.box_head.box_weights, seen.config.rpn.proposals.max_log_scale
     decoded = box_ops.decode(jnp.asarray(deltas[0][roi, labels]), jnp.asarray(rois.boxes[0][roi]), weights, cap)
-    np.testing.assert_allclose(seen.pairs.boxes[0][valid], np.clip(decoded, 0, SIDE), atol=1e-3)
-    assert not seen.pairs.keep[0][~valid].any()
+    np.testing.assert_allclose(pairs.boxes[0][valid], np.clip(decoded, 0, SIDE), atol=1e-3)
+    assert not pairs.keep[0][~valid].any()
 
 
 def test_a_model_without_mask_head_and_with_a_suppression_of_its_own():
     seen = careless()
     assert seen.trace.mask_logits is None
     assert in_view(seen.trace, seen.view, seen.config).masks is None
-    np.testing.assert_array_equal(seen.pairs.keep, seen.pairs.valid)
+    np.testing.assert_array_equal(seen.trace.pairs.keep, seen.trace.pairs.valid)

@@ -118,6 +118,13 @@ def test_words_stay_inside_and_apart(boxes):
             assert wide < 2 or high < 2
 
 
+def test_the_first_of_many_boxes_get_words():
+    _, [axes] = panels(1, 1, (480, 640))
+    show(axes, np.zeros((480, 640, 3), np.uint8))
+    caption(axes, [str(n) for n in range(90)], np.full((90, 4), (10, 10, 60, 60), np.float32), COLORS[:1] * 90)
+    assert [text.get_text() for text in axes.texts] == [str(n) for n in range(20)]
+
+
 def test_words_stand_above_their_box():
     figure, [axes] = panels(1, 1, (480, 640))
     show(axes, np.zeros((480, 640, 3), np.uint8))

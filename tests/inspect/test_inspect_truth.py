@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from examples import Pictures, example
 from small import CONFIG
-from subjects import NAMES, PAIRS, VIEW, careless, careless_model, image, trace
+from subjects import NAMES, VIEW, careless, careless_model, image, trace
 
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.data import open_source
@@ -26,7 +26,7 @@ from maskrcnn_jax.inspect.model.truth import (
 NAMED = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, class_names=NAMES))
 EXAMPLE = example((0, (0, 0, 10, 40)), (2, (5, 10, 20, 30)), size=(80, 30))
 """A picture of 80 × 30, which the trace's view has at half its height and twice its width: 40 × 60."""
-SUBJECT = Subject(EXAMPLE.image, (2.0, 0.5), NAMED.model, VIEW, trace(), PAIRS, {})
+SUBJECT = Subject(EXAMPLE.image, (2.0, 0.5), NAMED.model, VIEW, trace(), {})
 
 
 def truth(*examples, config=NAMED) -> Truth:

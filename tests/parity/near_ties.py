@@ -26,18 +26,6 @@ class Choice(NamedTuple):
     """`[n]` bool: it is among the best that are kept."""
 
 
-class Pairs(NamedTuple):
-    """Every (roi, class) that passed the score threshold."""
-
-    index: np.ndarray
-    """`[k]`: roi · classes + class, without background."""
-    boxes: np.ndarray
-    """`[k, 4]`: as suppression sees them."""
-    scores: np.ndarray
-    keep: np.ndarray
-    """`[k]` bool: the pair survived suppression."""
-
-
 class Ties(NamedTuple):
     """The narrowest comparison with different answers behind each item that only one system chose."""
 

@@ -1,16 +1,12 @@
 """Our forward pass of one image, without the axis of the batch and without padding."""
 
 import dataclasses
-from functools import partial
 
 import jax
 import numpy as np
 import torch
-from near_ties import Pairs
 
 import maskrcnn_jax as mr
-from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.structs import Trace
 from maskrcnn_jax.weights import merge, split
 
@@ -43,45 +39,16 @@ class Forward:
         fitted = mr.fit(image, self.config.input)
         trace = jax.device_get(self._run(*self._weights, fitted.image[None], fitted.size[None]))
         trace = jax.tree.map(lambda x: x[0], trace._replace(anchors=trace.anchors[None]))
-        rois, found = trace.proposals.valid, trace.detections.valid
+        rois, pairs, found = trace.proposals.valid, trace.pairs.valid, trace.detections.valid
         return trace._replace(
             proposals=jax.tree.map(lambda x: x[rois], trace.proposals),
             rois=jax.tree.map(lambda x: x[rois], trace.rois),
             roi_levels=trace.roi_levels[rois],
             roi_features=trace.roi_features[rois],
             box=jax.tree.map(lambda x: x[rois], trace.box),
+            pairs=jax.tree.map(lambda x: x[pairs], trace.pairs),
             detections=jax.tree.map(lambda x: x[found], trace.detections),
             mask_rois=jax.tree.map(lambda x: x[found], trace.mask_rois),
             mask_features=trace.mask_features[found],
             mask_logits=trace.mask_logits[found],
         )
-
-
-def pairs(trace: Trace, size: tuple[int, int], config: mr.ModelConfig) -> Pairs:
-    """What our detections are chosen from, as `stages.detect` does it."""
-    classes, detect = config.num_classes, config.detect
-    scores = np.asarray(jax.nn.softmax(trace.box.logits))[:, :classes].reshape(-1)
-    index = np.flatnonzero(scores > detect.score_threshold)
-    index = index[np.argsort(-scores[index], kind="stable")]
-    padded = np.pad(index, (0, -len(index) % 1024))  # few sizes to compile for
-    boxes, keep = _suppress(
-        trace.box.deltas.reshape(-1, 4)[padded],
-        trace.rois.boxes[padded // classes],
-        padded % classes,
-        np.arange(len(padded)) < len(index),
-        np.float32([0, 0, size[1], size[0]]),
-        config,
-    )
-    boxes, keep = (np.asarray(x)[: len(index)] for x in (boxes, keep))
-    found = scores[index][keep][: detect.count]
-    np.testing.assert_allclose(found, trace.detections.scores, rtol=1e-6)  # two programs
-    return Pairs(index, boxes, scores[index], keep)
-
-
-@partial(jax.jit, static_argnames="config")
-def _suppress(deltas, rois, labels, valid, extent, config: mr.ModelConfig):
-    """Boxes of pairs, best first, and which of them suppression keeps."""
-    boxes = box_ops.decode(deltas, rois, config.box_head.box_weights, config.rpn.proposals.max_log_scale)
-    boxes = box_ops.clip(boxes, extent)
-    valid = valid & box_ops.larger_than(boxes, config.detect.min_size)
-    return boxes, nms(boxes, valid, config.detect.nms_iou, labels)

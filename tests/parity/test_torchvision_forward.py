@@ -11,8 +11,8 @@ import pytest
 import torch
 import torchvision_trace
 from conftest import read_image, to_torch
-from near_ties import Choice, Pairs, explain
-from our_trace import Forward, pairs, same_model
+from near_ties import Choice, explain
+from our_trace import Forward, same_model
 from torchvision_trace import Theirs
 
 import maskrcnn_jax as mr
@@ -49,8 +49,6 @@ VERSIONS = {"v1": Version(lively.v1, 480, 1000, 4.5), "v2": Version(lively.v2, 3
 class Sides(NamedTuple):
     theirs: Theirs
     ours: Trace
-    pairs: Pairs
-    """Ours."""
 
 
 class Models(NamedTuple):
@@ -79,8 +77,7 @@ def of_each_version(names: Iterable[str]) -> list:
 def sides(request) -> Sides:
     version, name = request.param
     image, model = IMAGES[name](), models(version)
-    theirs, ours = torchvision_trace.run(model.theirs, to_torch(image)), model.forward(image)
-    return Sides(theirs, ours, pairs(ours, theirs.size, model.ours.config))
+    return Sides(torchvision_trace.run(model.theirs, to_torch(image)), model.forward(image))
 
 
 def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -177,17 +174,12 @@ def test_choices_of_detections_differ_by_near_ties_alone(sides: Sides):
     theirs, ours = sides.theirs.trace, sides.ours
     classes = theirs.box.deltas.shape[1]
     rois = [proposal_anchors(trace) for trace in (theirs, ours)]
-    index = [
-        roi[p.index // classes] * classes + p.index % classes
-        for roi, p in zip(rois, (sides.theirs.pairs, sides.pairs), strict=True)
-    ]
+    pairs = theirs.pairs, ours.pairs
+    index = [roi[p.roi_index] * classes + p.labels for roi, p in zip(rois, pairs, strict=True)]
     items = np.union1d(*index)
     # A roi that only one system has follows from another choice, which the test above explains.
     given = ~np.isin(items // classes, np.intersect1d(*rois))
-    a, b = (
-        as_choice(items, i, p.boxes, p.scores, p.keep, i[p.keep][np.argsort(-p.scores[p.keep], kind="stable")][:100])
-        for i, p in zip(index, (sides.theirs.pairs, sides.pairs), strict=True)
-    )
+    a, b = (as_choice(items, i, p.boxes, p.scores, p.keep, i[p.keep][:100]) for i, p in zip(index, pairs, strict=True))
     ties = explain(a, b, items % classes, 0.5, np.full(len(items), 0.05), given)
     print(ties)
     assert not ties.unexplained

@@ -7,11 +7,10 @@ from unittest import mock
 import numpy as np
 import torch
 import torchvision
-from near_ties import Pairs
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Pairs, Proposals, Rois, RPNOutput, Trace
 
 
 class Theirs(NamedTuple):
@@ -20,9 +19,6 @@ class Theirs(NamedTuple):
     trace: Trace
     result: dict[str, np.ndarray]
     """Boxes, scores, labels (background is 0) and masks `[d, 1, h, w]` in pixels of the picture."""
-    pairs: Pairs
-    size: tuple[int, int]
-    """`(height, width)` of the picture inside the padding, pixels."""
 
 
 def run(model: MaskRCNN, image: torch.Tensor) -> Theirs:
@@ -52,11 +48,9 @@ def run(model: MaskRCNN, image: torch.Tensor) -> Theirs:
         stack.enter_context(mock.patch.object(model.transform, "postprocess", _postprocess_copy(model)))
         result = model([image])[0]
         trace = _trace(model, seen, filter_proposals.call_args.args)
-        size = tuple(seen["input"][0].image_sizes[0])
-        pairs = _pairs(model, *seen["box"], *seen["proposals"][0], size)
-    found = np.flatnonzero(pairs.keep)[np.argsort(-pairs.scores[pairs.keep], kind="stable")]
-    np.testing.assert_array_equal(pairs.scores[found[: heads.detections_per_img]], trace.detections.scores)
-    return Theirs(trace, {k: v.numpy() for k, v in result.items()}, pairs, size)
+    kept = trace.pairs.scores[trace.pairs.keep]
+    np.testing.assert_array_equal(kept[: heads.detections_per_img], trace.detections.scores)
+    return Theirs(trace, {k: v.numpy() for k, v in result.items()})
 
 
 def _postprocess_copy(model: MaskRCNN):
@@ -89,6 +83,7 @@ def _trace(model: MaskRCNN, seen: dict[str, Any], filtered: tuple) -> Trace:
         roi_levels=model.roi_heads.box_roi_pool.map_levels(boxes).numpy(),
         roi_features=seen["roi_features"].permute(0, 2, 3, 1).numpy(),
         box=BoxOutput(np.roll(logits, -1, axis=1), deltas.reshape(len(deltas), -1, 4)[:, 1:]),
+        pairs=_pairs(model, *seen["box"], *seen["proposals"][0], seen["input"][0].image_sizes[0]),
         detections=detections,
         mask_rois=Rois(detections.boxes, detections.valid, detections.labels, nobody),
         mask_features=seen["mask_features"].permute(0, 2, 3, 1).numpy(),
@@ -129,12 +124,14 @@ def _pairs(model: MaskRCNN, logits, deltas, proposals, size: tuple[int, int]) ->
     scores = torch.softmax(logits, -1)[:, 1:].reshape(-1)
     label = torch.arange(1, logits.shape[1]).expand(len(logits), -1).reshape(-1)
     index = torch.where((scores > heads.score_thresh) & (boxes[:, 2:] - boxes[:, :2] >= 1e-2).all(dim=1))[0]
+    index = index[torch.argsort(scores[index], descending=True, stable=True)]
     boxes, scores, label = boxes[index], scores[index], label[index]
     with mock.patch.object(torchvision.ops.boxes, "nms", wraps=torchvision.ops.boxes.nms) as nms:
         order = batched_nms(boxes, scores, label, heads.nms_thresh)
     shifted = nms.call_count == 1 and len(nms.call_args.args[0]) == len(boxes)
     keep = torch.zeros_like(index, dtype=torch.bool)
     keep[order] = True
-    seen = nms.call_args.args[0] if shifted else boxes
     # Up to 1000 pairs are shifted by a multiple of their class, so that one suppression serves all classes.
-    return Pairs(index.numpy(), seen.numpy(), scores.numpy(), keep.numpy())
+    seen = nms.call_args.args[0] if shifted else boxes
+    roi, every = index // (logits.shape[1] - 1), torch.ones_like(keep)
+    return Pairs(*(x.numpy() for x in (roi.int(), seen, scores, label.int() - 1, every, keep)))

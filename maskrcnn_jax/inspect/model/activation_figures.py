@@ -7,7 +7,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.model.pairs import Pairs
 from maskrcnn_jax.inspect.panels import COLORS, Color
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Array, Trace
@@ -37,7 +36,7 @@ def _tile(values: Float[np.ndarray, "h w"], name: str) -> Tile:
     return Tile(heat(values), f"{name}: {values.min():.3g} … {values.max():.3g}".replace("-", "−"))
 
 
-def delta_figure(trace: Trace, pairs: Pairs) -> Figure:
+def delta_figure(trace: Trace) -> Figure:
     """Histograms of the deltas: of all anchors and of the candidates above, of the pairs below.
 
     The height of a bar is a share, so that few and many can be compared; what lies beyond the outermost hundredth of a
@@ -45,12 +44,11 @@ def delta_figure(trace: Trace, pairs: Pairs) -> Figure:
 
     Args:
         trace: of one picture.
-        pairs: of the same picture.
     """
-    valid = np.asarray(pairs.valid[0])
+    pairs, valid = trace.pairs, np.asarray(trace.pairs.valid[0])
     of_anchors = np.asarray(trace.rpn.deltas[0])
     of_candidates = of_anchors[np.asarray(trace.candidates.anchor_index[0])]
-    of_pairs = np.asarray(trace.box.deltas[0])[pairs.roi[0][valid], pairs.labels[0][valid]]
+    of_pairs = np.asarray(trace.box.deltas[0])[pairs.roi_index[0][valid], pairs.labels[0][valid]]
     figure = Figure(figsize=(12.5, 4.8))
     figure.subplots_adjust(0.02, 0.07, 0.98, 0.87, 0.12, 0.42)
     grid = figure.subplots(2, 4)

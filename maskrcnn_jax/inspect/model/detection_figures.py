@@ -8,23 +8,21 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.model.head_figures import CAPTIONS, by_label, class_name, roi_probabilities, scored_names
-from maskrcnn_jax.inspect.model.pairs import Pairs
+from maskrcnn_jax.inspect.model.head_figures import by_label, roi_probabilities, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import GRAY, Ink, draw_boxes, fade, legend, panels, show, tint
 from maskrcnn_jax.structs import Trace
-from maskrcnn_jax.visualize import splash
+from maskrcnn_jax.visualize import class_name, splash
 
 
-def filter_table(trace: Trace, pairs: Pairs, config: ModelConfig) -> Table:
+def filter_table(trace: Trace, config: ModelConfig) -> Table:
     """How many are left after each rule on the way from rois to detections.
 
     Args:
         trace: of one picture.
-        pairs: of the same picture.
         config: of the network.
     """
-    likely, rule = roi_probabilities(trace), config.detect
+    likely, rule, pairs = roi_probabilities(trace), config.detect, trace.pairs
     positive = likely.argmax(axis=1) < config.num_classes
     passing = (likely[:, : config.num_classes] > rule.score_threshold).sum()
     if rule.best_class_only:
@@ -40,21 +38,22 @@ def filter_table(trace: Trace, pairs: Pairs, config: ModelConfig) -> Table:
     return Table(("left", "number", "rule"), rows, "From rois to detections")
 
 
-def class_suppression_table(pairs: Pairs, names: Sequence[str], most: int = 15) -> Table:
+def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) -> Table:
     """Of each class, which rois enter suppression and which it keeps, best first.
 
     Args:
-        pairs: of one picture.
+        trace: of one picture.
         names: one per class.
         most: rois that are listed.
     """
+    pairs = trace.pairs
     valid, keep = np.asarray(pairs.valid[0]), np.asarray(pairs.keep[0])
-    labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi[0])
+    labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi_index[0])
     rows = []
     for label in np.unique(labels[valid]).tolist():
         mine = labels == label
         into, out = roi[valid & mine].tolist(), roi[keep & mine].tolist()
-        rows.append((class_name(names, label, -1), len(into), len(out), _list(into, most), _list(out, most)))
+        rows.append((class_name(names, label), len(into), len(out), _list(into, most), _list(out, most)))
     columns = ("class", "pairs", "kept", "rois that enter", "rois that are kept")
     return Table(columns, rows, "Suppression class by class")
 
@@ -63,29 +62,28 @@ def _list(numbers: Sequence[int], most: int) -> str:
     return " ".join(f"#{number}" for number in numbers[:most]) + (" …" if len(numbers) > most else "")
 
 
-def class_suppression_figure(trace: Trace, view: View, pairs: Pairs, names: Sequence[str], count: int = 100) -> Figure:
+def class_suppression_figure(trace: Trace, view: View, names: Sequence[str], count: int = 100) -> Figure:
     """The best pairs of roi and class: coloured those that suppression keeps, gray and dashed those that it drops.
 
     Args:
         trace: of one picture.
         view: of the same picture.
-        pairs: of the same picture.
         names: one per class.
         count: pairs.
     """
+    pairs = trace.pairs
     valid = np.asarray(pairs.valid[0])
     some = np.flatnonzero(valid)[:count]
     keep = np.asarray(pairs.keep[0])[some]
     kept, dropped = some[keep], some[~keep]
     boxes, labels = view.place(pairs.boxes[0]), np.asarray(pairs.labels[0])
-    colors, classes = by_label(labels[kept]), trace.box.deltas.shape[2]
+    colors = by_label(labels[kept])
     figure, [axes] = panels(1, 1, view.image.shape)
     which = f"the {len(some)} best of {valid.sum()}" if valid.sum() > len(some) else f"{len(some)}"
     show(axes, fade(view.image), f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped")
     draw_boxes(axes, boxes[dropped], [GRAY] * len(dropped), "--", 0.6)
     draw_boxes(axes, boxes[kept], colors)
-    texts = scored_names(names, labels[kept], pairs.scores[0][kept], classes)
-    caption(axes, texts[:CAPTIONS], boxes[kept[:CAPTIONS]], colors[:CAPTIONS])
+    caption(axes, scored_names(names, labels[kept], pairs.scores[0][kept]), boxes[kept], colors)
     legend(figure, {"dropped": Ink(GRAY, "--")} if len(dropped) else {})
     return figure
 
@@ -115,9 +113,7 @@ def detection_figure(trace: Trace, view: View, config: ModelConfig, min_score: f
     if found.masks is not None:
         tint(axes, (full(found.masks[row], shape) for row in best[::-1].tolist()), colors[::-1])
     draw_boxes(axes, found.boxes[best][::-1], colors[::-1])
-    classes = trace.box.deltas.shape[2]
-    texts = scored_names(config.class_names, found.labels[best], found.scores[best], classes)
-    caption(axes, texts[:CAPTIONS], found.boxes[best[:CAPTIONS]], colors[:CAPTIONS])
+    caption(axes, scored_names(config.class_names, found.labels[best], found.scores[best]), found.boxes[best], colors)
     return figure
 
 

@@ -8,29 +8,22 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.model.pairs import Pairs
 from maskrcnn_jax.inspect.model.subject import View
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Color, class_colors, connect, draw_boxes, fade, panels, show
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
-
-CAPTIONS = 20
-"""Boxes of one panel that are called by their names, at most: more would cover the picture."""
+from maskrcnn_jax.visualize import class_name
 
 
-def class_name(names: Sequence[str], label: int, classes: int) -> str:
-    """A label as figures show it."""
-    if label == classes:
-        return "background"
-    return names[label] if label < len(names) else str(label)
-
-
-def scored_names(
-    names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"], classes: int
-) -> list[str]:
+def scored_names(names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> list[str]:
     """Labels and scores as figures show them."""
     pairs = zip(labels.tolist(), scores.tolist(), strict=True)
-    return [f"{class_name(names, label, classes)} {score:.2f}" for label, score in pairs]
+    return [f"{class_name(names, label)} {score:.2f}" for label, score in pairs]
+
+
+def output_names(trace: Trace, names: Sequence[str]) -> list[str]:
+    """What the outputs of the box head stand for, background last."""
+    return [*(class_name(names, label) for label in range(trace.box.deltas.shape[2])), "background"]
 
 
 def roi_probabilities(trace: Trace) -> Float[np.ndarray, "n c1"]:
@@ -73,16 +66,17 @@ def roi_level_table(trace: Trace) -> Table:
     return Table(("level", "pixels a cell", "rois", "least √ area", "median", "greatest"), rows, "Rois by level")
 
 
-def roi_feature_figure(trace: Trace, view: View, pairs: Pairs, count: int = 8) -> Figure:
+def roi_feature_figure(trace: Trace, view: View, count: int = 8) -> Figure:
     """What the box head gets of rois: their place in the picture, and their features at 7 × 7 cells.
+
+    The rois of the best detections are shown, or the best rois if there are none.
 
     Args:
         trace: of one picture.
         view: of the same picture.
-        pairs: of the same picture: the rois of the best detections are shown, or the best rois if there are none.
         count: rois.
     """
-    found = pairs.roi[0][np.asarray(pairs.keep[0])].tolist()
+    found = trace.pairs.roi_index[0][np.asarray(trace.pairs.keep[0])].tolist()
     rois = list(dict.fromkeys([*found, *np.flatnonzero(trace.rois.valid[0]).tolist()]))[:count]
     if not rois:
         return tile_figure([[Tile(view.image, "there is no roi")]])
@@ -108,12 +102,12 @@ def crop(view: View, box: Float[np.ndarray, "4"]) -> np.ndarray:
 def likely_class_table(trace: Trace, names: Sequence[str]) -> Table:
     """How many rois have each class as their most likely one; classes that none has are left out."""
     likely = roi_probabilities(trace)
-    classes = likely.shape[1] - 1
+    called = output_names(trace, names)
     labels, counts = np.unique(likely.argmax(axis=1), return_counts=True)
     rows = []
     for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
         mine = likely[likely.argmax(axis=1) == label, label]
-        rows.append((class_name(names, label, classes), count, float(mine.mean()), float(mine.max())))
+        rows.append((called[label], count, float(mine.mean()), float(mine.max())))
     rows.sort(key=lambda row: -row[1])
     return Table(("most likely class", "rois", "mean probability", "greatest"), rows, "Rois by their most likely class")
 
@@ -141,9 +135,7 @@ def roi_class_figure(trace: Trace, view: View, names: Sequence[str], count: int 
     draw_boxes(axes, boxes[rest], [GRAY] * len(rest), ":", 0.6)
     colors = by_label(labels[objects])
     draw_boxes(axes, boxes[objects], colors, width=1.2)
-    named = objects[:CAPTIONS]
-    texts = scored_names(names, labels[named], likely[named, labels[named]], classes)
-    caption(axes, texts, boxes[named], colors[:CAPTIONS])
+    caption(axes, scored_names(names, labels[objects], likely[objects, labels[objects]]), boxes[objects], colors)
     return figure
 
 
@@ -173,7 +165,8 @@ def probability_figure(trace: Trace, names: Sequence[str], rois: int = 40, class
     axes = figure.subplots()
     grid = likely[np.ix_(rows, columns)] if len(rows) else np.zeros((1, len(columns)))
     shown = axes.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    texts = [class_name(names, label, background) for label in columns.tolist()]
+    called = output_names(trace, names)
+    texts = [called[label] for label in columns.tolist()]
     axes.set_xticks(range(len(columns)), texts, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_ylabel(f"{len(rows)} rois, the least likely background first", fontsize=8)
     axes.set_yticks([])
@@ -181,22 +174,20 @@ def probability_figure(trace: Trace, names: Sequence[str], rois: int = 40, class
     return figure
 
 
-def roi_refinement_figure(
-    trace: Trace, view: View, pairs: Pairs, names: Sequence[str], count: int = 6, seed: int = 0
-) -> Figure:
+def roi_refinement_figure(trace: Trace, view: View, names: Sequence[str], count: int = 6, seed: int = 0) -> Figure:
     """Rois dotted, and where the deltas of a class move them: pairs of roi and class drawn at random.
 
     Args:
         trace: of one picture.
         view: of the same picture.
-        pairs: of the same picture.
         names: one per class.
         count: pairs.
         seed: decides which.
     """
+    pairs = trace.pairs
     valid = np.flatnonzero(pairs.valid[0])
     some = np.sort(np.random.default_rng(seed).permutation(valid)[:count])
-    before = view.place(trace.rois.boxes[0])[pairs.roi[0][some]]
+    before = view.place(trace.rois.boxes[0])[pairs.roi_index[0][some]]
     after, labels = view.place(pairs.boxes[0][some]), pairs.labels[0][some]
     colors = [COLORS[place % len(COLORS)] for place in range(len(some))]
     figure, [axes] = panels(1, 1, view.image.shape)
@@ -204,6 +195,5 @@ def roi_refinement_figure(
     draw_boxes(axes, before, colors, ":", 1.2)
     connect(axes, before, after, colors)
     draw_boxes(axes, after, colors)
-    classes = trace.box.deltas.shape[2]
-    caption(axes, scored_names(names, labels, pairs.scores[0][some], classes), after, colors)
+    caption(axes, scored_names(names, labels, pairs.scores[0][some]), after, colors)
     return figure

@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.inspect.model.head_figures import by_label, class_name, scored_names
+from maskrcnn_jax.inspect.model.head_figures import by_label, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import Color
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
+from maskrcnn_jax.visualize import class_name
 
 EDGE = 0.1
 """Of a box's sides: how much is seen around it."""
@@ -36,7 +37,7 @@ def mask_figure(trace: Trace, view: View, config: ModelConfig, count: int = 8) -
     assert trace.detections.masks is not None and found.masks is not None, "the network has no mask head"
     masks = np.asarray(trace.detections.masks[0])[np.asarray(trace.detections.valid[0])]
     colors = by_label(found.labels)
-    texts = scored_names(config.class_names, found.labels, found.scores, config.num_classes)
+    texts = scored_names(config.class_names, found.labels, found.scores)
     rows: tuple[list[Tile], ...] = ([], [], [])
     for place in range(min(count, len(found.boxes))):
         window = surroundings(view, found.boxes[place])
@@ -71,7 +72,7 @@ def class_mask_figure(trace: Trace, names: Sequence[str], count: int = 8, classe
         scores = np.exp(-np.logaddexp(0.0, -np.asarray(trace.mask_logits[0, shown, :, :, label])))  # the sigmoid
         captions = ["its class" if label == mine else "" for mine in own]
         rows.append([Tile(heat(one, 0.0, 1.0), text) for one, text in zip(scores, captions, strict=True)])
-    return tile_figure(rows, [class_name(names, label, total) for label in labels])
+    return tile_figure(rows, [class_name(names, label) for label in labels])
 
 
 def surroundings(view: View, box: Float[np.ndarray, "4"]) -> tuple[int, int, int, int]:

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.model.head_figures import CAPTIONS
 from maskrcnn_jax.inspect.model.matches import (
     Kind,
     Outcome,
@@ -105,7 +104,7 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
         f"{names[category]} {score:.2f} / {shared:.2f}"
         for category, score, shared in zip(outcome.categories.tolist(), outcome.scores, best, strict=True)
     ]
-    caption(axes, texts[:CAPTIONS], outcome.boxes[:CAPTIONS], [INKS[kind].color for kind in kinds[:CAPTIONS]])
+    caption(axes, texts, outcome.boxes, [INKS[kind].color for kind in kinds])
     legend(figure, {str(kind): INKS[kind] for kind in Kind if kind in (*kinds, *objects)})
     return figure
 

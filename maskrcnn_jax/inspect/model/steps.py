@@ -164,12 +164,12 @@ def _proposal_steps(subject: Subject) -> Iterator[Step]:
         "By how much boxes are moved, (dx, dy) in units of their sides, and stretched, (dw, dh) as logarithms; each "
         "times its weight. Above, those of the region proposal network; below, those of the box head for the classes "
         "that pass its threshold.",
-        delta_figure(trace, subject.pairs),
+        delta_figure(trace),
     )
 
 
 def _box_head_steps(subject: Subject) -> Iterator[Step]:
-    trace, view, pairs, names = subject.trace, subject.view, subject.pairs, subject.config.class_names
+    trace, view, names = subject.trace, subject.view, subject.config.class_names
     yield Step(
         "Levels of rois",
         "Every proposal is a region of interest, a roi. Its features are pooled from the level that fits its size.",
@@ -180,7 +180,7 @@ def _box_head_steps(subject: Subject) -> Iterator[Step]:
         "Features of rois",
         "Whatever the size of a roi, the box head gets a square of features. Above, what rois show; below, the mean "
         "size of their features and the two channels that vary most among them.",
-        roi_feature_figure(trace, view, pairs),
+        roi_feature_figure(trace, view),
     )
     yield Step(
         "Classes of rois",
@@ -199,14 +199,14 @@ def _box_head_steps(subject: Subject) -> Iterator[Step]:
         "Deltas of classes",
         "The box head has deltas for each class of a roi. Before and after, for some pairs of a roi and a class that "
         "pass the threshold.",
-        roi_refinement_figure(trace, view, pairs, names),
+        roi_refinement_figure(trace, view, names),
     )
     yield Step(
         "Suppression class by class",
         "Pairs of a roi and a class whose probability passes the threshold. Of two pairs of one class that overlap too "
         "much the better stays; classes do not see each other.",
-        class_suppression_figure(trace, view, pairs, names),
-        tables=[filter_table(trace, pairs, subject.config), class_suppression_table(pairs, names)],
+        class_suppression_figure(trace, view, names),
+        tables=[filter_table(trace, subject.config), class_suppression_table(trace, names)],
     )
 
 

@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float, UInt8
 from maskrcnn_jax.config import InputConfig, ModelConfig
 from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.inspect.activations import module_names, observe
-from maskrcnn_jax.inspect.model.pairs import Pairs, class_pairs
 from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, picture_windows
 from maskrcnn_jax.paste import Crop
 from maskrcnn_jax.predictor import to_original
@@ -42,7 +41,6 @@ class Subject(NamedTuple):
     config: ModelConfig
     view: View
     trace: Trace
-    pairs: Pairs
     activations: dict[str, Array]
     """What the stages of the backbone return, by name."""
 
@@ -60,18 +58,18 @@ def look(model: MaskRCNN, image: UInt8[np.ndarray, "h w 3"]) -> Subject:
     config = model.config
     fitted = fit(image, config.input)
     names = tuple(name for name in (STEM, BACKBONE) if name in module_names(model))
-    trace, inside, pairs, windows = jax.device_get(_run(model, fitted.image[None], fitted.size[None], names))
-    return Subject(image, fitted.scale, config, picture(trace, windows[0], config.input), trace, pairs, _stages(inside))
+    trace, inside, windows = jax.device_get(_run(model, fitted.image[None], fitted.size[None], names))
+    return Subject(image, fitted.scale, config, picture(trace, windows[0], config.input), trace, _stages(inside))
 
 
 @partial(jax.jit, static_argnames="names")
 def _run(
     model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: tuple[str, ...]
-) -> tuple[Trace, dict, Pairs, jax.Array]:
+) -> tuple[Trace, dict, jax.Array]:
     """Everything in one program."""
     trace, inside = observe(model, images, image_sizes, names)
     windows = picture_windows(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
-    return trace, inside, class_pairs(model, trace, windows), windows
+    return trace, inside, windows
 
 
 def picture(trace: Trace, window: Float[np.ndarray, "4"], config: InputConfig) -> View:
