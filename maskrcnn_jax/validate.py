@@ -229,6 +229,7 @@ def _data(data: DataConfig) -> None:
     _positive("data.mask_size", data.mask_size)
     _fraction("data.flip", data.flip)
     _fraction("data.color_jitter", data.color_jitter)
+    _fraction("data.copy_paste", data.copy_paste)
     _positive("data.threads", data.threads)
     _not_negative("data.max_broken", data.max_broken)
     _buckets("data.buckets", data.buckets)

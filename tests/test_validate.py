@@ -112,6 +112,7 @@ BAD = [
     ("data.scale_jitter", (2.0, 0.1)),
     ("data.scale_jitter", (0.0, 2.0)),
     ("data.color_jitter", 1.5),
+    ("data.copy_paste", -0.1),
     ("data.threads", 0),
     ("data.max_broken", -1),
     ("optimizer.learning_rate", 0.0),

@@ -63,6 +63,8 @@ class DataConfig:
     """Large-scale jitter: resize by a random factor in this range relative to the (only) bucket, then crop to it."""
     color_jitter: float = 0.0
     """Strength of random brightness, contrast and saturation; 0.4 scales each by 0.6 … 1.4."""
+    copy_paste: float = 0.0
+    """Probability that some objects of another picture of the same bucket are pasted onto a picture."""
     threads: int = 16
     """Threads that decode and augment."""
     max_broken: int = 10

@@ -14,6 +14,7 @@ import numpy as np
 
 from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, require
 from maskrcnn_jax.data.buckets import choose_buckets, fitted_sizes, resized_sizes
+from maskrcnn_jax.data.copy_paste import augment_together
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
 from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
 from maskrcnn_jax.data.transforms import augment, empty_slots, fit
@@ -54,7 +55,11 @@ class TrainRows:
         slot = self.first_slot + local
         index = int(self.order.batch(step)[slot])
         rng = slot_rng(self.seed, step, slot)
-        bucket = self.config.buckets[int(self.bucket_of[index])]
+        group = int(self.bucket_of[index])
+        bucket = self.config.buckets[group]
+        if self.config.copy_paste and rng.random() < self.config.copy_paste:
+            donor = self._read(int(rng.choice(self.groups[group])))
+            return augment_together(self._read(index), donor, rng, self.config, bucket, self.centered)
         return augment(self._read(index), rng, self.config, bucket, self.centered)
 
     def _read(self, index: int) -> Example:

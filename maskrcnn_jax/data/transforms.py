@@ -78,7 +78,20 @@ def augment(
         bucket: Padded (height, width).
         centered: Put the picture in the middle; see `InputConfig.centered`.
     """
-    placement = draw_placement(example.image.shape[:2], rng, config, bucket)
+    return make_row(
+        example, draw_placement(example.image.shape[:2], rng, config, bucket), rng, config, bucket, centered
+    )
+
+
+def make_row(
+    example: Example,
+    placement: Placement,
+    rng: np.random.Generator,
+    config: DataConfig,
+    bucket: Bucket,
+    centered: bool,
+) -> Batch:
+    """Puts a picture and its objects where the placement says, and recolours it; see `augment`."""
     if centered:
         placement = center(placement, bucket)
     image = place_image(example.image, placement, bucket)

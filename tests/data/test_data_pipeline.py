@@ -193,6 +193,21 @@ def test_scale_jitter_uses_its_bucket_for_every_size():
         assert batch.images.shape == (4, 48, 48, 3) and (batch.image_sizes <= 48).all()
 
 
+def test_pasted_objects_come_from_the_same_bucket_and_depend_on_step_alone():
+    """Each picture is one object of its own colour: what is pasted covers all of it, and there is nothing else."""
+    config = DataConfig(**{**MIXED.__dict__, "copy_paste": 1.0})
+    source = Plain([WIDE] * 6 + [TALL] * 6)
+    batches = take(train_batches(source, config, 0, 0), 12)
+    colors = [np.unique(image[:2, :2]).item() for batch in batches for image in batch.images]
+    ids = np.concatenate([batch.image_ids for batch in batches])
+    pasted = colors != ids
+    assert ((np.array(colors) < 6) == (ids < 6)).all()
+    # A half of the donors' objects goes, one of six donors is the picture itself: 5 / 12 of 48.
+    assert 10 <= pasted.sum() <= 30
+    for before, after in zip(batches[5:8], take(train_batches(source, config, 0, 5), 3), strict=True):
+        assert_equal(before, after)
+
+
 def test_validation_shows_every_image_once():
     source = Plain([WIDE, TALL, WIDE] * 3)  # 6 wide, 3 tall
     batches = list(validation_batches(source, INPUT, 4))
