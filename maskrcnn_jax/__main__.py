@@ -179,7 +179,7 @@ def inspect_model(
     out: Path,
     image: Path | None = None,
     data: Path | None = None,
-    index: int = 0,
+    image_id: int | None = None,
     pictures: int = 10,
     step: int | None = None,
 ) -> None:
@@ -192,7 +192,7 @@ def inspect_model(
         image: Your picture. Without annotated objects the steps that need them are left out.
         data: An experiment's Python file, or a run folder, whose validation data has the picture if --image is left
             out; the run folder's own by default.
-        index: Which picture of the data; the first is 0.
+        image_id: The data set's own number of the picture to look at closely; drawn at random if left out.
         pictures: Of the data, whose average precision is taken, at most; 0 leaves that out.
         step: The checkpoint of a run folder; the latest if left out.
     """
@@ -206,7 +206,7 @@ def inspect_model(
             image=image,
             data=data,
             overrides=overrides,
-            index=index,
+            image_id=image_id,
             pictures=pictures,
             step=step,
         )

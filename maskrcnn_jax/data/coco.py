@@ -1,6 +1,7 @@
 """A prepared COCO-format data set, read at random."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +97,11 @@ class CocoInstances:
         self.num_objects = index.num_objects[self.positions]
         self.class_names = tuple(builder.info.metadata["class_names"])
         self.category_ids = tuple(builder.info.metadata["category_ids"])
+
+    @cached_property
+    def image_ids(self) -> tuple[int, ...]:
+        """The numbers that the images have in the data set; the first use reads every record and decodes no image."""
+        return tuple(int(self.records[position]["image_id"]) for position in self.positions.tolist())
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -42,6 +42,7 @@ class Shapes:
         self.config = config
         self.class_names: tuple[str, ...] = config.kinds
         self.category_ids = tuple(range(1, len(config.kinds) + 1))
+        self.image_ids = range(config.first, config.first + config.count)
         self.sizes = np.broadcast_to(np.int32(config.image_size), (config.count, 2))
         self.num_objects = np.broadcast_to(np.int32(config.max_objects), (config.count,))
 
@@ -49,10 +50,10 @@ class Shapes:
         return self.config.count
 
     def __getitem__(self, index: int) -> Example:
-        """Draws picture `index`, whose id is `first + index`."""
+        """Draws picture `index`."""
         if not 0 <= index < len(self):
             raise IndexError(f"picture {index} of {len(self)}")
-        image_id = self.config.first + index
+        image_id = self.image_ids[index]
         rng = np.random.default_rng((self.config.seed, image_id))
         background = rng.integers(0, 256, 3, np.uint8)
         shapes = random_shapes(rng, self.config)

@@ -39,6 +39,11 @@ class ImageSource(Protocol):
     num_objects: np.ndarray
     """`[len]` int32: objects per image, crowds included; an upper bound where pictures are drawn on demand."""
 
+    @property
+    def image_ids(self) -> Sequence[int]:
+        """The data set's own number of every image, in order, known without decoding."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example:

@@ -4,6 +4,7 @@
 """
 
 from maskrcnn_jax.inspect.activations import activations, module_names, observe
+from maskrcnn_jax.inspect.choice import choose_image, draw_image, find_image
 from maskrcnn_jax.inspect.data.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
 from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, crops_figure, mask_crops
 from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
@@ -24,7 +25,7 @@ from maskrcnn_jax.inspect.data.sample_figures import (
     mask_boxes,
     sample_figure,
 )
-from maskrcnn_jax.inspect.data.study import find_image, open_study
+from maskrcnn_jax.inspect.data.study import open_study
 from maskrcnn_jax.inspect.data.training_anchors import (
     anchor_answers,
     anchor_table,
@@ -104,6 +105,7 @@ __all__ = [
     "build_pyramid",
     "change_figures",
     "change_table",
+    "choose_image",
     "class_figure",
     "class_mask_figure",
     "class_suppression_figure",
@@ -120,6 +122,7 @@ __all__ = [
     "data_steps",
     "delta_figure",
     "detection_figure",
+    "draw_image",
     "error_figure",
     "error_kinds",
     "error_table",

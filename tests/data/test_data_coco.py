@@ -68,6 +68,12 @@ def test_sizes_and_counts_are_known_without_decoding(folder: Path):
     assert open_source(CocoSource(folder)).sizes.tolist() == [[40, 60], [50, 30]]
 
 
+def test_numbers_of_the_images_are_known_in_order(folder: Path):
+    assert list(open_source(CocoSource(folder, keep_empty=True)).image_ids) == [10, 20, 30, 40]
+    assert list(open_source(CocoSource(folder)).image_ids) == [10, 40]
+    assert list(open_source(CocoSource(folder, "train[2:]+val", True)).image_ids) == [30, 40, 10, 20]
+
+
 def test_example_without_objects(folder: Path):
     example = open_source(CocoSource(folder, keep_empty=True))[2]
     assert example.boxes.shape == (0, 4) and example.labels.shape == (0,) and len(example.masks) == 0

@@ -43,6 +43,7 @@ class Plain:
         self.sizes = np.array(sizes, np.int32).reshape(-1, 2)
         self.num_objects = np.full(len(sizes), num_objects, np.int32)
         self.broken = broken
+        self.image_ids = range(len(sizes))
 
     def __len__(self) -> int:
         return len(self.sizes)

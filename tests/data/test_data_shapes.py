@@ -151,7 +151,9 @@ def test_is_a_source():
     assert source.sizes.tolist() == [[96, 96]] * 10
     assert all(len(source[i].boxes) <= source.num_objects[i] for i in range(10))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(source))[3].image, source[3].image)
-    assert [example.image_id for example in source] == list(range(10))
+    assert [example.image_id for example in source] == list(range(10)) == list(source.image_ids)
+    assert [Shapes(ShapesSource(first=70, count=3))[i].image_id for i in range(3)] == [70, 71, 72]
+    assert list(Shapes(ShapesSource(first=70, count=3)).image_ids) == [70, 71, 72]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own

@@ -37,6 +37,10 @@ class Pictures:
         self.sizes = np.array([(40, 60) if e is None else e.image.shape[:2] for e in examples], np.int32)
         self.num_objects = np.array([0 if e is None else len(e.labels) for e in examples], np.int32)
 
+    @property
+    def image_ids(self) -> list[int]:
+        return [-1 if e is None else e.image_id for e in self.examples]
+
     def __len__(self) -> int:
         return len(self.examples)
 
@@ -47,4 +51,4 @@ class Pictures:
         return found
 
     def coco(self) -> dict[str, Any]:
-        return {"images": [{"id": e.image_id} for e in self.examples if e is not None]}
+        raise AssertionError("no report needs it")

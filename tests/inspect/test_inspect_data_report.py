@@ -20,7 +20,7 @@ from maskrcnn_jax.data.prepare import prepare
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
 from maskrcnn_jax.inspect.data.rows import as_inside, bucket_of, network_scales, training_row, without_chance
 from maskrcnn_jax.inspect.data.steps import row_steps
-from maskrcnn_jax.inspect.data.study import find_image, open_study
+from maskrcnn_jax.inspect.data.study import open_study
 
 CONFIG_FILE = Path(__file__).parents[2] / "configs" / "shapes.py"
 STEPS = [
@@ -55,7 +55,7 @@ def test_a_row_is_what_the_pipeline_makes_of_its_first_picture():
     config = shapes(flip=0.5, color_jitter=0.3)
     source = open_source(config.data.train)
     for step, batch in zip(range(3), train_batches(source, config.data, seed=5, start_step=0), strict=False):
-        position = find_image(source, int(batch.image_ids[0]))
+        position = source.image_ids.index(int(batch.image_ids[0]))
         row = training_row(source[position], config, (SIDE, SIDE), seed=5, step=step)
         for ours, theirs in zip(jax.tree.leaves(row), jax.tree.leaves(batch), strict=True):
             np.testing.assert_array_equal(ours, theirs[0])
@@ -97,13 +97,6 @@ def test_the_canvas_of_a_picture():
 
 
 # Which pictures
-
-
-def test_pictures_are_found_by_number():
-    source = Shapes(ShapesSource(first=100, count=20))
-    assert find_image(source, 113) == 13 and source[13].image_id == 113
-    pictures = Pictures(example(image_id=30), example(image_id=4), example(image_id=19))
-    assert find_image(pictures, 4) == 1
 
 
 def test_the_picture_looked_at_is_drawn_among_those_with_objects(tmp_path: Path):
@@ -228,7 +221,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     ("arguments", "message"),
     [
         (("shape.py",), "shape.py: no such file"),
-        ((CONFIG_FILE, "--image-id", "2000000"), "image_id = 2000000: the shapes have the numbers 0 to 999999"),
+        ((CONFIG_FILE, "--image-id", "2000000"), "image_id = 2000000: the data has no such picture"),
         ((CONFIG_FILE, "--images", "0"), "images = 0: look at one or more"),
         ((CONFIG_FILE, "--seed", "-1"), "seed = -1: take 0 or more"),
         ((CONFIG_FILE, "--out", "taken", "--images", "1"), "holds files that are no report of ours"),
@@ -247,11 +240,6 @@ def test_bad_input_gets_a_line(arguments, message: str, tmp_path: Path, monkeypa
     assert str(ended.value).startswith("error: ") and message in str(ended.value)
     assert len(str(ended.value).splitlines()) == 1
     assert not (tmp_path / "page").exists()
-
-
-def test_ids_are_named_where_one_is_unknown():
-    with pytest.raises(ValueError, match=r"image_id = 5: the split has no such picture; it has 2: 4, 30, …"):
-        find_image(Pictures(example(image_id=30), example(image_id=4)), 5)
 
 
 def test_overrides_and_options_reach_the_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys):

@@ -133,16 +133,17 @@ def test_the_command_on_a_picture_of_the_user(checkpoint: Path, tmp_path: Path, 
 
 def test_the_command_on_a_picture_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
     changed = ("--", "--data.validation.first", "2000")
-    run(monkeypatch, checkpoint, "--data", TINY, "--index", 3, "--pictures", 2, "--out", tmp_path / "page", *changed)
+    which = ("--data", TINY, "--image-id", 2003)
+    run(monkeypatch, checkpoint, *which, "--pictures", 2, "--out", tmp_path / "page", *changed)
     page = tmp_path / "page" / "index.html"
     assert set(titles(page)) == {*ALWAYS, *MASKS, *OBJECTS}
-    assert "picture 3, id 2003" in page.read_text()
+    assert "at work on picture 2003" in page.read_text() and "3 of 6, id 2003" in page.read_text()
 
 
 def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("maskrcnn_jax.inspect.model.report.model_steps", lambda *_: ())
     save_config(load_config(TINY), tmp_path)
-    report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, index=4)
+    report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
     assert report.truth is not None and report.truth.example.image_id == 1004
     np.testing.assert_array_equal(report.subject.image, open_source(load_config(TINY).data.validation)[4].image)
     assert report.truth.config.model == CONFIG.model
@@ -152,8 +153,9 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
     ("arguments", "message"),
     [
         ((), r"model\.safetensors knows of no data: give a picture with --image, or a configuration with --data"),
-        (("--data", TINY, "--index", "6"), "index = 6: the data has 6 pictures"),
-        (("--data", TINY, "--image", "text.jpg"), "give one of both"),
+        (("--data", TINY, "--image-id", "6"), r"image_id = 6: .* it has 6, from 1000 to 1005"),
+        (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* give one of both"),
+        (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* give one of both"),
         (("--image", "text.jpg"), r"text\.jpg: not an image that can be decoded"),
         (("--image", "absent.jpg"), r"No such file .*absent\.jpg"),
         (("--data", "absent.py"), r"absent\.py: no such file"),

@@ -5,9 +5,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.data import BrokenImage, Example, ImageSource, Shapes, open_source
+from maskrcnn_jax.data import BrokenImage, Example, ImageSource, open_source
 from maskrcnn_jax.data.buckets import Bucket
 from maskrcnn_jax.data.pipeline import require_images
+from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.data.numbers import DataNumbers, read_numbers
 from maskrcnn_jax.inspect.data.rows import bucket_of
 
@@ -59,27 +60,5 @@ def open_study(config: Config, split: Split, seed: int, image_id: int | None, im
     numbers = read_numbers(source, drawn.tolist(), config.data.threads)
     if not numbers.images:
         raise BrokenImage(f"all {len(numbers.broken)} pictures looked at are broken, the first: {numbers.broken[0]}")
-    if image_id is not None:
-        position = find_image(source, image_id)
-    else:
-        with_objects = [image.position for image in numbers.images if not image.is_crowd.all()]
-        position = (with_objects or [image.position for image in numbers.images])[0]
+    position = choose_image(source, image_id, seed)
     return Study(config, source, numbers, source[position], bucket_of(source, position, config.data), seed)
-
-
-def find_image(source: ImageSource, image_id: int) -> int:
-    """Where a source has the picture of this number.
-
-    Raises:
-        ValueError: it has none.
-    """
-    if isinstance(source, Shapes):  # drawn on demand: their numbers are counted, too many to be listed
-        first, last = source.config.first, source.config.first + len(source) - 1
-        if first <= image_id <= last:
-            return image_id - first
-        raise ValueError(f"image_id = {image_id}: the shapes have the numbers {first} to {last}")
-    numbers = [image["id"] for image in source.coco()["images"]]
-    if image_id not in numbers:
-        some = ", ".join(map(str, sorted(numbers)[:5]))
-        raise ValueError(f"image_id = {image_id}: the split has no such picture; it has {len(numbers)}: {some}, …")
-    return numbers.index(image_id)

@@ -9,6 +9,7 @@ from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.model.steps import model_steps
 from maskrcnn_jax.inspect.model.subject import Subject, look
 from maskrcnn_jax.inspect.model.truth import Truth, read_truth
@@ -33,7 +34,7 @@ def inspect_model(
     image: Path | str | None = None,
     data: Path | str | None = None,
     overrides: Sequence[str] = (),
-    index: int = 0,
+    image_id: int | None = None,
     pictures: int = 10,
     step: int | None = None,
 ) -> ModelReport:
@@ -46,28 +47,31 @@ def inspect_model(
         data: a configuration, or a run folder, whose validation data has the picture, where `image` is None; the
             checkpoint's own by default.
         overrides: what to change in the configuration that `data` names; see `load_config`.
-        index: which picture of the data.
+        image_id: the data set's own number of the picture to look at; one with objects, drawn at random, if None.
         pictures: of the data, whose average precision is taken; 0 leaves that out.
         step: the checkpoint of a run folder; the latest by default.
 
     Raises:
         BrokenImage or OSError: the picture cannot be read.
         CheckpointError, ConfigError, WeightFileError or ConversionError: the checkpoint cannot be read, or the data.
-        ValueError: there is no such picture, both `image` and `data` are given, or `out` holds other files.
+        ValueError: there is no such picture, `image` is given together with `data` or `image_id`, or `out` holds other
+            files.
     """
-    if image is not None and data is not None:
-        raise ValueError(
-            f"image = {image} and data = {data}: the picture is one or is from the other; give one of both"
-        )
+    for name, value in (("data", data), ("image_id", image_id)):
+        if image is not None and value is not None:
+            raise ValueError(
+                f"image = {image} and {name} = {value}: the picture is your own or the data's; give one of both"
+            )
     picture = None if image is None else read_image(Path(image))
     model = load_pretrained(checkpoint, step)
     truth = None
     if picture is None:
         config = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
-        truth = read_truth(open_source(config.data.validation), index, config)
+        source = open_source(config.data.validation)
+        truth = read_truth(source, choose_image(source, image_id), config)
         picture = truth.example.image
     subject = look(model, picture)
-    about = str(image) if truth is None else f"picture {truth.position}, id {truth.example.image_id}"
+    about = str(image) if truth is None else f"picture {truth.example.image_id}"
     page = write_page(out, f"{checkpoint} at work on {about}", model_steps(model, subject, truth, pictures))
     return ModelReport(page, subject, truth)
 

@@ -1,0 +1,64 @@
+"""Which picture of a data set single steps look at."""
+
+import numpy as np
+
+from maskrcnn_jax.data import BrokenImage, ImageSource
+from maskrcnn_jax.data.pipeline import require_images
+
+
+def choose_image(source: ImageSource, image_id: int | None, seed: int = 0) -> int:
+    """Where a source has the picture to look at.
+
+    Args:
+        source: the data set.
+        image_id: the data set's own number of the picture; one with objects, drawn at random, if None.
+        seed: of what is drawn.
+
+    Raises:
+        ConfigError: the source is empty.
+        BrokenImage: no number is given, and every picture is broken.
+        ValueError: the source has no picture of this number.
+    """
+    require_images(source)
+    return draw_image(source, seed) if image_id is None else find_image(source, image_id)
+
+
+def find_image(source: ImageSource, image_id: int) -> int:
+    """Where a source has the picture of this number.
+
+    Raises:
+        ValueError: it has none.
+    """
+    numbers = source.image_ids
+    if image_id in numbers:
+        return numbers.index(image_id)
+    some = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+    raise ValueError(
+        f"image_id = {image_id}: the data has no such picture; it has {len(numbers)}, "
+        f"from {min(numbers)} to {max(numbers)}: {some}"
+    )
+
+
+def draw_image(source: ImageSource, seed: int) -> int:
+    """Where a source has a picture with objects that are no crowds, drawn at random; any picture if there is none.
+
+    Raises:
+        BrokenImage: every picture is broken.
+    """
+    order = np.random.default_rng(seed).permutation(len(source))
+    counts = np.asarray(source.num_objects)
+    other, broken = None, None
+    for position in order[np.argsort(counts[order] == 0, kind="stable")].tolist():  # those without objects last
+        try:
+            example = source[position]
+        except BrokenImage as error:
+            broken = error
+            continue
+        if not example.is_crowd.all():
+            return position
+        other = position if other is None else other
+        if not counts[position]:
+            break
+    if other is None:
+        raise BrokenImage(f"all {len(source)} pictures of the data are broken, the last: {broken}")
+    return other

@@ -1,0 +1,49 @@
+"""Which picture single steps look at: by its number, or drawn among those that show most."""
+
+import numpy as np
+import pytest
+from examples import Pictures, example
+
+from maskrcnn_jax.config import ConfigError, ShapesSource
+from maskrcnn_jax.data import BrokenImage, Shapes
+from maskrcnn_jax.inspect.choice import choose_image, draw_image, find_image
+
+BOX = (0, (5, 5, 20, 20))
+
+
+def test_pictures_are_found_by_number():
+    source = Shapes(ShapesSource(first=100, count=20))
+    assert find_image(source, 113) == choose_image(source, 113) == 13 and source[13].image_id == 113
+    pictures = Pictures(example(image_id=30), example(image_id=4), example(image_id=19))
+    assert find_image(pictures, 4) == 1
+
+
+def test_numbers_are_named_where_one_is_unknown():
+    message = r"image_id = 5: the data has no such picture; it has 2, from 4 to 30: 30, 4$"
+    with pytest.raises(ValueError, match=message):
+        find_image(Pictures(example(image_id=30), example(image_id=4)), 5)
+    message = r"image_id = 1000000: .* it has 1000000, from 0 to 999999: 0, 1, 2, 3, 4, …$"
+    with pytest.raises(ValueError, match=message):
+        choose_image(Shapes(ShapesSource()), 1_000_000)
+
+
+def test_a_picture_is_drawn_among_those_with_objects():
+    """Of six pictures the fourth and the last have an object; one is broken, one has a crowd alone."""
+    crowd = example(BOX, is_crowd=np.array([True]))
+    pictures = Pictures(example(), None, crowd, example(BOX), example(), example(BOX))
+    drawn = [choose_image(pictures, None, seed) for seed in range(20)]
+    assert set(drawn) == {3, 5}
+    assert drawn == [draw_image(pictures, seed) for seed in range(20)]
+
+
+def test_without_objects_any_picture_is_drawn():
+    crowd = example(BOX, is_crowd=np.array([True]))
+    assert {draw_image(Pictures(None, crowd, None), seed) for seed in range(5)} == {1}
+    assert {draw_image(Pictures(example(), None, example()), seed) for seed in range(20)} == {0, 2}
+
+
+def test_where_there_is_no_picture():
+    with pytest.raises(BrokenImage, match=r"all 2 pictures of the data are broken, the last: picture \d is broken"):
+        choose_image(Pictures(None, None), None)
+    with pytest.raises(ConfigError, match="holds no image"):
+        choose_image(Pictures(), None)
