@@ -41,10 +41,10 @@ class TrainStep(Protocol):
         """Only what learns in the phase of this index changes; the index is static under `jit`."""
 
 
-def _as_inside(ground_truth: GroundTruth, config: ModelConfig) -> GroundTruth:
-    """The objects with boxes like those inside the network."""
+def as_inside(ground_truth: GroundTruth, config: ModelConfig) -> GroundTruth:
+    """The objects with boxes like those inside the network; see `ModelConfig.inclusive_boxes`."""
     shorten = partial(box_ops.shorten, by=float(config.inclusive_boxes))
-    boxes, extent = shorten(ground_truth.boxes), shorten(ground_truth.mask_extent)
+    boxes, extent = (shorten(jnp.asarray(sides)) for sides in (ground_truth.boxes, ground_truth.mask_extent))
     return ground_truth._replace(boxes=boxes, mask_extent=extent)
 
 
@@ -60,7 +60,7 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         config: targets and losses.
     """
     proposals = model.config.rpn.proposals
-    ground_truth = _as_inside(batch.ground_truth, model.config)
+    ground_truth = as_inside(batch.ground_truth, model.config)
     rpn_keys, roi_keys = jax.random.split(key, (2, len(batch.images)))
     foreground = int(config.box_match.count * config.box_match.foreground_fraction)
     sample_rois = partial(

@@ -13,11 +13,23 @@ from maskrcnn_jax.config import Phase
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.losses import Losses
-from maskrcnn_jax.training import TrainState, compute_losses, start
+from maskrcnn_jax.training import TrainState, as_inside, compute_losses, start
 
 
 def same(a, b) -> bool:
     return jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+@pytest.mark.parametrize("on_the_host", [False, True])
+def test_boxes_inside_the_network(on_the_host: bool):
+    """Matterport's end on their last pixel: one less to the right and below. Their masks reach as far."""
+    objects = truth(([4.0, 6.0, 20.0, 30.0], 1))
+    objects = jax.device_get(objects) if on_the_host else objects
+    plain = as_inside(objects, CONFIG.model)
+    inside = as_inside(objects, change(CONFIG.model, inclusive_boxes=True))
+    assert plain.boxes[0].tolist() == plain.mask_extent[0].tolist() == [4, 6, 20, 30]
+    assert inside.boxes[0].tolist() == inside.mask_extent[0].tolist() == [4, 6, 19, 29]
+    assert same(inside._replace(boxes=objects.boxes, mask_extent=objects.mask_extent), objects)
 
 
 def test_figures_of_a_step():

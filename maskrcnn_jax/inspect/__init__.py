@@ -17,7 +17,7 @@ from maskrcnn_jax.inspect.data.numbers import (
 )
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
 from maskrcnn_jax.inspect.data.roi_figures import mask_target_figure, roi_figure, share_figure
-from maskrcnn_jax.inspect.data.rows import as_inside, bucket_of, network_scales, training_row, without_chance
+from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
 from maskrcnn_jax.inspect.data.sample_figures import (
     box_table,
     boxes_figure,
@@ -97,7 +97,6 @@ __all__ = [
     "anchor_table",
     "anchor_target_step",
     "area_table",
-    "as_inside",
     "assignment_table",
     "box_table",
     "boxes_figure",

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from examples import Pictures, example
 from matplotlib.figure import Figure
-from small import CONFIG, SIDE, change
+from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
 from maskrcnn_jax.data import Shapes, open_source, train_batches
 from maskrcnn_jax.data.prepare import prepare
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
-from maskrcnn_jax.inspect.data.rows import as_inside, bucket_of, network_scales, training_row, without_chance
+from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
 from maskrcnn_jax.inspect.data.steps import row_steps
 from maskrcnn_jax.inspect.data.study import open_study
 
@@ -71,14 +71,6 @@ def test_without_chance_every_step_is_the_same(scale_jitter):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(first.images, picture.image)  # as large as the canvas, and not mirrored
     assert not (training_row(picture, config, (SIDE, SIDE), seed=0).images == picture.image).all()
-
-
-def test_boxes_inside_the_network():
-    row = training_row(Shapes(ShapesSource())[0], CONFIG, (SIDE, SIDE), seed=0)
-    assert (as_inside(row.ground_truth, CONFIG).boxes == row.ground_truth.boxes).all()
-    config = change(CONFIG, model__inclusive_boxes=True)
-    shorter = row.ground_truth.boxes - as_inside(row.ground_truth, config).boxes
-    assert (shorter == [0, 0, 1, 1]).all()
 
 
 def test_scales_of_pictures():

@@ -12,7 +12,7 @@ from maskrcnn_jax.data.order import slot_rng
 from maskrcnn_jax.data.pipeline import train_buckets
 from maskrcnn_jax.data.source import Example, ImageSource
 from maskrcnn_jax.data.transforms import augment
-from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.structs import Batch
 
 
 def without_chance(data: DataConfig) -> DataConfig:
@@ -42,9 +42,3 @@ def network_scales(sizes: Sequence[tuple[int, int]], data: DataConfig) -> Float[
         resized = resized_sizes(np.array(sizes), max(data.shortest_edges), data.longest_edge)
         return np.sqrt(np.divide(resized, sizes).prod(axis=1))
     return np.divide(data.buckets[0], sizes).min(axis=1) * data.scale_jitter[1]
-
-
-def as_inside(truth: GroundTruth, config: Config) -> GroundTruth:
-    """The objects with boxes like those inside the network; see `ModelConfig.inclusive_boxes`."""
-    shorter = np.array([0, 0, 1, 1], np.float32) * config.model.inclusive_boxes
-    return truth._replace(boxes=truth.boxes - shorter, mask_extent=truth.mask_extent - shorter)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.data import train_batches
 from maskrcnn_jax.inspect.data.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
 from maskrcnn_jax.inspect.data.roi_figures import mask_target_figure, roi_figure, share_figure
-from maskrcnn_jax.inspect.data.rows import as_inside, training_row, without_chance
+from maskrcnn_jax.inspect.data.rows import training_row, without_chance
 from maskrcnn_jax.inspect.data.study import Study
 from maskrcnn_jax.inspect.data.training_anchors import (
     anchor_answers,
@@ -35,6 +35,7 @@ from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.model import picture_windows
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.training import as_inside
 
 BATCHES = 10
 
@@ -43,7 +44,7 @@ def target_steps(study: Study) -> Iterator[Step]:
     """Anchors, rois and batches."""
     plain = dataclasses.replace(study.config, data=without_chance(study.config.data))
     row = training_row(study.example, plain, study.bucket, study.seed)
-    row = row._replace(ground_truth=as_inside(row.ground_truth, plain))
+    row = row._replace(ground_truth=jax.device_get(as_inside(row.ground_truth, plain.model)))
     yield from _anchor_steps(study, row)
     yield from _roi_steps(study, row)
     yield _batch_step(study)

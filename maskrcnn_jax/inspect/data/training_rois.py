@@ -10,11 +10,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.inspect.data.rows import as_inside
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.model import picture_windows
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals, Rois
+from maskrcnn_jax.training import as_inside
 
 RANDOM_ROIS = 10_000
 """Random boxes for each picture."""
@@ -125,7 +125,8 @@ def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: 
     for step, batch in enumerate(batches):
         windows = picture_windows(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
         for row, region in enumerate(np.asarray(windows)):
-            truth = as_inside(GroundTruth(*(field[row] for field in batch.ground_truth)), config)
+            stored = GroundTruth(*(field[row] for field in batch.ground_truth))
+            truth = jax.device_get(as_inside(stored, config.model))
             proposals = random_proposals(rng, truth, region)
             key, own = jax.random.split(key)
             rois = jax.device_get(_draw(own, proposals, truth, config, background))

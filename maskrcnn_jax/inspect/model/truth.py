@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from maskrcnn_jax.config import Config
 from maskrcnn_jax.data.buckets import fitted_sizes
 from maskrcnn_jax.data.source import Example, ImageSource
 from maskrcnn_jax.evaluation import Result, coco_metrics, image_results, label_categories
-from maskrcnn_jax.inspect.data.rows import as_inside
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_results, picture_precision
 from maskrcnn_jax.inspect.model.recall import THRESHOLDS
 from maskrcnn_jax.inspect.model.subject import Subject, from_corner, look
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.structs import GroundTruth, ImageRecord
+from maskrcnn_jax.training import as_inside
 
 
 class Truth(NamedTuple):
@@ -64,7 +65,7 @@ def network_truth(truth: Truth, subject: Subject) -> GroundTruth:
     boxes = example.boxes * np.float32(np.tile(subject.scale, 2)) + np.tile(subject.view.corner, 2)
     masks = np.zeros((count, 1, 1), np.uint8)
     placed = GroundTruth(boxes, example.labels, example.is_crowd, np.ones(count, bool), masks, boxes)
-    return as_inside(placed, truth.config)
+    return jax.device_get(as_inside(placed, truth.config.model))
 
 
 def object_names(truth: Truth) -> list[str]:
