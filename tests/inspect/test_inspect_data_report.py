@@ -19,7 +19,7 @@ from maskrcnn_jax.data import Shapes, open_source, train_batches
 from maskrcnn_jax.data.prepare import prepare
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
 from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
-from maskrcnn_jax.inspect.data.steps import row_steps
+from maskrcnn_jax.inspect.data.steps import pasted_rows, row_steps
 from maskrcnn_jax.inspect.data.study import open_study
 
 CONFIG_FILE = Path(__file__).parents[2] / "configs" / "shapes.py"
@@ -31,6 +31,7 @@ STEPS = [
     "Crops against full masks",
     "Augmentation",
     "Random crops",
+    "Copy-paste",
     "Sizes and colours",
     "Objects",
     "Classes",
@@ -63,7 +64,7 @@ def test_a_row_is_what_the_pipeline_makes_of_its_first_picture():
 
 @pytest.mark.parametrize("scale_jitter", [None, (0.1, 2.0)])
 def test_without_chance_every_step_is_the_same(scale_jitter):
-    config = shapes(flip=1.0, color_jitter=0.4, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
+    config = shapes(flip=1.0, color_jitter=0.4, copy_paste=1.0, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
     plain = dataclasses.replace(config, data=without_chance(config.data))
     picture = open_source(config.data.train)[3]
     first, second = (training_row(picture, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
@@ -122,7 +123,7 @@ def facts(page: str, step: str) -> dict[str, str]:
 def test_the_page_walks_through_every_step(page: Path):
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"<h2[^>]*><span[^>]*>\d+</span> (.*?)</h2>", text) == STEPS
-    assert {int(path.name[:2]) for path in page.parent.glob("*.png")} == set(range(2, 16))
+    assert {int(path.name[:2]) for path in page.parent.glob("*.png")} == set(range(2, 17))
     assert len(list(page.parent.glob("02_*.png"))) == 4
     assert text.count("<img ") == len(list(page.parent.glob("*.png")))
 
@@ -141,6 +142,23 @@ def test_facts_of_the_page(page: Path):
     assert (rois["Rois"], rois["foreground"], rois["Share of foreground"]) == ("16", "4", "25.0%")
     batches = facts(text, "Foreground over batches")
     assert batches["Pictures"] == "40" and batches["Shape of images"] == f"4×{SIDE}×{SIDE}×3"
+
+
+def test_pasted_objects_are_those_of_other_pictures():
+    study = open_study(shapes(flip=0.0, color_jitter=0.0), "train", 0, None, 6)
+    rows = pasted_rows(study)
+    alone = training_row(study.example, study.config, study.bucket, study.seed)
+    counts = [row.ground_truth.valid.sum() for row in rows]
+    assert len(rows) == 6 and max(counts) > alone.ground_truth.valid.sum()
+    for row in rows:
+        changed = (row.images != alone.images).any(axis=2)
+        rows_of_boxes = np.zeros_like(changed)
+        for x0, y0, x1, y1 in row.ground_truth.boxes[row.ground_truth.valid].astype(int).tolist():
+            rows_of_boxes[y0:y1, x0:x1] = True
+        assert not (changed & ~rows_of_boxes).any()  # nothing but objects is pasted
+    lonely = study._replace(numbers=study.numbers._replace(images=[]))
+    (row,) = pasted_rows(lonely)
+    np.testing.assert_array_equal(row.images, alone.images)
 
 
 def test_what_is_not_random_is_not_shown():

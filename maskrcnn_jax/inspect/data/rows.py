@@ -16,10 +16,12 @@ from maskrcnn_jax.structs import Batch
 
 
 def without_chance(data: DataConfig) -> DataConfig:
-    """The same pipeline without anything random: no flip, no recolouring, the largest size, everything kept."""
+    """The same pipeline without chance: no flip, no recolouring, no pasting, the largest size, everything kept."""
     whole = None if data.scale_jitter is None else (1.0, 1.0)
     edges = (max(data.shortest_edges),)
-    return dataclasses.replace(data, flip=0.0, color_jitter=0.0, shortest_edges=edges, scale_jitter=whole)
+    return dataclasses.replace(
+        data, flip=0.0, color_jitter=0.0, copy_paste=0.0, shortest_edges=edges, scale_jitter=whole
+    )
 
 
 def bucket_of(source: ImageSource, position: int, data: DataConfig) -> Bucket:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import Config
+from maskrcnn_jax.data.copy_paste import augment_together
 from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, crops_figure, mask_crops
 from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
 from maskrcnn_jax.inspect.data.numbers import area_table, class_table, object_size_table, spread_table
@@ -149,6 +150,27 @@ def _augmentation_steps(study: Study) -> Iterator[Step]:
             f"with data.flip = 0.5 and data.color_jitter = {STRENGTH}.",
             input_figure(rows(dataclasses.replace(config, data=more)), names, COLUMNS),
         )
+    yield Step(
+        "Copy-paste",
+        "The same picture with objects of others, cut out along their masks. What they cover is taken from the masks "
+        "of the objects below, and boxes shrink to what is left."
+        + ("" if data.copy_paste else " This configuration does not do it: data.copy_paste is the probability."),
+        input_figure(pasted_rows(study), names, COLUMNS),
+        facts={"Probability": f"{data.copy_paste:.0%}"},
+    )
+
+
+def pasted_rows(study: Study) -> list[Batch]:
+    """The picture with objects of pictures that have some, each drawn at random."""
+    config, rng = study.config, study.rng(4)
+    donors = [image.position for image in study.numbers.images if not image.is_crowd.all()]
+    some = rng.choice(donors, ROWS) if donors else []
+    return [
+        augment_together(
+            study.example, study.source[int(donor)], rng, config.data, study.bucket, config.model.input.centered
+        )
+        for donor in some
+    ] or [training_row(study.example, config, study.bucket, study.seed)]
 
 
 def number_steps(study: Study) -> Iterator[Step]:
