@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.inspect.document import FILE_NAME, Picture, Section, Table, earlier_pictures, write_html
 from maskrcnn_jax.visualize import save_png
 
+WIDTH = 12.5
+"""Of the page, inches: wider figures are scaled down."""
 DPI = 144
 """Of figures in files; the page shows them at 96 to the inch, so that they are sharp on fine screens too."""
 

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.structs import Array
 from maskrcnn_jax.visualize import PALETTE
 
-WIDTH, TALLEST = 12.5, 6.5
-"""Of a figure and of one panel, at most, inches."""
+TALLEST = 6.5
+"""Of a panel, inches."""
 TITLE = 0.32
 """Height of a panel's title, inches."""
 SMALL = 9

@@ -10,10 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.page import DPI
+from maskrcnn_jax.inspect.page import DPI, WIDTH
 
-WIDTH = 12.5
-"""Of a figure, inches."""
 TALLEST = 2.6
 """Of a cell, inches."""
 CAPTION, NAME, GAP = 0.24, 0.95, 0.08

@@ -14,6 +14,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect import Step, Table, write_page
+from maskrcnn_jax.inspect.document import STYLE
+from maskrcnn_jax.inspect.page import WIDTH
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 RED = np.full((4, 6, 3), (200, 30, 10), np.uint8)
@@ -185,3 +187,8 @@ def test_a_file_is_no_folder(tmp_path: Path):
 def test_leftovers_of_a_killed_report_are_no_hindrance(tmp_path: Path):
     (tmp_path / ".unfinished-x").mkdir()
     assert write_page(tmp_path, "t", steps()).exists()
+
+
+def test_the_widest_figure_fills_the_column():
+    (column, edge) = re.findall(r"main { max-width: (\d+)px; .*padding: 1rem ([\d.]+)rem", STYLE)[0]
+    assert float(column) - 2 * 16 * float(edge) == 96 * WIDTH  # a rem has 16 pixels, an inch 96

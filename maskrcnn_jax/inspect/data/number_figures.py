@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from maskrcnn_jax.config import AnchorConfig
 from maskrcnn_jax.inspect.data.numbers import DataNumbers
+from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.visualize import CURVES
 
 BINS = 40
@@ -72,7 +73,7 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
 
 
 def _row(count: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(12.5, 3.4))
+    figure = Figure(figsize=(WIDTH, 3.4))
     figure.set_layout_engine("constrained", w_pad=0.12)
     grid = list(figure.subplots(1, count))
     for axes in grid:

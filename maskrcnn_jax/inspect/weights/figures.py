@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.weights.change import Change
 from maskrcnn_jax.inspect.weights.rows import WeightRow
 from maskrcnn_jax.visualize import CURVES
@@ -56,7 +57,7 @@ def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[WeightRow
     """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
     for page in _pages([row for row in rows if row.kind.role == role], COLUMNS * ROWS):
         height = -(-len(page) // COLUMNS)
-        figure = Figure(figsize=(13, 0.3 + 1.75 * height))
+        figure = Figure(figsize=(WIDTH, 0.3 + 1.75 * height))
         figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.08)
         grid = figure.subplots(height, COLUMNS, squeeze=False).ravel()
         for axes, row in zip(grid, page, strict=False):
@@ -87,7 +88,7 @@ def _pages(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
 
 def _layers(names: Sequence[str], panels: int) -> tuple[Figure, list[Axes]]:
     """Panels side by side with a line for each name."""
-    figure = Figure(figsize=(13, 1.2 + 0.19 * len(names)))
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.19 * len(names)))
     figure.set_layout_engine("constrained", w_pad=0.12)
     grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     parts = list(dict.fromkeys(_part(name) for name in names))
