@@ -34,7 +34,7 @@ class Step(NamedTuple):
 
 
 def write_page(folder: Path | str, title: str, steps: Iterable[Step]) -> Path:
-    """Writes the steps as `NN_title.png` and as `index.html`, which holds the pictures too.
+    """Writes the steps as `NN_title.png` and as `index.html`, which holds the pictures too, photographs as JPEG.
 
     One step at a time is asked for, and one figure at a time of it; each is written and let go before the next.
     An earlier report in the folder is replaced once this one is complete; whatever else lies there stays.

@@ -86,6 +86,23 @@ def test_the_page_holds_the_pictures_and_needs_nothing_else(page: Page, tmp_path
     assert "url(" not in style and "@import" not in style and "prefers-color-scheme: dark" in style
 
 
+def test_the_page_holds_photographs_as_jpeg_and_the_folder_as_they_are(tmp_path: Path):
+    """Smooth noise, as in photographs, with letters of one colour on it: both stay within a few of 255 values."""
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    photograph = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    cv2.putText(photograph, "cat", (20, 70), cv2.FONT_HERSHEY_SIMPLEX, 2, (213, 94, 0), 3)
+    [shown] = Page(write_page(tmp_path, "t", [Step("One", "", photograph)])).all("img")
+    file = tmp_path / "01_one.png"
+    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], photograph)
+    kind, data = shown["src"].split(",")
+    assert kind == "data:image/jpeg;base64"
+    coded = base64.b64decode(data)
+    assert 2 * len(coded) < file.stat().st_size
+    back = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    gap = np.abs(back.astype(int) - photograph)
+    assert gap.mean() < 3 and np.percentile(gap, 99) < 12
+
+
 def test_links_lead_from_step_to_step(page: Page):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
