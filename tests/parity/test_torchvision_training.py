@@ -4,6 +4,7 @@ Sampling is random in both systems. torchvision's is replaced by a draw that is 
 handed to ours, which finds out by itself what the chosen boxes stand for.
 """
 
+import re
 from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
@@ -35,8 +36,14 @@ FOREGROUND = 10
 sees padding here, and none in torchvision."""
 RATE = 1e-5
 """Of learning: so small that float errors do not grow from step to step, and large for networks as lively as these."""
-ACTIVE = {"v1": 2.5, "v2": 3.0}
-"""Standard deviations; batch norm over few pictures, as in v2, needs more distance from the ReLUs' zeros."""
+ACTIVE = {"v1": 2.5, "v2": 4.0}
+"""Standard deviations; batch norm over few pictures, as in v2, needs more distance from the ReLUs' zeros: at 3.0 one
+value on the other side of one was seen to put a layer's gradients five in a thousand apart."""
+TAKEN_AWAY = re.compile(r"backbone\.(stem|layer\d\.\d\.(convs\.[12]|shortcut))\.norm\.bias")
+"""What adds one number to all of a channel, and is passed on by open ReLUs and convolutions of one pixel to batch norms
+alone: they subtract it, so the loss does not depend on it. Convolutions of 3 × 3 pixels see it end at the border."""
+ROUNDING = 1e-9
+"""Share of the largest gradient: of v2 rounding makes up to 1.2e-11 of it, and the least true gradient is 1e-8."""
 LOSS = LossConfig(
     rpn_beta=1 / 9,
     box_beta=1 / 9,
@@ -242,18 +249,19 @@ def test_losses_and_gradients(step: Step, ours: Ours):
         assert float(loss) > 1e-3
     expected = in_our_names(step.theirs, {k: p.grad for k, p in step.theirs.named_parameters()})
     largest = max(np.linalg.norm(expected[name]) for name in gradients)
-    apart = {}
+    apart, rounding = {}, []
     for name, gradient in gradients.items():
         norm = np.linalg.norm(expected[name])
-        # What shifts or scales all that the next batch norm sees has no gradient but rounding's: ours is as small.
-        if norm < 1e-6 * largest:
-            assert np.linalg.norm(gradient) < 1e-5 * largest, name
+        if norm < ROUNDING * largest:
+            rounding.append(name)
+            assert np.linalg.norm(gradient) < ROUNDING * largest, name
         else:
             apart[name] = float(np.linalg.norm(gradient - expected[name]) / norm)
     worst = sorted(apart, key=apart.__getitem__)[-4:]
     print(len(apart), "of", len(gradients), {name: apart[name] for name in worst}, np.median(list(apart.values())))
+    print("rounding:", rounding)
     assert apart[worst[-1]] < 1e-3
-    assert len(apart) >= 0.85 * len(gradients)
+    assert [name for name in rounding if not TAKEN_AWAY.fullmatch(name)] == []
     for name, value in statistics.items():
         if name.endswith(("mean", "var")):
             np.testing.assert_allclose(value, after[name], rtol=2e-3, atol=1e-4, err_msg=name)
