@@ -83,6 +83,28 @@ def test_errors_by_kind():
     ]
 
 
+def test_of_many_errors_of_a_kind_the_best_are_drawn():
+    """Ten cats found and between them ten where nothing is, best first: a cat, nothing, a cat, nothing, …"""
+    places = np.arange(20.0)
+    boxes = np.stack([2 * places, places, 2 * places + 1, places + 1], axis=1)
+    many = Outcome(
+        boxes=boxes,
+        scores=np.linspace(0.99, 0.8, 20),  # in steps of 0.01
+        categories=np.full(20, 2),
+        object_boxes=boxes[::2],
+        object_categories=np.full(10, 2),
+        is_crowd=np.zeros(10, bool),
+        iou=np.repeat(np.eye(10), 2, axis=0) * (np.arange(20) % 2 == 0)[:, None],
+    )
+    figure = error_figure(np.zeros((40, 40, 3), np.uint8), many, NAMES)
+    found, nothing = [layer for layer in drawn(figure) if layer]
+    assert found == boxes[::2].tolist() and nothing == boxes[1:17:2].tolist()
+    assert titles(figure) == ["10 of 10 objects found, 10 errors"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["found", "on nothing: the 8 best of 10"]
+    # The eighth of nothing is the sixteenth of all; after it are the ninth and the tenth cat.
+    assert texts(figure)[14:] == ["cat 0.85 / 1.00", "cat 0.84 / 0.00", "cat 0.83 / 1.00", "cat 0.81 / 1.00"]
+
+
 @pytest.mark.parametrize(
     ("predictions", "objects", "title", "rows"),
     [

@@ -22,6 +22,8 @@ from maskrcnn_jax.visualize import CURVES
 
 MOST = 40
 """Rows and columns of a matrix, at most."""
+EACH = 8
+"""Predictions of a kind that are drawn, at most, but for those that are found."""
 INKS = {
     Kind.FOUND: Ink(COLORS[2]),
     Kind.IGNORED: Ink(GRAY),
@@ -82,6 +84,8 @@ def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
 def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
     """Predictions with class, score and best overlap, coloured by what they are, and the objects that none has.
 
+    Of each kind but those that are found only the best are drawn: many weak ones would hide all else.
+
     Args:
         picture: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
         outcome: of a picture.
@@ -92,20 +96,27 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
     counts = Counter(kinds)
     rest = len(kinds) - counts[Kind.FOUND] - counts[Kind.IGNORED]
     show(axes, fade(picture), f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found, {rest} errors")
+    drawn: list[int] = []
+    explained = {}
     for kind in Kind:
         color, style = INKS[kind]
-        mine = outcome.boxes[[place for place, is_kind in enumerate(kinds) if is_kind == kind]]
-        draw_boxes(axes, mine, [color] * len(mine), style, 1.2)
+        every = [place for place, is_kind in enumerate(kinds) if is_kind == kind]
+        some = every if kind == Kind.FOUND else every[:EACH]
+        draw_boxes(axes, outcome.boxes[some], [color] * len(some), style)
+        drawn += some
         if kind in (Kind.MISSED, Kind.MENDABLE):
             mine = outcome.object_boxes[[place for place, is_kind in enumerate(objects) if is_kind == kind]]
             draw_boxes(axes, mine, [color] * len(mine), style)
-    best = outcome.iou.max(axis=1, initial=0)
+        if kind in (*kinds, *objects):
+            explained[str(kind) if some == every else f"{kind}: the {EACH} best of {len(every)}"] = INKS[kind]
+    drawn.sort()
+    best = outcome.iou.max(axis=1, initial=0)[drawn]
     texts = [
         f"{names[category]} {score:.2f} / {shared:.2f}"
-        for category, score, shared in zip(outcome.categories.tolist(), outcome.scores, best, strict=True)
+        for category, score, shared in zip(outcome.categories[drawn].tolist(), outcome.scores[drawn], best, strict=True)
     ]
-    caption(axes, texts, outcome.boxes, [INKS[kind].color for kind in kinds])
-    legend(figure, {str(kind): INKS[kind] for kind in Kind if kind in (*kinds, *objects)})
+    caption(axes, texts, outcome.boxes[drawn], [INKS[kinds[place]].color for place in drawn])
+    legend(figure, explained)
     return figure
 
 

@@ -101,7 +101,8 @@ def outcome_steps(subject: Subject, truth: Truth) -> Iterator[Step]:
         f"Detections with class, score and, after the stroke, their best overlap of {what} with an object. Poorly "
         "localised: on an object of its class, with an overlap between 0.1 and 0.5. Wrong class: on an object of "
         "another class. Duplicate: a better detection has the object. On nothing: overlaps no object by more than 0.1. "
-        "A missed object has no detection near it; the kinds are those of TIDE.",
+        "A missed object has no detection near it; the kinds are those of TIDE. Of many errors of a kind the best are "
+        "drawn.",
         error_figure(subject.image, outcome, names),
         tables=[error_table(outcome)],
     )
