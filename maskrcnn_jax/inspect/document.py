@@ -137,7 +137,9 @@ def _write_section(file: TextIO, number: int, section: Section, titles: Sequence
 def _data_url(picture: Path) -> str:
     """A picture as a page holds it: photographs, of which PNG takes more than twice as much, as JPEG."""
     kind, data = "png", picture.read_bytes()
-    coded = cv2.imencode(".jpg", cv2.imread(str(picture)), JPEG)[1].tobytes()
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None, f"{picture} is no picture"
+    coded = cv2.imencode(".jpg", pixels, JPEG)[1].tobytes()
     if 2 * len(coded) < len(data):
         kind, data = "jpeg", coded
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

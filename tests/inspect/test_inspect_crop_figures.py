@@ -1,22 +1,31 @@
 """Masks cropped to their boxes: those of training, and what they lose."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from examples import Pictures, example
+from small import CONFIG, SIDE
 
-from maskrcnn_jax.data.masks import crop_mask
 from maskrcnn_jax.inspect.data.crop_figures import OBJECTS, crop_overlaps, crops_figure, mask_crops
+from maskrcnn_jax.inspect.data.rows import training_row, without_chance
 
 NAMES = Pictures.class_names
 CAT, DOG = 0, 1
 
 
 def test_crops_are_those_of_training():
-    thing = example((CAT, (3, 5, 23, 30)), (DOG, (30, 0, 60, 40)))
-    thing.masks[0][5:15, 3:13] = 0
-    for crop, mask, box in zip(mask_crops(thing, 14), thing.masks, thing.boxes, strict=True):
-        np.testing.assert_array_equal(crop, crop_mask(mask, box, 14))
-        assert crop.shape == (14, 14)
+    """Of a picture that training neither enlarges nor mirrors. The cat lacks a quarter."""
+    thing = example((CAT, (3, 5, 23, 31)), (DOG, (30, 0, 60, 64)), size=(SIDE, SIDE))
+    thing.masks[0][5:18, 3:13] = 0
+    plain = dataclasses.replace(CONFIG, data=without_chance(CONFIG.data))
+    truth = training_row(thing, plain, (SIDE, SIDE), seed=0).ground_truth
+    crops = mask_crops(thing, CONFIG.data.mask_size)
+    assert len(crops) == truth.valid.sum() == 2
+    np.testing.assert_array_equal(crops, truth.masks[:2])
+    # The quarter ends within a cell of the middle.
+    middle = CONFIG.data.mask_size // 2
+    assert not crops[0][: middle - 1, : middle - 1].any() and crops[0][middle + 1 :].all() and crops[1].all()
 
 
 @pytest.mark.parametrize(("cells", "expected"), [(16, 1.0), (8, 0.5)])

@@ -136,11 +136,15 @@ def test_facts_of_the_page(page: Path):
     anchors = facts(text, "Anchors and objects")
     assert float(anchors["Moved anchors and objects, largest distance"].split()[0]) < 1e-3
     kinds = (int(anchors[kind]) for kind in ("Positive", "negative", "ignored"))
+    # three for each cell of 16², 8², 4², 2² and 1
     assert sum(kinds) == 768 + 192 + 48 + 12 + 3
     rois = facts(text, "Rois for training")
     assert float(rois["Moved rois and objects, largest distance"].split()[0]) < 1e-3
-    assert (rois["Rois"], rois["foreground"], rois["Share of foreground"]) == ("16", "4", "25.0%")
+    match = CONFIG.loss.box_match  # 16 rois, a quarter of them foreground
+    assert (rois["Rois"], rois["foreground"]) == (str(match.count), str(match.count // 4))
+    assert rois["Share of foreground"] == f"{match.foreground_fraction:.1%}"
     batches = facts(text, "Foreground over batches")
+    # ten batches of four
     assert batches["Pictures"] == "40" and batches["Shape of images"] == f"4×{SIDE}×{SIDE}×3"
 
 

@@ -136,8 +136,10 @@ def test_figures_without_rois_and_pairs():
     assert not any(drawn(roi_class_figure(found, VIEW, NAMES)))
     assert not any(drawn(roi_refinement_figure(found, VIEW, NAMES)))
     assert likely_class_table(found, NAMES).rows == []
-    delta_figure(found)
-    probability_figure(found, NAMES)
+    labels = [patch.get_label() for patch in delta_figure(found).axes[4].patches]
+    assert labels == ["rois and their classes (0)"]
+    axes = probability_figure(found, NAMES).axes[0]
+    assert axes.get_ylabel().startswith("0 rois") and not np.any(axes.images[0].get_array())
 
 
 def test_activations_say_their_range():
@@ -158,13 +160,16 @@ def test_histograms_of_deltas():
     for axes, value in zip(figure.axes[4:], (1, 2, 3, 4), strict=True):
         shares, edges, _ = axes.patches[0].get_data()
         assert shares.sum() == 1 and edges[shares.argmax()] <= value <= edges[shares.argmax() + 1]
-    # Deltas of anchor k are 4k … 4k + 3: of dx 0, 4, …, 28; all lie in bins.
-    shares, edges, _ = upper.patches[0].get_data()
-    assert shares.sum() == pytest.approx(1, abs=0.3) and edges[0] >= 0 and edges[-1] <= 28
+    # Deltas of anchor k are 4k … 4k + 3: of dx 0, 4, …, 28. The bins leave out the least and the greatest hundredth of
+    # a percent: 0 and 28 of eight anchors; the candidates are the anchors 1, 2, 5 and 6, and none is left out.
+    (of_anchors, edges, _), (of_candidates, _, _) = (patch.get_data() for patch in upper.patches)
+    assert (of_anchors.sum(), of_candidates.sum()) == pytest.approx((6 / 8, 1))
+    assert 0 < edges[0] < 0.1 and 27.9 < edges[-1] < 28
 
 
 def test_deltas_that_are_not_finite_are_left_out():
     found = trace()
     found.rpn.deltas[0, 0] = np.nan
-    shares, _, _ = delta_figure(found).axes[0].patches[0].get_data()
-    assert np.isfinite(shares).all()
+    # 4, 8, …, 28 are left of eight, and 28 lies beyond the bins; the least, 4, is a candidate's, too, and stays.
+    shares, edges, _ = delta_figure(found).axes[0].patches[0].get_data()
+    assert shares.sum() == pytest.approx(6 / 8) and edges[0] == 4

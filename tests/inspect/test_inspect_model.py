@@ -98,7 +98,7 @@ def test_a_picture_without_objects():
     steps = {step.title: step for step in model_steps(build(), subject(), truth, 0)}
     assert not {"Anchor targets", "Recall by stage", "Precision and recall", "Overlaps"} & steps.keys()
     kinds = {kind: number for kind, number, _ in steps["Errors by kind"].tables[0].rows}
-    assert kinds == {"on nothing": 8}
+    assert kinds == {"on nothing": CONFIG.model.detect.count}  # with random weights it finds all that it may
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,8 @@ def test_objectness_by_level():
 
 def test_objectness_without_overflow():
     found = trace()
-    objectness_figure(found._replace(rpn=found.rpn._replace(logits=np.float32([[-1e4] * 4 + [1e4] * 4]))))
+    extreme = found._replace(rpn=found.rpn._replace(logits=np.float32([[-1e4] * 4 + [1e4] * 4])))
+    assert texts(objectness_figure(extreme)) == ["P2, 3 × 2 cells: 0.00 … 1.00", "P3, 1 × 2 cells: 1.00 … 1.00"]
 
 
 def test_the_surest_anchor_of_a_cell_counts():
@@ -107,5 +108,6 @@ def test_a_network_that_proposes_nothing():
         candidates=found.candidates._replace(valid=nothing, keep=nothing),
         proposals=found.proposals._replace(valid=nothing[:, :3]),
     )
-    for figure in (refined_figure(found, VIEW), suppression_figure(found, VIEW), corner_figure(found, VIEW)):
+    for figure in (refined_figure(found, VIEW), suppression_figure(found, VIEW)):
         assert not any(drawn(figure))
+    assert [len(axes.lines[0].get_xydata()) for axes in corner_figure(found, VIEW).axes] == [0, 0]

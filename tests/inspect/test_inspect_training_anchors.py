@@ -8,7 +8,12 @@ from small import CONFIG, OBJECTS, SIDE, build, change, truth
 
 from maskrcnn_jax import targets
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.inspect.data.anchor_figures import anchor_figure, other_anchor_figure, positive_anchor_figure
+from maskrcnn_jax.inspect.data.anchor_figures import (
+    OTHERS,
+    anchor_figure,
+    other_anchor_figure,
+    positive_anchor_figure,
+)
 from maskrcnn_jax.inspect.data.training_anchors import (
     AnchorAnswers,
     Pyramid,
@@ -164,5 +169,7 @@ def test_other_anchors(pyramid: Pyramid, answers: AnchorAnswers):
     for axes, which in zip(
         figure.axes, (answers.which(NEGATIVE, sampled=True), answers.which(IGNORE, sampled=False)), strict=True
     ):
-        drawn = {tuple(path.vertices[0].tolist()) for path in axes.collections[0].get_paths()}
-        assert drawn <= {tuple(box[:2].tolist()) for box in pyramid.anchors[which]} and drawn
+        paths = axes.collections[0].get_paths()
+        drawn = {(*path.vertices[0].tolist(), *path.vertices[2].tolist()) for path in paths}
+        assert drawn <= {tuple(box) for box in pyramid.anchors[which].tolist()}
+        assert len(drawn) == len(paths) == min(OTHERS, len(which)) > 0

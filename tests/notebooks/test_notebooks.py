@@ -52,8 +52,7 @@ def test_begins_with_a_title_and_what_a_user_changes(notebook: dict[str, Any]):
     assert "os.chdir(" in first
     run = r'^RUN = os\.environ\.get\("MASKRCNN_RUN", "runs/shapes"\)'
     config = r'^CONFIG = os\.environ\.get\("MASKRCNN_CONFIG", "configs/shapes\.py"\)'
-    (named,) = re.findall(f"{run}|{config}", first, flags=re.MULTILINE)
-    assert named
+    assert len(re.findall(f"{run}|{config}", first, flags=re.MULTILINE)) == 1
 
 
 def test_ran_from_top_to_bottom(notebook: dict[str, Any]):
