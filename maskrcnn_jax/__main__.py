@@ -1,6 +1,8 @@
 """The command line: `python -m maskrcnn_jax COMMAND --help`."""
 
+import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -137,6 +139,37 @@ def convert(
     write = {"torchvision": write_torchvision, "safetensors": write_safetensors}[to]
     written = write(out, jax.device_get(params | statistics), model.config)
     print(f"wrote {' and '.join(map(str, written))}")
+
+
+@COMMANDS.command
+def plan(
+    config: Annotated[Path, tyro.conf.Positional],
+    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
+    target: str,
+    batch: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Whether an experiment fits hardware that is not there: compiles its train step and prediction for it.
+
+    Args:
+        config: The experiment's Python file, like those in configs/.
+        overrides: What to change in it, after two dashes: -- --model.dtype bfloat16.
+        target: v5e:4x4 or v6e:2x2 (chips in rows and columns), h100 or h100:8, cpu:8.
+        batch: Images per device. Without it the largest batch that fits is looked for, which compiles several times.
+        out: JSON file for every number.
+    """
+    # Read when JAX is imported: the compiler for GPUs logs each of its attempts.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from maskrcnn_jax.experiment import load_config
+    from maskrcnn_jax.plan.report import make_plan
+    from maskrcnn_jax.plan.targets import parse
+    from maskrcnn_jax.plan.text import to_json, to_text
+
+    logging.getLogger("maskrcnn_jax.plan").setLevel(logging.INFO)
+    found = make_plan(load_config(config, overrides), parse(target), batch)
+    print(to_text(found))
+    if out is not None:
+        out.write_text(json.dumps(to_json(found), indent=2) + "\n", encoding="utf-8")
 
 
 COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")

@@ -1,0 +1,94 @@
+"""What a compiler says of a program: memory, arithmetic, traffic, collectives."""
+
+import math
+import re
+import time
+from typing import Any, NamedTuple
+
+import jax
+
+from maskrcnn_jax.plan.collectives import Row, collectives, rows
+from maskrcnn_jax.plan.products import product_flops
+from maskrcnn_jax.plan.programs import Program
+
+
+class TooLarge(Exception):
+    """A program needs more memory than its device has; `needed` is how much, bytes."""
+
+    def __init__(self, needed: int):
+        super().__init__(f"needs {needed / 2**30:.2f} GiB")
+        self.needed = needed
+
+
+class Figures(NamedTuple):
+    """A compiled program, seen from one device."""
+
+    images: int
+    size: tuple[int, int]
+    """Height and width of the images, pixels."""
+    memory: dict[str, int]
+    """Bytes by part."""
+    flops: float
+    """As compiled; of a program for GPUs, of whose element-wise operations XLA gives no count, the products alone."""
+    model_flops: float
+    """The model's own, see `arithmetic.model_flops`."""
+    moved: float | None
+    """Bytes that operations read and write, as XLA counts them; None for GPUs."""
+    collectives: list[Row]
+    seconds: float
+    """That compiling took."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of memory."""
+        return sum(self.memory.values())
+
+
+def compile_program(program: Program, options: dict[str, str | bool]) -> Figures:
+    """Compiles a program and reads what became of it.
+
+    Args:
+        program: what to compile.
+        options: for the compiler.
+
+    Raises:
+        TooLarge: the compiler found no way to run it in its device's memory.
+    """
+    begun = time.perf_counter()
+    try:
+        compiled = program.lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        used = re.search(r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm", str(error))
+        if used is None:
+            raise
+        raise TooLarge(int(float(used[1]) * 1024 ** (1 + "KMGT".index(used[2])))) from error
+    seconds = time.perf_counter() - begun
+    cost, text = compiled.cost_analysis(), compiled.as_text()
+    assert text is not None, "every compiler of XLA gives it"
+    return Figures(
+        program.images,
+        program.size,
+        _memory(program.parts, compiled.memory_analysis()),
+        product_flops(text) if cost is None else cost["flops"],
+        program.model_flops,
+        None if cost is None else cost["bytes accessed"],
+        rows(collectives(text)),
+        seconds,
+    )
+
+
+def _memory(parts: dict[str, Any], stats: Any) -> dict[str, int]:
+    given = {name: sum(_bytes(leaf) for leaf in jax.tree.leaves(part)) for name, part in parts.items()}
+    # Devices lay arrays out in tiles; what does not fill its tiles takes more than its numbers.
+    filling = max(stats.argument_size_in_bytes - sum(given.values()), 0)
+    return {name: size for name, size in given.items() if size} | {
+        "filling of tiles": filling,
+        "activations, gradients, temporaries": stats.temp_size_in_bytes,
+        # What is written over a donated argument takes no memory of its own.
+        "results": stats.output_size_in_bytes - stats.alias_size_in_bytes,
+        "program": stats.generated_code_size_in_bytes,
+    }
+
+
+def _bytes(leaf: jax.ShapeDtypeStruct) -> int:
+    return math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize

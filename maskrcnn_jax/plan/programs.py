@@ -1,0 +1,149 @@
+"""The programs of an experiment, made ready for a compiler from shapes alone: no memory, no data, no device."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, Sharding
+from jax.tree_util import Partial
+
+from maskrcnn_jax.config import Config
+from maskrcnn_jax.optimizer import learners
+from maskrcnn_jax.parallel import replicated, spread
+from maskrcnn_jax.plan.arithmetic import model_flops
+from maskrcnn_jax.predictor import detect
+from maskrcnn_jax.pretrained import abstract_model
+from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.training import TrainState, TrainStep, compute_losses, start
+from maskrcnn_jax.weights import Arrays, merge, split
+
+
+class Program(NamedTuple):
+    """A program for the devices of a mesh."""
+
+    lowered: jax.stages.Lowered
+    parts: dict[str, Any]
+    """What it takes, by name: pytrees of shapes that know how they lie on the devices."""
+    images: int
+    """Per device; of several micro-batches, those of one."""
+    size: tuple[int, int]
+    """Height and width of the images, pixels."""
+    model_flops: float
+    """The model's own arithmetic for these images."""
+
+
+def train_batch(config: Config, count: int) -> Batch:
+    """A batch of `count` images in the largest of the experiment's buckets, as shapes."""
+    slots, side = config.data.max_objects, config.data.mask_size
+    height, width = _largest(config.data.buckets)
+
+    def form(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((count, *shape), dtype)
+
+    return Batch(
+        form(height, width, 3, dtype=jnp.uint8),
+        form(2),
+        GroundTruth(
+            form(slots, 4),
+            form(slots, dtype=jnp.int32),
+            form(slots, dtype=jnp.bool_),
+            form(slots, dtype=jnp.bool_),
+            form(slots, side, side, dtype=jnp.uint8),
+            form(slots, 4),
+        ),
+        form(dtype=jnp.int32),
+    )
+
+
+def train_state(config: Config) -> tuple[TrainState, TrainStep]:
+    """The state before the first step, as shapes, and the step itself."""
+
+    def begin(model):
+        state, step = start(model, config)
+        return state, Partial(step)  # a pytree without leaves: it passes as it is
+
+    return jax.eval_shape(begin, abstract_model(config))
+
+
+def train_program(config: Config, mesh: Mesh, images: int) -> Program:
+    """The train step as `train.py` runs it, in the phase in which most parameters learn.
+
+    Args:
+        config: the experiment.
+        mesh: see `parallel.data_mesh`; its devices need not be there.
+        images: per device; of each micro-batch, if there are several.
+    """
+    state, step = train_state(config)
+    phase, _ = _busiest_phase(config, state.params)
+    batch = _place(train_batch(config, images * mesh.size * config.run.accumulate), spread(mesh))
+    state = _place(state, replicated(mesh))
+    with jax.set_mesh(mesh):
+        jitted = jax.jit(step, static_argnames="phase", donate_argnums=0)
+        lowered = jitted.lower(state, batch, phase=phase)
+    parts = {
+        "parameters": state.params,
+        "statistics": state.statistics,
+        "optimiser": state.optimizer,
+        "moving average": state.ema,
+        "batch": batch,
+    }
+    return Program(lowered, parts, images, _largest(config.data.buckets), losses_flops(config, images))
+
+
+def losses_flops(config: Config, images: int) -> float:
+    """The model's own arithmetic in a train step of so many images; see `arithmetic.model_flops`."""
+    structure, params, statistics = split(abstract_model(config))
+    _, learning = _busiest_phase(config, params)
+
+    def losses(learned, frozen, batch, key):
+        weights = learned | frozen
+        model = merge(structure, *({name: weights[name] for name in part} for part in (params, statistics)))
+        return compute_losses(model, batch, key, config.loss)
+
+    learned = {name: params[name] for name in learning}
+    frozen = {name: value for name, value in params.items() if name not in learning} | statistics
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return model_flops(losses, learned, frozen, train_batch(config, images), key)
+
+
+def _busiest_phase(config: Config, params: Arrays) -> tuple[int, set[str]]:
+    """The index of the phase in which most numbers learn, and the names of what learns there."""
+    learning = learners(params, config.optimizer)
+    numbers = [sum(math.prod(params[name].shape) for name in names) for names in learning]
+    phase = numbers.index(max(numbers))
+    return phase, learning[phase]
+
+
+def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
+    """The prediction as `evaluate.py` and `Predictor` run it.
+
+    Args:
+        config: the experiment.
+        mesh: see `parallel.data_mesh`; its devices need not be there.
+        images: per device.
+    """
+    structure, params, statistics = split(abstract_model(config))
+    size = _largest(config.model.input.buckets)
+
+    def pictures(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+        return jax.ShapeDtypeStruct((count, *size, 3), jnp.uint8), jax.ShapeDtypeStruct((count, 2), jnp.float32)
+
+    weights = _place((params, statistics), replicated(mesh))
+    batch = _place(pictures(images * mesh.size), spread(mesh))
+    with jax.set_mesh(mesh):
+        lowered = detect.lower(structure, *weights, *batch)
+    parts = {"parameters": weights[0], "statistics": weights[1], "batch": batch}
+
+    def found(_, weights, *batch):
+        return detect(structure, *weights, *batch)
+
+    return Program(lowered, parts, images, size, model_flops(found, {}, (params, statistics), *pictures(images)))
+
+
+def _largest(buckets: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    return max(buckets, key=math.prod)
+
+
+def _place(shapes: Any, sharding: Sharding) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)

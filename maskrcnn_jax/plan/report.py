@@ -1,0 +1,78 @@
+"""The plan of an experiment: what its programs need of a target, as a record and as text."""
+
+import logging
+from typing import NamedTuple
+
+import jax
+from jax.sharding import AxisType, Mesh
+
+from maskrcnn_jax.config import Config, require
+from maskrcnn_jax.parallel import DATA
+from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
+from maskrcnn_jax.plan.fit import look_for_largest
+from maskrcnn_jax.plan.programs import predict_program, train_program
+from maskrcnn_jax.plan.targets import GIB, Target, devices
+
+log = logging.getLogger(__name__)
+
+
+class Plan(NamedTuple):
+    """What was found out."""
+
+    target: Target
+    dtype: str
+    """Compute type of the model."""
+    train: Figures | None
+    """Of the largest batch that fits, or of the one that was asked for; None if it does not fit."""
+    seen: dict[int, int]
+    """Bytes that the train step needs per device, by images per device: every batch that was compiled."""
+    predict: Figures | None
+
+
+def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
+    """Compiles an experiment's train step and prediction for a target.
+
+    Args:
+        config: the experiment.
+        target: the devices; they need not be there.
+        batch: images per device of the train step; None looks for the largest batch that fits, and takes the
+            configuration's where memory is not known (CPUs).
+
+    Raises:
+        TargetError: see `targets.devices`.
+        ConfigError: the batch is empty.
+    """
+    require(batch is None or batch > 0, "batch", batch, "must be at least 1")
+    mesh = jax.make_mesh((target.count,), (DATA,), axis_types=(AxisType.Auto,), devices=devices(target))
+    figures: dict[int, Figures] = {}
+
+    def needed(images: int) -> int:
+        log.info("compiling the train step for %d images per device", images)
+        program = train_program(config, mesh, images)
+        try:
+            figures[images] = compile_program(program, target.options)
+        except TooLarge as error:
+            log.info("%d images per device: %s", images, error)
+            return error.needed
+        log.info("%d images per device: %.2f GiB, %.0f s", images, figures[images].total / GIB, figures[images].seconds)
+        return figures[images].total
+
+    memory = target.device.memory
+    configured = max(config.data.batch_size // config.run.accumulate // target.count, 1)
+    if batch is None and memory is not None:
+        seen = look_for_largest(needed, memory, configured)
+        chosen = max((images for images, size in seen.items() if size <= memory), default=0)
+    else:
+        chosen = batch or configured
+        seen = {chosen: needed(chosen)}
+    return Plan(target, config.model.dtype, figures.get(chosen), seen, _prediction(config, mesh, target))
+
+
+def _prediction(config: Config, mesh: Mesh, target: Target) -> Figures | None:
+    images = max(config.data.validation_batch_size // target.count, 1)
+    log.info("compiling the prediction for %d images per device", images)
+    try:
+        return compile_program(predict_program(config, mesh, images), target.options)
+    except TooLarge as error:
+        log.info("%d images per device: %s", images, error)
+        return None

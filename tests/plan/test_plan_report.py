@@ -1,0 +1,178 @@
+"""The tiny network planned for CPU devices, which are here: what is said of it can be compared with what runs."""
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from small import CONFIG, build, change, mixed
+
+from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.plan import report
+from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
+from maskrcnn_jax.plan.programs import Program, train_batch, train_state
+from maskrcnn_jax.plan.report import make_plan
+from maskrcnn_jax.plan.targets import DEVICES, GIB, Target, parse
+from maskrcnn_jax.training import start
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "tests" / "configs" / "tiny.py"
+
+
+def forms(tree) -> list:
+    return [(jax.tree_util.keystr(path), x.shape, x.dtype) for path, x in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def test_programs_take_what_training_gives_them():
+    assert forms(train_batch(CONFIG, 4)) == forms(mixed())
+    assert forms(train_state(CONFIG)[0]) == forms(start(build(), CONFIG)[0])
+
+
+def test_the_largest_bucket_is_planned():
+    config = change(CONFIG, data__buckets=((64, 64), (64, 96), (96, 64)))
+    assert train_batch(config, 2).images.shape == (2, 64, 96, 3)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(CONFIG, parse("cpu:4"))
+
+
+def bytes_of(tree) -> int:
+    return sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree))
+
+
+def test_memory_of_each_part(plan):
+    """One of the batch's four images on each device; everything else whole. SGD keeps one number per parameter."""
+    state, _ = start(build(), CONFIG)
+    memory = plan.train.memory
+    assert plan.train.images == 1 and plan.seen == {1: plan.train.total}
+    assert memory["parameters"] == memory["optimiser"] == memory["moving average"] == bytes_of(state.params)
+    assert memory["statistics"] == bytes_of(state.statistics)
+    assert memory["batch"] == bytes_of(mixed()) // 4
+    # CPUs have no tiles. The step counter is all else that goes in, and takes the place of the image's id, which the
+    # step does not read; the figures are all that does not come out over the old state.
+    assert memory["filling of tiles"] == 0
+    assert 0 < memory["results"] < 4096
+    assert memory["activations, gradients, temporaries"] > bytes_of(state.params)
+
+
+def test_arithmetic_of_the_train_step(plan):
+    """XLA's count has the same products, and besides them what is element-wise: much in so thin a network."""
+    assert 0 < 1 - plan.train.model_flops / plan.train.flops < 0.25
+    assert 0 < 1 - plan.predict.model_flops / plan.predict.flops < 0.25
+
+
+def test_only_gradients_losses_and_statistics_cross_the_devices(plan):
+    found = plan.train.collectives
+    assert {row.kind for row in found} == {"all-reduce"} and not any(row.looped for row in found)
+    assert {what for row in found for what in row.purposes} == {"gradients", "losses", "norm statistics"}
+    # Gradients of all parameters, and those of the pyramid's shared head once per level at most.
+    parameters = plan.train.memory["parameters"]
+    sent = sum(row.bytes for row in found if "gradients" in row.purposes)
+    assert parameters <= sent < 2 * parameters
+    assert plan.predict.collectives == []
+
+
+class Fake:
+    """In place of a lowered program: compiles to nothing, or fails as libtpu does."""
+
+    def __init__(self, message: str):
+        self.message = message
+
+    def compile(self, compiler_options):
+        raise jax.errors.JaxRuntimeError(self.message)
+
+
+def test_what_is_too_large_for_a_tpu():
+    message = (
+        "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm. "
+        "Used 17.50G of 15.75G hbm. Exceeded hbm capacity by 1.75G."
+    )
+    with pytest.raises(TooLarge, match=r"needs 17\.50 GiB") as found:
+        compile_program(Program(Fake(message), {}, 1, (8, 8), 1.0), {})
+    assert found.value.needed == 17.5 * GIB
+
+
+def test_other_errors_of_the_compiler_pass():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        compile_program(Program(Fake("INTERNAL: no"), {}, 1, (8, 8), 1.0), {})
+
+
+def figures(images: int, total: int) -> Figures:
+    return Figures(images, (64, 64), {"batch": total}, 2.0, 1.0, 1.0, [], 0.0)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Programs of 1 GiB and 2 GiB per image, which nobody compiles; the batches that were asked for."""
+    asked: list[int] = []
+
+    def compile_step(program: int, options: dict) -> Figures:
+        asked.append(program)
+        if program > 12:
+            raise TooLarge(GIB + 2 * GIB * program)
+        return figures(program, GIB + 2 * GIB * program)
+
+    monkeypatch.setattr(report, "train_program", lambda config, mesh, images: images)
+    monkeypatch.setattr(report, "predict_program", lambda config, mesh, images: images)
+    monkeypatch.setattr(report, "compile_program", compile_step)
+    return asked
+
+
+def target(memory: int) -> Target:
+    return Target(dataclasses.replace(DEVICES["cpu"], memory=memory), "cpu:2", 2)
+
+
+def test_the_search_begins_with_the_configured_batch(steps: list[int]):
+    """Four images on two devices: 2, then 4, then what fits: 1 + 2 n ≤ 20 for n = 9. Prediction follows."""
+    config = change(CONFIG, data__validation_batch_size=10)
+    found = make_plan(config, target(20 * GIB))
+    assert steps == [2, 4, 9, 5]
+    assert found.train == figures(9, 19 * GIB) and found.predict == figures(5, 11 * GIB)
+    assert found.seen == {2: 5 * GIB, 4: 9 * GIB, 9: 19 * GIB}
+
+
+def test_a_batch_that_is_asked_for_is_the_only_one(steps: list[int]):
+    found = make_plan(CONFIG, target(20 * GIB), batch=7)
+    assert steps[:-1] == [7] and found.train == figures(7, 15 * GIB)
+
+
+def test_a_batch_that_does_not_compile(steps: list[int]):
+    found = make_plan(CONFIG, target(20 * GIB), batch=13)
+    assert found.train is None and found.seen == {13: 27 * GIB}
+
+
+def test_of_accumulated_batches_one_is_at_work_at_a_time(steps: list[int]):
+    """Four images on two devices in two parts: one at a time."""
+    make_plan(change(CONFIG, run__accumulate=2), target(20 * GIB))
+    assert steps[0] == 1
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["maskrcnn_jax", "plan", *map(str, arguments)])
+    main()
+
+
+def test_command(steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    run(
+        monkeypatch, TINY, "--target", "cpu:2", "--batch", "3", "--out", tmp_path / "plan.json", "--", "--run.seed", "7"
+    )
+    assert "Train step: 3 images of 64 × 64 per device, float32" in capsys.readouterr().out
+    assert json.loads((tmp_path / "plan.json").read_text())["train"]["images"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "v9"), "error: target = 'v9': 'v9' is not known; give v5e"),
+        (("--target", "cpu:2", "--batch", "0"), "error: batch = 0: must be at least 1"),
+    ],
+)
+def test_what_cannot_be_planned_ends_with_a_line(arguments: tuple, message: str, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        run(monkeypatch, TINY, *arguments)
