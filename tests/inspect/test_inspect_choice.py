@@ -42,6 +42,18 @@ def test_without_objects_any_picture_is_drawn():
     assert {draw_image(Pictures(example(), None, example()), seed) for seed in range(20)} == {0, 2}
 
 
+def test_no_more_pictures_are_decoded_than_needed():
+    """After those with objects, of which there are none, the first that can be decoded is taken."""
+    read: list[int] = []
+
+    class Watched(Pictures):
+        def __getitem__(self, index: int):
+            read.append(index)
+            return super().__getitem__(index)
+
+    assert draw_image(Watched(*[example()] * 9), 0) == read[0] and len(read) == 1
+
+
 def test_where_there_is_no_picture():
     with pytest.raises(BrokenImage, match=r"all 2 pictures of the data are broken, the last: picture \d is broken"):
         choose_image(Pictures(None, None), None)
