@@ -172,6 +172,37 @@ def plan(
         out.write_text(json.dumps(to_json(found), indent=2) + "\n", encoding="utf-8")
 
 
+@COMMANDS.command
+def export(
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    platforms: tuple[Literal["cpu", "cuda", "rocm", "tpu"], ...] = ("cpu", "cuda", "tpu"),
+    batch: int | None = None,
+    size: tuple[int, int] | None = None,
+    step: int | None = None,
+) -> None:
+    """Write a trained model as one StableHLO program, weights inside, that runs without this code.
+
+    Args:
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        out: The file to write; what it takes and gives is written beside it as JSON.
+        platforms: Where it is to run.
+        batch: Images at a time; any number if left out.
+        size: Padded height and width of the images, multiples of 32; the model's first bucket by default.
+        step: The checkpoint of a run folder; the latest if left out.
+    """
+    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.export import export_model, write_export
+    from maskrcnn_jax.pretrained import load_pretrained
+
+    try:
+        model = load_pretrained(checkpoint, step)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    exported = export_model(model, batch=batch, size=size, platforms=platforms)
+    print(f"wrote {' and '.join(map(str, write_export(exported, model.config, out)))}")
+
+
 COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")
 
 
