@@ -19,19 +19,21 @@ import jax
 from jax.sharding import Mesh
 
 from maskrcnn_jax.checkpoint import CheckpointError
+from maskrcnn_jax.compilation import keep_programs
 from maskrcnn_jax.config import Config, ConfigError, require
 from maskrcnn_jax.convert.rules import ConversionError
 from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import validation_batches
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
-from maskrcnn_jax.evaluation import CocoEvaluator, label_categories
+from maskrcnn_jax.evaluation import CocoEvaluator, coco_metrics, label_categories, write_evaluation
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.parallel import data_mesh, to_devices
+from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_devices
 from maskrcnn_jax.predictor import detect
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
-from maskrcnn_jax.weights import split
+from maskrcnn_jax.processes import gather, is_first, join_processes
+from maskrcnn_jax.weights import merge, split
 
 log = logging.getLogger("evaluate")
 
@@ -43,7 +45,15 @@ MENDABLE = (ConfigError, CheckpointError, WeightFileError, ConversionError, Brok
 def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path, mesh: Mesh) -> dict[str, float]:
     """Detects in every image of a source, scores the detections and writes both down.
 
-    While the device looks at a batch, the host pastes and encodes the masks of the one before.
+    While the device looks at a batch, the host pastes and encodes the masks of the one before. Several processes share
+    the images; each has all results at the end, and the first writes them.
+
+    Args:
+        model: its weights live on the mesh, or, if there is only one process, anywhere.
+        source: the images and their objects.
+        config: how to batch them; its class names and conventions are the model's.
+        folder: gets `detections.json` and `metrics.json`.
+        mesh: see `parallel.data_mesh`.
 
     Returns:
         Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `evaluation.coco_metrics`.
@@ -51,20 +61,33 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
     weights, head = split(model), config.model.mask_head
     categories = label_categories(config.model.class_names, source.class_names, source.category_ids)
     paste = "exact" if head is None else head.paste
+    truth = source.coco()
     evaluator = CocoEvaluator(
-        source.coco(), categories, masks=head is not None, paste=paste, inclusive=config.model.inclusive_boxes
+        truth, categories, masks=head is not None, paste=paste, inclusive=config.model.inclusive_boxes
     )
     batches = validation_batches(
-        source, config.model.input, config.data.validation_batch_size, threads=config.data.threads
+        source,
+        config.model.input,
+        config.data.validation_batch_size,
+        jax.process_index(),
+        jax.process_count(),
+        threads=config.data.threads,
     )
     pending: deque[tuple[Any, ...]] = deque()
     with jax.set_mesh(mesh), contextlib.closing(batches):
         for batch, records in batches:
             pending.append((detect(*weights, *to_devices((batch.images, batch.image_sizes), mesh)), records))
             if len(pending) > 1:
-                evaluator.add(*jax.device_get(pending.popleft()))
-    evaluator.add(*jax.device_get(pending.pop()))
-    return evaluator.write(folder)
+                found, seen = pending.popleft()
+                evaluator.add(from_devices(found, mesh), seen)
+        found, seen = pending.pop()
+        evaluator.add(from_devices(found, mesh), seen)
+    # Sorted, so that they are the same however many processes took part.
+    results = sorted(gather(evaluator.results()), key=lambda result: result["image_id"])
+    figures = coco_metrics(truth, results, masks=head is not None)
+    if is_first():
+        write_evaluation(folder, results, figures)
+    return figures
 
 
 def require_fit(config: Config, source: ImageSource, devices: int) -> None:
@@ -109,14 +132,20 @@ def main() -> None:
     checkpoint = arguments.checkpoint
     folder = checkpoint if checkpoint.is_dir() else checkpoint.with_suffix(".evaluation")
     try:
+        join_processes()
+        keep_programs()
         config = load_config(arguments.config, overrides, trained_config(checkpoint))
         source, mesh = open_source(config.data.validation), data_mesh()
         require_fit(config, source, mesh.size)
         model = load_pretrained(checkpoint, arguments.step, config=config.model)
-        print(table(evaluate(model, source, config, folder, mesh)))
+        structure, *weights = split(model)
+        model = merge(structure, *put(weights, jax.tree.map(lambda _: replicated(mesh), weights)))
+        figures = evaluate(model, source, config, folder, mesh)
     except MENDABLE as error:
         sys.exit(f"error: {error}")
-    print(f"wrote {folder / 'metrics.json'}")
+    if is_first():
+        print(table(figures))
+        print(f"wrote {folder / 'metrics.json'}")
 
 
 if __name__ == "__main__":

@@ -11,17 +11,18 @@ import contextlib
 import dataclasses
 import logging
 import math
-import signal
 import sys
 import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from evaluate import MENDABLE, SUMMARY, evaluate, require_fit, table
 from maskrcnn_jax import metrics
 from maskrcnn_jax.checkpoint import Checkpoints, steps
+from maskrcnn_jax.compilation import Compilations, keep_programs
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
@@ -29,11 +30,15 @@ from maskrcnn_jax.data.source import ImageSource
 from maskrcnn_jax.experiment import load_config, save_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.optimizer import learners, phase_after
-from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
+from maskrcnn_jax.parallel import data_mesh, put, replicated, to_devices, weight_places
 from maskrcnn_jax.predictor import Predictor
 from maskrcnn_jax.pretrained import build_model
+from maskrcnn_jax.processes import is_first, join_processes
+from maskrcnn_jax.profile import Profile
+from maskrcnn_jax.stop_request import StopRequest
 from maskrcnn_jax.training import TrainState, start
 from maskrcnn_jax.visualize import draw_detections, plot_curves, save_png, sheet
+from maskrcnn_jax.watched_step import WatchedStep
 from maskrcnn_jax.weights import Arrays, merge, split
 
 log = logging.getLogger("train")
@@ -41,17 +46,23 @@ log = logging.getLogger("train")
 
 def train(config: Config) -> None:
     """Runs an experiment to its end, or until somebody asks it to stop."""
-    mesh = data_mesh()
+    mesh = data_mesh(config.run.fsdp)
     source, validation = open_source(config.data.train), open_source(config.data.validation)
     config = fit_to(config, source, validation, devices=mesh.size)
     run = config.run
-    # A run that goes on has its own weights: those that it began with may be gone.
-    began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if steps(run.folder) else config
-    structure = split(model := build_model(began))[0]
-    state, train_step = start(model, config)
-    train_step = jax.jit(train_step, static_argnames="phase", donate_argnums=0)
-
     with contextlib.ExitStack() as stack:
+        compilations = stack.enter_context(Compilations())
+        # A run that goes on has its own weights: those that it began with may be gone.
+        began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if steps(run.folder) else config
+        structure = split(model := build_model(began))[0]
+        state, train_step = start(model, config)
+        places = weight_places(state, mesh)
+        state = put(state, places)
+        # What comes out goes in again, so it must lie in the same places.
+        jitted = jax.jit(
+            train_step, static_argnames="phase", donate_argnums=0, out_shardings=(places, replicated(mesh))
+        )
+        train_step = WatchedStep(jitted, compilations, config.data.buckets)
         checkpoints = stack.enter_context(Checkpoints(run.folder, keep=run.keep, best=run.best))
         if checkpoints.latest is not None:
             state = checkpoints.restore(state)
@@ -60,13 +71,23 @@ def train(config: Config) -> None:
         require(
             done <= run.steps, "run.steps", run.steps, f"{run.folder} is at step {done}; set more, or another folder"
         )
-        batches = train_batches(source, config.data, run.seed, done, centered=config.model.input.centered)
+        batches = train_batches(
+            source,
+            config.data,
+            run.seed,
+            done,
+            jax.process_index(),
+            jax.process_count(),
+            centered=config.model.input.centered,
+        )
         stack.enter_context(contextlib.closing(batches))
-        save_config(config, run.folder)
-        writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
+        writer: metrics.Writer = metrics.Silence()
+        if is_first():
+            save_config(config, run.folder)
+            writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
         stack.enter_context(jax.set_mesh(mesh))
-        state = jax.device_put(state, replicated(mesh))
-        progress, stop = Progress(writer, run.log_every), stack.enter_context(StopRequest())
+        progress, stop = Progress(writer, run.log_every), stack.enter_context(StopRequest(mesh))
+        profile = stack.enter_context(Profile(run.folder, run.profile_steps, finish=progress.catch_up))
         phase = None
 
         def score(state: TrainState) -> dict[str, float]:
@@ -80,24 +101,27 @@ def train(config: Config) -> None:
             before, phase = phase, phase_after(config.optimizer, step - 1)
             if phase != before:
                 log.info("step %d: %s", step, who_learns(config, phase, state.params))
-            batch = next(batches)
-            state, figures = train_step(state, to_devices(batch, mesh), phase=phase)
-            progress.add(step, figures, batch.image_ids)
+            with profile.step(step):
+                batch = next(batches)
+                state, figures = train_step(state, to_devices(batch, mesh), phase=phase)
+                progress.add(step, figures, batch.image_ids)
             if step == run.steps:
                 break
-            evaluates = run.evaluate_every and step % run.evaluate_every == 0
-            if evaluates or step % run.save_every == 0 or stop.asked:
+            evaluates, stops = run.evaluate_every and step % run.evaluate_every == 0, stop.agreed()
+            if evaluates or step % run.save_every == 0 or stops:
                 progress.catch_up()
                 checkpoints.save(step, state, score(state) if evaluates else None)
-            if stop.asked:
+            if stops:
                 log.info("stopped and saved at step %d; the same command goes on from there", step)
                 return
 
         progress.catch_up()
-        log.info("%d steps in %.0f s", run.steps - done, time.perf_counter() - started)
-        figures = score(state)
-        checkpoints.save(run.steps, state, figures)
-    report(smoothed(structure, state), validation, figures, run.folder)
+        log.info("%d steps in %.0f s; compiled %s", run.steps - done, time.perf_counter() - started, compilations)
+        found = score(state)
+        checkpoints.save(run.steps, state, found)
+        whole = jax.device_put(state, replicated(mesh))
+    if is_first():
+        report(smoothed(structure, on_one_device(whole)), validation, found, run.folder)
 
 
 class NonFiniteLoss(RuntimeError):
@@ -107,7 +131,7 @@ class NonFiniteLoss(RuntimeError):
 class Progress:
     """Reads each step's figures one step late, so that the device never waits for the host."""
 
-    def __init__(self, writer: metrics.MetricWriter, every: int):
+    def __init__(self, writer: metrics.Writer, every: int):
         self.writer, self.every = writer, every
         self.pending: tuple[int, dict[str, jax.Array], np.ndarray] | None = None
 
@@ -132,25 +156,6 @@ class Progress:
             )
         if step % self.every == 0:
             self.writer.write(step, figures)
-
-
-class StopRequest:
-    """Whether the run was asked to stop, by SIGTERM or Ctrl-C; asked twice, it stops at once."""
-
-    def __init__(self):
-        self.asked = False
-
-    def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _frame: object) -> None:
-        self.asked = True
-        signal.signal(number, signal.SIG_DFL)
 
 
 def fit_to(config: Config, source: ImageSource, validation: ImageSource, devices: int) -> Config:
@@ -187,6 +192,11 @@ def smoothed(structure, state: TrainState) -> MaskRCNN:
     return merge(structure, state.params if state.ema is None else state.ema, state.statistics)
 
 
+def on_one_device(state: TrainState) -> TrainState:
+    """The state on this process's first device, where it may be used without the other processes."""
+    return jax.tree.map(jnp.asarray, jax.device_get(state))
+
+
 def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], folder: Path) -> None:
     """Draws the training curves and the first pictures with what was found in them, and says where it all lies."""
     predictor = Predictor(model)
@@ -209,10 +219,15 @@ def confident(found, threshold: float = 0.5):
 def main() -> None:
     """Trains as the arguments say."""
     logging.basicConfig(format="%(message)s", force=True)  # libraries have put up handlers of their own
-    log.setLevel(logging.INFO)
+    for name in (log.name, "maskrcnn_jax"):
+        logging.getLogger(name).setLevel(logging.INFO)
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(f"{__doc__}")
     try:
+        join_processes()
+        if not is_first():
+            logging.disable(logging.INFO)
+        keep_programs()
         train(load_config(sys.argv[1], sys.argv[2:]))
     except (*MENDABLE, metrics.RecordError, NonFiniteLoss) as error:
         sys.exit(f"error: {error}")

@@ -69,6 +69,7 @@ def predict(
         semantic: Write label maps, too: the class of the best object at each pixel.
     """
     from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.compilation import keep_programs
     from maskrcnn_jax.inputs import find_inputs
     from maskrcnn_jax.predict_files import Wanted, predict_files
     from maskrcnn_jax.predictor import Predictor
@@ -76,6 +77,7 @@ def predict(
     from maskrcnn_jax.video import silence
 
     silence()
+    keep_programs()
     found = find_inputs(inputs)
     try:
         predictor = Predictor(load_pretrained(checkpoint), batch_size=batch_size)
@@ -227,9 +229,11 @@ def inspect_data(
         image_id: The data set's own number of the picture to look at closely; drawn at random if left out.
         images: Pictures that are counted and measured, at most.
     """
+    from maskrcnn_jax.compilation import keep_programs
     from maskrcnn_jax.experiment import load_config
     from maskrcnn_jax.inspect.data.report import inspect_data as write
 
+    keep_programs()
     report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
     for message in report.broken:
         print(f"broken: {message}")
@@ -261,8 +265,10 @@ def inspect_model(
         step: The checkpoint of a run folder; the latest if left out.
     """
     from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.compilation import keep_programs
     from maskrcnn_jax.inspect.model.report import inspect_model as write
 
+    keep_programs()
     try:
         report = write(
             checkpoint,

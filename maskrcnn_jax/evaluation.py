@@ -114,12 +114,6 @@ class CocoEvaluator:
         """The figures of `coco_metrics` for all detections so far."""
         return coco_metrics(self._ground_truth, self.results(), masks=self._masks)
 
-    def write(self, folder: Path | str) -> dict[str, float]:
-        """Evaluates, writes `detections.json` and `metrics.json`, and returns the figures."""
-        figures = self.evaluate()
-        write_evaluation(folder, self.results(), figures)
-        return figures
-
     def _collect(self) -> None:
         self._results += self._pending.popleft().result()
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any, Protocol, SupportsFloat
 
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
@@ -49,7 +49,21 @@ def read(folder: Path | str) -> list[dict[str, int | float]]:
     return records
 
 
-class MetricWriter:
+class Writer(Protocol):
+    """Takes the figures of a run."""
+
+    def write(self, step: int, scalars: Mapping[str, SupportsFloat], *, shown: Sequence[str] | None = None) -> None:
+        """Takes one record; see `MetricWriter.write`."""
+
+
+class Silence(Writer):
+    """Writes nothing: for all processes of a run but the first."""
+
+    def write(self, step: int, scalars: Mapping[str, SupportsFloat], *, shown: Sequence[str] | None = None) -> None:
+        """Forgets the record."""
+
+
+class MetricWriter(Writer):
     """Writes each record to `metrics.jsonl`, to TensorBoard and to the console.
 
     On a terminal the console shows one live line, elsewhere one plain line per record. Both tell the rate since the

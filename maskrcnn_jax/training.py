@@ -15,7 +15,8 @@ from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
 from maskrcnn_jax.model import MaskRCNN, forward
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.optimizer import factors, learners, learning_rate, make_optimizer
-from maskrcnn_jax.parallel import per_image
+from maskrcnn_jax.parallel import everywhere, per_image
+from maskrcnn_jax.rematerialize import rematerialized
 from maskrcnn_jax.structs import Batch, GroundTruth, Rois
 from maskrcnn_jax.weights import Arrays, merge, split
 
@@ -82,25 +83,29 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         limits=(proposals.train_top_k, proposals.train_count),
     )
 
-    anchor_targets = per_image(
-        lambda k, g: targets.rpn_targets(k, trace.anchors, g, config.rpn_match, proposals.box_weights)
-    )(rpn_keys, ground_truth)
-    deltas = per_image(partial(targets.box_targets, box_weights=model.config.box_head.box_weights))(
-        trace.rois, ground_truth
-    )
+    with jax.named_scope("targets"):
+        anchor_targets = per_image(
+            lambda k, g: targets.rpn_targets(k, trace.anchors, g, config.rpn_match, proposals.box_weights)
+        )(rpn_keys, ground_truth)
+        deltas = per_image(partial(targets.box_targets, box_weights=model.config.box_head.box_weights))(
+            trace.rois, ground_truth
+        )
     mask = jnp.zeros(())
     if trace.mask_logits is not None and trace.mask_rois is not None:
-        mask_targets = per_image(
-            partial(
-                targets.mask_targets,
-                size=trace.mask_logits.shape[2],
-                samples=config.mask_samples,
-                aligned=config.mask_aligned,
-                binary=config.binary_mask_targets,
-            )
-        )(trace.mask_rois, ground_truth)
-        mask = mask_loss(trace.mask_logits, trace.mask_rois, mask_targets)
-    return Losses(*rpn_losses(trace, anchor_targets, config), *box_losses(trace, deltas, config), mask)
+        with jax.named_scope("targets"):
+            mask_targets = per_image(
+                partial(
+                    targets.mask_targets,
+                    size=trace.mask_logits.shape[2],
+                    samples=config.mask_samples,
+                    aligned=config.mask_aligned,
+                    binary=config.binary_mask_targets,
+                )
+            )(trace.mask_rois, ground_truth)
+        with jax.named_scope("losses"):
+            mask = mask_loss(trace.mask_logits, trace.mask_rois, mask_targets)
+    with jax.named_scope("losses"):
+        return Losses(*rpn_losses(trace, anchor_targets, config), *box_losses(trace, deltas, config), mask)
 
 
 def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
@@ -129,7 +134,8 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
 
         def objective(learned: Arrays):
             model = merge(structures[phase], params | learned, statistics)
-            losses = compute_losses(model, batch, key, config.loss)
+            with rematerialized(model, config.run.rematerialize):
+                losses = compute_losses(model, batch, key, config.loss)
             total = sum(w * loss for w, loss in zip(config.loss.weights, losses, strict=True))
             return total, (losses, split(model)[2])
 
@@ -156,19 +162,22 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
     def train_step(state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
         key = jax.random.fold_in(jax.random.key(config.run.seed), state.step)
         compute = gradients if config.run.accumulate == 1 else accumulated
-        grads, statistics, figures = compute(phase, state.params, state.statistics, batch, key)
-        moves, opt_state = optimizer.update(grads, state.optimizer, state.params)
-        rate = schedule(state.step)
-        params = state.params | {name: state.params[name] - rate * move for name, move in moves.items()}
-        ema = state.ema
-        if config.optimizer.ema_decay is not None:
-            decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
-            # Written so that the average of what stays as it was is that value, bit for bit.
-            ema = jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), ema, params)
+        grads, statistics, figures = compute(phase, everywhere(state.params), state.statistics, batch, key)
+        with jax.named_scope("update"):
+            moves, opt_state = optimizer.update(grads, state.optimizer, state.params)
+            rate = schedule(state.step)
+            params = state.params | {name: state.params[name] - rate * move for name, move in moves.items()}
+            ema = state.ema
+            if config.optimizer.ema_decay is not None:
+                decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
+                # Written so that the average of what stays as it was is that value, bit for bit.
+                ema = jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), ema, params)
         figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
         return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
 
     ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
+    with rematerialized(model, config.run.rematerialize):
+        pass  # an error in a name comes before the first step
     state = TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params), ema)
     return state, train_step
 

@@ -319,6 +319,11 @@ def _run(run: RunConfig, has_masks: bool) -> None:
     _positive("run.save_every", run.save_every)
     _positive("run.keep", run.keep)
     _not_negative("run.seed", run.seed)
+    _positive("run.fsdp", run.fsdp)
+    if run.profile_steps is not None:
+        first, last = run.profile_steps
+        remedy = f"must be two steps in order, from 1 to run.steps = {run.steps}"
+        require(1 <= first <= last <= run.steps, "run.profile_steps", run.profile_steps, remedy)
     known = re.match(r"(bbox|segm)/A[PR]", run.best) is not None
     require(known, "run.best", run.best, 'must be a metric such as "segm/AP" or "bbox/AP50"')
     possible = has_masks or run.best.startswith("bbox/")

@@ -12,6 +12,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_backend_optimization_level=0",
     ]
 )
+os.environ["JAX_NUM_PROCESSES"] = "1"  # wherever the tests run, each is alone
 
 import fcntl
 from pathlib import Path
@@ -23,6 +24,9 @@ import whole_runs
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# What runs in this process neither finds compiled programs nor leaves any.
+jax.config.update("jax_enable_compilation_cache", False)
+jax.config.update("jax_compilation_cache_dir", os.devnull)
 
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("suite")

@@ -30,6 +30,7 @@ ALLOWED = {
     "model": {"nn", "ops", "stages", "parallel", "structs", "config"},
     "weights": set(),
     "optimizer": {"weights", "config"},
+    "rematerialize": {"config"},
     "training": {
         "model",
         "losses",
@@ -37,6 +38,7 @@ ALLOWED = {
         "stages",
         "ops",
         "parallel",
+        "rematerialize",
         "optimizer",
         "weights",
         "structs",

@@ -249,16 +249,6 @@ def test_a_missing_experiment_ends_with_its_message_alone(monkeypatch: pytest.Mo
     assert message.startswith("error: ") and f"did you mean {TINY}?" in message
 
 
-def test_a_stop_is_noted_once_and_the_handlers_come_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with train.StopRequest() as stop:
-        assert not stop.asked
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.asked
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # asked twice, it stops at once
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
 def test_only_confident_detections_are_drawn():
     found = Detections(np.zeros((3, 4)), np.array([0.9, 0.5, 0.4]), np.zeros(3), np.ones(3, bool), None)
     assert train.confident(found).scores.tolist() == [0.9, 0.5]

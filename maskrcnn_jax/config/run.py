@@ -71,3 +71,11 @@ class RunConfig:
     best: str = "segm/AP"
     """The metric that decides which checkpoint is the best."""
     seed: int = 0
+    fsdp: int = 1
+    """Devices over which large weights, their optimiser state and averages are spread, to save memory; they share the
+    batch with all others. It must divide the number of devices; those of one host are best."""
+    rematerialize: tuple[str, ...] = ()
+    """Parts of the model whose inner values the backward pass computes again instead of keeping them, to save memory,
+    by dotted name: "mask_head", or "backbone.layer1", each of whose blocks is such a part."""
+    profile_steps: Annotated[tuple[int, int] | None, tyro.conf.arg(aliases=("--profile-steps",))] = None
+    """First and last step of a profile for XProf, in the run folder's `profile/`; the first steps compile."""
