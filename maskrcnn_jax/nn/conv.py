@@ -1,5 +1,7 @@
 """Convolution, norm, ReLU: the unit that every part of the network is built of."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -7,6 +9,7 @@ from flax.nnx import initializers
 from flax.typing import Dtype, Initializer
 
 from maskrcnn_jax.nn.norm import Norm, make_norm
+from maskrcnn_jax.nn.winograd import conv3x3
 
 he_normal = initializers.variance_scaling(2.0, "fan_out", "normal")
 """Start of a convolution that a ReLU follows (He et al. 2015), as in the reference ResNets."""
@@ -22,6 +25,17 @@ def _pointwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...], *_: ob
         # product and aborts, in the check that openxla/xla issue 47381 shows.
         x = jax.lax.optimization_barrier(x[:, :: strides[0], :: strides[1]])
     return jnp.einsum("bhwc,cd->bhwd", x, kernel[0, 0])
+
+
+def _three_by_three(x: jax.Array, kernel: jax.Array, *_: object, **__: object) -> jax.Array:
+    return conv3x3(x, kernel)
+
+
+def _fastest(size: int, stride: int, groups: int) -> Callable[..., jax.Array]:
+    """What a convolution calls in place of XLA's own, which it is otherwise."""
+    if size == groups == 1:
+        return _pointwise
+    return _three_by_three if size == 3 and stride == groups == 1 else jax.lax.conv_general_dilated
 
 
 class Conv(nnx.Conv):
@@ -54,7 +68,7 @@ class Conv(nnx.Conv):
             use_bias=bias,
             kernel_init=init,
             dtype=dtype,
-            conv_general_dilated=_pointwise if size == groups == 1 else jax.lax.conv_general_dilated,
+            conv_general_dilated=_fastest(size, stride, groups),
             rngs=rngs,
         )
 
