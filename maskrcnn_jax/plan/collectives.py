@@ -141,5 +141,5 @@ def _purpose(name: str) -> str:
     if stage := re.search(r"jvp\((\w*)\)", name):
         if not name.endswith("reduce_sum"):
             return name
-        return STATISTICS if stage[1] else LOSSES
+        return LOSSES if stage[1] in ("", "losses") else STATISTICS
     return name

@@ -38,7 +38,7 @@ ENTRY %main.4 (p: f32[64]) -> f32[64] {
   %moving = (u8[7]{0}, u8[7]{0}) collective-permute-start(%q), source_target_pairs={{0,1}}, metadata={op_name="jit(train_step)/slice"}
   %moved = u8[7]{0} collective-permute-done(%moving)
   %piece.1 = f32[6]{0} fusion(%d), kind=kLoop, calls=%c, metadata={op_name="jit(train_step)/transpose(jvp(box))/dot_general"}
-  %piece.2 = f32[1]{0} fusion(%e), kind=kLoop, calls=%c, metadata={op_name="jit(train_step)/jvp()/reduce_sum"}
+  %piece.2 = f32[1]{0} fusion(%e), kind=kLoop, calls=%c, metadata={op_name="jit(train_step)/jvp(losses)/reduce_sum"}
   %laid.3 = f32[7]{0} fusion(%piece.1, %piece.2), kind=kLoop, calls=%c, metadata={scheduling_name="laid.3"}
   %laid.4 = f32[7]{0} all-reduce-start(%laid.3), channel_id=5, to_apply=%add.1, metadata={scheduling_name="laid.4"}
   %nameless = f64[2]{0} all-to-all(%r), dimensions={0}
