@@ -164,10 +164,10 @@ def pasted_rows(study: Study) -> list[Batch]:
     """The picture with objects of pictures that have some, each drawn at random."""
     config, rng = study.config, study.rng(4)
     donors = [image.position for image in study.numbers.images if not image.is_crowd.all()]
-    some = rng.choice(donors, ROWS) if donors else []
+    some = rng.choice(donors, ROWS).tolist() if donors else []
     return [
         augment_together(
-            study.example, study.source[int(donor)], rng, config.data, study.bucket, config.model.input.centered
+            study.example, study.source[donor], rng, config.data, study.bucket, config.model.input.centered
         )
         for donor in some
     ] or [training_row(study.example, config, study.bucket, study.seed)]
