@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from maskrcnn_jax.config import require
+
 T = TypeVar("T")
 
 DATA, FSDP = "data", "fsdp"
@@ -19,8 +21,12 @@ def data_mesh(fsdp: int = 1) -> Mesh:
     """All devices of all processes, one process after the other: the rows of a batch that a process reads are its own.
 
     Args:
-        fsdp: devices over which large weights are spread; it must divide the number of devices.
+        fsdp: devices over which large weights are spread.
+
+    Raises:
+        ConfigError: `fsdp` does not divide the number of devices.
     """
+    require(jax.device_count() % fsdp == 0, "run.fsdp", fsdp, f"must divide the number of devices, {jax.device_count()}")
     devices = np.array(sorted(jax.devices(), key=lambda device: (device.process_index, device.id)))
     return Mesh(devices.reshape(-1, fsdp), (DATA, FSDP), axis_types=(AxisType.Auto,) * 2)
 

@@ -146,6 +146,10 @@ BAD = [
     ("run.keep", 0),
     ("run.best", "AP"),
     ("run.seed", -1),
+    ("run.fsdp", 0),
+    ("run.profile_steps", (0, 3)),
+    ("run.profile_steps", (5, 4)),
+    ("run.profile_steps", (1, 100_000)),
     ("customize", lambda model: model),
 ]
 
