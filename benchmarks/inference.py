@@ -1,0 +1,50 @@
+"""Inference of Mask R-CNN R50-FPN: one picture of 800 × 1088, 100 objects found.
+
+python benchmarks/inference.py
+"""
+
+from unittest import mock
+
+import jax
+import models
+import torch
+import tyro
+from pair import alternate, report
+
+import maskrcnn_jax as mr
+from maskrcnn_jax.predictor import detect
+from maskrcnn_jax.weights import split
+
+
+def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
+    """Times the network alone, and everything from the picture to masks over the picture."""
+    image = models.picture(height, width, seed=0)
+    theirs, ours = models.models(image, background=3.0)
+    tensor = models.to_torch(image)
+    fitted = mr.fit(image, ours.config.input)
+    structure, *weights = split(ours)
+    predictor = mr.Predictor(ours)
+
+    @torch.inference_mode()
+    def their_network():
+        with mock.patch.object(theirs.transform, "postprocess", lambda found, *_: found):
+            return theirs([tensor])
+
+    @torch.inference_mode()
+    def their_prediction():
+        return theirs([models.to_torch(image)])
+
+    def our_network():
+        return jax.block_until_ready(detect(structure, *weights, fitted.image[None], fitted.size[None]))
+
+    counts = len(their_network()[0]["boxes"]), int(our_network().valid.sum())
+    assert counts == (100, 100), f"objects found by them and us: {counts}"
+    rows = {
+        "network": alternate(our_network, their_network, rounds).figures(),
+        "picture to masks": alternate(lambda: predictor([image]), their_prediction, rounds).figures(),
+    }
+    report("inference", rows)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

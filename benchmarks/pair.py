@@ -1,0 +1,79 @@
+"""Two ways of doing the same thing, timed in turn, so that what else the machine does hits both alike."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("jax", "jaxlib", "flax", "numpy", "grain", "faster-coco-eval", "torch", "torchvision", "pycocotools")
+
+
+class Times(NamedTuple):
+    """`(seconds, seconds of all cores together)` of each round."""
+
+    ours: list[tuple[float, float]]
+    theirs: list[tuple[float, float]]
+
+    def figures(self) -> dict[str, float]:
+        """Medians, their ratio, the ratio of the best rounds, and that of the work on all cores.
+
+        Neighbours on the machine touch the last two least.
+        """
+        (ours, our_work), (theirs, their_work) = (zip(*side, strict=True) for side in self)
+        medians = statistics.median(ours), statistics.median(theirs)
+        return {
+            "ours": medians[0],
+            "theirs": medians[1],
+            "ratio": medians[0] / medians[1],
+            "ratio of the best": min(ours) / min(theirs),
+            "ratio of work": statistics.median(our_work) / statistics.median(their_work),
+            "rounds": len(ours),
+        }
+
+
+def seconds(action: Callable[[], object]) -> tuple[float, float]:
+    """How long one call takes, and how long all cores together work on it."""
+    start, work = time.perf_counter(), time.process_time()
+    action()
+    return time.perf_counter() - start, time.process_time() - work
+
+
+def alternate(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Times:
+    """Times both in turn, and in each round in the other order; a first call of each does not count."""
+    ours(), theirs()
+    times = Times([], [])
+    for i in range(rounds):
+        pair = ((times.ours, ours), (times.theirs, theirs))
+        for kept, action in pair if i % 2 == 0 else reversed(pair):
+            kept.append(seconds(action))
+    return times
+
+
+def report(name: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    """Prints a benchmark's figures, and writes them with machine and versions to `results/NAME.json`."""
+    for row, figures in rows.items():
+        print(f"{row}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
+    content = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "load": os.getloadavg()[0],
+            "python": platform.python_version(),
+        },
+        "versions": {package: version(package) for package in PACKAGES},
+        "rows": rows,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
