@@ -36,7 +36,7 @@ from maskrcnn_jax.pretrained import build_model
 from maskrcnn_jax.processes import is_first, join_processes
 from maskrcnn_jax.profile import Profile
 from maskrcnn_jax.stop_request import StopRequest
-from maskrcnn_jax.training import TrainState, start
+from maskrcnn_jax.training import TrainState, on_mesh, start
 from maskrcnn_jax.visualize import draw_detections, plot_curves, save_png, sheet
 from maskrcnn_jax.watched_step import WatchedStep
 from maskrcnn_jax.weights import Arrays, merge, split
@@ -58,10 +58,7 @@ def train(config: Config) -> None:
         state, train_step = start(model, config)
         places = weight_places(state, mesh)
         state = put(state, places)
-        # What comes out goes in again, so it must lie in the same places.
-        jitted = jax.jit(
-            train_step, static_argnames="phase", donate_argnums=0, out_shardings=(places, replicated(mesh))
-        )
+        jitted = on_mesh(train_step, places, mesh)
         train_step = WatchedStep(jitted, compilations, config.data.buckets)
         checkpoints = stack.enter_context(Checkpoints(run.folder, keep=run.keep, best=run.best))
         if checkpoints.latest is not None:

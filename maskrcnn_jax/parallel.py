@@ -1,6 +1,6 @@
 """Where arrays live: the device mesh, and functions of one image lifted to a batch spread over it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -17,18 +17,20 @@ LARGE = 4 * 2**20
 """Bytes from which on an array is spread over `fsdp`: gathering smaller ones takes longer than it saves."""
 
 
-def data_mesh(fsdp: int = 1) -> Mesh:
-    """All devices of all processes, one process after the other: the rows of a batch that a process reads are its own.
+def data_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Devices, one process after the other: the rows of a batch that a process reads are its own.
 
     Args:
         fsdp: devices over which large weights are spread.
+        devices: those of all processes if None.
 
     Raises:
         ConfigError: `fsdp` does not divide the number of devices.
     """
-    require(jax.device_count() % fsdp == 0, "run.fsdp", fsdp, f"must divide the number of devices, {jax.device_count()}")
-    devices = np.array(sorted(jax.devices(), key=lambda device: (device.process_index, device.id)))
-    return Mesh(devices.reshape(-1, fsdp), (DATA, FSDP), axis_types=(AxisType.Auto,) * 2)
+    devices = jax.devices() if devices is None else devices
+    require(len(devices) % fsdp == 0, "run.fsdp", fsdp, f"must divide the number of devices, {len(devices)}")
+    line = np.array(sorted(devices, key=lambda device: (device.process_index, device.id)))
+    return Mesh(line.reshape(-1, fsdp), (DATA, FSDP), axis_types=(AxisType.Auto,) * 2)
 
 
 def per_image(function: Callable[..., T]) -> Callable[..., T]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Set
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
 from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import Config, LossConfig, ModelConfig
@@ -15,7 +16,7 @@ from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
 from maskrcnn_jax.model import MaskRCNN, forward
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.optimizer import factors, learners, learning_rate, make_optimizer
-from maskrcnn_jax.parallel import everywhere, per_image
+from maskrcnn_jax.parallel import everywhere, per_image, replicated
 from maskrcnn_jax.rematerialize import rematerialized
 from maskrcnn_jax.structs import Batch, GroundTruth, Rois
 from maskrcnn_jax.weights import Arrays, merge, split
@@ -180,6 +181,17 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         pass  # an error in a name comes before the first step
     state = TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params), ema)
     return state, train_step
+
+
+def on_mesh(step: TrainStep, places: Any, mesh: Mesh) -> Any:
+    """The jitted step of a mesh; it uses the memory of the state that it is given for the one that it returns.
+
+    Args:
+        step: from `start`.
+        places: of the state, see `parallel.weight_places`: what comes out goes in again, so it lies where it lay.
+        mesh: see `parallel.data_mesh`.
+    """
+    return jax.jit(step, static_argnames="phase", donate_argnums=0, out_shardings=(places, replicated(mesh)))
 
 
 def _in_training(model: MaskRCNN, learning: Set[str]) -> MaskRCNN:

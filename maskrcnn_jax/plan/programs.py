@@ -10,12 +10,12 @@ from jax.tree_util import Partial
 
 from maskrcnn_jax.config import Config
 from maskrcnn_jax.optimizer import learners
-from maskrcnn_jax.parallel import replicated, spread
+from maskrcnn_jax.parallel import replicated, spread, weight_places
 from maskrcnn_jax.plan.arithmetic import model_flops
 from maskrcnn_jax.predictor import detect
 from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import Batch, GroundTruth
-from maskrcnn_jax.training import TrainState, TrainStep, compute_losses, start
+from maskrcnn_jax.training import TrainState, TrainStep, compute_losses, on_mesh, start
 from maskrcnn_jax.weights import Arrays, merge, split
 
 
@@ -77,10 +77,10 @@ def train_program(config: Config, mesh: Mesh, images: int) -> Program:
     state, step = train_state(config)
     phase, _ = _busiest_phase(config, state.params)
     batch = _place(train_batch(config, images * mesh.size * config.run.accumulate), spread(mesh))
-    state = _place(state, replicated(mesh))
+    places = weight_places(state, mesh)
+    state = jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state, places)
     with jax.set_mesh(mesh):
-        jitted = jax.jit(step, static_argnames="phase", donate_argnums=0)
-        lowered = jitted.lower(state, batch, phase=phase)
+        lowered = on_mesh(step, places, mesh).lower(state, batch, phase=phase)
     parts = {
         "parameters": state.params,
         "statistics": state.statistics,

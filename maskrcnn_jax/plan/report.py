@@ -3,11 +3,10 @@
 import logging
 from typing import NamedTuple
 
-import jax
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from maskrcnn_jax.config import Config, require
-from maskrcnn_jax.parallel import DATA
+from maskrcnn_jax.parallel import data_mesh
 from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
 from maskrcnn_jax.plan.fit import look_for_largest
 from maskrcnn_jax.plan.programs import predict_program, train_program
@@ -43,7 +42,7 @@ def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
         ConfigError: the batch is empty.
     """
     require(batch is None or batch > 0, "batch", batch, "must be at least 1")
-    mesh = jax.make_mesh((target.count,), (DATA,), axis_types=(AxisType.Auto,), devices=devices(target))
+    mesh = data_mesh(config.run.fsdp, devices(target))
     figures: dict[int, Figures] = {}
 
     def needed(images: int) -> int:

@@ -12,9 +12,10 @@ import pytest
 from small import CONFIG, build, change, mixed
 
 from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.parallel import data_mesh
 from maskrcnn_jax.plan import report
 from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
-from maskrcnn_jax.plan.programs import Program, train_batch, train_state
+from maskrcnn_jax.plan.programs import Program, train_batch, train_program, train_state
 from maskrcnn_jax.plan.report import make_plan
 from maskrcnn_jax.plan.targets import DEVICES, GIB, Target, parse
 from maskrcnn_jax.training import start
@@ -35,6 +36,16 @@ def test_programs_take_what_training_gives_them():
 def test_the_largest_bucket_is_planned():
     config = change(CONFIG, data__buckets=((64, 64), (64, 96), (96, 64)))
     assert train_batch(config, 2).images.shape == (2, 64, 96, 3)
+
+
+def test_large_weights_are_planned_where_training_spreads_them():
+    """Of the first layer of the box head, 7 · 7 · 16 × 2048 numbers, two devices hold a half each."""
+    config = change(CONFIG, run__fsdp=2, model__box_head__fcs=(2048,))
+    program = train_program(config, data_mesh(2, jax.devices()[:2]), 1)
+    found = {name: x.sharding.shard_shape(x.shape) for name, x in program.parts["parameters"].items()}
+    whole = {name: x.shape for name, x in program.parts["parameters"].items()}
+    assert {name for name in whole if found[name] != whole[name]} == {"box_head.fcs.0.kernel"}
+    assert whole["box_head.fcs.0.kernel"] == (784, 2048) and found["box_head.fcs.0.kernel"] == (784, 1024)
 
 
 @pytest.fixture(scope="module")
