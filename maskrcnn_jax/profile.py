@@ -25,14 +25,15 @@ class Profile:
 
     def __init__(self, folder: Path, steps: tuple[int, int] | None, finish: Callable[[], None]):
         self._folder = folder / FOLDER_NAME
-        self._first, self._last = steps or (0, 0)
+        self._steps = steps
         self._finish = finish
         self._running = False
 
     @contextmanager
     def step(self, number: int) -> Iterator[None]:
         """Around one step."""
-        if number == self._first and is_first():
+        first, last = self._steps or (None, None)
+        if number == first and is_first():
             self._finish()
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0  # every call of a Python function would bury the rest
@@ -40,7 +41,7 @@ class Profile:
             self._running = True
         with jax.profiler.StepTraceAnnotation("train", step_num=number):
             yield
-        if number == self._last:
+        if number == last:
             self._stop()
 
     def _stop(self) -> None:

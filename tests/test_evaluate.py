@@ -92,7 +92,7 @@ def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatc
             truth = examples[image.tobytes()]
             count = len(truth.boxes)
             boxes[row, :count], labels[row, :count], scores[row, :count] = truth.boxes, truth.labels, 0.9
-        return Detections(boxes, scores, labels, scores > 0, masks)
+        return jax.device_put(Detections(boxes, scores, labels, scores > 0, masks))
 
     monkeypatch.setattr(evaluate, "detect", know)
     figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
@@ -121,7 +121,7 @@ def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             count = len(truth.boxes)
             boxes[row, :count], scores[row, :count] = truth.boxes, 0.9
             labels[row, :count] = np.array([1, 2, 0])[truth.labels]
-        return Detections(boxes, scores, labels, scores > 0, masks)
+        return jax.device_put(Detections(boxes, scores, labels, scores > 0, masks))
 
     monkeypatch.setattr(evaluate, "detect", know)
     figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())

@@ -168,6 +168,37 @@ def test_no_index_in_bfloat16():
     assert kinds == {"float32"}
 
 
+NEVER = {"exp", "exp2", "log", "log1p", "logistic", "tanh", "sqrt", "rsqrt", "div", "integer_pow", "cumsum", "sort"}
+"""What loses its meaning with 8 bits, and what only norms, losses, softmax and boxes do."""
+
+
+@pytest.mark.parametrize("norm", ["frozen_batch", "batch", "group"])
+def test_norms_losses_boxes_and_sums_are_in_float32(norm):
+    """Bfloat16 is for convolutions, matrix products and what lies between them. The only sums in it are of the 2 × 2
+    cells that the pyramid made of one."""
+    config = change(CONFIG, model__dtype="bfloat16", model__backbone__norm=norm)
+
+    def one_step(model, batch):
+        state, step = start(model, config)
+        return step(state, batch)
+
+    found = list(operands(jax.make_jaxpr(one_step)(abstract(config.model), mixed()).jaxpr, jnp.bfloat16))
+    assert {"conv_general_dilated", "dot_general"} <= {name for name, _ in found}
+    assert not NEVER & {name for name, _ in found}
+    sums = [shape for name, shape in found if name == "reduce_sum"]
+    assert len(sums) == 6 and all(len(shape) == 5 and 2 in shape[2:4] for shape in sums)
+
+
+def operands(jaxpr, dtype):
+    """Primitive and shape wherever a program does something to an array of a type."""
+    for equation in jaxpr.eqns:
+        for operand in equation.invars[:1]:
+            if operand.aval.dtype == dtype:
+                yield equation.primitive.name, operand.aval.shape
+        for inner in jaxprs_in_params(equation.params):
+            yield from operands(inner, dtype)
+
+
 def conversions(jaxpr, to: str):
     """Types from which anything in a program is converted to another."""
     for equation in jaxpr.eqns:

@@ -1,5 +1,7 @@
 """The box head: what is in each roi, and where exactly (Fast R-CNN, section 2.1)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,6 +10,7 @@ from flax.typing import Dtype
 
 from maskrcnn_jax.nn.conv import ConvNorm, he_normal, uniform
 from maskrcnn_jax.nn.norm import Norm, make_norm
+from maskrcnn_jax.nn.precision import bias_in_float32
 
 
 class BoxHead(nnx.Module):
@@ -36,15 +39,13 @@ class BoxHead(nnx.Module):
             for _ in range(convs)
         )
         widths = (channels * pool_size**2, *fcs)
+        linear = functools.partial(nnx.Linear, promote_dtype=bias_in_float32, dtype=dtype, rngs=rngs)
         self.fcs = nnx.List(
-            nnx.Linear(
-                widths[i], widths[i + 1], use_bias=fc_norm == "none", kernel_init=uniform, dtype=dtype, rngs=rngs
-            )
-            for i in range(len(fcs))
+            linear(widths[i], widths[i + 1], use_bias=fc_norm == "none", kernel_init=uniform) for i in range(len(fcs))
         )
         self.norms = nnx.List(make_norm(fc_norm, width, eps=eps, dtype=dtype, rngs=rngs) for width in fcs)
-        self.logits = nnx.Linear(widths[-1], classes, kernel_init=initializers.normal(0.01), dtype=dtype, rngs=rngs)
-        self.deltas = nnx.Linear(widths[-1], boxes * 4, kernel_init=initializers.normal(0.001), dtype=dtype, rngs=rngs)
+        self.logits = linear(widths[-1], classes, kernel_init=initializers.normal(0.01))
+        self.deltas = linear(widths[-1], boxes * 4, kernel_init=initializers.normal(0.001))
 
     def __call__(self, roi_features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`[b, n, s, s, f]` to logits `[b, n, classes]` and deltas `[b, n, boxes, 4]`, float32."""

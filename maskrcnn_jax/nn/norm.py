@@ -18,7 +18,7 @@ class FrozenStatistic(nnx.Variable):
 
 
 class FrozenBatchNorm(nnx.Module):
-    """Batch norm whose four vectors are constants: an affine map per channel.
+    """Batch norm whose four vectors are constants: an affine map per channel, in float32.
 
     Source: Detectron2 `FrozenBatchNorm2d`.
     """
@@ -34,7 +34,7 @@ class FrozenBatchNorm(nnx.Module):
         scale = self.scale[...] * jax.lax.rsqrt(self.var[...] + self.eps)
         bias = self.bias[...] - self.mean[...] * scale
         per_channel = (*[1] * (x.ndim - 1), -1)
-        return x * scale.astype(x.dtype).reshape(per_channel) + bias.astype(x.dtype).reshape(per_channel)
+        return (x * scale.reshape(per_channel) + bias.reshape(per_channel)).astype(x.dtype)
 
 
 class BatchNorm(nnx.BatchNorm):

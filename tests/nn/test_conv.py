@@ -7,6 +7,9 @@ import pytest
 from flax import nnx
 
 from maskrcnn_jax.nn.conv import Conv, ConvNorm
+from maskrcnn_jax.nn.precision import bias_in_float32
+
+BIASED = nnx.Linear(1, 2, promote_dtype=bias_in_float32, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
 
 
 def define_conv(x, kernel, stride):
@@ -24,7 +27,7 @@ def define_conv(x, kernel, stride):
 
 
 def random(*shape):
-    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape), jnp.float32)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +65,7 @@ def test_padding_is_symmetric():
     # TensorFlow's SAME would put the taps of output (0, 0) on rows 0 … 2; ours lie on rows -1 … 1.
     conv = Conv(1, 1, 3, stride=2, bias=False, dtype=jnp.float32, rngs=nnx.Rngs(0))
     conv.kernel[...] = jnp.ones((3, 3, 1, 1))
-    x = np.zeros((1, 4, 4, 1), np.float32)
-    x[0, 2, 2] = 1
+    x = jnp.zeros((1, 4, 4, 1)).at[0, 2, 2].set(1)
     np.testing.assert_array_equal(conv(x)[0, ..., 0], [[0, 0], [0, 1]])
 
 
@@ -92,6 +94,14 @@ def test_conv_norm_normalises_the_convolution():
     unit = ConvNorm(3, 4, 3, norm="frozen_batch", eps=0.0, dtype=jnp.float32, rngs=nnx.Rngs(0))
     unit.norm.scale[...] = jnp.array([1.0, 2, 3, 4])
     unit.norm.mean[...] = jnp.array([0.5, 0, 0, 0])
-    x = jnp.asarray(random(1, 4, 4, 3))
+    x = random(1, 4, 4, 3)
     expected = (define_conv(np.asarray(x), np.asarray(unit.conv.kernel[...]), 1) - [0.5, 0, 0, 0]) * [1, 2, 3, 4]
     np.testing.assert_allclose(unit(x), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("layer", [Conv(1, 2, 1, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)), BIASED], ids=["conv", "linear"])
+def test_the_gradient_of_a_bias_counts_in_float32(layer):
+    """A bias is added to each of 40 000 cells. In bfloat16 the sum of as many ones ends at some hundreds."""
+    cells = jnp.zeros((4, 100, 100, 1))
+    (gradient,) = jax.tree.leaves(jax.grad(lambda layer: layer(cells).astype(jnp.float32).sum())(layer).bias)
+    np.testing.assert_allclose(gradient, [40_000.0] * 2, rtol=1e-6)

@@ -7,6 +7,8 @@ import pytest
 from flax import nnx
 
 from maskrcnn_jax.nn.norm import BatchNorm, FrozenBatchNorm, FrozenStatistic, GroupNorm, make_norm
+from maskrcnn_jax.parallel import data_mesh, to_devices
+from maskrcnn_jax.weights import merge, split
 
 KINDS = ("frozen_batch", "batch", "group", "none")
 
@@ -60,6 +62,25 @@ def test_batch_norm_averages_over_images_and_positions():
     x = np.random.default_rng(0).normal(5, 3, (3, 4, 5, 2)).astype(np.float32)
     mean, deviation = x.mean((0, 1, 2), keepdims=True), x.std((0, 1, 2), keepdims=True)
     np.testing.assert_allclose(norm(jnp.asarray(x)), (x - mean) / deviation, atol=1e-4)
+
+
+def test_batch_norm_averages_over_devices():
+    """Four devices with the values 0, 2, 4 and 10: mean 4, variance (16 + 4 + 0 + 36) / 4 = 14."""
+    norm, mesh = nnx.view(BatchNorm(1, eps=0.0, rngs=nnx.Rngs(0)), use_running_average=False), data_mesh()
+    assert mesh.size == 4
+    structure, params, statistics = split(norm)
+
+    @jax.jit
+    def normalise(x):
+        norm = merge(structure, params, statistics)
+        return norm(x), split(norm)[2]
+
+    with jax.set_mesh(mesh):
+        found, after = normalise(to_devices(np.array([0.0, 2, 4, 10], np.float32).reshape(4, 1, 1, 1), mesh))
+    np.testing.assert_allclose(found.ravel(), np.array([-4, -2, 0, 6]) / np.sqrt(14), rtol=1e-5)
+    # Running statistics move by a tenth of the way from 0 and 1.
+    np.testing.assert_allclose(after["mean"], [0.4], rtol=1e-5)
+    np.testing.assert_allclose(after["var"], [0.9 + 1.4], rtol=1e-5)
 
 
 def test_batch_norm_counts_in_float32():
