@@ -1,0 +1,126 @@
+"""COCO evaluation: pictures of 480 × 640 with 100 detections each, boxes and masks.
+
+python benchmarks/evaluation.py [--images 5000]
+"""
+
+import contextlib
+import io
+import resource
+
+import models  # first: it sets up torch
+import numpy as np
+import pycocotools.mask
+import torch
+import tyro
+from pair import report, seconds
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+
+from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
+from maskrcnn_jax.evaluation import CocoEvaluator
+from maskrcnn_jax.structs import Detections, ImageRecord
+
+SHAPE = (480, 640)
+CLASSES, OBJECTS, DETECTIONS = 80, 7, 100
+COCO_IMAGES = 5000
+
+
+def ground_truth(images: int) -> dict:
+    """Rectangles as objects, as many per picture as in COCO."""
+    rng = np.random.default_rng(0)
+    annotations = []
+    for image in range(images):
+        for x0, y0, x1, y1 in models.random_boxes(rng, OBJECTS, SHAPE).round().astype(float).tolist():
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "category_id": int(rng.integers(CLASSES)),
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "iscrowd": 0,
+                    "segmentation": [[x0, y0, x1, y0, x1, y1, x0, y1]],
+                }
+            )
+    return {
+        "images": [{"id": i, "height": SHAPE[0], "width": SHAPE[1]} for i in range(images)],
+        "annotations": annotations,
+        "categories": [{"id": i, "name": str(i)} for i in range(CLASSES)],
+    }
+
+
+def detections(image: int, truth: dict) -> Detections:
+    """The objects, a little displaced, and many boxes where nothing is; masks are ellipses."""
+    rng = np.random.default_rng(image + 1)
+    own = truth["annotations"][image * OBJECTS : (image + 1) * OBJECTS]
+    found = np.array([entry["bbox"] for entry in own], np.float32)
+    found[:, 2:] += found[:, :2]
+    found += rng.normal(0, 3, found.shape)
+    boxes = np.concatenate([found, models.random_boxes(rng, DETECTIONS - OBJECTS, SHAPE)])
+    boxes = np.clip(boxes, 0, np.tile(SHAPE[::-1], 2)).astype(np.float32)
+    labels = rng.integers(0, CLASSES, DETECTIONS).astype(np.int32)
+    labels[:OBJECTS] = [entry["category_id"] for entry in own]
+    scores = np.sort(rng.uniform(size=DETECTIONS).astype(np.float32))[::-1]
+    y, x = np.mgrid[:28, :28] / 13.5 - 1
+    masks = np.repeat((1 / (1 + np.exp(8 * (x**2 + y**2 - 0.9)))).astype(np.float32)[None], DETECTIONS, axis=0)
+    return Detections(boxes, scores, labels, np.ones(DETECTIONS, bool), masks)
+
+
+def ours(truth: dict) -> dict[str, float]:
+    evaluator = CocoEvaluator(truth, tuple(range(CLASSES)), masks=True, paste=CONVENTIONS.mask_head.paste)
+    for image in range(len(truth["images"])):
+        found = Detections._make(field[None] for field in detections(image, truth))
+        evaluator.add(found, [ImageRecord(image, *SHAPE, (1.0, 1.0))])
+    return evaluator.evaluate()
+
+
+def theirs(truth: dict) -> dict[str, float]:
+    """As torchvision's `references/detection/coco_eval.py` does it, picture after picture."""
+    coco = COCO()
+    coco.dataset = {**truth, "annotations": [dict(entry) for entry in truth["annotations"]], "info": {}}
+    coco.createIndex()
+    boxes, masks = [], []
+    for image in range(len(truth["images"])):
+        found = detections(image, truth)
+        pasted = paste_masks_in_image(torch.from_numpy(found.masks)[:, None], torch.from_numpy(found.boxes), SHAPE)
+        for k, mask in enumerate(pasted[:, 0] > 0.5):
+            code = pycocotools.mask.encode(np.asfortranarray(mask.numpy().astype(np.uint8)))
+            x0, y0, x1, y1 = found.boxes[k].tolist()
+            entry = {"image_id": image, "category_id": int(found.labels[k]), "score": float(found.scores[k])}
+            boxes.append({**entry, "bbox": [x0, y0, x1 - x0, y1 - y0]})
+            masks.append({**entry, "segmentation": code})
+    figures = {}
+    for kind, results in (("bbox", boxes), ("segm", masks)):
+        evaluation = COCOeval(coco, coco.loadRes(results), kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        figures[f"{kind}/AP"] = float(evaluation.stats[0])
+    return figures
+
+
+def main(images: int = 200, rounds: int = 3) -> None:
+    """Times both from the network's output to the figures, which must be the same."""
+    truth = ground_truth(images)
+    figures: dict[str, dict] = {}
+    rows: dict[str, list[float]] = {"ours": [], "theirs": []}
+    peak = {}
+    for _ in range(rounds):
+        for name, run in (("ours", ours), ("theirs", theirs)):
+            with contextlib.redirect_stdout(io.StringIO()):
+                rows[name].append(seconds(lambda name=name, run=run: figures.update({name: run(truth)}))[0])
+            # The peak never falls: what ours needs is known before theirs runs for the first time.
+            peak.setdefault(name, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    for name in ("bbox/AP", "segm/AP"):
+        apart = abs(figures["ours"][name] - figures["theirs"][name])
+        assert apart < 2e-3, f"the figures of {name} are {apart} apart"
+    medians = {name: float(np.median(times)) for name, times in rows.items()}
+    row = medians | {"ratio": medians["ours"] / medians["theirs"], "rounds": rounds, "images": images}
+    row |= {f"{name}, {COCO_IMAGES} images (extrapolated)": m * COCO_IMAGES / images for name, m in medians.items()}
+    row |= {f"{name}, peak memory, GiB": value for name, value in peak.items()}
+    report("evaluation", {"boxes and masks": row})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
