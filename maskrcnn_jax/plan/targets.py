@@ -116,6 +116,8 @@ def _tpu(target: Target) -> list[jax.Device]:
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     os.environ["TPU_ACCELERATOR_TYPE"] = f"{target.device.accelerator}-{target.count}"
     os.environ["TPU_WORKER_HOSTNAMES"] = "localhost"
+    # Another process may be planning, or training on TPUs of this machine: nothing is run on them here.
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"
     return _topology(target, topology_name=target.name, platform="tpu")
 
 

@@ -57,8 +57,9 @@ def test_a_topology_that_the_compiler_does_not_know(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(targets.topologies, "get_topology_desc", refuse)
-    for name in ("TPU_SKIP_MDS_QUERY", "TPU_ACCELERATOR_TYPE", "TPU_WORKER_HOSTNAMES"):
-        monkeypatch.setenv(name, "")
+    for name in ("SKIP_MDS_QUERY", "ACCELERATOR_TYPE", "WORKER_HOSTNAMES"):
+        monkeypatch.setenv(f"TPU_{name}", "")
+    monkeypatch.setenv("ALLOW_MULTIPLE_LIBTPU_LOAD", "")
     with pytest.raises(TargetError, match=r"knows no such devices \(INVALID_ARGUMENT: Unknown topology v5e:3x7\)$"):
         devices(parse("v5e:3x7"))
 
