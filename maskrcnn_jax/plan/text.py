@@ -51,9 +51,8 @@ def _program(title: str, figures: Figures, plan: Plan) -> list[str]:
     if figures.moved is not None:
         lines.append(f"  memory traffic: {figures.moved / 1e9:.1f} GB")
     if bounds := peak_seconds(figures, device):
-        slowest = max(bounds.values())
-        spent = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in bounds.items())
-        lines.append(f"  at the device's peak: {spent}, so at most {images / slowest:.0f} images/s per device")
+        spent = (f"{name} {1000 * time:.1f} ms ({images / time:.0f} images/s)" for name, time in bounds.items())
+        lines.append(f"  at the device's peak: {', '.join(spent)}")
     lines.append("  collectives" + ("" if figures.collectives else ": none"))
     for row in figures.collectives:
         place = " in a loop" if row.looped else ""
