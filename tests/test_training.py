@@ -199,6 +199,27 @@ def operands(jaxpr, dtype):
             yield from operands(inner, dtype)
 
 
+def test_a_profile_of_the_step_names_its_stages():
+    """Forwards as `jvp(box)` and backwards as `transpose(jvp(box))`: what names the operations in a trace."""
+
+    def one_step(model, batch):
+        state, step = start(model, CONFIG)
+        return step(state, batch)
+
+    found = set(stacks(jax.make_jaxpr(one_step)(abstract(CONFIG.model), mixed()).jaxpr))
+    stages = ("features", "proposals", "box", "masks", "losses")
+    assert {f"transpose(jvp({stage}))" for stage in stages} <= found
+    assert {f"jvp({stage})" for stage in (*stages, "targets")} | {"update"} <= found
+
+
+def stacks(jaxpr):
+    """The outermost scope of every operation of a program."""
+    for equation in jaxpr.eqns:
+        yield str(equation.source_info.name_stack).partition("/")[0]
+        for inner in jaxprs_in_params(equation.params):
+            yield from stacks(inner)
+
+
 def conversions(jaxpr, to: str):
     """Types from which anything in a program is converted to another."""
     for equation in jaxpr.eqns:

@@ -1,0 +1,49 @@
+"""Photographs of both orientations at many scales: a handful of padded shapes, each compiled once."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from small import CONFIG, build, change
+
+import train
+from maskrcnn_jax import metrics
+from maskrcnn_jax.config import CocoSource
+from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.pipeline import TrainRows
+from maskrcnn_jax.data.prepare import prepare
+
+COCO_MINI = Path(os.environ["MASKRCNN_COCO_MINI"])
+BUCKETS = ((128, 192), (192, 128))
+
+
+def test_two_epochs_compile_each_shape_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    prepare(COCO_MINI, tmp_path / "coco")
+    source = CocoSource(tmp_path / "coco", "train")
+    config = change(
+        CONFIG,
+        model__num_classes=80,
+        data__train=source,
+        data__validation=source,
+        data__validation_batch_size=4,
+        data__shortest_edges=(64, 80, 96, 112, 128),
+        data__longest_edge=192,
+        data__buckets=BUCKETS,
+        data__max_objects=20,
+        run__folder=tmp_path / "run",
+        run__log_every=1,
+        run__evaluate_every=0,
+    )
+    epoch = TrainRows(open_source(source), config.data, 0, 0, 1, centered=False).order.steps_per_epoch
+    config = change(config, run__steps=2 * epoch, optimizer__milestones=())
+    monkeypatch.setattr(train, "build_model", lambda config: build(config.model))
+    monkeypatch.setattr(train, "evaluate", lambda *_: {})
+    monkeypatch.setattr(train, "report", lambda *_: None)
+    caplog.set_level(logging.INFO, logger="maskrcnn_jax")
+    train.train(config)
+    assert len([record for record in metrics.read(tmp_path / "run") if "loss" in record]) == 2 * epoch > 12
+    said = [(r.levelname, r.message[: r.message.index(" in ")]) for r in caplog.records if "compiled" in r.message]
+    assert sorted(said) == [("INFO", f"compiled the step for 4 pictures of {h}×{w}") for h, w in BUCKETS]
