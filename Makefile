@@ -6,6 +6,8 @@
 #   make lint                         style, formatting and types
 #   make notebooks                    the notebooks, top to bottom, outputs stored; trains the shapes first if need be
 #   make notebooks ARGS=demo          one of them;  ARGS=--check stores nothing;  MASKRCNN_RUN=RUN looks at another model
+#   make bench                        the benchmarks against torchvision; installs PyTorch
+#   make bench ARGS=inference         one of them
 #   make parity                       the comparisons with torchvision, on MASKRCNN_COCO_MINI's images; installs PyTorch
 
 CONFIG ?= configs/shapes.py
@@ -19,7 +21,7 @@ PARITY := .venv-parity
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: train test lint notebooks parity
+.PHONY: train test lint notebooks parity bench
 
 train: $(STAMP)
 	$(BIN)/python train.py $(CONFIG) $(ARGS)
@@ -43,6 +45,12 @@ parity: $(PARITY)/installed
 	@test -d "$$MASKRCNN_COCO_MINI" || { echo "MASKRCNN_COCO_MINI = '$$MASKRCNN_COCO_MINI': set it to the folder" \
 	  "of the COCO sample"; exit 1; }
 	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity -n auto --dist loadfile $(ARGS)
+
+BENCHMARKS := inference training roi_align nms pipeline evaluation startup
+
+bench: $(PARITY)/installed
+	for name in $(or $(ARGS),$(BENCHMARKS)); do $(PARITY)/bin/python benchmarks/$$name.py || exit 1; done
+	$(PARITY)/bin/python benchmarks/page.py
 
 # Installed once, and again when the dependencies change. Editable, so the code itself needs no reinstallation.
 $(VENV)/installed-%: pyproject.toml

@@ -1,0 +1,60 @@
+"""Writes `docs/benchmarks.md` from the last results.
+
+python benchmarks/page.py
+"""
+
+import json
+from pathlib import Path
+
+from pair import RESULTS
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+ORDER = ("inference", "training", "roi_align", "nms", "pipeline", "evaluation", "startup")
+HEAD = """# Benchmarks
+
+Each benchmark does the same work with this code and with torchvision: the same weights, pictures and boxes. The two
+are timed in turn in one process, so that whatever else the machine does hits both. A ratio below 1 means that ours is
+faster.
+
+    make bench                       # all of them; installs PyTorch in an environment of its own
+    make bench ARGS=inference        # one of them
+    python benchmarks/page.py        # this page, from `benchmarks/results/`
+
+`ratio` is that of the median times. `ratio of the best` compares the fastest rounds, `ratio of work` the processor time
+of all cores: neighbours on a shared machine touch these two least. `load` is the number of processes that wanted a core
+when the benchmark ended, ours among them: where it is larger than the number of cores, seconds say little and ratios
+count. Times are in seconds. Weights are random and made lively (`tests/parity/lively.py`), so that there are 100
+detections.
+"""
+
+
+def section(name: str) -> str:
+    """One benchmark's heading, what it does, its figures, and where they were measured."""
+    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    purpose = text.split('"""')[1].split("\n\n")[0]
+    rows = content["rows"]
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for row, figures in rows.items():
+        cells = [number(figures[key]) if key in figures else "" for key in columns]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    machine = content["machine"]
+    where = f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.0f}, Python {machine['python']}"
+    versions = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
+    return f"## {name}\n\n{purpose}\n\n" + "\n".join(lines) + f"\n\n{content['date']}, {where}; {versions}.\n"
+
+
+def number(value: float) -> str:
+    """Three digits, and all of those before the point."""
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def main() -> None:
+    """Writes the sections of the benchmarks that have results."""
+    sections = [section(name) for name in ORDER if (RESULTS / f"{name}.json").exists()]
+    PAGE.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Start: a new process imports, loads weights from a file and finds the objects of a picture of 800 × 1088.
+
+python benchmarks/startup.py
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tyro
+
+OURS = """
+import sys, time
+start = time.perf_counter()
+import numpy as np
+import maskrcnn_jax as mr
+imported = time.perf_counter()
+predictor = mr.Predictor(mr.load_pretrained(sys.argv[1]))
+image = np.load(sys.argv[2])
+loaded = time.perf_counter()
+predictor([image])
+first = time.perf_counter()
+predictor([image])
+second = time.perf_counter()
+"""
+THEIRS = """
+import sys, time
+start = time.perf_counter()
+import numpy as np
+import torch
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+imported = time.perf_counter()
+model = MaskRCNN(resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=5), 91).eval()
+model.load_state_dict(torch.load(sys.argv[1]))
+image = np.load(sys.argv[2])
+loaded = time.perf_counter()
+def predict():
+    with torch.inference_mode():
+        model([torch.from_numpy(image).permute(2, 0, 1).float() / 255])
+predict()
+first = time.perf_counter()
+predict()
+second = time.perf_counter()
+"""
+TIMES = """
+import json
+print(json.dumps({
+    "import": imported - start,
+    "load": loaded - imported,
+    "first prediction": first - loaded,
+    "second prediction": second - first,
+    "from start to first prediction": first - start,
+}))
+"""
+
+
+def main(rounds: int = 3) -> None:
+    """Times each in new processes, in turn; ours compiles in its first prediction, and with a cache reads it again."""
+    import models  # first: it sets up torch
+    import numpy as np
+    import torch
+    from pair import report
+
+    image = models.picture(800, 1088, seed=0)
+    theirs, _ = models.models(image, background=3.0)
+    with tempfile.TemporaryDirectory() as folder:
+        weights, picture = Path(folder) / "weights.pth", Path(folder) / "picture.npy"
+        torch.save(theirs.state_dict(), weights)
+        np.save(picture, image)
+        cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "cache")}
+        # The first round with the cache fills it, and does not count.
+        variants = {"theirs": (THEIRS, {}), "ours": (OURS, no_cache()), "ours, cached": (OURS, cache)}
+        run(OURS, cache, weights, picture)
+        times = [{name: run(*v, weights, picture) for name, v in variants.items()} for _ in range(rounds)]
+    rows = {}
+    for part in times[0]["ours"]:
+        row = {name: statistics.median(round_[name][part] for round_ in times) for name in variants}
+        rows[part] = row | {"ratio": row["ours"] / row["theirs"], "ratio, cached": row["ours, cached"] / row["theirs"]}
+        rows[part]["rounds"] = rounds
+    report("startup", rows)
+
+
+def no_cache() -> dict[str, str]:
+    """Settings under which every program is compiled."""
+    return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+
+
+def run(code: str, settings: dict[str, str], weights: Path, picture: Path) -> dict[str, float]:
+    """Seconds of each part, in a new process."""
+    command = [sys.executable, "-c", code + TIMES, str(weights), str(picture)]
+    done = subprocess.run(command, env={**os.environ, **settings}, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
