@@ -8,6 +8,7 @@ FOLDER holds `train2017/` and `annotations/instances_train2017.json`.
 import contextlib
 import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -50,7 +51,10 @@ def their_loader(folder: Path, batch: int) -> DataLoader:
 
 def main(folder: Path | None = None, rounds: int = 7, batches: int = 13, batch: int = 2) -> None:
     """Times batches of both in turn; resizing to 800 by at most 1333 pixels is part of both."""
-    folder = folder or Path(os.environ["MASKRCNN_COCO_MINI"])
+    if folder is None:
+        if "MASKRCNN_COCO_MINI" not in os.environ:
+            sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's form, or pass --folder")
+        folder = Path(os.environ["MASKRCNN_COCO_MINI"])
     torch.set_num_threads(1)
     resize = GeneralizedRCNNTransform(800, 1333, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     loader = their_loader(folder, batch)
