@@ -9,8 +9,9 @@ MOST = 6
 def look_for_largest(needed: Callable[[int], int], memory: int, first: int) -> dict[int, int]:
     """Looks for the largest batch that fits.
 
-    Memory grows with the batch nearly along a line. After the first batch and one of twice or half its size comes the
-    batch that the line through the last two says is the largest, and so on until it was looked at itself.
+    Memory grows with the batch nearly along a line, on which compilers order their work a little better or worse. After
+    the first batch and one of twice or half its size comes the batch that the line through the smallest and the largest
+    says is the answer, and so on until it was looked at itself.
 
     Args:
         needed: bytes for so many images; called a few times.
@@ -30,9 +31,9 @@ def look_for_largest(needed: Callable[[int], int], memory: int, first: int) -> d
         if len(seen) == 1:
             images = 2 * first if fits else first // 2
         else:
-            (a, size_a), (b, size_b) = list(seen.items())[-2:]
-            slope = (size_b - size_a) / (b - a)
-            images = a + int((memory - size_a) // slope) if slope > 0 else 2 * fits
+            few, many = min(seen), max(seen)
+            slope = (seen[many] - seen[few]) / (many - few)
+            images = few + int((memory - seen[few]) // slope) if slope > 0 else 2 * many
         if over is not None:
             images = min(images, over - 1)
         images = max(images, fits, 1)
