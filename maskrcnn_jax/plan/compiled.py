@@ -58,10 +58,11 @@ def compile_program(program: Program, options: dict[str, str | bool]) -> Figures
     try:
         compiled = program.lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
-        used = re.search(r"Used ([\d.]+)([KMGT]) of [\d.]+[KMGT] hbm", str(error))
-        if used is None:
+        # libtpu names two sizes, in several sentences: what the program needs, then what there is.
+        needed = re.search(r"Ran out of memory.*?([\d.]+)([KMGT])\b", str(error), re.DOTALL)
+        if needed is None:
             raise
-        raise TooLarge(int(float(used[1]) * 1024 ** (1 + "KMGT".index(used[2])))) from error
+        raise TooLarge(int(float(needed[1]) * 1024 ** (1 + "KMGT".index(needed[2])))) from error
     seconds = time.perf_counter() - begun
     cost, text = compiled.cost_analysis(), compiled.as_text()
     assert text is not None, "every compiler of XLA gives it"

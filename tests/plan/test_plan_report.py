@@ -99,11 +99,16 @@ class Fake:
         raise jax.errors.JaxRuntimeError(self.message)
 
 
-def test_what_is_too_large_for_a_tpu():
-    message = (
+@pytest.mark.parametrize(
+    "message",
+    [
         "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm. "
-        "Used 17.50G of 15.75G hbm. Exceeded hbm capacity by 1.75G."
-    )
+        "Used 17.50G of 15.75G hbm. Exceeded hbm capacity by 1.75G.",
+        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries (17.50G) exceeds "
+        "available HBM (15.75G).",
+    ],
+)
+def test_what_is_too_large_for_a_tpu(message: str):
     with pytest.raises(TooLarge, match=r"needs 17\.50 GiB") as found:
         compile_program(Program(Fake(message), {}, 1, (8, 8), 1.0), {})
     assert found.value.needed == 17.5 * GIB
