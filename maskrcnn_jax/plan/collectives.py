@@ -60,7 +60,8 @@ def collectives(hlo: str) -> list[Collective]:
         for line in lines:
             if match := INSTRUCTION.search(line):
                 size = _size(match["shape"], halved=bool(match["start"]) and match["kind"] != "all-reduce")
-                purposes = {_purpose(part) for each in _names(line, by_name) for part in _parts(each)}
+                summed = _sums(line, bodies)
+                purposes = {_purpose(part, summed) for each in _names(line, by_name) for part in _parts(each)}
                 found.append(Collective(match["kind"], size, tuple(sorted(purposes)) or ("unnamed",), name in looped))
     return found
 
@@ -130,7 +131,13 @@ def _parts(name: str) -> list[str]:
     return [each for part in parts for each in _parts(prefix + part)]
 
 
-def _purpose(name: str) -> str:
+def _sums(line: str, bodies: dict[str, list[str]]) -> bool:
+    """Whether a collective adds up the devices' numbers."""
+    reducer = re.search(r"to_apply=%?([\w.\-]+)", line)
+    return reducer is not None and any(" add(" in instruction for instruction in bodies.get(reducer[1], []))
+
+
+def _purpose(name: str, summed: bool) -> str:
     """What an operation of the train step is for.
 
     `transpose(…)` is the backward pass and `jvp(STAGE)` the forward pass, in which norms alone sum over the batch;
@@ -138,8 +145,7 @@ def _purpose(name: str) -> str:
     """
     if "transpose(" in name:
         return GRADIENTS
-    if stage := re.search(r"jvp\((\w*)\)", name):
-        if not name.endswith("reduce_sum"):
-            return name
-        return LOSSES if stage[1] in ("", "losses") else STATISTICS
-    return name
+    forward = re.search(r"jvp\((jit\(|\w*\))", name)
+    if forward is None or not summed:
+        return name
+    return LOSSES if forward[1] in (")", "losses)", "jit(") else STATISTICS

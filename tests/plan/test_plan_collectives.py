@@ -72,10 +72,19 @@ def test_alike_ones_are_added_up():
     assert [row.bytes for row in table] == sorted((row.bytes for row in table), reverse=True)
 
 
-def test_what_sums_no_norm_in_a_stage_keeps_its_name():
-    """A gather in the forward pass is neither loss nor statistics: somebody should look at it."""
-    text = MODULE.replace("jvp(features)/reduce_sum", "jvp(proposals)/sort")
-    assert collectives(text)[1].purposes == ("jit(train_step)/jvp(proposals)/sort",)
+def test_what_is_no_sum_keeps_its_name():
+    """Devices that wait for each other's "or" in the forward pass reduce neither losses nor statistics."""
+    text = MODULE.replace("ROOT %sum = f32[] add(%a, %b)", "ROOT %or = pred[] or(%a, %b)")
+    assert collectives(text)[1].purposes == ("jit(train_step)/jvp(features)/reduce_sum",)
+
+
+def test_a_sum_that_is_named_by_what_it_reads():
+    """XLA for GPUs may name the summands alone; outside the stages they belong to the losses."""
+    text = MODULE.replace('metadata={op_name="jit(train_step)/jvp()/reduce_sum"}', "metadata={}")
+    text = text.replace(
+        "%count = ", '%valid = s32[] fusion(%v), metadata={op_name="jit(f)/jvp(jit(_where))/and"}\n  %count = '
+    )
+    assert collectives(text) == EXPECTED
 
 
 def test_of_a_compiled_function():
