@@ -11,6 +11,7 @@ and the gradient of its kernel a tenth on large maps and a third on small ones.
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", F(2×2, 3×3).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -61,7 +62,8 @@ conv3x3.defvjp(_forward, _backward)
 def _fastest(
     threshold: float, on_cpu: Callable, elsewhere: Callable, x: jax.Array, kernel: jax.Array, *more: jax.Array
 ):
-    work = 2 * x.size * kernel.size / kernel.shape[2]
+    sides = (*x.shape, *kernel.shape[:2], kernel.shape[3])
+    work = 2 * math.prod(side for side in sides if isinstance(side, int))  # pictures of unknown number count as one
     if x.dtype != jnp.float32 or work < threshold:
         return elsewhere(x, kernel, *more)
     return jax.lax.platform_dependent(x, kernel, *more, cpu=on_cpu, default=elsewhere)
