@@ -13,6 +13,7 @@ from maskrcnn_jax.config import Config, ModelConfig
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN, forward, predict
 from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
+from maskrcnn_jax.plan.collectives import computations, reachable
 from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals
 from maskrcnn_jax.training import start
@@ -133,28 +134,6 @@ def test_who_asks_for_boxes_pays_for_boxes():
     whole = flops(forward)
     # The mask head's 3×3 convolution: 2 · 9 · 16 · 16 · 14² FLOPs each of 8 detections of 4 images, less at borders.
     assert whole - boxes > 0.9 * 2 * 9 * 16 * 16 * 14**2 * 8 * 4
-
-
-def computations(hlo: str) -> dict[str, list[str]]:
-    """Name → lines of each computation of a compiled module."""
-    found: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in hlo.splitlines():
-        if heading := re.match(r"(?:ENTRY )?%?([\w.\-]+) .*\{$", line):
-            lines = found.setdefault(heading[1], [])
-        elif line.startswith("  "):
-            lines.append(line)
-    return found
-
-
-def reachable(found: dict[str, list[str]], names: set[str]) -> set[str]:
-    """These computations and all that they call."""
-    todo, seen = list(names), set()
-    while todo:
-        if (name := todo.pop()) not in seen:
-            seen.add(name)
-            todo += [word for line in found[name] for word in re.findall(r"%([\w.\-]+)", line) if word in found]
-    return seen
 
 
 COLLECTIVE = re.compile(

@@ -5,8 +5,8 @@ Two neighbouring outputs of a filter of three taps take six multiplications. Aft
 multiplications in place of 36, and each of the 16 is, over all channels and tiles, one matrix product.
 
 The matrices hold 0, ±1 and ±½ only, so that float32 loses next to nothing: results differ from the direct sum by a
-millionth. Compiled by XLA for CPUs, a convolution of 256 channels takes half to four fifths of the direct one's time,
-and the gradient of its kernel a tenth on large maps and a third on small ones.
+millionth. Compiled by XLA for CPUs, a convolution on a wide map takes half to four fifths of the direct one's time, and
+the gradient of its kernel a tenth to a half.
 
 Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", F(2×2, 3×3).
 """
