@@ -16,6 +16,7 @@ from maskrcnn_jax.nn.fpn import FPN
 from maskrcnn_jax.nn.mask_head import MaskHead
 from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.nn.rpn_head import RPNHead
+from maskrcnn_jax.nn.slots import in_filled_slots
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
 from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
@@ -224,7 +225,7 @@ def forward(
         with jax.named_scope("masks"):
             mask_rois = choose_mask_rois(rois) if choose_mask_rois else every_detection(detections)
             mask_features, _ = per_image(partial(pool, bins=config.mask_head.pool_size))(features[:4], mask_rois.boxes)
-            mask_logits = model.mask_head(mask_features)[..., : config.num_classes]
+            mask_logits = in_filled_slots(model.mask_head, mask_features, mask_rois.valid)[..., : config.num_classes]
             if choose_mask_rois is None:
                 detections = detections._replace(masks=per_image(stages.segment)(mask_logits, mask_rois.labels))
 

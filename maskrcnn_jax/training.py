@@ -72,15 +72,16 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         append_ground_truth=config.append_ground_truth,
     )
 
-    def first_foreground(rois: Rois) -> Rois:
-        return jax.tree.map(lambda x: x[:, :foreground], rois)
+    def only_foreground(rois: Rois) -> Rois:
+        first = jax.tree.map(lambda x: x[:, :foreground], rois)
+        return first._replace(valid=first.valid & (first.labels < model.config.num_classes))
 
     trace = forward(
         model,
         batch.images,
         batch.image_sizes,
         choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, ground_truth),
-        choose_mask_rois=first_foreground,
+        choose_mask_rois=only_foreground,
         limits=(proposals.train_top_k, proposals.train_count),
     )
 

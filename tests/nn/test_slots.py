@@ -1,0 +1,111 @@
+"""Heads over slots of which some are padding."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from maskrcnn_jax.nn import slots
+from maskrcnn_jax.nn.mask_head import MaskHead
+from maskrcnn_jax.nn.slots import in_filled_slots
+from maskrcnn_jax.parallel import data_mesh, replicated, spread
+
+
+@pytest.fixture(autouse=True)
+def groups_of_three_slots(monkeypatch):
+    monkeypatch.setattr(slots, "TOGETHER", 6)  # of two images
+
+
+def mask_head(norm="frozen_batch"):
+    return MaskHead(4, 4, 1, 2, norm=norm, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))
+
+
+def example(filled=(4, 1), count=7):
+    """Two images of seven slots: three groups, the last one padded by two slots."""
+    x = np.random.default_rng(0).normal(size=(2, count, 3, 3, 4)).astype(np.float32)
+    return jnp.asarray(x), jnp.arange(count)[None] < jnp.array(filled)[:, None]
+
+
+def gradients(head, x, valid, call=in_filled_slots):
+    """Of a sum of squares over the slots that count, by weights and input."""
+    structure, weights = nnx.split(head)
+
+    def loss(weights, x):
+        out = call(nnx.merge(structure, weights), x, valid)
+        return jnp.sum(jnp.where(valid[:, :, None, None, None], out, 0.0) ** 2)
+
+    return jax.jit(jax.grad(loss, (0, 1)))(weights, x)
+
+
+def test_what_counts_is_the_heads_own():
+    head, (x, valid) = mask_head(), example()
+    out, expected = jax.jit(lambda x: in_filled_slots(head, x, valid))(x), head(x)
+    assert out.shape == expected.shape == (2, 7, 6, 6, 2)
+    # The groups are slots 0 to 2, 3 to 5 and 6: the first image reaches into the second group.
+    np.testing.assert_allclose(out[:, :6], expected[:, :6], atol=1e-6)
+    np.testing.assert_array_equal(out[:, 6], 0.0)
+
+
+def test_gradients_are_the_heads_own():
+    head, (x, valid) = mask_head(), example()
+    ours = gradients(head, x, valid)
+    expected = gradients(head, x, valid, call=lambda head, x, _: head(x))
+    for a, b in zip(*map(jax.tree.leaves, (ours, expected)), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+def test_groups_without_anything_are_not_computed():
+    head, (x, valid) = mask_head(), example()
+    x = x.at[:, 6:].set(jnp.nan)  # would reach every weight's gradient, times zero
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients(head, x, valid)))
+
+
+def test_no_slots_filled():
+    head, (x, valid) = mask_head(), example(filled=(0, 0))
+    np.testing.assert_array_equal(in_filled_slots(head, x, valid), 0.0)
+
+
+@pytest.mark.parametrize(("platform", "loops"), [("cpu", True), ("cuda", False), ("tpu", False)])
+def test_accelerators_compute_all_slots_at_once(platform, loops):
+    head, (x, valid) = mask_head(), example()
+    lowered = jax.jit(lambda x, valid: in_filled_slots(head, x, valid)).trace(x, valid)
+    text = lowered.lower(lowering_platforms=(platform,)).as_text()
+    assert ("stablehlo.while" in text) == loops
+    assert "stablehlo.convolution" in text
+
+
+def test_batch_norms_that_learn_see_everything():
+    head, (x, valid) = nnx.view(mask_head("batch"), use_running_average=False), example(filled=(1, 0))
+    expected_head = nnx.clone(head)
+    np.testing.assert_array_equal(in_filled_slots(head, x, valid), expected_head(x))
+    np.testing.assert_array_equal(head.convs[0].norm.mean[...], expected_head.convs[0].norm.mean[...])
+    assert np.any(head.convs[0].norm.mean[...] != 0)
+
+
+def test_heads_with_random_numbers_draw_for_every_slot():
+    class Forgetful(nnx.Module):
+        def __init__(self):
+            self.dropout = nnx.Dropout(0.5, deterministic=False, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            return self.dropout(x)
+
+    x, valid = example()
+    np.testing.assert_array_equal(in_filled_slots(Forgetful(), x, valid), Forgetful()(x))
+
+
+def test_devices_exchange_one_bit_per_group():
+    # Whether a group is empty is a question about all images; what is computed stays where it is.
+    head, (x, valid) = mask_head(), example()
+    x, valid = (jnp.concatenate([a, a]) for a in (x, valid))
+    mesh = data_mesh()
+    structure, weights = nnx.split(head)
+    arguments = jax.device_put((weights, x, valid), (replicated(mesh), spread(mesh), spread(mesh)))
+    run = jax.jit(lambda w, x, v: in_filled_slots(nnx.merge(structure, w), x, v), out_shardings=spread(mesh))
+    text = run.lower(*arguments).compile().as_text()
+    exchanged = re.findall(r"= (\S+) (?:all-reduce|all-gather|all-to-all|collective-permute)\(", text)
+    assert {kind.partition("[")[0] for kind in exchanged} == {"pred"}
+    np.testing.assert_allclose(run(*arguments)[:, :4], head(x)[:, :4], atol=1e-6)
