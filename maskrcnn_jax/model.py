@@ -16,13 +16,13 @@ from maskrcnn_jax.nn.fpn import FPN
 from maskrcnn_jax.nn.mask_head import MaskHead
 from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.nn.rpn_head import RPNHead
-from maskrcnn_jax.nn.slots import in_filled_slots
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
 from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
 from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.ops.roi_align import roi_align
 from maskrcnn_jax.parallel import per_image
+from maskrcnn_jax.slots import in_filled_slots
 from maskrcnn_jax.structs import BoxOutput, Detections, Proposals, Rois, RPNOutput, Trace
 
 Images = Float[Array | np.ndarray, "b h w 3"] | UInt8[Array | np.ndarray, "b h w 3"]

@@ -40,16 +40,24 @@ def per_image(function: Callable[..., T]) -> Callable[..., T]:
     inside cause no communication. Everything that varies must be an argument; what the function closes over must be
     constant and carries no gradient.
     """
+    batched = jax.vmap(function)
+    return lambda *rows: own_images(lambda _, *own: batched(*own), (), *rows)
 
-    def lifted(*args: Any) -> T:
-        mesh = jax.sharding.get_abstract_mesh()
-        batched = jax.vmap(function)
-        if mesh.empty:
-            return batched(*args)
-        rows = PartitionSpec(mesh.axis_names)
-        return jax.shard_map(batched, in_specs=rows, out_specs=rows, check_vma=False)(*args)
 
-    return lifted
+def own_images(function: Callable[..., T], shared: Any, *rows: Any) -> T:
+    """`function(shared, *rows)`; under a mesh every device calls it with the rows of its own images.
+
+    Args:
+        function: from one leading image axis to the same.
+        shared: a pytree that is whole on every device, such as weights; its gradient is the sum over the devices.
+        rows: pytrees whose leading axis counts images.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty:
+        return function(shared, *rows)
+    cut = PartitionSpec(mesh.axis_names)
+    specs = (PartitionSpec(), *[cut] * len(rows))
+    return jax.shard_map(function, in_specs=specs, out_specs=cut, check_vma=False)(shared, *rows)
 
 
 def everywhere(tree: T) -> T:

@@ -27,8 +27,9 @@ ALLOWED = {
     "stages": {"ops", "structs", "config"},
     "targets": {"ops", "structs", "config"},
     "losses": {"targets", "ops", "structs", "config"},
-    "model": {"nn", "ops", "stages", "parallel", "structs", "config"},
     "weights": set(),
+    "slots": {"parallel", "weights"},
+    "model": {"nn", "ops", "stages", "slots", "parallel", "structs", "config"},
     "optimizer": {"weights", "config"},
     "rematerialize": {"config"},
     "training": {

@@ -11,16 +11,21 @@ from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, forward
 from maskrcnn_jax.structs import Trace
 
 
-class _Tap:
+class _Tap(nnx.Module):
     """Stands in a module's place and keeps what the module returns."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
-        self.returned: list[Any] = []
+        self.kept = nnx.Intermediate(())
 
     def __call__(self, *inputs: Any) -> Any:
-        self.returned.append(self.module(*inputs))
-        return self.returned[-1]
+        result = self.module(*inputs)
+        self.kept.set_value((*self.returned, result))
+        return result
+
+    @property
+    def returned(self) -> tuple[Any, ...]:
+        return self.kept.get_value()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.module, name)
@@ -78,7 +83,7 @@ def observe(
     silent = [name for name, tap in taps.items() if not tap.returned]
     if silent:
         raise ValueError(f"the forward pass does not call {', '.join(silent)}; name the module around it")
-    returned = {name: tap.returned[0] if len(tap.returned) == 1 else tuple(tap.returned) for name, tap in taps.items()}
+    returned = {name: tap.returned[0] if len(tap.returned) == 1 else tap.returned for name, tap in taps.items()}
     return trace, returned
 
 

@@ -46,6 +46,8 @@ def test_what_a_device_would_need_at_its_peak():
 
 def test_the_share_that_is_not_the_models():
     assert other_share(FIGURES) == 0.25
+    fewer = FIGURES._replace(flops=FIGURES.model_flops / 2)
+    assert other_share(fewer) is None
 
 
 def test_as_text():

@@ -1,15 +1,19 @@
-"""Layers over slots, some of which are padding."""
+"""Heads over slots, some of which are padding."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool
 
+from maskrcnn_jax.parallel import own_images
+from maskrcnn_jax.weights import merge, split
+
 TOGETHER = 32
-"""Slots, of all images, that are computed or skipped together: enough for matrix products at full speed, and few enough
-for a CPU's cache."""
+"""Slots, of all images of a device, that are computed or skipped together: enough for matrix products at full speed,
+and few enough for a CPU's cache."""
 
 
 def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Array:
@@ -19,8 +23,8 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
     those in which no image has anything: a quarter of the slots filled is a quarter of the work, forwards and back.
 
     Args:
-        head: from `[b, r, …]` to `[b, r, …]`, each slot by itself. A head that changes as it is called, one with batch
-            norms that learn or with random numbers, is called once.
+        head: from `[b, r, …]` to `[b, r, …]`, each slot by itself. A head that changes as it is called (batch norms
+            that learn, random numbers, kept activations) is called once.
         x: `[b, r, …]`.
         valid: the slots that count; in each image the first ones, or little is saved.
 
@@ -29,17 +33,18 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
     """
     if _changes(head):
         return head(x)
-    structure, weights = nnx.split(head)
-    images = x.shape[0] if isinstance(x.shape[0], int) else 1  # a symbol where any number can be exported
-    count = math.ceil(x.shape[1] / max(1, TOGETHER // images))
-    size = math.ceil(x.shape[1] / count)
+    structure, *weights = split(head)
 
     def all_at_once(weights, x, _):
-        return nnx.merge(structure, weights)(x)
+        return merge(structure, *weights)(x)
 
     def group_by_group(weights, x, valid):
+        images = x.shape[0] if isinstance(x.shape[0], int) else 1  # a symbol where any number can be exported
+        count = math.ceil(x.shape[1] / max(1, TOGETHER // images))
+        size = math.ceil(x.shape[1] / count)
+
         def compute(some):
-            return nnx.merge(structure, weights)(some)
+            return merge(structure, *weights)(some)
 
         def skip(some):
             out = jax.eval_shape(compute, some)
@@ -52,15 +57,16 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
         groups = jax.lax.scan(group, None, (_cut(x, count, size), _cut(valid, count, size)))[1]
         return jnp.moveaxis(groups, 0, 1).reshape(x.shape[0], count * size, *groups.shape[3:])[:, : x.shape[1]]
 
-    return jax.lax.platform_dependent(weights, x, valid, cpu=group_by_group, default=all_at_once)
+    on_cpu = partial(own_images, group_by_group)
+    return jax.lax.platform_dependent(weights, x, valid, cpu=on_cpu, default=all_at_once)
 
 
 def _changes(head: nnx.Module) -> bool:
     learns = any(isinstance(part, nnx.BatchNorm) and not part.use_running_average for _, part in nnx.iter_modules(head))
-    return learns or bool(nnx.state(head, nnx.RngState))
+    return learns or bool(nnx.state(head, (nnx.RngState, nnx.Intermediate)))
 
 
 def _cut(x: Array, count: int, size: int) -> Array:
     """`[b, r, …]` to `[count, b, size, …]`, padded with zeros."""
-    x = jnp.pad(x, [(0, 0), (0, count * size - x.shape[1])] + [(0, 0)] * (x.ndim - 2))
-    return jnp.moveaxis(x.reshape(x.shape[0], count, size, *x.shape[2:]), 1, 0)
+    slack = jnp.zeros((x.shape[0], count * size - x.shape[1], *x.shape[2:]), x.dtype)
+    return jnp.moveaxis(jnp.concatenate([x, slack], axis=1).reshape(x.shape[0], count, size, *x.shape[2:]), 1, 0)

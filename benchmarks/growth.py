@@ -1,0 +1,145 @@
+"""How cost grows: with the objects of a picture, and with the pictures that a training has seen.
+
+python benchmarks/growth.py
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import matplotlib.pyplot as plt
+import models
+import numpy as np
+import tyro
+from pair import report
+from training import LOSS, RATE, ground_truth
+
+import maskrcnn_jax as mr
+from maskrcnn_jax import metrics
+from maskrcnn_jax.config import Config, DataConfig, OptimizerConfig, Phase, RunConfig
+from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.structs import Batch
+from maskrcnn_jax.training import start
+
+ROOT = Path(__file__).parents[1]
+FIGURE = ROOT / "docs" / "growth.png"
+
+
+def median_seconds(action, rounds: int) -> float:
+    """Of some calls after a first one."""
+    jax.block_until_ready(action())
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        jax.block_until_ready(action())
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
+def prediction(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float]:
+    """Seconds by objects found: the less of the picture lies inside its window, the fewer there are."""
+    predict = jax.jit(mr.predict)
+    seconds = {}
+    for share in (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 1.0):
+        window = np.array([[max(1, round(image.shape[0] * share)), image.shape[1]]], np.float32)
+        found = int(predict(model, image[None], window).valid.sum())
+        seconds[found] = median_seconds(lambda window=window: predict(model, image[None], window), rounds)
+    return dict(sorted(seconds.items()))
+
+
+def training(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float]:
+    """Seconds of a training step by objects of the picture."""
+    rng = np.random.default_rng(0)
+    config = Config(
+        model=model.config,
+        loss=LOSS,
+        optimizer=OptimizerConfig(learning_rate=RATE, warmup_steps=0, phases=(Phase("3+"),)),
+        run=RunConfig(steps=10**6),
+    )
+    state, step = start(model, config)
+    step = jax.jit(step)
+    shape, seconds = image.shape[:2], {}
+    for count in (0, 1, 3, 10, 30, 100):
+        truth = ground_truth([models.random_boxes(rng, count, shape)], DataConfig().mask_size)
+        batch = Batch(image[None], np.array([shape], np.float32), truth, np.zeros(1, int))
+        seconds[count] = median_seconds(lambda batch=batch: step(state, batch)[1], rounds)
+    return seconds
+
+
+def long_training(steps: int) -> list[tuple[int, float, float]]:
+    """`(step, seconds since the start, GiB)` of a training of the shapes, once a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["train.py", "configs/shapes.py", "--run.steps", str(steps), "--run.evaluate-every", "0"]
+        command += ["--run.folder", folder, "--run.log-every", "1"]
+        begin, samples = time.perf_counter(), []
+        with subprocess.Popen([sys.executable, *command], cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                time.sleep(1)
+                status = dict(
+                    line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+                )
+                records = metrics.read(folder)
+                if records and "VmRSS" in status and records[-1]["step"] < steps:
+                    memory = int(status["VmRSS"].split()[0]) / 2**20
+                    samples.append((int(records[-1]["step"]), time.perf_counter() - begin, memory))
+        assert process.returncode == 0, "the training failed"
+    return samples
+
+
+def resident(process: int) -> float | None:
+    """GiB of a process in memory; None when it has ended."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    return int(found[1]) / 2**20 if found else None
+
+
+def draw(predicted: dict[int, float], trained: dict[int, float], samples: list[tuple[int, float, float]]) -> None:
+    """Three panels, each from zero, so that what is flat looks flat."""
+    steps, seconds, memory = np.array(samples).T
+    figure, panels = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    rate = np.gradient(seconds, steps)
+    smooth = np.convolve(np.pad(rate, 10, mode="edge"), np.ones(21) / 21, mode="valid")
+    for panel, x, y, title, label in (
+        (panels[0], predicted.keys(), predicted.values(), "prediction, 800 × 1088", "objects found"),
+        (panels[0], trained.keys(), trained.values(), "training step, 512 × 512", "objects in the picture"),
+        (panels[1], steps, smooth, "shapes: seconds per step", "step"),
+        (panels[2], steps, memory, "shapes: memory of the process, GiB", "step"),
+    ):
+        panel.plot(list(x), list(y), "o-" if panel is panels[0] else "-", label=title)
+        panel.set(ylim=(0, None), xlabel=label, title=title)
+    panels[0].set(title="R50-FPN: seconds per picture", xlabel="objects of a picture")
+    panels[0].legend(loc="lower right")
+    for panel, top in ((panels[1], smooth), (panels[2], memory)):
+        panel.set_ylim(0, 1.25 * float(np.max(top)))
+    figure.savefig(FIGURE, dpi=110)
+
+
+def main(rounds: int = 5, steps: int = 2000) -> None:
+    """Measures all three, and draws `docs/growth.png`."""
+    large, small = models.picture(800, 1088, seed=0), models.picture(512, 512, seed=0)
+    _, model = models.models(large, background=3.0)
+    predicted, trained = prediction(model, large, rounds), training(model, small, rounds)
+    samples = long_training(steps)
+    rows = {"prediction, by objects found": {f"{count}": s for count, s in predicted.items()}}
+    rows["training step, by objects in the picture"] = {f"{count}": s for count, s in trained.items()}
+    report("growth", rows | {"training of the shapes": long_run(samples, steps)})
+    draw(predicted, trained, samples)
+
+
+def long_run(samples: list[tuple[int, float, float]], steps: int) -> dict[str, float]:
+    """Seconds per step and memory at the start, in the middle, and at the end."""
+    numbers, seconds, memory = np.array(samples).T
+    figures = {}
+    for first in (steps // 10, steps // 2, steps * 9 // 10):
+        last = first + steps // 10
+        begin, end = np.interp([first, last - 1], numbers, seconds)
+        figures[f"seconds per step, {first} to {last}"] = (end - begin) / (last - 1 - first)
+        figures[f"GiB, {first} to {last}"] = float(np.median(memory[(numbers >= first) & (numbers < last)]))
+    return figures
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
