@@ -177,11 +177,14 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
         return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
 
-    ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
+    @jax.jit
+    def beside(params: Arrays) -> tuple[optax.OptState, Arrays | None]:
+        ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
+        return optimizer.init(params), ema
+
     with rematerialized(model, config.run.rematerialize):
         pass  # an error in a name comes before the first step
-    state = TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params), ema)
-    return state, train_step
+    return TrainState(jnp.zeros((), jnp.int32), params, statistics, *beside(params)), train_step
 
 
 def on_mesh(step: TrainStep, places: Any, mesh: Mesh) -> Any:

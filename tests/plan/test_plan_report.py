@@ -40,13 +40,16 @@ def test_the_largest_bucket_is_planned():
 
 
 def test_large_weights_are_planned_where_training_spreads_them():
-    """Of the first layer of the box head, 7 · 7 · 16 × 2048 numbers, two devices hold a half each."""
+    """Of the first layer of the box head, 7 · 7 · 16 × 2048 numbers, two devices hold a half each until they need all."""
     config = change(CONFIG, run__fsdp=2, model__box_head__fcs=(2048,))
     program = train_program(config, data_mesh(2, jax.devices()[:2]), 1)
     found = {name: x.sharding.shard_shape(x.shape) for name, x in program.parts["parameters"].items()}
     whole = {name: x.shape for name, x in program.parts["parameters"].items()}
     assert {name for name in whole if found[name] != whole[name]} == {"box_head.fcs.0.kernel"}
     assert whole["box_head.fcs.0.kernel"] == (784, 2048) and found["box_head.fcs.0.kernel"] == (784, 1024)
+    rows = compile_program(program, {}).collectives
+    assert [row.bytes for row in rows if row.purposes == ("weights",)] == [784 * 2048 * 4]
+    assert all(set(row.purposes) <= {"gradients", "losses", "norm statistics", "weights"} for row in rows)
 
 
 @pytest.fixture(scope="module")
