@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, UInt8
 
 from maskrcnn_jax import stages
 from maskrcnn_jax.config import AnchorConfig, InputConfig, ModelConfig
+from maskrcnn_jax.islands import per_image
 from maskrcnn_jax.nn.box_head import BoxHead
 from maskrcnn_jax.nn.fpn import FPN
 from maskrcnn_jax.nn.mask_head import MaskHead
@@ -21,7 +22,6 @@ from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
 from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
 from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.ops.roi_align import roi_align
-from maskrcnn_jax.parallel import per_image
 from maskrcnn_jax.slots import in_filled_slots
 from maskrcnn_jax.structs import BoxOutput, Detections, Proposals, Rois, RPNOutput, Trace
 

@@ -1,6 +1,6 @@
-"""Where arrays live: the device mesh, and functions of one image lifted to a batch spread over it."""
+"""Where arrays live: the device mesh, and what lies where on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -31,33 +31,6 @@ def data_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mes
     require(len(devices) % fsdp == 0, "run.fsdp", fsdp, f"must divide the number of devices, {len(devices)}")
     line = np.array(sorted(devices, key=lambda device: (device.process_index, device.id)))
     return Mesh(line.reshape(-1, fsdp), (DATA, FSDP), axis_types=(AxisType.Auto,) * 2)
-
-
-def per_image(function: Callable[..., T]) -> Callable[..., T]:
-    """Lifts a function of one image to a batch: each argument and result gains a leading image axis.
-
-    Under a mesh (`jax.set_mesh`) every device runs its own images by itself, so that sorting and data-dependent loops
-    inside cause no communication. Everything that varies must be an argument; what the function closes over must be
-    constant and carries no gradient.
-    """
-    batched = jax.vmap(function)
-    return lambda *rows: own_images(lambda _, *own: batched(*own), (), *rows)
-
-
-def own_images(function: Callable[..., T], shared: Any, *rows: Any) -> T:
-    """`function(shared, *rows)`; under a mesh every device calls it with the rows of its own images.
-
-    Args:
-        function: from one leading image axis to the same.
-        shared: a pytree that is whole on every device, such as weights; its gradient is the sum over the devices.
-        rows: pytrees whose leading axis counts images.
-    """
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty:
-        return function(shared, *rows)
-    cut = PartitionSpec(mesh.axis_names)
-    specs = (PartitionSpec(), *[cut] * len(rows))
-    return jax.shard_map(function, in_specs=specs, out_specs=cut, check_vma=False)(shared, *rows)
 
 
 def everywhere(tree: T) -> T:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool
 
-from maskrcnn_jax.parallel import own_images
+from maskrcnn_jax.islands import own_images
 from maskrcnn_jax.weights import merge, split
 
 TOGETHER = 32

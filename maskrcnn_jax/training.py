@@ -12,11 +12,12 @@ from jax.sharding import Mesh
 
 from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import Config, LossConfig, ModelConfig
+from maskrcnn_jax.islands import per_image
 from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
 from maskrcnn_jax.model import MaskRCNN, forward
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.optimizer import factors, learners, learning_rate, make_optimizer
-from maskrcnn_jax.parallel import everywhere, per_image, replicated
+from maskrcnn_jax.parallel import everywhere, replicated
 from maskrcnn_jax.rematerialize import rematerialized
 from maskrcnn_jax.structs import Batch, GroundTruth, Rois
 from maskrcnn_jax.weights import Arrays, merge, split

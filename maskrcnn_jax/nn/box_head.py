@@ -10,7 +10,7 @@ from flax.typing import Dtype
 
 from maskrcnn_jax.nn.conv import ConvNorm, he_normal, uniform
 from maskrcnn_jax.nn.norm import Norm, make_norm
-from maskrcnn_jax.nn.precision import bias_in_float32
+from maskrcnn_jax.nn.precision import summed_in_float32, weights_in_float32
 
 
 class BoxHead(nnx.Module):
@@ -39,7 +39,13 @@ class BoxHead(nnx.Module):
             for _ in range(convs)
         )
         widths = (channels * pool_size**2, *fcs)
-        linear = functools.partial(nnx.Linear, promote_dtype=bias_in_float32, dtype=dtype, rngs=rngs)
+        linear = functools.partial(
+            nnx.Linear,
+            promote_dtype=weights_in_float32,
+            dot_general=summed_in_float32(jax.lax.dot_general),
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.fcs = nnx.List(
             linear(widths[i], widths[i + 1], use_bias=fc_norm == "none", kernel_init=uniform) for i in range(len(fcs))
         )

@@ -9,7 +9,7 @@ from flax.nnx import initializers
 from flax.typing import Dtype, Initializer
 
 from maskrcnn_jax.nn.norm import Norm, make_norm
-from maskrcnn_jax.nn.precision import bias_in_float32
+from maskrcnn_jax.nn.precision import summed_in_float32, weights_in_float32
 from maskrcnn_jax.nn.winograd import conv3x3
 
 he_normal = initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -68,9 +68,9 @@ class Conv(nnx.Conv):
             feature_group_count=groups,
             use_bias=bias,
             kernel_init=init,
-            promote_dtype=bias_in_float32,
+            promote_dtype=weights_in_float32,
             dtype=dtype,
-            conv_general_dilated=_fastest(size, stride, groups),
+            conv_general_dilated=summed_in_float32(_fastest(size, stride, groups)),
             rngs=rngs,
         )
 

@@ -22,7 +22,7 @@ class Upsample(nnx.Module):
         batch, height, width, _ = x.shape
         x = self.conv(x).reshape(batch, height, width, 2, 2, -1)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height, 2 * width, -1)
-        # In float32: see `bias_in_float32`.
+        # In float32: see `weights_in_float32`.
         return (x + self.bias[...].reshape(1, 1, 1, -1)).astype(x.dtype)
 
 

@@ -40,7 +40,7 @@ def test_the_largest_bucket_is_planned():
 
 
 def test_large_weights_are_planned_where_training_spreads_them():
-    """Of the first layer of the box head, 7 · 7 · 16 × 2048 numbers, two devices hold a half each until they need all."""
+    """Of the first layer of the box head, 7 · 7 · 16 × 2048 numbers, two devices hold a half each."""
     config = change(CONFIG, run__fsdp=2, model__box_head__fcs=(2048,))
     program = train_program(config, data_mesh(2, jax.devices()[:2]), 1)
     found = {name: x.sharding.shard_shape(x.shape) for name, x in program.parts["parameters"].items()}
