@@ -19,7 +19,6 @@ import jax
 from jax.sharding import Mesh
 
 from maskrcnn_jax.checkpoint import CheckpointError
-from maskrcnn_jax.compilation import keep_programs
 from maskrcnn_jax.config import Config, ConfigError, require
 from maskrcnn_jax.convert.rules import ConversionError
 from maskrcnn_jax.convert.stored import WeightFileError
@@ -30,9 +29,10 @@ from maskrcnn_jax.evaluation import CocoEvaluator, coco_metrics, label_categorie
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_devices
-from maskrcnn_jax.predictor import detect
+from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
-from maskrcnn_jax.processes import gather, is_first, join_processes
+from maskrcnn_jax.running.compilation import keep_programs
+from maskrcnn_jax.running.processes import gather, is_first, join_processes
 from maskrcnn_jax.weights import merge, split
 
 log = logging.getLogger("evaluate")

@@ -20,9 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evaluate import MENDABLE, SUMMARY, evaluate, require_fit, table
-from maskrcnn_jax import metrics
 from maskrcnn_jax.checkpoint import Checkpoints, steps
-from maskrcnn_jax.compilation import Compilations, keep_programs
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
@@ -31,14 +29,16 @@ from maskrcnn_jax.experiment import load_config, save_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.optimizer import learners, phase_after
 from maskrcnn_jax.parallel import data_mesh, put, replicated, to_devices, weight_places
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import build_model
-from maskrcnn_jax.processes import is_first, join_processes
-from maskrcnn_jax.profile import Profile
-from maskrcnn_jax.stop_request import StopRequest
+from maskrcnn_jax.running import metrics
+from maskrcnn_jax.running.compilation import Compilations, keep_programs
+from maskrcnn_jax.running.processes import is_first, join_processes
+from maskrcnn_jax.running.profile import Profile
+from maskrcnn_jax.running.stop_request import StopRequest
+from maskrcnn_jax.running.watched_step import WatchedStep
 from maskrcnn_jax.training import TrainState, on_mesh, start
 from maskrcnn_jax.visualize import draw_detections, plot_curves, save_png, sheet
-from maskrcnn_jax.watched_step import WatchedStep
 from maskrcnn_jax.weights import Arrays, merge, split
 
 log = logging.getLogger("train")

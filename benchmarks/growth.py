@@ -19,9 +19,9 @@ from pair import report
 from training import LOSS, RATE, ground_truth
 
 import maskrcnn_jax as mr
-from maskrcnn_jax import metrics
 from maskrcnn_jax.config import Config, DataConfig, OptimizerConfig, Phase, RunConfig
 from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.running import metrics
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training import start
 

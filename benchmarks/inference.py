@@ -12,7 +12,7 @@ import tyro
 from pair import alternate, report
 
 import maskrcnn_jax as mr
-from maskrcnn_jax.predictor import detect
+from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.weights import split
 
 

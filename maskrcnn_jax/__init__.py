@@ -4,10 +4,10 @@ from maskrcnn_jax.config import CocoSource, Config, ModelConfig, ShapesSource
 from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN, forward, predict
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.prediction.tiling import predict_tiled
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trace
-from maskrcnn_jax.tiling import predict_tiled
 
 __all__ = [
     "Batch",

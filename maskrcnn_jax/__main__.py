@@ -69,12 +69,12 @@ def predict(
         semantic: Write label maps, too: the class of the best object at each pixel.
     """
     from maskrcnn_jax.checkpoint import CheckpointError
-    from maskrcnn_jax.compilation import keep_programs
-    from maskrcnn_jax.inputs import find_inputs
-    from maskrcnn_jax.predict_files import Wanted, predict_files
-    from maskrcnn_jax.predictor import Predictor
+    from maskrcnn_jax.prediction.files import Wanted, predict_files
+    from maskrcnn_jax.prediction.inputs import find_inputs
+    from maskrcnn_jax.prediction.predictor import Predictor
+    from maskrcnn_jax.prediction.video import silence
     from maskrcnn_jax.pretrained import load_pretrained
-    from maskrcnn_jax.video import silence
+    from maskrcnn_jax.running.compilation import keep_programs
 
     silence()
     keep_programs()
@@ -103,7 +103,7 @@ def curves(
         out: The PNG to write.
         figures: Which of those in metrics.jsonl, a panel for each.
     """
-    from maskrcnn_jax.metrics import read
+    from maskrcnn_jax.running.metrics import read
     from maskrcnn_jax.visualize import compare_curves
 
     compare_curves({str(run): read(run) for run in runs}, out, figures)
@@ -229,9 +229,9 @@ def inspect_data(
         image_id: The data set's own number of the picture to look at closely; drawn at random if left out.
         images: Pictures that are counted and measured, at most.
     """
-    from maskrcnn_jax.compilation import keep_programs
     from maskrcnn_jax.experiment import load_config
     from maskrcnn_jax.inspect.data.report import inspect_data as write
+    from maskrcnn_jax.running.compilation import keep_programs
 
     keep_programs()
     report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
@@ -265,8 +265,8 @@ def inspect_model(
         step: The checkpoint of a run folder; the latest if left out.
     """
     from maskrcnn_jax.checkpoint import CheckpointError
-    from maskrcnn_jax.compilation import keep_programs
     from maskrcnn_jax.inspect.model.report import inspect_model as write
+    from maskrcnn_jax.running.compilation import keep_programs
 
     keep_programs()
     try:

@@ -84,7 +84,7 @@ class CocoEvaluator:
         """Hands over a batch; it returns at once unless the workers are far behind.
 
         Args:
-            detections: NumPy arrays as `predictor.detect` gives them; `masks` over the boxes.
+            detections: NumPy arrays as `prediction.predictor.detect` gives them; `masks` over the boxes.
             records: One per image, in the same order; fewer than `B` where the last images only fill the batch.
 
         Raises:

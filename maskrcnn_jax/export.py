@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from maskrcnn_jax.config import ModelConfig, require
 from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.predictor import detect
+from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.weights import split
 
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -148,8 +148,8 @@ def plot_curves(records: Sequence[Record], path: Path | str) -> None:
     """Draws the figures of a run over its steps as PNG: losses, learning rate, box and mask AP.
 
     Args:
-        records: As `metrics.read` returns them. Of the evaluations' figures AP and AP50 are drawn; without any figure
-            of a kind its panel is left out.
+        records: As `running.metrics.read` returns them. Of the evaluations' figures AP and AP50 are drawn; without any
+            figure of a kind its panel is left out.
         path: The file; written whole or not at all.
     """
     names = list(dict.fromkeys(name for record in records for name in record))
@@ -168,7 +168,7 @@ def compare_curves(
     """Draws the same figures of several runs over their steps as PNG, a panel for each figure.
 
     Args:
-        runs: Records as `metrics.read` returns them, by what the run is to be called.
+        runs: Records as `running.metrics.read` returns them, by what the run is to be called.
         path: The file; written whole or not at all.
         names: Of the figures.
 

@@ -14,7 +14,7 @@ from pytest import MonkeyPatch
 
 import train
 from maskrcnn_jax.parallel import data_mesh
-from maskrcnn_jax.processes import join_processes
+from maskrcnn_jax.running.processes import join_processes
 
 STEPS = 20
 CONFIG = small.change(

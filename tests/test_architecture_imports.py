@@ -52,7 +52,23 @@ ALLOWED = {
     "paste": {"structs", "config"},
     "picture": set(),
     "evaluation": {"paste", "picture", "structs", "config"},
-    "metrics": {"structs", "config"},
+    "crops": {"paste", "structs"},
+    "visualize": {"crops", "structs"},
+    "running": {"training", "parallel", "structs", "config"},
+    "prediction": {
+        "model",
+        "ops",
+        "weights",
+        "data",
+        "paste",
+        "picture",
+        "crops",
+        "visualize",
+        "evaluation",
+        "structs",
+        "config",
+        "validate",
+    },
 }
 """What each file or folder of the package may import from the package. What is not named here stands on top of these
 and may import all of them."""

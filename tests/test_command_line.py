@@ -15,8 +15,8 @@ from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.experiment import save_config
-from maskrcnn_jax.metrics import MetricWriter
 from maskrcnn_jax.pretrained import load_pretrained
+from maskrcnn_jax.running.metrics import MetricWriter
 from maskrcnn_jax.weights import split
 
 

@@ -10,8 +10,8 @@ import pytest
 import steady_run
 from jax.sharding import AxisType, Mesh
 
-from maskrcnn_jax import metrics
 from maskrcnn_jax.checkpoint import load_weights, steps
+from maskrcnn_jax.running import metrics
 
 FLOAT_ERROR = 3e-6
 """Twenty times what a float32 rounds off: sums over the batch are added up in another order."""

@@ -21,11 +21,11 @@ from whole_runs import TINY
 
 import train
 from evaluate import SUMMARY
-from maskrcnn_jax import metrics
 from maskrcnn_jax.checkpoint import load_weights, steps
 from maskrcnn_jax.config import ConfigError, Phase
 from maskrcnn_jax.evaluation import FIGURES
 from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.running import metrics
 from maskrcnn_jax.structs import Detections
 
 STEPS = 40

@@ -18,8 +18,8 @@ from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.source import ImageSource
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_devices
-from maskrcnn_jax.processes import gather, is_first, join_processes
-from maskrcnn_jax.stop_request import StopRequest
+from maskrcnn_jax.running.processes import gather, is_first, join_processes
+from maskrcnn_jax.running.stop_request import StopRequest
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.weights import merge, split
 

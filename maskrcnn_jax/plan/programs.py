@@ -12,7 +12,7 @@ from maskrcnn_jax.config import Config
 from maskrcnn_jax.optimizer import learners
 from maskrcnn_jax.parallel import replicated, spread, weight_places
 from maskrcnn_jax.plan.arithmetic import model_flops
-from maskrcnn_jax.predictor import detect
+from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.training import TrainState, TrainStep, compute_losses, on_mesh, start

@@ -22,7 +22,7 @@ from maskrcnn_jax.convert.rules import ConversionError, convert
 from maskrcnn_jax.model import MaskRCNN, forward
 from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
 from maskrcnn_jax.picture import to_picture
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.stages import pool
 from maskrcnn_jax.structs import Trace

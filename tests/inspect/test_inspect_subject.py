@@ -14,7 +14,7 @@ from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.inspect.model.subject import full, in_view, look, picture
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.paste import Crop
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.predictor import Predictor
 
 
 def test_the_stages_are_what_the_pyramid_is_made_of():

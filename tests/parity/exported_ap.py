@@ -17,7 +17,7 @@ from maskrcnn_jax.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.evaluation import Result, coco_metrics
 from maskrcnn_jax.experiment import read_config
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.weights import split
 

@@ -32,7 +32,7 @@ from maskrcnn_jax.convert.torchvision_model import CONVENTIONS, recognise
 from maskrcnn_jax.convert.torchvision_script import script
 from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.weights import split

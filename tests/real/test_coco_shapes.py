@@ -8,11 +8,11 @@ import pytest
 from small import CONFIG, build, change
 
 import train
-from maskrcnn_jax import metrics
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import TrainRows
 from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.running import metrics
 
 COCO_MINI = Path(os.environ["MASKRCNN_COCO_MINI"])
 BUCKETS = ((128, 192), (192, 128))

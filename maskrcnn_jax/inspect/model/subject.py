@@ -12,7 +12,7 @@ from maskrcnn_jax.data.transforms import fit
 from maskrcnn_jax.inspect.activations import module_names, observe
 from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, picture_windows
 from maskrcnn_jax.paste import Crop
-from maskrcnn_jax.predictor import to_original
+from maskrcnn_jax.prediction.predictor import to_original
 from maskrcnn_jax.structs import Array, Detections, Trace
 
 STEM, BACKBONE = "backbone.stem", "backbone"
@@ -101,7 +101,7 @@ def full(mask: Crop, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
 
 
 def from_corner(trace: Trace, view: View) -> Detections:
-    """The first picture's detections as `predictor.detect` gives them: boxes count from its upper left corner."""
+    """The first picture's detections as `prediction.predictor.detect` gives them: boxes count from its upper left."""
     first = jax.tree.map(lambda leaf: leaf[0], trace.detections)
     return first._replace(boxes=view.place(first.boxes))
 

@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from small import CONFIG, build, change
 
-from maskrcnn_jax import predict_files as module
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.crops import Crops, Patch
-from maskrcnn_jax.inputs import find_inputs
-from maskrcnn_jax.predict_files import Wanted, detect_stream, predict_files
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction import files as module
+from maskrcnn_jax.prediction.files import Wanted, detect_stream, predict_files
+from maskrcnn_jax.prediction.inputs import find_inputs
+from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.prediction.video import VideoReader, VideoWriter
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.video import VideoReader, VideoWriter
 from maskrcnn_jax.visualize import PALETTE
 from maskrcnn_jax.weights import split
 

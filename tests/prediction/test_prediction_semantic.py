@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from maskrcnn_jax.crops import Crops, Patch
-from maskrcnn_jax.semantic import class_color, class_table, label_map, save_label_map
+from maskrcnn_jax.prediction.semantic import class_color, class_table, label_map, save_label_map
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.visualize import PALETTE
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from maskrcnn_jax.config import DetectConfig, InputConfig, ModelConfig
 from maskrcnn_jax.crops import Crops, Patch
-from maskrcnn_jax.joining import gather, join
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.joining import gather, join
+from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.prediction.tiling import native_shape, predict_tiled, tile
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.tiling import native_shape, predict_tiled, tile
 
 SIDE = 64
 

@@ -15,15 +15,15 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from maskrcnn_jax.crops import select
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.source import BrokenImage
-from maskrcnn_jax.inputs import Input
-from maskrcnn_jax.predictor import Predictor
-from maskrcnn_jax.results import ResultsWriter
-from maskrcnn_jax.semantic import class_table, label_map, save_label_map
+from maskrcnn_jax.prediction.inputs import Input
+from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.prediction.results import ResultsWriter
+from maskrcnn_jax.prediction.semantic import class_table, label_map, save_label_map
+from maskrcnn_jax.prediction.threads import Behind, ahead
+from maskrcnn_jax.prediction.tiling import predict_tiled
+from maskrcnn_jax.prediction.tracking import Tracks, follow, keep_colors
+from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.threads import Behind, ahead
-from maskrcnn_jax.tiling import predict_tiled
-from maskrcnn_jax.tracking import Tracks, follow, keep_colors
-from maskrcnn_jax.video import BrokenVideo, VideoReader, VideoWriter
 from maskrcnn_jax.visualize import PALETTE, draw_detections, save_png, splash
 
 log = logging.getLogger(__name__)

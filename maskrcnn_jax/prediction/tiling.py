@@ -8,8 +8,8 @@ from jaxtyping import UInt8
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.crops import Window, select
-from maskrcnn_jax.joining import UNSURE, Pieces, gather, join
-from maskrcnn_jax.predictor import Predictor
+from maskrcnn_jax.prediction.joining import UNSURE, Pieces, gather, join
+from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.structs import Detections
 
 OVERLAP = 0.25

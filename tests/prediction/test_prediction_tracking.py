@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.tracking import LEAST, MEMORY, Tracks, follow, keep_colors
+from maskrcnn_jax.prediction.tracking import LEAST, MEMORY, Tracks, follow, keep_colors
 
 A, B = [0.0, 0, 10, 10], [100.0, 0, 110, 10]
 

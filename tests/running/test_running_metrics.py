@@ -8,8 +8,8 @@ import re
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from maskrcnn_jax import metrics
-from maskrcnn_jax.metrics import MetricWriter
+from maskrcnn_jax.running import metrics
+from maskrcnn_jax.running.metrics import MetricWriter
 
 
 class Terminal(io.StringIO):

@@ -12,7 +12,7 @@ import pytest
 import together
 
 import evaluate
-from maskrcnn_jax.processes import gather, is_first
+from maskrcnn_jax.running.processes import gather, is_first
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_process_of_its_own_is_the_first_and_has_all():
     ],
 )
 def test_incomplete_variables_are_named(given: dict[str, str], message: str):
-    script = "from maskrcnn_jax.processes import join_processes; join_processes()"
+    script = "from maskrcnn_jax.running.processes import join_processes; join_processes()"
     named = {name: value for name, value in os.environ.items() if not name.startswith("JAX_NUM")}
     ended = subprocess.run([sys.executable, "-c", script], env=named | given, capture_output=True, text=True)
     last = ended.stderr.splitlines()[-1]
@@ -76,7 +76,7 @@ def test_incomplete_variables_are_named(given: dict[str, str], message: str):
 
 
 def test_without_variables_a_process_is_alone():
-    script = "from maskrcnn_jax.processes import *; import jax; join_processes(); print(jax.process_count())"
+    script = "from maskrcnn_jax.running.processes import *; import jax; join_processes(); print(jax.process_count())"
     named = {name: value for name, value in os.environ.items() if not name.startswith("JAX_NUM")}
     ended = subprocess.run([sys.executable, "-c", script], env=named, capture_output=True, text=True)
     assert ended.stdout == "1\n", ended.stderr

@@ -1,9 +1,9 @@
-"""The wish to stop, of one process. Of several: test_processes.py."""
+"""The wish to stop, of one process. Of several: test_running_processes.py."""
 
 import signal
 
 from maskrcnn_jax.parallel import data_mesh
-from maskrcnn_jax.stop_request import StopRequest
+from maskrcnn_jax.running.stop_request import StopRequest
 
 
 def test_a_stop_is_noted_once_and_the_handlers_come_back():

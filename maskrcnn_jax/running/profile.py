@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from maskrcnn_jax.processes import is_first
+from maskrcnn_jax.running.processes import is_first
 
 FOLDER_NAME = "profile"
 

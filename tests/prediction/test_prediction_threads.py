@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from maskrcnn_jax.threads import Behind, ahead
+from maskrcnn_jax.prediction.threads import Behind, ahead
 
 
 def test_items_come_in_order_and_from_a_thread():

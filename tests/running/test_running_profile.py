@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from maskrcnn_jax.profile import Profile
+from maskrcnn_jax.running.profile import Profile
 
 
 def traces(folder: Path) -> list[Path]:

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import pytest
 from small import batch, truth
 
-from maskrcnn_jax.compilation import Compilations
+from maskrcnn_jax.running.compilation import Compilations
+from maskrcnn_jax.running.watched_step import WatchedStep
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training import TrainState
-from maskrcnn_jax.watched_step import WatchedStep
 
 
 def cropped(height: int, width: int) -> Batch:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.inputs import find_inputs
+from maskrcnn_jax.prediction.inputs import find_inputs
 
 
 @pytest.fixture

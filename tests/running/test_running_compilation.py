@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from maskrcnn_jax.compilation import Compilations, keep_programs
+from maskrcnn_jax.running.compilation import Compilations, keep_programs
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_programs_are_counted_once_per_shape():
 def test_the_next_process_finds_the_programs_in_the_users_cache(tmp_path: Path):
     script = """
         import jax
-        from maskrcnn_jax.compilation import Compilations, keep_programs
+        from maskrcnn_jax.running.compilation import Compilations, keep_programs
         keep_programs()
         with Compilations() as compilations:
             jax.jit(lambda x: 3 * x)(2.0)

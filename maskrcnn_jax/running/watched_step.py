@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from maskrcnn_jax.compilation import Compilations
+from maskrcnn_jax.running.compilation import Compilations
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training import TrainState, TrainStep
 

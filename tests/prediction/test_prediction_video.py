@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax import video as module
-from maskrcnn_jax.video import BrokenVideo, VideoReader, VideoWriter, silence
+from maskrcnn_jax.prediction import video as module
+from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter, silence
 
 silence()
 

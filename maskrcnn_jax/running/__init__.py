@@ -1,0 +1,1 @@
+"""What surrounds a training run: kept compilations, processes, profiles, stop requests, figures on disk."""
