@@ -1,18 +1,18 @@
 """COCO evaluation: pictures of 480 × 640 with 100 detections each, boxes and masks.
 
-python benchmarks/evaluation.py
+make bench ARGS=evaluation
 """
 
 import contextlib
 import io
 import resource
 
-import models  # first: it sets up torch
 import numpy as np
 import pycocotools.mask
 import torch
 import tyro
 from pair import report, seconds
+from pictures import random_boxes
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.models.detection.roi_heads import paste_masks_in_image
@@ -30,7 +30,7 @@ def ground_truth(images: int) -> dict:
     rng = np.random.default_rng(0)
     annotations = []
     for image in range(images):
-        for x0, y0, x1, y1 in models.random_boxes(rng, OBJECTS, SHAPE).round().astype(float).tolist():
+        for x0, y0, x1, y1 in random_boxes(rng, OBJECTS, SHAPE).round().astype(float).tolist():
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -56,7 +56,7 @@ def detections(image: int, truth: dict) -> Detections:
     found = np.array([entry["bbox"] for entry in own], np.float32)
     found[:, 2:] += found[:, :2]
     found += rng.normal(0, 3, found.shape)
-    boxes = np.concatenate([found, models.random_boxes(rng, DETECTIONS - OBJECTS, SHAPE)])
+    boxes = np.concatenate([found, random_boxes(rng, DETECTIONS - OBJECTS, SHAPE)])
     boxes = np.clip(boxes, 0, np.tile(SHAPE[::-1], 2)).astype(np.float32)
     labels = rng.integers(0, CLASSES, DETECTIONS).astype(np.int32)
     labels[:OBJECTS] = [entry["category_id"] for entry in own]

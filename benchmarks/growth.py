@@ -1,6 +1,6 @@
 """How cost grows: with the objects of a picture, and with the pictures that a training has seen.
 
-python benchmarks/growth.py
+make bench ARGS=growth
 """
 
 import re
@@ -16,7 +16,8 @@ import models
 import numpy as np
 import tyro
 from pair import report
-from training import LOSS, RATE, ground_truth
+from pictures import ground_truth, picture, random_boxes
+from training import LOSS, RATE
 
 import maskrcnn_jax as mr
 from maskrcnn_jax.config import Config, DataConfig, OptimizerConfig, Phase, RunConfig
@@ -64,7 +65,7 @@ def training(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float
     step = jax.jit(step)
     shape, seconds = image.shape[:2], {}
     for count in (0, 1, 3, 10, 30, 100):
-        truth = ground_truth([models.random_boxes(rng, count, shape)], DataConfig().mask_size)
+        truth = ground_truth([random_boxes(rng, count, shape)], DataConfig().mask_size)
         batch = Batch(image[None], np.array([shape], np.float32), truth, np.zeros(1, int))
         seconds[count] = median_seconds(lambda batch=batch: step(state, batch)[1], rounds)
     return seconds
@@ -119,7 +120,7 @@ def draw(predicted: dict[int, float], trained: dict[int, float], samples: list[t
 
 def main(rounds: int = 5, steps: int = 2000) -> None:
     """Measures all three, and draws `docs/growth.png`."""
-    large, small = models.picture(800, 1088, seed=0), models.picture(512, 512, seed=0)
+    large, small = picture(800, 1088, seed=0), picture(512, 512, seed=0)
     _, model = models.models(large, background=3.0)
     predicted, trained = prediction(model, large, rounds), training(model, small, rounds)
     samples = long_training(steps)

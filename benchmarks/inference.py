@@ -1,6 +1,6 @@
 """Inference of Mask R-CNN R50-FPN: one picture of 800 × 1088, 100 objects found.
 
-python benchmarks/inference.py
+make bench ARGS=inference
 """
 
 from unittest import mock
@@ -10,6 +10,7 @@ import models
 import torch
 import tyro
 from pair import alternate, report
+from pictures import picture
 
 import maskrcnn_jax as mr
 from maskrcnn_jax.prediction.predictor import detect
@@ -18,7 +19,7 @@ from maskrcnn_jax.weights import split
 
 def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
     """Times the network alone, and everything from the picture to masks over the picture."""
-    image = models.picture(height, width, seed=0)
+    image = picture(height, width, seed=0)
     theirs, ours = models.models(image, background=3.0)
     tensor = models.to_torch(image)
     fitted = mr.fit(image, ours.config.input)

@@ -1,15 +1,15 @@
 """Non-maximum suppression: 1000 candidates on each of five levels, and 1000 detections of 80 classes.
 
-python benchmarks/nms.py
+make bench ARGS=nms
 """
 
 import jax
 import jax.numpy as jnp
-import models  # first: it sets up torch
 import numpy as np
 import torch
 import tyro
 from pair import alternate, report
+from pictures import clustered_boxes
 from torchvision.ops import batched_nms
 
 from maskrcnn_jax.ops.nms import nms
@@ -44,7 +44,7 @@ def main(rounds: int = 31, count: int = 1000, levels: int = 5, classes: int = 80
         ("classes", 0.5, classes, of_classes),
     ):
         total = count * levels if name == "proposals" else count
-        boxes = models.clustered_boxes(rng, total, SHAPE)
+        boxes = clustered_boxes(rng, total, SHAPE)
         scores = rng.permutation(total).astype(np.float32) / total
         group = np.arange(total) // count if name == "proposals" else rng.integers(0, groups, total)
         theirs = [torch.from_numpy(x) for x in (boxes, scores, group)]

@@ -1,6 +1,6 @@
 """The input pipeline of training: from JPEG files and COCO annotations to batches on the device, on one core.
 
-MASKRCNN_COCO_MINI=FOLDER python benchmarks/pipeline.py
+MASKRCNN_COCO_MINI=FOLDER make bench ARGS=pipeline
 
 FOLDER holds `train2017/` and `annotations/instances_train2017.json`.
 """

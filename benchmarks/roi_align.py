@@ -1,17 +1,17 @@
 """RoIAlign of 1000 boxes from four levels of the pyramid of a picture of 800 × 1088, 256 channels, to 7 × 7.
 
-python benchmarks/roi_align.py
+make bench ARGS=roi_align
 """
 
 from collections import OrderedDict
 from functools import partial
 
 import jax
-import models  # first: it sets up torch
 import numpy as np
 import torch
 import tyro
 from pair import alternate, report
+from pictures import random_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from maskrcnn_jax.config import PoolConfig
@@ -24,7 +24,7 @@ def main(rounds: int = 31, count: int = 1000) -> None:
     """Times level choice and pooling together, with two samples per bin and axis."""
     rng = np.random.default_rng(0)
     features = [rng.normal(size=(SHAPE[0] // s, SHAPE[1] // s, 256)).astype(np.float32) for s in (4, 8, 16, 32)]
-    boxes = models.random_boxes(rng, count, SHAPE)
+    boxes = random_boxes(rng, count, SHAPE)
 
     run = jax.jit(partial(pool, image_shape=SHAPE, bins=7, config=PoolConfig(aligned=False)))
     ours = jax.device_put((tuple(features), boxes))

@@ -1,6 +1,6 @@
 """Start: a new process imports, loads weights from a file and finds the objects of a picture of 800 × 1088.
 
-python benchmarks/startup.py
+make bench ARGS=startup
 """
 
 import json
@@ -61,22 +61,23 @@ print(json.dumps({
 
 def main(rounds: int = 3) -> None:
     """Times each in new processes, in turn; ours compiles in its first prediction, and with a cache reads it again."""
-    import models  # first: it sets up torch
+    import models
     import numpy as np
     import torch
     from pair import report
+    from pictures import picture
 
-    image = models.picture(800, 1088, seed=0)
+    image = picture(800, 1088, seed=0)
     theirs, _ = models.models(image, background=3.0)
     with tempfile.TemporaryDirectory() as folder:
-        weights, picture = Path(folder) / "weights.pth", Path(folder) / "picture.npy"
+        weights, pixels = Path(folder) / "weights.pth", Path(folder) / "picture.npy"
         torch.save(theirs.state_dict(), weights)
-        np.save(picture, image)
+        np.save(pixels, image)
         cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "cache")}
         # The first round with the cache fills it, and does not count.
         variants = {"theirs": (THEIRS, {}), "ours": (OURS, no_cache()), "ours, cached": (OURS, cache)}
-        run(OURS, cache, weights, picture)
-        times = [{name: run(*v, weights, picture) for name, v in variants.items()} for _ in range(rounds)]
+        run(OURS, cache, weights, pixels)
+        times = [{name: run(*v, weights, pixels) for name, v in variants.items()} for _ in range(rounds)]
     rows = {}
     for part in times[0]["ours"]:
         row = {name: statistics.median(round_[name][part] for round_ in times) for name in variants}

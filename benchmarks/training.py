@@ -1,6 +1,6 @@
 """A training step of Mask R-CNN R50-FPN: two pictures of 512 × 512, from images to updated weights.
 
-python benchmarks/training.py
+make bench ARGS=training
 """
 
 import dataclasses
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 import tyro
 from pair import alternate, report
+from pictures import ground_truth, picture
 
 from maskrcnn_jax.config import Config, DataConfig, LossConfig, OptimizerConfig, Phase, RunConfig
-from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training import start
 
 RATE = 1e-6
@@ -27,18 +28,6 @@ LOSS = LossConfig(
     mask_aligned=False,
 )
 """torchvision's."""
-
-
-def ground_truth(boxes: list[np.ndarray], crop: int) -> GroundTruth:
-    """Every object fills the upper left half of its box; slots that are left over are padding."""
-    slots = DataConfig().max_objects
-    padded = np.zeros((len(boxes), slots, 4), np.float32)
-    masks = np.zeros((len(boxes), slots, crop, crop), np.uint8)
-    for image, objects in enumerate(boxes):
-        padded[image, : len(objects)] = objects
-        masks[image, : len(objects)] = np.triu(np.ones((crop, crop), np.uint8))[:, ::-1]
-    valid = padded.any(axis=-1)
-    return GroundTruth(padded, np.zeros_like(valid, np.int32), np.zeros_like(valid), valid, masks, padded)
 
 
 def torch_targets(boxes: np.ndarray, height: int, width: int) -> dict[str, torch.Tensor]:
@@ -61,7 +50,7 @@ def objects(model: torch.nn.Module, image: np.ndarray, count: int) -> np.ndarray
 
 def main(rounds: int = 11, side: int = 512, count: int = 8) -> None:
     """Times whole steps: losses, gradients of everything but the first two stages, and momentum."""
-    images = [models.picture(side, side, seed) for seed in range(2)]
+    images = [picture(side, side, seed) for seed in range(2)]
     theirs, ours = models.models(images[0], background=3.0)
     boxes = [objects(theirs, image, count) for image in images]
 

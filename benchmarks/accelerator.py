@@ -1,0 +1,146 @@
+"""A training step on one GPU or TPU: R50-FPN in bfloat16, from pictures on the device to updated weights.
+
+make bench ARGS=accelerator     (in an environment with JAX for the device)
+"""
+
+import dataclasses
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tyro
+from pair import report
+from pictures import ground_truth, picture, random_boxes
+from stages import seconds_by_stage
+
+ROOT = Path(__file__).parents[1]
+OBJECTS = 7
+"""Of a picture, as in COCO."""
+RATE = "1e-6"
+"""Of learning: so small that all steps have the same to do."""
+LARGEST = 6
+"""Stages that are shown."""
+
+
+class Experiment(NamedTuple):
+    """What is trained."""
+
+    config: str
+    batch: int
+    size: tuple[int, int]
+    """Of the padded pictures, height and width."""
+
+    @property
+    def name(self) -> str:
+        return f"{Path(self.config).stem}, {self.batch} × {self.size[0]} × {self.size[1]}"
+
+
+EXPERIMENTS = (
+    Experiment("configs/mask_rcnn_r50_fpn_lsj_400ep.py", 16, (1024, 1024)),
+    Experiment("configs/mask_rcnn_r50_fpn_1x.py", 16, (800, 1344)),
+)
+
+
+def prepare(experiment: Experiment):
+    """The compiled step, the state before it, a batch on the device, and the configuration."""
+    import jax
+    from flax import nnx
+
+    from maskrcnn_jax.experiment import load_config
+    from maskrcnn_jax.model import MaskRCNN
+    from maskrcnn_jax.parallel import data_mesh, put, to_devices, weight_places
+    from maskrcnn_jax.structs import Batch
+    from maskrcnn_jax.training import on_mesh, start
+
+    overrides = ("--model.dtype", "bfloat16", "--optimizer.learning-rate", RATE, "--optimizer.warmup-steps", "0")
+    config = load_config(ROOT / experiment.config, overrides)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, buckets=(experiment.size,)))
+    mesh = data_mesh(devices=jax.devices()[:1])
+    state, step = start(MaskRCNN(config.model, rngs=nnx.Rngs(0)), config)
+    places = weight_places(state, mesh)
+    rng, count = np.random.default_rng(0), experiment.batch
+    truth = ground_truth([random_boxes(rng, OBJECTS, experiment.size) for _ in range(count)], config.data.mask_size)
+    images = np.stack([picture(*experiment.size, seed) for seed in range(count)])
+    sizes = np.full((count, 2), experiment.size, np.float32)
+    state, batch = put(state, places), to_devices(Batch(images, sizes, truth, np.arange(count)), mesh)
+    with jax.set_mesh(mesh):
+        compiled = on_mesh(step, places, mesh).lower(state, batch, phase=0).compile()
+    return compiled, state, batch, config
+
+
+def speed(experiment: Experiment, rounds: int) -> dict[str, float]:
+    """Throughput, memory, and the share of the peak that the model's own arithmetic makes of it."""
+    import jax
+
+    from maskrcnn_jax.plan.programs import losses_flops
+    from maskrcnn_jax.plan.targets import DEVICES
+
+    begin = time.perf_counter()
+    compiled, state, batch, config = prepare(experiment)
+    ready = time.perf_counter() - begin
+    device = jax.devices()[0]
+    times = []
+    for _ in range(rounds + 2):  # the first two do not count
+        begin = time.perf_counter()
+        state, figures = compiled(state, batch)
+        loss = float(figures["loss"])
+        times.append(time.perf_counter() - begin)
+    assert np.isfinite(loss), f"the loss is {loss}"
+    step = float(np.median(times[2:]))
+    row = {
+        "images per second": experiment.batch / step,
+        "seconds per step": step,
+        "rounds": rounds,
+        "peak memory, GiB": (device.memory_stats() or {}).get("peak_bytes_in_use", 0) / 2**30,
+        "GFLOP per image": losses_flops(config, 1) / 1e9,
+        "seconds to build and compile": ready,
+    }
+    peak = next((known.flops for name, known in DEVICES.items() if name in device.device_kind.lower()), None)
+    if peak is not None:
+        row["share of peak"] = row["GFLOP per image"] * 1e9 * row["images per second"] / peak
+    return row
+
+
+def shares(experiment: Experiment, rounds: int) -> dict[str, float]:
+    """Of the time on the device, by stage."""
+    import jax
+
+    compiled, state, batch, _ = prepare(experiment)
+    state, _ = jax.block_until_ready(compiled(state, batch))
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            for _ in range(rounds):
+                state, figures = compiled(state, batch)
+            jax.block_until_ready(figures)
+        seconds = seconds_by_stage(Path(folder), compiled.as_text())
+    together = sum(seconds.values())
+    return {f"time, {name}": s / together for name, s in list(seconds.items())[:LARGEST]}
+
+
+def apart(function, *arguments):
+    """Calls it in a process of its own: the peak of a device's memory is that of a process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def main(rounds: int = 20) -> None:
+    """Times each experiment, then profiles it."""
+    rows = {}
+    for experiment in EXPERIMENTS:
+        row = apart(speed, experiment, rounds)
+        print(experiment.name, row, flush=True)
+        # Operations of a CUDA graph have no names: without graphs they have, and take as long.
+        graphs = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{graphs} --xla_gpu_enable_command_buffer="
+        rows[experiment.name] = row | apart(shares, experiment, 3)
+        os.environ["XLA_FLAGS"] = graphs
+    report("accelerator", rows)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
