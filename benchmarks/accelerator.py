@@ -73,8 +73,8 @@ def prepare(experiment: Experiment):
     return compiled, state, batch, config
 
 
-def speed(experiment: Experiment, rounds: int) -> dict[str, float]:
-    """Throughput, memory, and the share of the peak that the model's own arithmetic makes of it."""
+def speed(experiment: Experiment, rounds: int) -> tuple[str, dict[str, float]]:
+    """The device's name; throughput, memory, and the share of the peak that the model's own arithmetic makes of it."""
     import jax
 
     from maskrcnn_jax.plan.programs import losses_flops
@@ -103,7 +103,7 @@ def speed(experiment: Experiment, rounds: int) -> dict[str, float]:
     peak = next((known.flops for name, known in DEVICES.items() if name in device.device_kind.lower()), None)
     if peak is not None:
         row["share of peak"] = row["GFLOP per image"] * 1e9 * row["images per second"] / peak
-    return row
+    return device.device_kind, row
 
 
 def shares(experiment: Experiment, rounds: int) -> dict[str, float]:
@@ -132,14 +132,14 @@ def main(rounds: int = 20) -> None:
     """Times each experiment, then profiles it."""
     rows = {}
     for experiment in EXPERIMENTS:
-        row = apart(speed, experiment, rounds)
+        device, row = apart(speed, experiment, rounds)
         print(experiment.name, row, flush=True)
         # Operations of a CUDA graph have no names: without graphs they have, and take as long.
         graphs = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{graphs} --xla_gpu_enable_command_buffer="
         rows[experiment.name] = row | apart(shares, experiment, 3)
         os.environ["XLA_FLAGS"] = graphs
-    report("accelerator", rows)
+    report("accelerator", rows, device)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from pair import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-ORDER = ("inference", "training", "roi_align", "nms", "pipeline", "evaluation", "startup")
+ORDER = ("inference", "training", "roi_align", "nms", "pipeline", "evaluation", "startup", "growth", "accelerator")
 HEAD = """# Benchmarks
 
 Each benchmark does the same work with this code and with torchvision: the same weights, pictures and boxes. The two
@@ -40,7 +40,9 @@ def section(name: str) -> str:
         cells = [number(figures[key]) if key in figures else "" for key in columns]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     machine = content["machine"]
-    where = f"{machine['processor']}, {machine['cores']} cores, load {machine['load']:.0f}, Python {machine['python']}"
+    device = f"{machine['device']}, " if machine.get("device") else ""
+    cores = f"{machine['cores']} cores, load {machine['load']:.0f}"
+    where = f"{device}{machine['processor']}, {cores}, Python {machine['python']}"
     versions = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
     return f"## {name}\n\n{purpose}\n\n" + "\n".join(lines) + f"\n\n{content['date']}, {where}; {versions}.\n"
 

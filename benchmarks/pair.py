@@ -1,12 +1,13 @@
 """Two ways of doing the same thing, timed in turn, so that what else the machine does hits both alike."""
 
+import contextlib
 import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,23 +56,37 @@ def alternate(ours: Callable[[], object], theirs: Callable[[], object], rounds: 
     return times
 
 
-def report(name: str, rows: Mapping[str, Mapping[str, float]]) -> None:
-    """Prints a benchmark's figures, and writes them with machine and versions to `results/NAME.json`."""
+def report(name: str, rows: Mapping[str, Mapping[str, float]], device: str | None = None) -> None:
+    """Prints a benchmark's figures, and writes them with machine and versions to `results/NAME.json`.
+
+    Args:
+        name: of the benchmark.
+        rows: figures by name, by row.
+        device: what they were measured on, if not the processor.
+    """
     for row, figures in rows.items():
         print(f"{row}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
     content = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": {
             "processor": _processor(),
+            "device": device,
             "cores": len(os.sched_getaffinity(0)),
             "load": os.getloadavg()[0],
             "python": platform.python_version(),
         },
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": dict(_versions()),
         "rows": rows,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Of the packages that are there."""
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            yield package, version(package)
 
 
 def _processor() -> str:
