@@ -71,14 +71,18 @@ def _corners(axis: _Axis, bins: int, sample: Int[Array, " n"]):
     return jnp.stack([low, high]), jnp.stack([(1.0 - upper) * scale, upper * scale])
 
 
-def _reads(base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number: Int[Array, ""]):
-    """The four cells that sample `number` of every bin reads, and their weights: four pairs of `[n, bins, bins]`."""
+def _reads(table: Array, base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number: Int[Array, ""]):
+    """The four cells that sample `number` of every bin reads, and their weights: four pairs of `[n, bins, bins]`.
+
+    What has no weight, as all samples beyond those that a roi needs, lies behind the table's end.
+    """
     rows, row_weights = _corners(y, bins, number // x.samples)
     columns, column_weights = _corners(x, bins, number % x.samples)
     for row, row_weight in zip(rows, row_weights, strict=True):
         for column, column_weight in zip(columns, column_weights, strict=True):
             index = base[:, None, None] + row[:, :, None] * x.cells[:, None, None] + column[:, None, :]
-            yield index, row_weight[:, :, None] * column_weight[:, None, :]
+            weight = row_weight[:, :, None] * column_weight[:, None, :]
+            yield jnp.where(weight > 0, index, len(table)), weight
 
 
 @jax.custom_batching.custom_vmap
@@ -104,8 +108,9 @@ def _pool(
     """Adds up the samples of all bins, one per bin at a time: a loop, so that they take no more memory than one."""
 
     def add(number, pooled):
-        for index, weight in _reads(base, y, x, bins, number):
-            pooled += table.at[index].get(mode="promise_in_bounds") * weight[..., None]
+        for index, weight in _reads(table, base, y, x, bins, number):
+            # Clipped, all that has no weight reads the last cell, which costs no memory traffic.
+            pooled += table.at[index].get(mode="clip") * weight[..., None]
         return pooled
 
     shape = (base.shape[0], bins, bins, table.shape[1])
@@ -121,8 +126,8 @@ def _pool_backward(bins, ratio, residuals, cotangent):
     zeros, base, y, x = residuals
 
     def add(number, total):
-        for index, weight in _reads(base, y, x, bins, number):
-            total = total.at[index].add(cotangent * weight[..., None], mode="promise_in_bounds")
+        for index, weight in _reads(zeros, base, y, x, bins, number):
+            total = total.at[index].add(cotangent * weight[..., None], mode="drop")
         return total
 
     total = jax.lax.fori_loop(0, _most(y, x, ratio), add, zeros.astype(jnp.float32))

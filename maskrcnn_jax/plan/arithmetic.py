@@ -36,7 +36,8 @@ def model_flops(function: Callable[..., Any], learned: Any, frozen: Any, *data: 
 
     Returns:
         FLOPs for the whole batch. Products with padding are not counted, as XLA does not. Of a loop whose length
-        depends on the data one round counts; the model has no product in such a loop.
+        depends on the data one round counts; the model has no product in such a loop. Of branches the last counts: what
+        is done where a condition holds, and on devices for which there is no way of their own.
     """
     jaxpr = jax.make_jaxpr(function)(learned, frozen, *data)
     sources = [Source.LEARNED] * len(jax.tree.leaves(learned)) + [Source.FROZEN] * len(jax.tree.leaves(frozen))
@@ -58,6 +59,7 @@ def _count(jaxpr: Jaxpr, sources: Sequence[Source]) -> tuple[float, list[Source]
         after *= len(equation.outvars)
         if equation.primitive.name in ("dot_general", "conv_general_dilated") and most > Source.DATA:
             total += _flops(equation) * (1 + given.count(Source.LEARNED))
+        given = given[1:] if equation.primitive.name == "cond" else given  # without what chooses the branch
         for inner, times in _within(equation):
             # Where a loop hands its results to its next round, each may come to depend on each.
             passes = times == 1 and len(inner.invars) == len(given)
@@ -74,7 +76,7 @@ def _within(equation: JaxprEqn) -> list[tuple[Jaxpr, int]]:
     times = equation.params["length"] if equation.primitive.name == "scan" else 1
     values = [v for value in equation.params.values() for v in (value if isinstance(value, tuple) else (value,))]
     inside = [v.jaxpr if isinstance(v, ClosedJaxpr) else v for v in values if isinstance(v, Jaxpr | ClosedJaxpr)]
-    return [(jaxpr, times) for jaxpr in inside]
+    return [(jaxpr, times) for jaxpr in (inside[-1:] if equation.primitive.name == "cond" else inside)]
 
 
 def _flops(equation: JaxprEqn) -> float:

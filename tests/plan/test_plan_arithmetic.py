@@ -143,3 +143,22 @@ def test_of_a_network_that_partly_learns():
     heads = losses_flops(change(CONFIG, optimizer__phases=(Phase("heads"),)), images=1)
     assert whole / 3 < heads < whole
     assert losses_flops(CONFIG, images=4) == 4 * whole
+
+
+@pytest.mark.parametrize("learns", [True, False], ids=["learns", "frozen"])
+def test_of_branches_one_counts(learns: bool):
+    """The way for all devices, not the one for CPUs that does it twice; what is done where a condition holds."""
+
+    def product(x, w):
+        return x @ w
+
+    def twice(x, w):
+        return x @ w + x @ (2 * w)
+
+    def function(learned, frozen, x):
+        w = (learned | frozen)["w"]
+        there = jax.lax.platform_dependent(x, w, cpu=twice, default=product)
+        return there + jax.lax.cond(jnp.sum(x) > 0, product, lambda x, w: jnp.zeros((3, 5)), x, w)
+
+    parts = ({"w": W}, {}) if learns else ({}, {"w": W})
+    assert model_flops(function, *parts, X) == 2 * FIRST * (2 if learns else 1)
