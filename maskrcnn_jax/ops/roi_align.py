@@ -35,6 +35,10 @@ def assign_levels(
     return jnp.clip(level - 2, 0, levels - 1).astype(jnp.int32)
 
 
+TOGETHER = 4
+"""Samples of a bin that are added in one round, as many as two per axis: the sums are read and written once a round."""
+
+
 class _Axis(NamedTuple):
     """Where a roi's samples lie along one axis of its level, in feature cells."""
 
@@ -105,16 +109,18 @@ def _most(y: _Axis, x: _Axis, ratio: int) -> Int[Array, ""] | int:
 def _pool(
     table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, ratio: int
 ) -> Float[Array, "n {bins} {bins} f"]:
-    """Adds up the samples of all bins, one per bin at a time: a loop, so that they take no more memory than one."""
+    """Adds up the samples of all bins, a few per bin at a time: a loop, so that they take no more memory than a few."""
+    most = _most(y, x, ratio)
 
-    def add(number, pooled):
-        for index, weight in _reads(table, base, y, x, bins, number):
-            # Clipped, all that has no weight reads the last cell, which costs no memory traffic.
-            pooled += table.at[index].get(mode="clip") * weight[..., None]
+    def add(round_, pooled):
+        for number in range(TOGETHER):
+            for index, weight in _reads(table, base, y, x, bins, round_ * TOGETHER + number):
+                # Clipped, all that has no weight reads the last cell, which costs no memory traffic.
+                pooled += table.at[index].get(mode="clip") * weight[..., None]
         return pooled
 
     shape = (base.shape[0], bins, bins, table.shape[1])
-    return jax.lax.fori_loop(0, _most(y, x, ratio), add, jnp.zeros(shape, jnp.float32))
+    return jax.lax.fori_loop(0, -(-most // TOGETHER), add, jnp.zeros(shape, jnp.float32))
 
 
 def _pool_forward(table, base, y, x, bins, ratio):
