@@ -175,7 +175,7 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
                 decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
                 # Written so that the average of what stays as it was is that value, bit for bit.
                 ema = jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), ema, params)
-        figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
+            figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
         return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
 
     @jax.jit

@@ -10,7 +10,9 @@ INSTRUCTION = re.compile(rf"= (?P<shape>\(.*?\)|\S+) (?P<kind>{KINDS})(?P<start>
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2, "s64": 8, "u64": 8, "f64": 8}
 """Of numbers that are not four bytes long."""
 
-GRADIENTS, LOSSES, STATISTICS, WEIGHTS = "gradients", "losses", "norm statistics", "weights"
+GRADIENTS, LOSSES, STATISTICS = "gradients", "losses", "norm statistics"
+WEIGHTS, NORM = "weights", "norm of the gradient"
+"""Of weights that lie spread over devices."""
 
 
 class Collective(NamedTuple):
@@ -21,7 +23,8 @@ class Collective(NamedTuple):
     bytes: int
     """Of its result on each device."""
     purposes: tuple[str, ...]
-    """What it carries: gradients, losses, norm statistics, weights; of anything else the name of the operation."""
+    """What it carries: gradients, losses, norm statistics, spread weights, the norm of their gradients; of anything else
+    the name of the operation."""
     looped: bool
     """It stands in a loop, and so may run more than once."""
 
@@ -141,12 +144,15 @@ def _purpose(name: str, summed: bool) -> str:
     """What an operation of the train step is for.
 
     `transpose(…)` is the backward pass and `jvp(STAGE)` the forward pass, in which norms alone sum over the batch;
-    after the last stage come the losses. Weights that lie spread over devices are constrained to be whole.
+    after the last stage come the losses. Weights that lie spread over devices are constrained to be whole, and each
+    device then knows a part of the gradient's norm.
     """
     if "transpose(" in name:
         return GRADIENTS
     if name.endswith("sharding_constraint"):
         return WEIGHTS
+    if "/update/" in name and summed:
+        return NORM
     forward = re.search(r"jvp\((jit\(|\w*\))", name)
     if forward is None or not summed:
         return name
