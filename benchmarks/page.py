@@ -10,6 +10,8 @@ from pair import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 ORDER = ("inference", "training", "roi_align", "nms", "pipeline", "evaluation", "startup", "growth", "accelerator")
+WIDEST = 8
+"""Columns of figures; where there are more, they are rows."""
 HEAD = """# Benchmarks
 
 Each benchmark does the same work with this code and with torchvision: the same weights, pictures and boxes. The two
@@ -35,10 +37,14 @@ def section(name: str) -> str:
     purpose = text.split('"""')[1].split("\n\n")[0]
     rows = content["rows"]
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    for row, figures in rows.items():
-        cells = [number(figures[key]) if key in figures else "" for key in columns]
-        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    grid = [["", *columns]]
+    grid += [
+        [row, *(number(figures[key]) if key in figures else "" for key in columns)] for row, figures in rows.items()
+    ]
+    if len(columns) > WIDEST:
+        grid = [list(column) for column in zip(*grid, strict=True)]
+    lines = [f"| {' | '.join(line)} |" for line in grid]
+    lines.insert(1, "|---" * len(grid[0]) + "|")
     machine = content["machine"]
     device = f"{machine['device']}, " if machine.get("device") else ""
     cores = f"{machine['cores']} cores, load {machine['load']:.0f}"
