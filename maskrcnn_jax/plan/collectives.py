@@ -23,8 +23,8 @@ class Collective(NamedTuple):
     bytes: int
     """Of its result on each device."""
     purposes: tuple[str, ...]
-    """What it carries: gradients, losses, norm statistics, spread weights, the norm of their gradients; else the name of
-    the operation."""
+    """What it carries: gradients, losses, norm statistics, spread weights, the norm of their gradients; else the name
+    of the operation."""
     looped: bool
     """It stands in a loop, and so may run more than once."""
 
