@@ -80,12 +80,8 @@ def long_training(steps: int) -> list[tuple[int, float, float]]:
         with subprocess.Popen([sys.executable, *command], cwd=ROOT, stderr=subprocess.DEVNULL) as process:
             while process.poll() is None:
                 time.sleep(1)
-                status = dict(
-                    line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
-                )
-                records = metrics.read(folder)
-                if records and "VmRSS" in status and records[-1]["step"] < steps:
-                    memory = int(status["VmRSS"].split()[0]) / 2**20
+                memory, records = resident(process.pid), metrics.read(folder)
+                if memory is not None and records and records[-1]["step"] < steps:
                     samples.append((int(records[-1]["step"]), time.perf_counter() - begin, memory))
         assert process.returncode == 0, "the training failed"
     return samples
@@ -124,22 +120,24 @@ def main(rounds: int = 5, steps: int = 2000) -> None:
     _, model = models.models(large, background=3.0)
     predicted, trained = prediction(model, large, rounds), training(model, small, rounds)
     samples = long_training(steps)
-    rows = {"prediction, by objects found": {f"{count}": s for count, s in predicted.items()}}
-    rows["training step, by objects in the picture"] = {f"{count}": s for count, s in trained.items()}
-    report("growth", rows | {"training of the shapes": long_run(samples, steps)})
+    rows = {f"prediction, 800 × 1088, {count} objects found": {"seconds": s} for count, s in predicted.items()}
+    rows |= {f"training step, 512 × 512, {count} objects": {"seconds": s} for count, s in trained.items()}
+    report("growth", rows | long_run(samples, steps))
     draw(predicted, trained, samples)
 
 
-def long_run(samples: list[tuple[int, float, float]], steps: int) -> dict[str, float]:
-    """Seconds per step and memory at the start, in the middle, and at the end."""
+def long_run(samples: list[tuple[int, float, float]], steps: int) -> dict[str, dict[str, float]]:
+    """Seconds per step and memory near the start, in the middle, and at the end."""
     numbers, seconds, memory = np.array(samples).T
-    figures = {}
+    rows = {}
     for first in (steps // 10, steps // 2, steps * 9 // 10):
         last = first + steps // 10
         begin, end = np.interp([first, last - 1], numbers, seconds)
-        figures[f"seconds per step, {first} to {last}"] = (end - begin) / (last - 1 - first)
-        figures[f"GiB, {first} to {last}"] = float(np.median(memory[(numbers >= first) & (numbers < last)]))
-    return figures
+        rows[f"shapes, a step between {first} and {last}"] = {
+            "seconds": float(end - begin) / (last - 1 - first),
+            "memory of the process, GiB": float(np.median(memory[(numbers >= first) & (numbers < last)])),
+        }
+    return rows
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ def section(name: str) -> str:
     cores = f"{machine['cores']} cores, load {machine['load']:.0f}"
     where = f"{device}{machine['processor']}, {cores}, Python {machine['python']}"
     versions = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
-    return f"## {name}\n\n{purpose}\n\n" + "\n".join(lines) + f"\n\n{content['date']}, {where}; {versions}.\n"
+    table = "\n".join(lines)
+    figure = f"\n\n![{purpose}]({name}.png)" if (PAGE.parent / f"{name}.png").exists() else ""
+    return f"## {name}\n\n{purpose}\n\n{table}{figure}\n\n{content['date']}, {where}; {versions}.\n"
 
 
 def number(value: float) -> str:
