@@ -7,8 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.structs import Detections
@@ -190,6 +188,10 @@ def _points(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
 
 def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path | str) -> None:
     """Draws panels of lines, each a list of (step, figure), side by side; both by name."""
+    # Here, as its import takes a third of a second, which whoever draws no curves should not wait for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for index, (name, points) in enumerate(lines.items()):

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from maskrcnn_jax.config import CocoSource, ConfigError
 from maskrcnn_jax.data.annotations import AnnotatedImage
@@ -72,6 +71,8 @@ class CocoInstances:
     """
 
     def __init__(self, config: CocoSource):
+        import tensorflow_datasets as tfds  # here, as its import takes a quarter of a second
+
         folder = Path(config.folder)
         try:
             builder = tfds.builder_from_directory(folder)
