@@ -32,6 +32,7 @@ from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_d
 from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.running.compilation import keep_programs
+from maskrcnn_jax.running.garbage import search_less
 from maskrcnn_jax.running.processes import gather, is_first, join_processes
 from maskrcnn_jax.weights import merge, split
 
@@ -131,6 +132,7 @@ def main() -> None:
     arguments, overrides = parser.parse_known_args()
     checkpoint = arguments.checkpoint
     folder = checkpoint if checkpoint.is_dir() else checkpoint.with_suffix(".evaluation")
+    search_less()
     try:
         join_processes()
         keep_programs()

@@ -33,6 +33,7 @@ from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import build_model
 from maskrcnn_jax.running import metrics
 from maskrcnn_jax.running.compilation import Compilations, keep_programs
+from maskrcnn_jax.running.garbage import search_less
 from maskrcnn_jax.running.processes import is_first, join_processes
 from maskrcnn_jax.running.profile import Profile
 from maskrcnn_jax.running.stop_request import StopRequest
@@ -220,6 +221,7 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(f"{__doc__}")
+    search_less()
     try:
         join_processes()
         if not is_first():
