@@ -46,7 +46,7 @@ parity: $(PARITY)/installed
 	  "of the COCO sample"; exit 1; }
 	$(PARITY)/bin/python -m pytest --confcutdir=tests/parity tests/parity -n auto --dist loadfile $(ARGS)
 
-BENCHMARKS := inference training roi_align nms pipeline evaluation startup growth
+BENCHMARKS := inference training roi_align nms pipeline evaluation startup first_step growth
 
 # PyTorch's threads else wait for work by spinning, on the cores that the other system needs.
 bench: $(PARITY)/installed

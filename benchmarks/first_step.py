@@ -1,0 +1,78 @@
+"""Compilation: a new process trains, up to the end of its first step, without and with programs kept from before.
+
+MASKRCNN_COCO_MINI=FOLDER make bench ARGS=first_step
+"""
+
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import tyro
+from pair import report
+
+from maskrcnn_jax.data.prepare import prepare
+
+ROOT = Path(__file__).parents[1]
+COMPILED = re.compile(r"compiled the step for .* in ([\d.]+) s")
+FIRST = re.compile(r"step\s+1/")
+
+
+class Start(NamedTuple):
+    """Seconds of one start."""
+
+    call: float
+    """Of the call of the first step, which traces it and compiles it or finds it compiled."""
+    first_step: float
+    """From the start of the process to the figures of the first step."""
+
+
+def start(arguments: list[str], programs: Path) -> Start:
+    """Starts a training in a folder of its own, with programs kept in another, and stops it after its first step."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "train.py", *arguments, "--run.folder", folder, "--run.log-every", "1"]
+        settings = os.environ | {"XDG_CACHE_HOME": str(programs), "PYTHONUNBUFFERED": "1"}
+        began, call = time.perf_counter(), None
+        with subprocess.Popen(command, cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None, "a pipe was asked for"
+            for line in process.stderr:
+                if found := COMPILED.search(line):
+                    call = float(found[1])
+                if FIRST.match(line):
+                    break
+            seconds = time.perf_counter() - began
+            process.send_signal(signal.SIGKILL)
+    assert call is not None, f"{' '.join(command)} has not taken its first step"
+    return Start(call, seconds)
+
+
+def main(folder: Path | None = None, rounds: int = 3) -> None:
+    """Times both experiments that a laptop can train; every start without kept programs fills a folder of its own."""
+    folder = folder or Path(os.environ.get("MASKRCNN_COCO_MINI", ""))
+    if not (folder / "annotations").is_dir():
+        sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's form, or pass --folder")
+    rows = {}
+    with tempfile.TemporaryDirectory() as data:
+        prepare(folder, Path(data))
+        photographs = ["--data.train.folder", data, "--data.validation.folder", data]
+        for name, more in (("shapes", []), ("coco_mini", photographs)):
+            cold, warm = [], []
+            for _ in range(rounds):
+                with tempfile.TemporaryDirectory() as programs:
+                    cold.append(start([f"configs/{name}.py", *more], Path(programs)))
+                    warm.append(start([f"configs/{name}.py", *more], Path(programs)))
+            for part in Start._fields:
+                without, with_ = (statistics.median(getattr(one, part) for one in side) for side in (cold, warm))
+                label = f"{name}, {part.replace('_', ' ')}"
+                rows[label] = {"without": without, "with": with_, "ratio": with_ / without, "rounds": rounds}
+    report("first_step", rows)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
