@@ -6,7 +6,7 @@
 #   make lint                         style, formatting and types
 #   make notebooks                    the notebooks, top to bottom, outputs stored; trains the shapes first if need be
 #   make notebooks ARGS=demo          one of them;  ARGS=--check stores nothing;  MASKRCNN_RUN=RUN looks at another model
-#   make bench                        the benchmarks against torchvision; installs PyTorch
+#   make bench                        the benchmarks, on MASKRCNN_COCO_MINI's images where they need some; installs PyTorch
 #   make bench ARGS=inference         one of them
 #   make parity                       the comparisons with torchvision, on MASKRCNN_COCO_MINI's images; installs PyTorch
 
@@ -50,6 +50,8 @@ BENCHMARKS := inference training roi_align nms pipeline evaluation startup first
 
 # PyTorch's threads else wait for work by spinning, on the cores that the other system needs.
 bench: $(PARITY)/installed
+	@for name in $(filter pipeline first_step,$(or $(ARGS),$(BENCHMARKS))); do test -d "$$MASKRCNN_COCO_MINI" || { \
+	  echo "MASKRCNN_COCO_MINI = '$$MASKRCNN_COCO_MINI': $$name needs a folder in COCO's layout"; exit 1; }; done
 	for name in $(or $(ARGS),$(BENCHMARKS)); do OMP_WAIT_POLICY=passive $(PARITY)/bin/python benchmarks/$$name.py || exit 1; done
 	$(PARITY)/bin/python benchmarks/page.py
 

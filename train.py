@@ -117,9 +117,9 @@ def train(config: Config) -> None:
         log.info("%d steps in %.0f s; compiled %s", run.steps - done, time.perf_counter() - started, compilations)
         found = score(state)
         checkpoints.save(run.steps, state, found)
-        whole = jax.device_put(state, replicated(mesh))
+        trained = jax.device_put(smoothed(structure, state), replicated(mesh))
     if is_first():
-        report(smoothed(structure, on_one_device(whole)), validation, found, run.folder)
+        report(on_one_device(trained), validation, found, run.folder)
 
 
 class NonFiniteLoss(RuntimeError):
@@ -190,9 +190,9 @@ def smoothed(structure, state: TrainState) -> MaskRCNN:
     return merge(structure, state.params if state.ema is None else state.ema, state.statistics)
 
 
-def on_one_device(state: TrainState) -> TrainState:
-    """The state on this process's first device, where it may be used without the other processes."""
-    return jax.tree.map(jnp.asarray, jax.device_get(state))
+def on_one_device(model: MaskRCNN) -> MaskRCNN:
+    """The model on this process's first device, where it may be used without the other processes."""
+    return jax.tree.map(jnp.asarray, jax.device_get(model))
 
 
 def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], folder: Path) -> None:

@@ -1,6 +1,6 @@
 """A training step on one GPU or TPU: R50-FPN in bfloat16, from pictures on the device to updated weights.
 
-make bench ARGS=accelerator     (in an environment with JAX for the device)
+python benchmarks/accelerator.py     (in an environment with JAX for the device)
 """
 
 import dataclasses
@@ -119,7 +119,7 @@ def shares(experiment: Experiment, rounds: int) -> dict[str, float]:
             jax.block_until_ready(figures)
         seconds = seconds_by_stage(Path(folder), compiled.as_text())
     together = sum(seconds.values())
-    return {f"time, {name}": s / together for name, s in list(seconds.items())[:LARGEST]}
+    return {f"share of time, {name}": s / together for name, s in list(seconds.items())[:LARGEST]}
 
 
 def apart(function, *arguments):

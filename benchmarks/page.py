@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pair import RESULTS
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
 ORDER = (
     "inference",
     "training",
@@ -25,13 +26,14 @@ WIDEST = 8
 """Columns of figures; where there are more, they are rows."""
 HEAD = """# Benchmarks
 
-Each benchmark does the same work with this code and with torchvision: the same weights, pictures and boxes. The two
-are timed in turn in one process, so that whatever else the machine does hits both. A ratio below 1 means that ours is
-faster.
+The first seven do the same work with this code and with torchvision: the same weights, pictures and boxes. The two are
+timed in turn, so that whatever else the machine does hits both. A ratio below 1 means that ours is faster. The others
+say how long a start takes, how cost grows, and what a GPU does.
 
-    make bench                       # all of them; installs PyTorch in an environment of its own
-    make bench ARGS=inference        # one of them
-    python benchmarks/page.py        # this page, from `benchmarks/results/`
+    MASKRCNN_COCO_MINI=FOLDER make bench    # all but the accelerator's; installs PyTorch in an environment of its own
+    make bench ARGS=inference               # one of them
+    python benchmarks/accelerator.py        # on a GPU or TPU, in an environment for it
+    python benchmarks/page.py               # this page, from `benchmarks/results/`
 
 `ratio` is that of the median times. `ratio of the best` compares the fastest rounds, `ratio of work` the processor time
 of all cores: neighbours on a shared machine touch these two least. `load` is the number of processes that wanted a core
@@ -62,7 +64,7 @@ def section(name: str) -> str:
     where = f"{device}{machine['processor']}, {cores}, Python {machine['python']}"
     versions = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
     table = "\n".join(lines)
-    figure = f"\n\n![{purpose}]({name}.png)" if (PAGE.parent / f"{name}.png").exists() else ""
+    figure = f"\n\n![{purpose}]({name}.png)" if (DOCS / f"{name}.png").exists() else ""
     return f"## {name}\n\n{purpose}\n\n{table}{figure}\n\n{content['date']}, {where}; {versions}.\n"
 
 

@@ -28,10 +28,16 @@ def own_images(function: Callable[..., T], shared: Any, *rows: Any) -> T:
         shared: a pytree that is whole on every device, such as weights; its gradient is added up over devices, in its
             own type.
         rows: pytrees whose leading axis counts images.
+
+    Raises:
+        ValueError: the images do not divide among the devices.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.manual_axes:  # no mesh, or a device that is by itself already
         return function(shared, *rows)
+    images = jax.tree.leaves(rows)[0].shape[0]
+    if images % mesh.size:
+        raise ValueError(f"{images} images do not divide among {mesh.size} devices: give each as many as the others")
     cut = PartitionSpec(mesh.axis_names)
     specs = (PartitionSpec(), *[cut] * len(rows))
     return jax.shard_map(function, in_specs=specs, out_specs=cut, check_vma=False)(shared, *rows)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool
 from maskrcnn_jax.islands import own_images
 from maskrcnn_jax.weights import merge, split
 
-TOGETHER = 32
+SLOTS_AT_ONCE = 32
 """Slots, of all images of a device, that are computed or skipped together: enough for matrix products at full speed,
 and few enough for a CPU's cache."""
 
@@ -40,7 +40,7 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
 
     def group_by_group(weights, x, valid):
         images = x.shape[0] if isinstance(x.shape[0], int) else 1  # a symbol where any number can be exported
-        count = math.ceil(x.shape[1] / max(1, TOGETHER // images))
+        count = math.ceil(x.shape[1] / max(1, SLOTS_AT_ONCE // images))
         size = math.ceil(x.shape[1] / count)
 
         def compute(some):

@@ -129,6 +129,25 @@ def sample_rois(
     return Rois(boxes[chosen.index], chosen.valid, labels.astype(jnp.int32), matched)
 
 
+def foreground_rois(rois: Rois, count: int, num_classes: int) -> Rois:
+    """The rois that the mask head learns from.
+
+    Args:
+        rois: of one image, foreground first.
+        count: slots, as many as there can be foreground rois.
+        num_classes: foreground classes; the label of background.
+
+    Returns:
+        Rois: the foreground. Slots that are left over are not valid and repeat the others, so that batch norms in a
+        mask head that learns them see what they will see in prediction: objects. Without foreground they repeat the
+        first roi.
+    """
+    first = jax.tree.map(lambda x: x[:count], rois)
+    filled = first.valid & (first.labels < num_classes)
+    repeated = jnp.arange(count) % jnp.maximum(jnp.sum(filled), 1)
+    return jax.tree.map(lambda x: x[repeated], first)._replace(valid=filled)
+
+
 def pool(
     features: tuple[Float[Array, "_h _w f"], ...],
     boxes: Float[Array, "n 4"],

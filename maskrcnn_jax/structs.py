@@ -70,7 +70,7 @@ class Candidates(NamedTuple):
     decoded: Array
     """`[B, K, 4]` float32, pixels: the anchor with its delta applied, not clipped."""
     boxes: Array
-    """`[B, K, 4]` float32, pixels: `decoded`, clipped to the picture."""
+    """`[B, K, 4]` float32, pixels: `decoded`, clipped to the picture, or to its canvas if the model wants it."""
     scores: Array
     """`[B, K]` float32 in `[0, 1]`: objectness after the sigmoid."""
     level: Array
@@ -153,7 +153,7 @@ class Trace(NamedTuple):
     """Every intermediate tensor of one forward pass, in the order of the paper's figure."""
 
     images: Array
-    """`[B, H, W, 3]` float: the normalised network input, zero where padded."""
+    """`[B, H, W, 3]` float: the normalised network input; zero where padded, or black if the model wants it."""
     features: tuple[Array, ...]
     """P2 … P6, `[B, h, w, F]` each, finest first."""
     anchors: Array
@@ -165,7 +165,7 @@ class Trace(NamedTuple):
     roi_levels: Array
     """`[B, N]` int32: the pyramid level each roi is pooled from, 0 for P2."""
     roi_features: Array
-    """`[B, N, 7, 7, F]`."""
+    """`[B, N, p, p, F]`, `p` the box head's `pool_size`, 7 in the paper."""
     box: BoxOutput
     pairs: Pairs
     detections: Detections
@@ -173,7 +173,7 @@ class Trace(NamedTuple):
     """The boxes that the mask head looks at: the detections, or in training the sampled foreground. The three mask
     fields are None in a model without mask head."""
     mask_features: Array | None
-    """`[B, R, 14, 14, F]`."""
+    """`[B, R, p, p, F]`, `p` the mask head's `pool_size`, 14 in the paper."""
     mask_logits: Array | None
     """`[B, R, m, m, C]` float32 before the sigmoid, one mask per class."""
 

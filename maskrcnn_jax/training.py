@@ -19,7 +19,7 @@ from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.optimizer import factors, learners, learning_rate, make_optimizer
 from maskrcnn_jax.parallel import everywhere, replicated
 from maskrcnn_jax.rematerialize import rematerialized
-from maskrcnn_jax.structs import Batch, GroundTruth, Rois
+from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.weights import Arrays, merge, split
 
 
@@ -73,16 +73,13 @@ def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossCo
         append_ground_truth=config.append_ground_truth,
     )
 
-    def only_foreground(rois: Rois) -> Rois:
-        first = jax.tree.map(lambda x: x[:, :foreground], rois)
-        return first._replace(valid=first.valid & (first.labels < model.config.num_classes))
-
+    only_foreground = partial(stages.foreground_rois, count=foreground, num_classes=model.config.num_classes)
     trace = forward(
         model,
         batch.images,
         batch.image_sizes,
         choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, ground_truth),
-        choose_mask_rois=only_foreground,
+        choose_mask_rois=per_image(only_foreground),
         limits=(proposals.train_top_k, proposals.train_count),
     )
 

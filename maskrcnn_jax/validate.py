@@ -206,6 +206,9 @@ def _loss(loss: LossConfig) -> None:
     _not_negative("loss.box_beta", loss.box_beta)
     _not_negative("loss.mask_samples", loss.mask_samples)
     _not_negative("loss.weights", *loss.weights)
+    slots = int(loss.box_match.count * loss.box_match.foreground_fraction)
+    remedy = f"of loss.box_match.count = {loss.box_match.count} rois none could be foreground; set one of them higher"
+    require(slots > 0, "loss.box_match.foreground_fraction", loss.box_match.foreground_fraction, remedy)
 
 
 def _match(where: str, match: MatchConfig) -> None:

@@ -58,6 +58,7 @@ ALLOWED = {
     "prediction": {
         "model",
         "ops",
+        "parallel",
         "weights",
         "data",
         "paste",

@@ -62,7 +62,7 @@ def test_gradients_pass_through_on_four_devices():
 
 def test_images_that_do_not_divide_among_the_devices():
     mesh = data_mesh()
-    with jax.set_mesh(mesh), pytest.raises(ValueError, match="divisible"):
+    with jax.set_mesh(mesh), pytest.raises(ValueError, match="6 images do not divide among 4 devices"):
         per_image(lambda row: row + 1)(jnp.ones((6, 3)))
 
 

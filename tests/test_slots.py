@@ -16,7 +16,7 @@ from maskrcnn_jax.slots import in_filled_slots
 
 @pytest.fixture(autouse=True)
 def groups_of_three_slots(monkeypatch):
-    monkeypatch.setattr(slots, "TOGETHER", 6)  # of two images
+    monkeypatch.setattr(slots, "SLOTS_AT_ONCE", 6)  # of two images
 
 
 def mask_head(norm="frozen_batch"):

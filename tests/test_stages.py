@@ -169,6 +169,19 @@ def test_objects_take_part_where_asked_for():
     assert by_left_edge(found) == {0: (2, 0), 40: (1, 1)} | {x: (3, 0) for x in (70, 90)}
 
 
+def test_slots_that_foreground_leaves_repeat_it():
+    labels, boxes = jnp.array([2, 0, 3, 3, 3]), jnp.arange(20.0).reshape(5, 4)
+    rois = Rois(boxes, jnp.array([True, True, True, True, False]), labels, jnp.array([7, 8, 9, 9, 9]))
+    found = stages.foreground_rois(rois, 4, 3)
+    np.testing.assert_array_equal(found.valid, [True, True, False, False])
+    np.testing.assert_array_equal(found.labels, [2, 0, 2, 0])
+    np.testing.assert_array_equal(found.boxes, boxes[jnp.array([0, 1, 0, 1])])
+    np.testing.assert_array_equal(found.matched_index, [7, 8, 7, 8])
+    nothing = stages.foreground_rois(rois._replace(labels=jnp.full(5, 3)), 4, 3)
+    assert not nothing.valid.any()
+    np.testing.assert_array_equal(nothing.boxes, boxes[jnp.array([0, 0, 0, 0])])
+
+
 def test_foreground_and_count_are_bounded():
     many = proposals(*np.linspace(0, 2, 20), *np.linspace(60, 100, 20))
     found = sample_rois(KEY, many, TWO, 3, MATCH, append_ground_truth=True)

@@ -210,4 +210,5 @@ class ModelConfig:
     background_outputs: bool = False
     """Keep an unused box and mask output for background, as torchvision and Matterport do."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Compute type of convolutions and matrix products. Parameters, boxes and losses stay float32."""
+    """Compute type of convolutions and matrix products. Parameters, boxes and losses stay float32. GPUs and TPUs
+    multiply float32 with fewer digits unless `JAX_DEFAULT_MATMUL_PRECISION=highest` is set."""

@@ -61,4 +61,4 @@ def crop_masks(
     most = samples or jnp.max(counts)
     x = _averages(low[:, 0], high[:, 0], size, counts[:, 0], most, cells)
     y = _averages(low[:, 1], high[:, 1], size, counts[:, 1], most, cells)
-    return jnp.einsum("nih,nhw,njw->nij", y, masks.astype(jnp.float32), x)
+    return jnp.einsum("nih,nhw,njw->nij", y, masks.astype(jnp.float32), x, precision="highest")

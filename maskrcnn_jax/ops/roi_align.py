@@ -35,7 +35,7 @@ def assign_levels(
     return jnp.clip(level - 2, 0, levels - 1).astype(jnp.int32)
 
 
-TOGETHER = 4
+SAMPLES_AT_ONCE = 4
 """Samples of a bin that are added in one round, as many as two per axis: the sums are read and written once a round."""
 
 
@@ -113,14 +113,14 @@ def _pool(
     most = _most(y, x, ratio)
 
     def add(round_, pooled):
-        for number in range(TOGETHER):
-            for index, weight in _reads(table, base, y, x, bins, round_ * TOGETHER + number):
+        for number in range(SAMPLES_AT_ONCE):
+            for index, weight in _reads(table, base, y, x, bins, round_ * SAMPLES_AT_ONCE + number):
                 # Clipped, all that has no weight reads the last cell, which costs no memory traffic.
                 pooled += table.at[index].get(mode="clip") * weight[..., None]
         return pooled
 
     shape = (base.shape[0], bins, bins, table.shape[1])
-    return jax.lax.fori_loop(0, -(-most // TOGETHER), add, jnp.zeros(shape, jnp.float32))
+    return jax.lax.fori_loop(0, -(-most // SAMPLES_AT_ONCE), add, jnp.zeros(shape, jnp.float32))
 
 
 def _pool_forward(table, base, y, x, bins, ratio):

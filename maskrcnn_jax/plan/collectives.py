@@ -102,9 +102,14 @@ def reachable(found: dict[str, list[str]], names: set[str]) -> set[str]:
 
 
 def _size(shape: str, halved: bool) -> int:
-    """Bytes of a shape or a tuple of shapes; of what has been started the second half is the result."""
+    """Bytes of a shape or a tuple of shapes.
+
+    Of what has been started the second half is the result; integers of the device's own may follow.
+    """
     parts = re.findall(r"(\w+)\[([\d,]*)\]", shape)
     if halved:
+        while parts[-1] in (("u32", ""), ("s32", "")):
+            parts.pop()
         parts = parts[len(parts) // 2 :]
     return sum(BYTES.get(kind, 4) * math.prod(int(side) for side in sides.split(",") if side) for kind, sides in parts)
 
@@ -147,13 +152,13 @@ def _purpose(name: str, summed: bool) -> str:
     after the last stage come the losses. Weights that lie spread over devices are constrained to be whole, and each
     device then knows a part of the gradient's norm.
     """
+    if not summed:
+        return WEIGHTS if name.endswith("sharding_constraint") else name
     if "transpose(" in name:
         return GRADIENTS
-    if name.endswith("sharding_constraint"):
-        return WEIGHTS
-    if "/update/" in name and summed:
+    if "/update/" in name:
         return NORM
     forward = re.search(r"jvp\((jit\(|\w*\))", name)
-    if forward is None or not summed:
+    if forward is None:
         return name
     return LOSSES if forward[1] in (")", "losses)", "jit(") else STATISTICS

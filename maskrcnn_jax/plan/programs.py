@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, Sharding
 from jax.tree_util import Partial
 
-from maskrcnn_jax.config import Config
+from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.optimizer import learners
 from maskrcnn_jax.parallel import replicated, spread, weight_places
 from maskrcnn_jax.plan.arithmetic import model_flops
@@ -124,7 +124,10 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
         images: per device.
     """
     structure, params, statistics = split(abstract_model(config))
-    size = _largest(config.model.input.buckets)
+    buckets = config.model.input.buckets
+    remedy = "the model takes images of any size; say which to plan for: -- --model.input.buckets HEIGHT WIDTH"
+    require(len(buckets) > 0, "model.input.buckets", buckets, remedy)
+    size = _largest(buckets)
 
     def pictures(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
         return jax.ShapeDtypeStruct((count, *size, 3), jnp.uint8), jax.ShapeDtypeStruct((count, 2), jnp.float32)

@@ -1,9 +1,10 @@
 """Pictures and videos through the network, to drawn pictures and videos, colour splashes, label maps and JSON."""
 
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -60,7 +61,10 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
     """
     config = predictor.config
     if config.mask_head is None and (wanted.splash or wanted.semantic):
-        raise ValueError("the model has no mask head: it finds boxes, which make no colour splash and no label map")
+        raise ValueError(
+            "the model has no mask head: it finds boxes, which make no colour splash and no label map; leave out "
+            "--splash and --semantic, or name a model with masks"
+        )
     failures: list[str] = []
 
     def fail(error: Exception) -> None:
@@ -85,7 +89,7 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
 
 def detect_stream(
     predictor: Predictor, pictures: Iterable[tuple[Key, np.ndarray | None]], wanted: Wanted
-) -> Iterator[tuple[Key, np.ndarray | None, Detections | None]]:
+) -> Generator[tuple[Key, np.ndarray | None, Detections | None], None, None]:
     """Detects in pictures as they come, a batch at a time; the next ones are fetched in a thread meanwhile.
 
     Args:
@@ -94,16 +98,16 @@ def detect_stream(
         wanted: Says what counts.
     """
     count = 1 if wanted.tile else predictor.batch_size
-    source = ahead(pictures, count)
-    while batch := list(islice(source, count)):
-        images = [image for _, image in batch if image is not None]
-        if wanted.tile:
-            found = [predict_tiled(predictor, image, min_score=wanted.min_score) for image in images]
-        else:
-            found = [select(one, one.scores >= wanted.min_score) for one in predictor(images, crops=True)]
-        rest = iter(found)
-        for key, image in batch:
-            yield key, image, None if image is None else next(rest)
+    with contextlib.closing(ahead(pictures, count)) as source:
+        while batch := list(islice(source, count)):
+            images = [image for _, image in batch if image is not None]
+            if wanted.tile:
+                found = [predict_tiled(predictor, image, min_score=wanted.min_score) for image in images]
+            else:
+                found = [select(one, one.scores >= wanted.min_score) for one in predictor(images, crops=True)]
+            rest = iter(found)
+            for key, image in batch:
+                yield key, image, None if image is None else next(rest)
 
 
 def _pictures(
@@ -143,8 +147,9 @@ def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsW
     film = _Film(predictor, video, reader, wanted, results)
     start = time.monotonic()
     try:
-        stream = detect_stream(predictor, enumerate(reader.frames()), wanted)
-        with Behind(2 * predictor.batch_size) as writer:
+        # Closed before the reader is: a thread may be in the middle of a frame.
+        found_stream = contextlib.closing(detect_stream(predictor, enumerate(reader.frames()), wanted))
+        with found_stream as stream, Behind(2 * predictor.batch_size) as writer:
             try:
                 for number, image, found in tqdm(stream, video.name, reader.count, unit=" frames", disable=None):
                     writer.call(film.add, number, image, found)

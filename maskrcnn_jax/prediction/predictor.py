@@ -14,6 +14,7 @@ from maskrcnn_jax.crops import Crops, Patch
 from maskrcnn_jax.data.transforms import Fitted, fit
 from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
 from maskrcnn_jax.ops.boxes import clip, shorten
+from maskrcnn_jax.parallel import everywhere
 from maskrcnn_jax.paste import paste_mask, snap
 from maskrcnn_jax.picture import to_network, to_picture
 from maskrcnn_jax.structs import Detections, Proposals
@@ -35,7 +36,7 @@ def detect(
     Boxes, those of `proposals`, too, count from the upper left corners of the pictures, wherever the model has them on
     its canvas.
     """
-    model = merge(structure, params, statistics)
+    model = merge(structure, *everywhere((params, statistics)))
     windows = picture_windows(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
     corners = jnp.tile(windows[:, :2], 2)[:, None]
     if proposals is not None:

@@ -1,14 +1,14 @@
 """Work beside the device: what comes is fetched ahead, what was found is written behind."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+def ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
     """The items, up to `count` of which a thread fetches before they are asked for; errors of fetching come in turn."""
     source, end = iter(items), object()
     with ThreadPoolExecutor(1) as worker:

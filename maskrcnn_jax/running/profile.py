@@ -32,8 +32,8 @@ class Profile:
     @contextmanager
     def step(self, number: int) -> Iterator[None]:
         """Around one step."""
-        first, last = self._steps or (None, None)
-        if number == first and is_first():
+        first, last = self._steps or (0, -1)
+        if first <= number <= last and not self._running and is_first():
             self._finish()
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0  # every call of a Python function would bury the rest

@@ -37,6 +37,7 @@ ENTRY %main.4 (p: f32[64]) -> f32[64] {
   %joined = (f32[10]{0}, f32[]) all-reduce(%h, %l), to_apply=%add.1, metadata={op_name="jit(train_step)/(transpose(jvp(box))/(dot_general:reduce_sum):jvp()/reduce_sum)"}
   %moving = (u8[7]{0}, u8[7]{0}) collective-permute-start(%q), source_target_pairs={{0,1}}, metadata={op_name="jit(train_step)/slice"}
   %moved = u8[7]{0} collective-permute-done(%moving)
+  %moving.2 = (f32[9]{0}, f32[9]{0}, u32[], u32[]) collective-permute-start(%q), source_target_pairs={{0,1}}, metadata={op_name="jit(train_step)/transpose(jvp(box))/sort"}
   %piece.1 = f32[6]{0} fusion(%d), kind=kLoop, calls=%c, metadata={op_name="jit(train_step)/transpose(jvp(box))/dot_general"}
   %piece.2 = f32[1]{0} fusion(%e), kind=kLoop, calls=%c, metadata={op_name="jit(train_step)/jvp(losses)/reduce_sum"}
   %laid.3 = f32[7]{0} fusion(%piece.1, %piece.2), kind=kLoop, calls=%c, metadata={scheduling_name="laid.3"}
@@ -55,6 +56,8 @@ EXPECTED = [
     Collective("all-reduce", 15 * 2, ("gradients",), looped=False),
     Collective("all-reduce", 10 * 4 + 4, ("gradients", "losses"), looped=False),
     Collective("collective-permute", 7, ("jit(train_step)/slice",), looped=False),
+    # Nothing is added up, so these are no gradients; two numbers of the device's own follow the result.
+    Collective("collective-permute", 9 * 4, ("jit(train_step)/transpose(jvp(box))/sort",), looped=False),
     # XLA for GPUs lays in a row what it sends together, and names the row itself.
     Collective("all-reduce", 7 * 4, ("gradients", "losses"), looped=False),
     Collective("all-to-all", 2 * 8, ("unnamed",), looped=False),
