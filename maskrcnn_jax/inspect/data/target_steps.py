@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
 import jax
 import numpy as np
@@ -32,9 +32,10 @@ from maskrcnn_jax.inspect.data.training_rois import (
     roi_count_table,
 )
 from maskrcnn_jax.inspect.page import Step
+from maskrcnn_jax.inspect.tables import trace_table
 from maskrcnn_jax.model import picture_windows
 from maskrcnn_jax.ops.matching import Assignment
-from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training import as_inside
 
 BATCHES = 10
@@ -65,6 +66,8 @@ def _anchor_steps(study: Study, row: Batch) -> Iterator[Step]:
             "Sizes": ", ".join(f"{size:g}" for size in settings.sizes),
             "Ratios, height / width": ", ".join(f"{ratio:g}" for ratio in settings.aspect_ratios),
             "Anchors in a cell": len(settings.aspect_ratios),
+            "Shape": pyramid.anchors.shape,
+            "Coordinates": f"{pyramid.anchors.min():g} … {pyramid.anchors.max():g} pixels",
         },
         tables=[anchor_table(pyramid, settings)],
     )
@@ -95,7 +98,11 @@ def _anchor_steps(study: Study, row: Batch) -> Iterator[Step]:
                 (answers.overlaps[objects] < match.foreground_iou).sum()
             ),
         },
-        tables=[assignment_table(pyramid, answers), object_anchor_table(answers, truth, names, match.foreground_iou)],
+        tables=[
+            assignment_table(pyramid, answers),
+            object_anchor_table(answers, truth, names, match.foreground_iou),
+            trace_table(answers),
+        ],
     )
 
 
@@ -124,7 +131,7 @@ def _roi_steps(study: Study, row: Batch) -> Iterator[Step]:
             "Different rois": f"{len(np.unique(rois.boxes[rois.valid], axis=0))} of {total}",
             "Moved rois and objects, largest distance": _largest(np.abs(answers.refined[foreground] - matched)),
         },
-        tables=[roi_class_table(answers, names)],
+        tables=[roi_class_table(answers, names), trace_table(answers)],
     )
     if answers.masks is not None:
         side = answers.masks.shape[1]
@@ -141,36 +148,24 @@ def _roi_steps(study: Study, row: Batch) -> Iterator[Step]:
 def _batch_step(study: Study) -> Step:
     config, background = study.config, len(study.source.class_names)
     batches = train_batches(study.source, config.data, study.seed, 0, centered=config.model.input.centered)
-    shapes: dict[str, object] = {}
-
-    def remembered() -> Iterator[Batch]:
-        for batch in islice(batches, BATCHES):
-            fields = {"images": batch.images} | _named(batch.ground_truth)
-            shapes.update({name: array.shape for name, array in fields.items()})
-            yield batch
-
     with contextlib.closing(batches):
-        counts = list(count_rois(remembered(), config, background, study.seed))
+        first = next(batches)
+        counts = list(count_rois(chain([first], islice(batches, BATCHES - 1)), config, background, study.seed))
     shares = [count.foreground / max(count.rois, 1) for count in counts]
     wanted = config.loss.box_match.foreground_fraction
     return Step(
         "Foreground over batches",
         f"{BATCHES} batches as training reads them, with random boxes as before. Boxes that overlap an object enough "
-        "are rare among random ones: a network's proposals have more of them.",
+        "are rare among random ones: a network's proposals have more of them. The last table has the first batch.",
         share_figure(counts, wanted),
         facts={
             "Pictures": len(counts),
             "Mean share of foreground": f"{np.mean(shares):.1%}",
             "at most": f"{wanted:.1%}",
             "Pictures without foreground": sum(share == 0 for share in shares),
-            **{f"Shape of {name}": shape for name, shape in shapes.items()},
         },
-        tables=[roi_count_table(counts)],
+        tables=[roi_count_table(counts), trace_table(first)],
     )
-
-
-def _named(truth: GroundTruth) -> dict[str, np.ndarray]:
-    return {f"ground_truth.{name}": array for name, array in truth._asdict().items()}
 
 
 def _largest(distances: np.ndarray) -> str | None:
