@@ -161,7 +161,8 @@ def fit_to(config: Config, source: ImageSource, validation: ImageSource, devices
 
     Raises:
         ConfigError: the data has another number of classes or other names than the configuration gives, validation
-            has others than training, or a batch does not divide among the devices.
+            has others than training, a batch does not divide among the devices, or the best checkpoint is to be told
+            by masks that the model does not find.
     """
     names, given = source.class_names, config.model.class_names
     remedy = f"labels count in the order of the data's classes: leave it empty, or give {', '.join(names)}"
@@ -172,6 +173,10 @@ def fit_to(config: Config, source: ImageSource, validation: ImageSource, devices
     size = config.data.batch_size // config.run.accumulate
     remedy = f"must be a multiple of the number of devices, {devices}"
     require(size % devices == 0, "data.batch_size / run.accumulate", size, remedy)
+    # Here, not where every configuration is checked: prediction and evaluation put another model into one.
+    scored = config.model.mask_head is not None or config.run.best.startswith("bbox/")
+    remedy = 'must be a box metric such as "bbox/AP": model.mask_head is None'
+    require(scored, "run.best", config.run.best, remedy)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
 
 

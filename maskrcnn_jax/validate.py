@@ -44,7 +44,7 @@ def validate(config: Config) -> None:
     _model(config.model)
     _loss(config.loss)
     _data(config.data)
-    _run(config.run, has_masks=config.model.mask_head is not None)
+    _run(config.run)
     _optimizer(config.optimizer, config.run.steps)
     _together(config)
 
@@ -314,7 +314,7 @@ def _regular(where: str, pattern: str) -> None:
         require(False, where, pattern, f"is no regular expression ({error}); correct it")
 
 
-def _run(run: RunConfig, has_masks: bool) -> None:
+def _run(run: RunConfig) -> None:
     _positive("run.steps", run.steps)
     _positive("run.accumulate", run.accumulate)
     _positive("run.log_every", run.log_every)
@@ -329,8 +329,6 @@ def _run(run: RunConfig, has_masks: bool) -> None:
         require(1 <= first <= last <= run.steps, "run.profile_steps", run.profile_steps, remedy)
     known = re.match(r"(bbox|segm)/A[PR]", run.best) is not None
     require(known, "run.best", run.best, 'must be a metric such as "segm/AP" or "bbox/AP50"')
-    possible = has_masks or run.best.startswith("bbox/")
-    require(possible, "run.best", run.best, 'must be a box metric such as "bbox/AP": model.mask_head is None')
 
 
 def _together(config: Config) -> None:

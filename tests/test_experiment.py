@@ -81,6 +81,13 @@ def test_file_built_on_a_file_that_cannot_work_names_the_value(tmp_path: Path):
         load_config(path)
 
 
+def test_another_model_takes_the_place_of_the_files():
+    """One without masks, too, though the file keeps the best checkpoint by them: that is for training to refuse."""
+    boxes = dataclasses.replace(load_config(SHAPES).model, mask_head=None)
+    assert load_config(SHAPES, model=boxes).model == boxes
+    assert load_config(SHAPES).run.best == "segm/AP"
+
+
 # Overrides
 
 

@@ -239,6 +239,13 @@ def test_the_data_must_fit_the_model():
         train.fit_to(config, three, Names("a", "b", "c", count=0), devices=4)
 
 
+def test_masks_decide_which_checkpoint_is_the_best_only_where_there_are_any():
+    boxes, data = change(load_config(TINY), model__mask_head=None), Names("a", "b", "c")
+    with pytest.raises(ConfigError, match=r"run\.best = 'segm/AP': must be a box metric such as \"bbox/AP\""):
+        train.fit_to(boxes, data, data, devices=4)
+    assert train.fit_to(change(boxes, run__best="bbox/AP"), data, data, devices=4).run.best == "bbox/AP"
+
+
 def test_without_arguments_it_says_how_it_is_used(monkeypatch: pytest.MonkeyPatch):
     usage = "python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]"
     assert usage in run_main(monkeypatch)

@@ -178,7 +178,6 @@ RELATIONS = [
     # a batch of 6 cannot be cut into 4 equal parts
     ("data.batch_size = 6", DataConfig(batch_size=6), RunConfig(accumulate=4)),
     ("data.buckets", DataConfig(scale_jitter=(0.1, 2.0))),
-    ("run.best = 'segm/AP'", ModelConfig(mask_head=None)),
     ("model.num_classes = 80", DataConfig(train=ShapesSource())),
     ("model.num_classes = 4: must be 3, as data", DataConfig(validation=ShapesSource()), ModelConfig(num_classes=4)),
     ("data.train.kinds = ()", DataConfig(train=ShapesSource(kinds=()))),
@@ -209,7 +208,7 @@ FITTING = [
     (DataConfig(batch_size=8), RunConfig(accumulate=4)),
     (DataConfig(scale_jitter=(0.1, 2.0), buckets=SQUARE),),
     (DataConfig(shortest_edges=(512, 1024), longest_edge=1024, buckets=SQUARE),),
-    (ModelConfig(mask_head=None), RunConfig(best="bbox/AP75")),
+    (ModelConfig(mask_head=None), RunConfig(best="segm/AP")),  # training alone asks for the best
     (ModelConfig(backbone=BackboneConfig(depth=101, groups=32, inner_width=256)),),
     (ModelConfig(input=InputConfig(buckets=())),),
     (ModelConfig(num_classes=3, class_names=("cat", "N/A", "N/A")),),
