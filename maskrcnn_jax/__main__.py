@@ -84,9 +84,10 @@ def predict(
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     failures = predict_files(predictor, found, Wanted(out, min_score, tile, splash, semantic))
+    if len(failures) == len(found):
+        none = f"none of the {len(found)} inputs can be used; mend what the warnings name"
+        raise ValueError(failures[0] if len(found) == 1 else none)
     if failures:
-        if len(found) == 1:
-            raise ValueError(failures[0])
         raise ValueError(f"{len(failures)} of {len(found)} inputs cannot be used, the others are in {out}")
 
 

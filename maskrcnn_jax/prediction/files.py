@@ -38,7 +38,7 @@ class Wanted(NamedTuple):
 
     folder: Path
     min_score: float = 0.5
-    """Objects below are left out everywhere."""
+    """Objects below are left out everywhere; in [0, 1]."""
     tile: bool = False
     """Look at large pictures in tiles."""
     splash: bool = False
@@ -57,9 +57,11 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
         One line for each input that cannot be read; the others are done. With several inputs each is logged, too.
 
     Raises:
-        ValueError: A splash or label maps are wanted of a model without mask head.
+        ValueError: The least score is none, or a splash or label maps are wanted of a model without mask head.
     """
     config = predictor.config
+    if not 0 <= wanted.min_score <= 1:
+        raise ValueError(f"min_score = {wanted.min_score}: scores lie between 0 and 1; give one of these, such as 0.5")
     if config.mask_head is None and (wanted.splash or wanted.semantic):
         raise ValueError(
             "the model has no mask head: it finds boxes, which make no colour splash and no label map; leave out "

@@ -19,7 +19,7 @@ class ResultsWriter:
     The second is a data set in COCO's format without annotations: images by running number, with their file and for
     videos the frame, and categories, the labels + 1. COCO's tools open the first with it:
     `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or writes neither when it is
-    left by an error or without a picture.
+    left by an error or without a picture. Then a folder that it made and that is empty goes, too.
 
     Args:
         folder: It is made if there is none.
@@ -28,6 +28,7 @@ class ResultsWriter:
     """
 
     def __init__(self, folder: Path, class_names: Sequence[str], classes: int) -> None:
+        self._made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._names = [*class_names] or [str(label) for label in range(classes)]
@@ -44,6 +45,8 @@ class ResultsWriter:
         unfinished = self._folder / "detections.json.tmp"
         if kind is not None or not self._images:
             unfinished.unlink()
+            if self._made and not any(self._folder.iterdir()):
+                self._folder.rmdir()
             return
         categories = [{"id": label + 1, "name": name} for label, name in enumerate(self._names)]
         table = {"images": self._images, "annotations": [], "categories": categories}

@@ -185,7 +185,7 @@ def test_an_error_leaves_no_half_video(tmp_path: Path):
     clip = film(tmp_path / "clip", moving(3))
     with pytest.raises(RuntimeError, match="out of memory"):
         predict(tmp_path / "out", clip, predictor=Fails())
-    assert [*(tmp_path / "out").iterdir()] == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_camera_is_watched_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -213,6 +213,14 @@ def test_large_pictures_in_tiles(tmp_path: Path):
     (found,) = found_in(tmp_path / "out").values()
     assert sorted(one["bbox"] for one in found) == [[10, 12, 30, 30], [110, 70, 25, 25]]
     assert sum(predictor.batches) == 3 * 4 + 2 * 2 + 1  # of the network's 64 pixels: 150 × 200, 75 × 100, 48 × 64
+
+
+@pytest.mark.parametrize("score", [50.0, -0.1, float("nan")])
+def test_a_least_score_that_is_none_is_refused(tmp_path: Path, score: float):
+    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    with pytest.raises(ValueError, match=rf"min_score = {score}: scores lie between 0 and 1; give one of these"):
+        predict(tmp_path / "out", tmp_path / "a.png", min_score=score)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("wanted", ["splash", "semantic"])
@@ -266,6 +274,7 @@ def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (("empty",), r"error: .*empty: holds no picture and no video"),
         (("nothing.jpg",), r"error: .*nothing\.jpg: no such file or folder; mend the path"),
         (("a.png", "text.jpg"), r"error: 1 of 2 inputs cannot be used, the others are in .*out"),
+        (("text.mp4", "text.jpg"), r"error: none of the 2 inputs can be used; mend what the warnings name"),
     ],
 )
 def test_bad_input_ends_with_one_line(
@@ -279,6 +288,7 @@ def test_bad_input_ends_with_one_line(
         inputs = [tmp_path / name for name in names]
         command(monkeypatch, *inputs, "--checkpoint", weights, "--out", tmp_path / "out", "--semantic")
     assert len(str(ended.value).splitlines()) == 1
+    assert (tmp_path / "out").exists() == ("a.png" in names)
     written = {path.name for path in tmp_path.glob("out/*")}
     usable = {"a.detections.png", "a.semantic.png", "classes.json", "detections.json", "images.json"}
     assert written == (usable if "a.png" in names else set())

@@ -75,6 +75,12 @@ def test_without_a_picture_nothing_is_written(tmp_path: Path):
     with ResultsWriter(tmp_path, (), 2):
         pass
     assert [*tmp_path.iterdir()] == []
+    with ResultsWriter(tmp_path / "new", (), 2):
+        pass
+    assert not (tmp_path / "new").exists()
+    with ResultsWriter(tmp_path / "new", (), 2):
+        (tmp_path / "new" / "other.txt").write_text("of somebody else")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["other.txt"]
 
 
 def test_an_error_leaves_no_file_and_the_old_ones(tmp_path: Path):
