@@ -13,6 +13,15 @@ COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
 INSPECT = tyro.extras.SubcommandApp()
 
+REMEDIES: dict[type[OSError], str] = {
+    FileNotFoundError: "mend the path",
+    FileExistsError: "name a folder or a new path",
+    IsADirectoryError: "name a file",
+    NotADirectoryError: "name a path through folders alone",
+    PermissionError: "change who may use it, or name another path",
+}
+"""What helps where the operating system refuses a path."""
+
 
 @COMMANDS.command
 def prepare(
@@ -323,7 +332,14 @@ def main() -> None:
     try:
         COMMANDS.cli(prog="python -m maskrcnn_jax")
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {in_words(error)}")
+
+
+def in_words(error: ValueError | OSError) -> str:
+    """An error's message; where the operating system refuses a path, with what helps."""
+    if isinstance(error, OSError) and error.filename is not None and type(error) in REMEDIES:
+        return f"{error.filename2 or error.filename}: {error.strerror}; {REMEDIES[type(error)]}"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ def test_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert cv2.imread(str(tmp_path / "c.png")) is not None
     with pytest.raises(SystemExit, match=r"error: 'loss' is recorded in none of .*nowhere; there is nothing"):
         run(monkeypatch, "curves", tmp_path / "nowhere", "--out", tmp_path / "d.png")
+    with pytest.raises(SystemExit, match=r"error: .*/a: Is a directory; name a file$"):
+        run(monkeypatch, "curves", tmp_path / "a", "--out", tmp_path / "a", "--figures", "loss")
 
 
 @pytest.fixture
@@ -103,7 +105,9 @@ def test_convert(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     [
         (("nothing.pth", "out.pth"), "nothing.pth does not exist; give the path of a file of weights"),
         ((".", "out.pth"), "config.json: no such file; give a run folder"),
-        (("model.safetensors", "no/folder/out.pth"), "No such file or directory"),
+        (("model.safetensors", "no/folder/out.pth"), "no/folder/out.pth: No such file or directory; mend the path"),
+        (("model.safetensors", "."), ": Is a directory; name a file"),
+        (("model.safetensors", "model.safetensors/out.pth"), ": Not a directory; name a path through folders alone"),
     ],
 )
 def test_convert_of_nothing_ends_with_a_line(

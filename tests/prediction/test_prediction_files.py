@@ -266,6 +266,12 @@ def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(found_in(out)[1]) == len(Predictor(build())([picture((10, 12, 40, 42))])[0].boxes) > 0
 
 
+def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    with pytest.raises(SystemExit, match=r"error: .*a\.png: File exists; name a folder or a new path$"):
+        command(monkeypatch, path, "--checkpoint", weights, "--out", path)
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
