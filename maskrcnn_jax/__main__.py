@@ -36,8 +36,9 @@ def prepare(
     """Write annotated pictures as records that training reads: checks everything, then writes.
 
     The format is recognised: COCO's layout (annotations/instances_SPLIT.json and SPLIT/ or images/, or the official
-    zips, or one JSON file), VGG Image Annotator's JSON of version 1 or 2, labelme's files, folders of masks
-    (ID/images/ and ID/masks/*.png, or images/NAME.jpg and masks/NAME.png with numbered objects), Pascal VOC.
+    zips, or one JSON file), VGG Image Annotator's JSON of version 1 or 2 beside its pictures, labelme's JSON of each
+    picture, folders of masks (ID/images/ and ID/masks/*.png, or images/NAME.jpg and masks/NAME.png with numbered
+    objects), Pascal VOC (Annotations/*.xml, JPEGImages/, and SegmentationObject/ for masks).
 
     Args:
         folder: The data set; all but COCO and Pascal VOC may be divided into train/, val/ and test/.

@@ -56,7 +56,7 @@ def test_prepare_of_one_annotation_file(folder: Path, tmp_path: Path, monkeypatc
 
 def test_bad_input_ends_with_its_message_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (folder / "train" / "a.png").unlink()
-    with pytest.raises(SystemExit, match=r"error: .*\n  images that cannot be used: a\.png: missing"):
+    with pytest.raises(SystemExit, match=r"^error: .*/train: images that cannot be used: a\.png: missing$"):
         run(monkeypatch, "prepare", folder, "--out", tmp_path / "out")
 
 

@@ -80,10 +80,10 @@ class Problems:
         self.offenders[problem].append(offender)
 
     def raise_if_any(self) -> None:
-        """Raises DatasetError that lists all problems, if there are any."""
-        if self.offenders:
-            lines = [f"{problem}: {first_of(offenders)}" for problem, offenders in self.offenders.items()]
-            raise DatasetError("\n  ".join([f"{self.where}:", *lines]))
+        """Raises DatasetError that lists all problems, if there are any: one in one line, several below each other."""
+        lines = [f"{problem}: {first_of(offenders)}" for problem, offenders in self.offenders.items()]
+        if lines:
+            raise DatasetError((" " if len(lines) == 1 else "\n  ").join([f"{self.where}:", *lines]))
 
 
 def first_of(offenders: list) -> str:

@@ -27,19 +27,27 @@ def write(folder: Path, *names: str, **attributes: str) -> Path:
 
 
 @pytest.mark.parametrize("content", ["empty", "pictures", "text"])
-def test_an_unknown_folder_gets_a_list_of_what_is_understood(tmp_path: Path, content: str):
+def test_an_unknown_folder_is_told_where_to_read_what_is_understood(tmp_path: Path, content: str):
     folder = tmp_path / "data"
     folder.mkdir()
     if content == "pictures":
         write_picture(folder / "a.jpg", 10, 12)
     if content == "text":
         (folder / "labels.txt").write_text("0 0.5 0.5 0.1 0.1")
-    with pytest.raises(DatasetError) as error:
+    what = "an empty folder" if content == "empty" else "in no known format"
+    remedy = "`python -m maskrcnn_jax prepare --help` says what is understood"
+    with pytest.raises(DatasetError, match=f"^{folder}: {what}; {remedy}$"):
         prepare(folder, tmp_path / "out")
-    assert ("an empty folder" in str(error.value)) == (content == "empty")
-    for words in ("instances_SPLIT.json", "VIA:", "labelme:", "ID/masks/*.png", "Pascal VOC: Annotations/*.xml"):
-        assert words in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_help_says_what_is_understood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setattr("sys.argv", ["maskrcnn_jax", "prepare", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().out
+    for words in ("instances_SPLIT.json", "VGG", "labelme's", "ID/masks/*.png", "Pascal VOC", "Annotations/*.xml"):
+        assert words in said
 
 
 def test_files_that_are_no_data_set(tmp_path: Path):
@@ -49,7 +57,7 @@ def test_files_that_are_no_data_set(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"a\.jpg: no JSON"):
         open_dataset(tmp_path / "a.jpg")
     write_json(tmp_path / "other.json", {"name": "a package"})
-    with pytest.raises(DatasetError, match=r"other\.json: in no known format; what is understood"):
+    with pytest.raises(DatasetError, match=r"other\.json: in no known format; .* --help"):
         open_dataset(tmp_path / "other.json")
 
 

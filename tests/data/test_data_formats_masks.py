@@ -114,7 +114,7 @@ def test_colours_are_no_numbers(tmp_path: Path):
     coloured = np.stack([LEFT * 200, RIGHT * 200, LEFT], axis=-1).astype(np.uint8)
     write_image(tmp_path / "data" / "masks" / "x.png", coloured)
     write_picture(tmp_path / "data" / "images" / "x.png", *SIZE)
-    with pytest.raises(DatasetError, match=r"x\.png: its pixels are colours; write one number per object"):
+    with pytest.raises(DatasetError, match=r"^\S+data: masks that cannot be read; .*x\.png: its pixels are colours; .*image$"):
         open_dataset(tmp_path / "data")
     write_image(tmp_path / "gray.png", (LEFT + RIGHT * 2).astype(np.uint8), "RGBA")
     np.testing.assert_array_equal(read_label_image(tmp_path / "gray.png"), LEFT + RIGHT * 2)
@@ -194,3 +194,10 @@ def test_hidden_files_are_not_read(tmp_path: Path):
     for hidden in ("one/masks/._a.png", "one/images/._one.png", ".DS_Store"):
         (tmp_path / "data" / hidden).write_bytes(b"\0")
     assert_objects(prepared(tmp_path / "data")[1][0], ("object",), [("object", LEFT)])
+
+
+def test_masks_without_objects(tmp_path: Path):
+    write_picture(tmp_path / "data" / "images" / "x.jpg", *SIZE)
+    write_image(tmp_path / "data" / "masks" / "x.png", np.zeros(SIZE, np.uint8))
+    with pytest.raises(DatasetError, match=r"^\S+data: no objects; annotate some: 1 pictures$"):
+        open_dataset(tmp_path / "data")

@@ -15,14 +15,6 @@ from maskrcnn_jax.data.formats import labelme, mask_folder, via, voc
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders
 from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, check_together, to_coco
 
-UNDERSTOOD = """what is understood:
-  COCO: annotations/instances_SPLIT.json and SPLIT/ or images/, or the official zips, or one JSON file
-  VIA: one JSON export or project of version 1 or 2, beside its pictures
-  labelme: one JSON per picture
-  masks: ID/images/PICTURE and ID/masks/*.png, one per object; or images/NAME.jpg and masks/NAME.png, objects numbered
-  Pascal VOC: Annotations/*.xml, JPEGImages/, and SegmentationObject/ for masks
-  VIA, labelme and masks may lie in train/, val/, test/"""
-
 
 class Split(NamedTuple):
     """One split of a data set."""
@@ -75,7 +67,7 @@ def recognise(folder: Path) -> str:
     """Tells the format of a data set from its content.
 
     Raises:
-        DatasetError: It is none that is understood; the message lists those that are.
+        DatasetError: It is none that is understood; the message says where those that are are listed.
     """
     if folder.is_dir():
         first = next(iter(split_folders(folder, ()).values()))
@@ -98,7 +90,7 @@ def recognise(folder: Path) -> str:
             return "labelme"
         if folder.is_file() and isinstance(content, dict) and {"images", "annotations"} & content.keys():
             return "COCO"
-    raise DatasetError(f"{folder}: {found}; {UNDERSTOOD}")
+    raise DatasetError(f"{folder}: {found}; `python -m maskrcnn_jax prepare --help` says what is understood")
 
 
 def read_pictures(

@@ -125,13 +125,17 @@ def to_coco(pictures: Sequence[Picture], class_names: Sequence[str]) -> dict[str
 
 
 def check_together(splits: Mapping[str, Sequence[Picture]], findings: Findings) -> None:
-    """Notes what only shows over all pictures: the same twice, no objects at all; warns if objects are boxes."""
+    """Notes what only shows over all pictures: the same twice, no objects at all; warns if objects are boxes.
+
+    Where there are problems already, missing pictures and objects may be their doing, and are not noted.
+    """
     pictures = [picture for split in splits.values() for picture in split]
     times = Counter(picture.file_name for picture in pictures)
-    if not pictures:
-        findings.problems.add("no pictures; put them where the annotations expect them", "0 found")
-    elif not any(picture.objects for picture in pictures):
-        findings.problems.add("no objects; annotate some", f"{len(pictures)} pictures")
+    if not any(picture.objects for picture in pictures) and not findings.problems.offenders:
+        if pictures:
+            findings.problems.add("no objects; annotate some", f"{len(pictures)} pictures")
+        else:
+            findings.problems.add("no pictures; put them where the annotations expect them", "0 found")
     for name in (name for name, count in times.items() if count > 1):
         findings.problems.add("pictures that are annotated twice; remove one of the annotations", name)
     objects = [thing for picture in pictures for thing in picture.objects if not thing.is_crowd]
