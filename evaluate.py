@@ -23,6 +23,7 @@ from maskrcnn_jax.config import Config, ConfigError, require
 from maskrcnn_jax.convert.rules import ConversionError
 from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.annotations import first_of
 from maskrcnn_jax.data.pipeline import validation_batches
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
 from maskrcnn_jax.evaluation import CocoEvaluator, coco_metrics, label_categories, write_evaluation
@@ -104,8 +105,8 @@ def require_fit(config: Config, source: ImageSource, devices: int) -> None:
     require(len(source) > 0, "data.validation", config.data.validation, "holds no image; choose another split")
     if names:
         unknown = [name for name in classes if name not in names]
-        remedy = f"the data has none of these classes, but {', '.join(classes)}; evaluate on other data"
-        require(len(unknown) < len(classes), "model.class_names", names, remedy)
+        remedy = f"the data has none of these classes, but {first_of(classes)}; evaluate on other data"
+        require(len(unknown) < len(classes), "model.class_names", first_of(names), remedy)
         if unknown:
             log.warning("classes of the data that the model does not know, so scores 0 in: %s", ", ".join(unknown))
     else:

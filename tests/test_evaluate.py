@@ -150,9 +150,12 @@ def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
     (record,) = caplog.records
     assert record.levelname == "WARNING" and record.message.endswith("does not know, so scores 0 in: cat, owl")
     with pytest.raises(
-        ConfigError, match=r"model.class_names = \('a', 'b', 'c'\): .* none of these .*, but cat, dog, owl"
+        ConfigError, match=r"model.class_names = 'a, b, c': .* none of these .*, but cat, dog, owl; evaluate on other"
     ):
         evaluate.require_fit(change(config, model__class_names=("a", "b", "c")), Names(), devices=4)
+    eighty = tuple(f"class {label}" for label in range(80))
+    with pytest.raises(ConfigError, match=r"model.class_names = 'class 0, .*, class 9 and 70 more': "):
+        evaluate.require_fit(change(config, model__num_classes=80, model__class_names=eighty), Names(), devices=4)
 
 
 def test_a_file_of_weights_is_evaluated_as_its_run_is(

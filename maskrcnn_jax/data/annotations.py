@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from faster_coco_eval.core import mask as rle
 from maskrcnn_jax.data.rle import decode_mask
 
 MOST_NAMED = 10
-"""Offenders that a message names before it only counts."""
+"""Things that a message names before it only counts."""
 
 
 class DatasetError(ValueError):
@@ -86,10 +87,10 @@ class Problems:
             raise DatasetError((" " if len(lines) == 1 else "\n  ").join([f"{self.where}:", *lines]))
 
 
-def first_of(offenders: list) -> str:
+def first_of(things: Sequence[object]) -> str:
     """Names the first few and counts the rest."""
-    more = len(offenders) - MOST_NAMED
-    return ", ".join(map(str, offenders[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+    more = len(things) - MOST_NAMED
+    return ", ".join(map(str, things[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def read_annotations(coco: Any, where: str) -> Annotations:

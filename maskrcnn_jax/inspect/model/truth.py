@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from maskrcnn_jax.config import Config
+from maskrcnn_jax.data.annotations import first_of
 from maskrcnn_jax.data.buckets import fitted_sizes
 from maskrcnn_jax.data.source import Example, ImageSource
 from maskrcnn_jax.evaluation import Result, coco_metrics, image_results, label_categories
@@ -51,7 +52,7 @@ def read_truth(source: ImageSource, index: int, config: Config) -> Truth:
         )
     if names and not set(names) & set(source.class_names):
         raise ValueError(
-            f"the data has none of the model's classes, but {', '.join(source.class_names)}; give its own data"
+            f"the data has none of the model's classes, but {first_of(source.class_names)}; give its own data"
         )
     return Truth(source, index, source[index], config)
 
