@@ -226,7 +226,7 @@ def inspect_data(
     out: Path,
     split: Literal["train", "validation"] = "train",
     seed: int = 0,
-    image_id: int | None = None,
+    image_id: int | str | None = None,
     images: int = 1000,
 ) -> None:
     """A data set and what training makes of it: samples, sizes, augmentation, anchors, rois and their targets.
@@ -237,7 +237,8 @@ def inspect_data(
         out: Folder for the page. An earlier page there is replaced.
         split: Which of the two data sets of the experiment.
         seed: Decides which pictures and boxes are drawn.
-        image_id: The data set's own number of the picture to look at closely; drawn at random if left out.
+        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
+            out.
         images: Pictures that are counted and measured, at most.
     """
     from maskrcnn_jax.experiment import load_config
@@ -258,7 +259,7 @@ def inspect_model(
     out: Path,
     image: Path | None = None,
     data: Path | None = None,
-    image_id: int | None = None,
+    image_id: int | str | None = None,
     pictures: int = 10,
     step: int | None = None,
 ) -> None:
@@ -271,7 +272,8 @@ def inspect_model(
         image: Your picture. Without annotated objects the steps that need them are left out.
         data: An experiment's Python file, or a run folder, whose validation data has the picture if --image is left
             out; the run folder's own by default.
-        image_id: The data set's own number of the picture to look at closely; drawn at random if left out.
+        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
+            out.
         pictures: Of the data, whose average precision is taken, at most; 0 leaves that out.
         step: The checkpoint of a run folder; the latest if left out.
     """

@@ -104,6 +104,11 @@ class CocoInstances:
         """The numbers that the images have in the data set; the first use reads every record and decodes no image."""
         return tuple(int(self.records[position]["image_id"]) for position in self.positions.tolist())
 
+    @cached_property
+    def file_names(self) -> tuple[str, ...]:
+        """The files that the images came from; the first use reads every record and decodes no image."""
+        return tuple(self.records[position]["file_name"].decode() for position in self.positions.tolist())
+
     def __len__(self) -> int:
         return len(self.positions)
 

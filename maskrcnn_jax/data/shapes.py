@@ -46,6 +46,11 @@ class Shapes:
         self.sizes = np.broadcast_to(np.int32(config.image_size), (config.count, 2))
         self.num_objects = np.broadcast_to(np.int32(config.max_objects), (config.count,))
 
+    @property
+    def file_names(self) -> list[str]:
+        """What the pictures would be called as files."""
+        return [f"{image_id:012d}.png" for image_id in self.image_ids]
+
     def __len__(self) -> int:
         return self.config.count
 
@@ -63,9 +68,8 @@ class Shapes:
         """Draws every picture and returns the ground truth in COCO's form; annotation ids count from 1."""
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for example in map(self.__getitem__, range(len(self))):
+        for name, example in zip(self.file_names, map(self.__getitem__, range(len(self))), strict=True):
             height, width = example.image.shape[:2]
-            name = f"{example.image_id:012d}.png"
             images.append({"id": example.image_id, "file_name": name, "height": height, "width": width})
             for box, label, mask in zip(example.boxes.tolist(), example.labels, example.masks, strict=True):
                 annotations.append(

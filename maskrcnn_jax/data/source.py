@@ -44,6 +44,11 @@ class ImageSource(Protocol):
         """The data set's own number of every image, in order, known without decoding."""
         ...
 
+    @property
+    def file_names(self) -> Sequence[str]:
+        """What every image is called, in order, known without decoding."""
+        ...
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example:

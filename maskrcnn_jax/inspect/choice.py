@@ -1,41 +1,45 @@
 """Which picture of a data set single steps look at."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from maskrcnn_jax.data import BrokenImage, ImageSource
 from maskrcnn_jax.data.pipeline import require_images
 
 
-def choose_image(source: ImageSource, image_id: int | None, seed: int = 0) -> int:
+def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0) -> int:
     """Where a source has the picture to look at.
 
     Args:
         source: the data set.
-        image_id: the data set's own number of the picture; one with objects, drawn at random, if None.
+        image_id: the data set's own number of the picture, or its file name; one with objects, drawn at random, if
+            None.
         seed: of what is drawn.
 
     Raises:
         ConfigError: the source is empty.
         BrokenImage: no number is given, and every picture is broken.
-        ValueError: the source has no picture of this number.
+        ValueError: the source has no picture of this number or name.
     """
     require_images(source)
     return draw_image(source, seed) if image_id is None else find_image(source, image_id)
 
 
-def find_image(source: ImageSource, image_id: int) -> int:
-    """Where a source has the picture of this number.
+def find_image(source: ImageSource, image_id: int | str) -> int:
+    """Where a source has the picture of this number or file name.
 
     Raises:
         ValueError: it has none.
     """
-    numbers = source.image_ids
-    if image_id in numbers:
-        return numbers.index(image_id)
-    some = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+    known: Sequence[Any] = source.file_names if isinstance(image_id, str) else source.image_ids
+    if image_id in known:
+        return known.index(image_id)
+    some = ", ".join(map(str, known[:5])) + (", …" if len(known) > 5 else "")
     raise ValueError(
-        f"image_id = {image_id}: the data has no such picture; it has {len(numbers)}, "
-        f"from {min(numbers)} to {max(numbers)}: {some}"
+        f"image_id = {image_id}: the data has no such picture; it has {len(known)}, "
+        f"from {min(known)} to {max(known)}: {some}"
     )
 
 

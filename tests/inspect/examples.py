@@ -41,6 +41,10 @@ class Pictures:
     def image_ids(self) -> list[int]:
         return [-1 if e is None else e.image_id for e in self.examples]
 
+    @property
+    def file_names(self) -> list[str]:
+        return [f"{image_id}.jpg" for image_id in self.image_ids]
+
     def __len__(self) -> int:
         return len(self.examples)
 

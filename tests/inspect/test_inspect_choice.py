@@ -1,4 +1,4 @@
-"""Which picture single steps look at: by its number, or drawn among those that show most."""
+"""Which picture single steps look at: by its number or file name, or drawn among those that show most."""
 
 import numpy as np
 import pytest
@@ -16,6 +16,14 @@ def test_pictures_are_found_by_number():
     assert find_image(source, 113) == choose_image(source, 113) == 13 and source[13].image_id == 113
     pictures = Pictures(example(image_id=30), example(image_id=4), example(image_id=19))
     assert find_image(pictures, 4) == 1
+
+
+def test_pictures_are_found_by_file_name():
+    source = Shapes(ShapesSource(first=100, count=20))
+    assert find_image(source, "000000000113.png") == choose_image(source, "000000000113.png") == 13
+    message = r"image_id = 5\.jpg: the data has no such picture; it has 2, from 30\.jpg to 4\.jpg: 30\.jpg, 4\.jpg$"
+    with pytest.raises(ValueError, match=message):
+        find_image(Pictures(example(image_id=30), example(image_id=4)), "5.jpg")
 
 
 def test_numbers_are_named_where_one_is_unknown():

@@ -133,7 +133,7 @@ def test_the_command_on_a_picture_of_the_user(checkpoint: Path, tmp_path: Path, 
 
 def test_the_command_on_a_picture_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
     changed = ("--", "--data.validation.first", "2000")
-    which = ("--data", TINY, "--image-id", 2003)
+    which = ("--data", TINY, "--image-id", "000000002003.png")
     run(monkeypatch, checkpoint, *which, "--pictures", 2, "--out", tmp_path / "page", *changed)
     page = tmp_path / "page" / "index.html"
     assert set(titles(page)) == {*ALWAYS, *MASKS, *OBJECTS}

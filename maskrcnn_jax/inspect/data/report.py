@@ -27,7 +27,7 @@ def inspect_data(
     *,
     split: Split = "train",
     seed: int = 0,
-    image_id: int | None = None,
+    image_id: int | str | None = None,
     images: int = 1000,
 ) -> DataReport:
     """Writes a page on a data set and on what training with a configuration makes of it.
@@ -37,8 +37,8 @@ def inspect_data(
         out: the folder of the page; see `write_page`.
         split: `config.data.train` or `config.data.validation`.
         seed: decides which pictures and boxes are drawn, at least 0.
-        image_id: the data set's own number of the picture that single steps look at; one with objects, drawn at
-            random, if None.
+        image_id: the data set's own number of the picture that single steps look at, or its file name; one with
+            objects, drawn at random, if None.
         images: whose numbers are read, at most.
 
     Raises:

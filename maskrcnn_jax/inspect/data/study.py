@@ -33,15 +33,15 @@ class Study(NamedTuple):
         return np.random.default_rng((self.seed, step))
 
 
-def open_study(config: Config, split: Split, seed: int, image_id: int | None, images: int) -> Study:
+def open_study(config: Config, split: Split, seed: int, image_id: int | str | None, images: int) -> Study:
     """Opens a data set and reads the numbers of its pictures.
 
     Args:
         config: of the experiment.
         split: `config.data.train` or `config.data.validation`.
         seed: decides which pictures are looked at, at least 0.
-        image_id: the data set's own number of the picture that single steps look at; one with objects, drawn at
-            random, if None.
+        image_id: the data set's own number of the picture that single steps look at, or its file name; one with
+            objects, drawn at random, if None.
         images: whose numbers are read, at most.
 
     Raises:
