@@ -30,6 +30,7 @@ from maskrcnn_jax.evaluation import CocoEvaluator, coco_metrics, label_categorie
 from maskrcnn_jax.experiment import load_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_devices
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.running.compilation import keep_programs
@@ -110,7 +111,7 @@ def require_fit(config: Config, source: ImageSource, devices: int) -> None:
         if unknown:
             log.warning("classes of the data that the model does not know, so scores 0 in: %s", ", ".join(unknown))
     else:
-        remedy = f"the data has {len(classes)} classes; set --model.num-classes {len(classes)}"
+        remedy = f"the data has {counted(len(classes), 'class')}; set --model.num-classes {len(classes)}"
         require(len(classes) == config.model.num_classes, "model.num_classes", config.model.num_classes, remedy)
     remedy = f"must be a multiple of the number of devices, {devices}"
     require(count % devices == 0, "data.validation_batch_size", count, remedy)

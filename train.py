@@ -29,6 +29,7 @@ from maskrcnn_jax.experiment import load_config, save_config
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.optimizer import learners, phase_after
 from maskrcnn_jax.parallel import data_mesh, put, replicated, to_devices, weight_places
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import build_model
 from maskrcnn_jax.running import metrics
@@ -114,7 +115,8 @@ def train(config: Config) -> None:
                 return
 
         progress.catch_up()
-        log.info("%d steps in %.0f s; compiled %s", run.steps - done, time.perf_counter() - started, compilations)
+        seconds = time.perf_counter() - started
+        log.info("%s in %.0f s; compiled %s", counted(run.steps - done, "step"), seconds, compilations)
         found = score(state)
         checkpoints.save(run.steps, state, found)
         trained = jax.device_put(smoothed(structure, state), replicated(mesh))

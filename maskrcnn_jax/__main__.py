@@ -9,18 +9,12 @@ from typing import Annotated, Literal
 
 import tyro
 
+from maskrcnn_jax.plural import counted
+from maskrcnn_jax.refusals import in_words
+
 COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
 INSPECT = tyro.extras.SubcommandApp()
-
-REMEDIES: dict[type[OSError], str] = {
-    FileNotFoundError: "mend the path",
-    FileExistsError: "name a folder or a new path",
-    IsADirectoryError: "name a file",
-    NotADirectoryError: "name a path through folders alone",
-    PermissionError: "change who may use it, or name another path",
-}
-"""What helps where the operating system refuses a path."""
 
 
 @COMMANDS.command
@@ -52,7 +46,7 @@ def prepare(
     from maskrcnn_jax.data.prepare import prepare as write
 
     for split, count in write(folder, out, splits, images, class_attribute, class_name, validation_share).items():
-        print(f"{split}: {count} images in {out}")
+        print(f"{split}: {counted(count, 'image')} in {out}")
 
 
 @COMMANDS.command
@@ -249,7 +243,7 @@ def inspect_data(
     report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
     for message in report.broken:
         print(f"broken: {message}")
-    print(f"{report.images} pictures looked at, {len(report.broken)} broken: {report.page}")
+    print(f"{counted(report.images, 'picture')} looked at, {len(report.broken)} broken: {report.page}")
 
 
 @INSPECT.command(name="model")
@@ -296,7 +290,8 @@ def inspect_model(
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     trace = report.subject.trace
-    print(f"{trace.proposals.valid.sum()} proposals, {trace.detections.valid.sum()} detections: {report.page}")
+    proposals = counted(trace.proposals.valid.sum(), "proposal")
+    print(f"{proposals}, {counted(trace.detections.valid.sum(), 'detection')}: {report.page}")
 
 
 @INSPECT.command(name="weights")
@@ -336,13 +331,6 @@ def main() -> None:
         COMMANDS.cli(prog="python -m maskrcnn_jax")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {in_words(error)}")
-
-
-def in_words(error: ValueError | OSError) -> str:
-    """An error's message; where the operating system refuses a path, with what helps."""
-    if isinstance(error, OSError) and error.filename is not None and type(error) in REMEDIES:
-        return f"{error.filename2 or error.filename}: {error.strerror}; {REMEDIES[type(error)]}"
-    return str(error)
 
 
 if __name__ == "__main__":

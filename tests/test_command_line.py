@@ -44,7 +44,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
 
 def test_prepare(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     run(monkeypatch, "prepare", folder, "--out", tmp_path / "out", "--splits", "train")
-    assert capsys.readouterr().out == f"train: 1 images in {tmp_path / 'out'}\n"
+    assert capsys.readouterr().out == f"train: 1 image in {tmp_path / 'out'}\n"
     assert len(open_source(CocoSource(tmp_path / "out"))) == 1
 
 

@@ -18,6 +18,7 @@ from maskrcnn_jax.convert import (
 )
 from maskrcnn_jax.convert.files import WeightFile
 from maskrcnn_jax.convert.rules import ConversionError, Rule
+from maskrcnn_jax.plural import counted
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -72,7 +73,7 @@ def recognise(arrays: Mapping[str, Any], config: ModelConfig | None = None) -> R
             return Recognised(system, found)
     some = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:8])
     raise ConversionError(
-        f"of no known system: {len(shapes)} arrays such as {some}. Known are ResNets with FPN of "
+        f"of no known system: {counted(len(shapes), 'array')} such as {some}. Known are ResNets with FPN of "
         f"{', '.join(SYSTEMS)} and our own run folders and .safetensors"
     )
 

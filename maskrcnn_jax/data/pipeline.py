@@ -18,6 +18,7 @@ from maskrcnn_jax.data.copy_paste import augment_together
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
 from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
 from maskrcnn_jax.data.transforms import augment, empty_slots, fit
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Batch, ImageRecord
 
 log = logging.getLogger(__name__)
@@ -238,9 +239,9 @@ def warn_of_overflow(source: ImageSource, max_objects: int) -> None:
     surplus = np.maximum(source.num_objects - max_objects, 0)
     if surplus.any():
         log.warning(
-            "%d images have more than max_objects = %d objects (one has %d); the smallest, %d in all, are left out",
-            np.count_nonzero(surplus),
+            "more than max_objects = %d objects in %s (in one %d); the smallest, %d in all, are left out",
             max_objects,
+            counted(int(np.count_nonzero(surplus)), "image"),
             source.num_objects.max(),
             surplus.sum(),
         )

@@ -27,6 +27,7 @@ from maskrcnn_jax.data.formats import Split, open_dataset
 from maskrcnn_jax.data.hold_out import hold_out
 from maskrcnn_jax.data.images import decode
 from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.plural import counted
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def read_split(split: Split) -> Annotations:
     """Reads and checks the annotations and every image of a split."""
     annotations = read_annotations(split.read(), split.where)
     for reason, ids in annotations.dropped.items():
-        log.warning("%s: dropped %d annotations, %s: %s", split.where, len(ids), reason, first_of(ids))
+        log.warning("%s: dropped %s, %s: %s", split.where, counted(len(ids), "annotation"), reason, first_of(ids))
     check_images(annotations.images, split.images)
     return annotations
 

@@ -64,5 +64,5 @@ def draw_image(source: ImageSource, seed: int) -> int:
         if not counts[position]:
             break
     if other is None:
-        raise BrokenImage(f"all {len(source)} pictures of the data are broken, the last: {broken}")
+        raise BrokenImage(f"no picture of {len(source)} can be read, the last: {broken}")
     return other

@@ -5,6 +5,7 @@ from typing import Any
 from maskrcnn_jax.plan.compiled import Figures
 from maskrcnn_jax.plan.report import Plan
 from maskrcnn_jax.plan.targets import GIB, Device
+from maskrcnn_jax.plural import counted
 
 
 def to_text(plan: Plan) -> str:
@@ -35,12 +36,12 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 def _program(title: str, figures: Figures, plan: Plan) -> list[str]:
     device, images, (height, width) = plan.target.device, figures.images, figures.size
-    each = "image" if images == 1 else "images"
     limit = "" if device.memory is None else f" of {device.memory / GIB:.2f}"
     share = other_share(figures)
     verdict = "" if device.memory is None else (": fits" if figures.total <= device.memory else ": DOES NOT FIT")
     lines = [
-        f"{title}: {images} {each} of {height} × {width} per device, {plan.dtype}; compiled in {figures.seconds:.0f} s",
+        f"{title}: {counted(images, 'image')} of {height} × {width} per device, {plan.dtype}; "
+        f"compiled in {figures.seconds:.0f} s",
         "  memory per device, GiB",
         *(_row(name, f"{size / GIB:.3f}") for name, size in figures.memory.items()),
         _row("together", f"{figures.total / GIB:.3f}") + limit + verdict,

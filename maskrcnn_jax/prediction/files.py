@@ -16,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from maskrcnn_jax.crops import select
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.prediction.inputs import Input
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.prediction.results import ResultsWriter
@@ -165,7 +166,7 @@ def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsW
     finally:
         reader.close()
     seconds = time.monotonic() - start
-    print(f"{video.name}: {film.count} frames, {film.count / seconds:.1f} a second, in {film.drawn.path}")
+    print(f"{video.name}: {counted(film.count, 'frame')}, {film.count / seconds:.1f} a second, in {film.drawn.path}")
 
 
 class _Film:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.running.compilation import Compilations
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training import TrainState, TrainStep
@@ -44,7 +45,7 @@ class WatchedStep:
         expected = (height, width) in self._shapes and (phase, (height, width)) not in self._compiled
         self._compiled.add((phase, (height, width)))
         self._forms = forms
-        made = f"for {count} pictures of {height}×{width} in {seconds:.1f} s"
+        made = f"for {counted(count, 'picture')} of {height}×{width} in {seconds:.1f} s"
         if expected:
             log.info("compiled the step %s", made)
             return

@@ -82,7 +82,7 @@ def test_nothing_annotated(tmp_path: Path):
         open_dataset(tmp_path / "none")
     write_json(tmp_path / "bare" / "via.json", {"a.png1": {"filename": "a.png", "size": 1, "regions": []}})
     write_picture(tmp_path / "bare" / "a.png", 10, 12)
-    with pytest.raises(DatasetError, match="no objects; annotate some: 1 pictures"):
+    with pytest.raises(DatasetError, match="no objects; annotate some: 1 picture"):
         open_dataset(tmp_path / "bare")
 
 
@@ -192,5 +192,5 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         main()
     monkeypatch.setattr("sys.argv", ["m", *arguments, "--class-attribute", "size", "--validation-share", "0.5"])
     main()
-    assert capsys.readouterr().out == f"train: 1 images in {out}\nval: 1 images in {out}\n"
+    assert capsys.readouterr().out == f"train: 1 image in {out}\nval: 1 image in {out}\n"
     assert open_source(CocoSource(out)).class_names == ("big",)

@@ -100,7 +100,7 @@ def test_three_hundred_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture,
     np.testing.assert_array_equal(example.masks[43], block(labels.shape, slice(4, 6), slice(6, 8)))
     with caplog.at_level(logging.WARNING):
         warn_of_overflow(source, DataConfig.max_objects)
-    assert "1 images have more than max_objects = 100 objects (one has 300)" in caplog.text
+    assert "more than max_objects = 100 objects in 1 image (in one 300)" in caplog.text
 
 
 def test_palettes_hold_numbers(tmp_path: Path):
@@ -114,7 +114,9 @@ def test_colours_are_no_numbers(tmp_path: Path):
     coloured = np.stack([LEFT * 200, RIGHT * 200, LEFT], axis=-1).astype(np.uint8)
     write_image(tmp_path / "data" / "masks" / "x.png", coloured)
     write_picture(tmp_path / "data" / "images" / "x.png", *SIZE)
-    with pytest.raises(DatasetError, match=r"^\S+data: masks that cannot be read; .*x\.png: its pixels are colours; .*image$"):
+    with pytest.raises(
+        DatasetError, match=r"^\S+data: masks that cannot be read; .*x\.png: its pixels are colours; .*image$"
+    ):
         open_dataset(tmp_path / "data")
     write_image(tmp_path / "gray.png", (LEFT + RIGHT * 2).astype(np.uint8), "RGBA")
     np.testing.assert_array_equal(read_label_image(tmp_path / "gray.png"), LEFT + RIGHT * 2)
@@ -199,5 +201,5 @@ def test_hidden_files_are_not_read(tmp_path: Path):
 def test_masks_without_objects(tmp_path: Path):
     write_picture(tmp_path / "data" / "images" / "x.jpg", *SIZE)
     write_image(tmp_path / "data" / "masks" / "x.png", np.zeros(SIZE, np.uint8))
-    with pytest.raises(DatasetError, match=r"^\S+data: no objects; annotate some: 1 pictures$"):
+    with pytest.raises(DatasetError, match=r"^\S+data: no objects; annotate some: 1 picture$"):
         open_dataset(tmp_path / "data")

@@ -173,7 +173,7 @@ def test_surplus_objects_are_counted_once(caplog: pytest.LogCaptureFixture):
         take(train_batches(source, MIXED, 0, 0), 3)
     # Two slots: 1 + 2 + 5 objects of three pictures go.
     (record,) = caplog.records
-    assert "3 images have more than max_objects = 2 objects (one has 7)" in record.message
+    assert "more than max_objects = 2 objects in 3 images (in one 7)" in record.message
     assert "8 in all" in record.message
 
 

@@ -63,7 +63,7 @@ def test_no_more_pictures_are_decoded_than_needed():
 
 
 def test_where_there_is_no_picture():
-    with pytest.raises(BrokenImage, match=r"all 2 pictures of the data are broken, the last: picture \d is broken"):
+    with pytest.raises(BrokenImage, match=r"no picture of 2 can be read, the last: picture \d is broken"):
         choose_image(Pictures(None, None), None)
     with pytest.raises(ConfigError, match="holds no image"):
         choose_image(Pictures(), None)

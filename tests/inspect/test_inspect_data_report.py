@@ -231,7 +231,7 @@ def test_pictures_without_objects(empty: Path):
 
 def test_broken_pictures_are_named():
     pictures = Pictures(None, None)
-    with pytest.raises(ValueError, match=r"all 2 pictures looked at are broken, the first: picture \d is broken"):
+    with pytest.raises(ValueError, match=r"no picture of 2 can be read, the first: picture \d is broken"):
         _study_of(pictures)
     some = _study_of(Pictures(None, example((0, (5, 5, 20, 20)))))
     assert some.numbers.broken == ["picture 0 is broken"]

@@ -77,7 +77,7 @@ def test_classes_meet_by_their_names():
 @pytest.mark.parametrize(
     ("names", "position", "message"),
     [
-        (NAMES, 1, "index = 1: the data has 1 pictures, the first is 0"),
+        (NAMES, 1, "index = 1: the data has 1 picture, the first is 0"),
         (NAMES, -1, "index = -1"),
         (("ant", "bee", "fly"), 0, "none of the model's classes, but cat, dog, owl"),
     ],

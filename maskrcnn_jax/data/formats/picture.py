@@ -13,6 +13,7 @@ from PIL import Image
 
 from maskrcnn_jax.data.annotations import Problems, first_of
 from maskrcnn_jax.data.rle import encode_mask
+from maskrcnn_jax.plural import counted
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def check_together(splits: Mapping[str, Sequence[Picture]], findings: Findings) 
     times = Counter(picture.file_name for picture in pictures)
     if not any(picture.objects for picture in pictures) and not findings.problems.offenders:
         if pictures:
-            findings.problems.add("no objects; annotate some", f"{len(pictures)} pictures")
+            findings.problems.add("no objects; annotate some", counted(len(pictures), "picture"))
         else:
             findings.problems.add("no pictures; put them where the annotations expect them", "0 found")
     for name in (name for name, count in times.items() if count > 1):

@@ -12,6 +12,7 @@ from maskrcnn_jax.data.transforms import mask_bounds
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
 from maskrcnn_jax.paste import paste_mask
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Batch, GroundTruth
 
 CLASSES = 4
@@ -50,8 +51,7 @@ def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
     """
     figure, axes = panels(1 + CLASSES, 1 + CLASSES, example.image.shape)
     height, width = example.image.shape[:2]
-    count = len(example.labels)
-    objects = f"{count} object{'s' * (count != 1)}"
+    objects = counted(len(example.labels), "object")
     show(axes[0], example.image, f"id {example.image_id}: {height} × {width}, {objects}")
     areas: Counter[int] = Counter()
     for label, mask in zip(example.labels.tolist(), example.masks, strict=True):

@@ -17,6 +17,7 @@ from maskrcnn_jax.inspect.data.study import Study
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.inspect.tables import trace_table
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Batch
 
 SAMPLES = 4
@@ -47,8 +48,8 @@ def stored_steps(study: Study) -> Iterator[Step]:
     drawn = study.rng(1).permutation([image.position for image in numbers.images])[:SAMPLES].tolist()
     yield Step(
         "Samples with masks",
-        f"{len(drawn)} pictures, drawn at random. Beside each are the classes that cover most of it, with their share "
-        "of the picture; every instance has a colour of its own.",
+        f"{counted(len(drawn), 'picture')}, drawn at random. Beside each are the classes that cover most of it, with "
+        "their share of the picture; every instance has a colour of its own.",
         (sample_figure(source[position], names) for position in drawn),
     )
     distances = numbers.objects("distances")

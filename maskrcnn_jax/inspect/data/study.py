@@ -59,6 +59,6 @@ def open_study(config: Config, split: Split, seed: int, image_id: int | str | No
     drawn = rng.choice(len(source), min(images, len(source)), replace=False)
     numbers = read_numbers(source, drawn.tolist(), config.data.threads)
     if not numbers.images:
-        raise BrokenImage(f"all {len(numbers.broken)} pictures looked at are broken, the first: {numbers.broken[0]}")
+        raise BrokenImage(f"no picture of {len(numbers.broken)} can be read, the first: {numbers.broken[0]}")
     position = choose_image(source, image_id, seed)
     return Study(config, source, numbers, source[position], bucket_of(source, position, config.data), seed)

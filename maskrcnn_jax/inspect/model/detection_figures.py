@@ -11,6 +11,7 @@ from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.head_figures import by_label, roi_probabilities, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import GRAY, Ink, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Trace
 from maskrcnn_jax.visualize import class_name, splash
 
@@ -109,7 +110,8 @@ def detection_figure(trace: Trace, view: View, config: ModelConfig, min_score: f
     best = np.flatnonzero(found.scores >= min_score)
     colors, shape = by_label(found.labels[best]), view.image.shape[:2]
     figure, [axes] = panels(1, 1, view.image.shape)
-    show(axes, view.image, f"{len(best)} detections" + (f" with a score of {min_score} or more" if min_score else ""))
+    bound = f" with a score of {min_score} or more" if min_score else ""
+    show(axes, view.image, counted(len(best), "detection") + bound)
     if found.masks is not None:
         tint(axes, (full(found.masks[row], shape) for row in best[::-1].tolist()), colors[::-1])
     draw_boxes(axes, found.boxes[best][::-1], colors[::-1])

@@ -17,6 +17,7 @@ from maskrcnn_jax.inspect.model.matches import (
     precision_recall,
 )
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Ink, draw_boxes, fade, legend, panels, show
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Array
 from maskrcnn_jax.visualize import CURVES
 
@@ -95,7 +96,8 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
     kinds, objects = error_kinds(outcome)
     counts = Counter(kinds)
     rest = len(kinds) - counts[Kind.FOUND] - counts[Kind.IGNORED]
-    show(axes, fade(picture), f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found, {rest} errors")
+    found = f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found"
+    show(axes, fade(picture), f"{found}, {counted(rest, 'error')}")
     drawn: list[int] = []
     explained = {}
     for kind in Kind:

@@ -47,8 +47,8 @@ def inspect_model(
         data: a configuration, or a run folder, whose validation data has the picture, where `image` is None; the
             checkpoint's own by default.
         overrides: what to change in the configuration that `data` names; see `load_config`.
-        image_id: the data set's own number of the picture to look at, or its file name; one with objects, drawn at random,
-            if None.
+        image_id: the data set's own number of the picture to look at, or its file name; one with objects, drawn at
+            random, if None.
         pictures: of the data, whose average precision is taken; 0 leaves that out.
         step: the checkpoint of a run folder; the latest by default.
 

@@ -16,6 +16,7 @@ from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_res
 from maskrcnn_jax.inspect.model.recall import THRESHOLDS
 from maskrcnn_jax.inspect.model.subject import Subject, from_corner, look
 from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import GroundTruth, ImageRecord
 from maskrcnn_jax.training import as_inside
 
@@ -44,11 +45,12 @@ def read_truth(source: ImageSource, index: int, config: Config) -> Truth:
         BrokenImage: the picture cannot be decoded.
     """
     if not 0 <= index < len(source):
-        raise ValueError(f"index = {index}: the data has {len(source)} pictures, the first is 0")
+        raise ValueError(f"index = {index}: the data has {counted(len(source), 'picture')}, the first is 0")
     names, classes = config.model.class_names, config.model.num_classes
     if not names and len(source.class_names) != classes:
         raise ValueError(
-            f"the data has {len(source.class_names)} classes, the model {classes} without names; give its own data"
+            f"the data has {counted(len(source.class_names), 'class')}, the model {classes} without names; "
+            "give its own data"
         )
     if names and not set(names) & set(source.class_names):
         raise ValueError(
