@@ -1,6 +1,7 @@
 """The step on several devices: weights spread over them, micro-batches, and what crosses between them."""
 
 import re
+from collections import Counter
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ from small import CONFIG, OBJECTS, batch, build, change, jit, mixed, trained, tr
 
 from maskrcnn_jax.config import ConfigError, Phase
 from maskrcnn_jax.parallel import data_mesh, put, replicated, to_devices, weight_places
-from maskrcnn_jax.training import start
+from maskrcnn_jax.training import on_mesh, start
 
 COLLECTIVE = re.compile(
     r"= \(?(\w+)\[([\d,]*)\].* (all-reduce|all-gather|all-to-all|reduce-scatter|collective-[\w-]+|ragged-all-to-all)"
@@ -59,6 +60,23 @@ def test_weights_spread_over_devices_give_the_same_step():
     weights = {("f32", value.shape) for value in state.params.values()}
     for kind, dtype, shape in collectives(compiled):
         assert kind == "all-reduce" or (kind == "all-gather" and (dtype, shape) in weights), (kind, dtype, shape)
+
+
+def test_in_bfloat16_devices_add_up_every_kernel_in_float32():
+    """Those of the region proposal head once for each of five levels; nothing is added up in another type."""
+    config, mesh = change(CONFIG, model__dtype="bfloat16"), data_mesh()
+    state, step = start(build(config.model), config)
+    places = weight_places(state, mesh)
+    with jax.set_mesh(mesh):
+        arguments = put(state, places), to_devices(mixed(), mesh)
+        text = on_mesh(step, places, mesh).lower(*arguments).as_text()
+    sums = Counter(re.findall(r"stablehlo\.all_reduce.*?\}\) : \(tensor<([^>]*)>\)", text, re.DOTALL))
+    kernels: Counter[str] = Counter()
+    for name, value in state.params.items():
+        if name.endswith("kernel"):
+            kernels["x".join(map(str, value.shape)) + "xf32"] += 5 if name.startswith("rpn_head.") else 1
+    assert all(kind.endswith("f32") for kind in sums)
+    assert {kind: sums[kind] for kind in kernels} == kernels
 
 
 def test_micro_batches_on_four_devices_equal_those_on_one():
