@@ -8,20 +8,15 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from maskrcnn_jax.colors import PALETTE, Color, contrast, distinct_color
 from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.structs import Detections
-
-Color = tuple[int, int, int]
-"""RGB, 0 to 255."""
 
 Record = Mapping[str, int | float]
 """Figures by name, and the `step` that they belong to."""
 
-PALETTE = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167))
-"""RGB, to be told apart by colour-blind people too (Okabe and Ito 2008); labels take them in turn."""
-
 CURVES = ((0, 0, 0), *(color for color in PALETTE if color != (240, 228, 66)))
-"""The same for lines on white, where yellow is too pale."""
+"""Of lines on white, where yellow is too pale."""
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE = 480
@@ -48,7 +43,7 @@ def draw_detections(
             `[D, h, w]` bool, `Crops` or None.
         class_names: One per label; without a name the label's number is shown.
         min_score: Detections below are left out.
-        colors: One per detection, in place of the palette's by label.
+        colors: One per detection, in place of its label's.
         enlarge: Enlarge a small picture by a whole factor, so that names can be read.
 
     Returns:
@@ -56,7 +51,7 @@ def draw_detections(
     """
     factor = max(1, -(-READABLE // max(image.shape[:2]))) if enlarge else 1
     if colors is None:
-        colors = [PALETTE[label % len(PALETTE)] for label in detections.labels.tolist()]
+        colors = [distinct_color(label) for label in detections.labels.tolist()]
     canvas = _enlarge(image, factor)
     shown = np.flatnonzero(detections.valid & (detections.scores >= min_score))
     order = shown[np.argsort(detections.scores[shown], kind="stable")].tolist()
@@ -257,15 +252,13 @@ def _write(
 
     x, y = inside(min(places, key=cost))
     cv2.rectangle(canvas, (x, y), (x + wide - 1, y + high - 1), color, cv2.FILLED)
-    luminance = color @ np.array([0.299, 0.587, 0.114])
-    ink = (0, 0, 0) if luminance > 110 else (255, 255, 255)
     cv2.putText(
         canvas,
         text,
         (x + pad, y + high - pad - below // 2),
         FONT,
         scale,
-        ink,
+        contrast(color),
         1 if scale < 0.7 else stroke,
         cv2.LINE_AA,
     )

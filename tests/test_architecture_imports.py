@@ -54,7 +54,8 @@ ALLOWED = {
     "picture": set(),
     "evaluation": {"paste", "picture", "structs", "config"},
     "crops": {"paste", "structs"},
-    "visualize": {"crops", "structs"},
+    "colors": set(),
+    "visualize": {"colors", "crops", "structs"},
     "running": {"training", "parallel", "plural", "structs", "config"},
     "prediction": {
         "model",
@@ -65,6 +66,7 @@ ALLOWED = {
         "paste",
         "picture",
         "crops",
+        "colors",
         "visualize",
         "evaluation",
         "plural",

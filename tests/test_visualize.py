@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from maskrcnn_jax.colors import PALETTE, distinct_color
 from maskrcnn_jax.crops import Crops, Patch
 from maskrcnn_jax.paste import paste_mask
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.visualize import (
     CURVES,
-    PALETTE,
     class_name,
     compare_curves,
     draw_detections,
@@ -182,6 +182,11 @@ def test_colours_of_the_caller():
     drawn = draw_detections(GRAY, one([200, 150, 400, 300]), ["cat"], colors=[(1, 2, 3)])
     assert drawn[150, 300].tolist() == [1, 2, 3]
     assert not (drawn == PALETTE[0]).all(-1).any()
+
+
+def test_more_classes_than_the_palette_have_colours_of_their_own():
+    colors = [draw_detections(GRAY, one([200, 150, 400, 300], label=label))[150, 300].tolist() for label in (0, 7, 79)]
+    assert colors == [list(distinct_color(label)) for label in (0, 7, 79)]
 
 
 def test_a_small_picture_keeps_its_size_on_request():

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from maskrcnn_jax.colors import PALETTE, distinct_color
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.structs import Array
-from maskrcnn_jax.visualize import PALETTE
 
 TALLEST = 6.5
 """Of a panel, inches."""
@@ -39,12 +39,23 @@ class Ink(NamedTuple):
     style: Style = "-"
 
 
+def distinct_colors(count: int) -> list[Color]:
+    """As many colours, all different: first those of the palette."""
+    return [(red / 255, green / 255, blue / 255) for red, green, blue in map(distinct_color, range(count))]
+
+
 def class_colors(labels: Iterable[int]) -> dict[int, Color]:
-    """A colour for each class that occurs: its own of the palette, or the next one that no class before it has."""
+    """A colour for each class that occurs, for none the same: its own of the palette, or else the next one left.
+
+    Where the classes are more than the palette's colours, the others get shades of them.
+    """
+    classes = sorted(set(labels))
+    colors = distinct_colors(max(len(classes), len(COLORS)))
     chosen: dict[int, Color] = {}
-    for label in sorted(set(labels)):
-        turn = [COLORS[(label + step) % len(COLORS)] for step in range(len(COLORS))]
-        chosen[label] = next((color for color in turn if color not in chosen.values()), turn[0])
+    for label in classes:
+        first = label % len(COLORS)
+        turn = (*colors[first : len(COLORS)], *colors[:first], *colors[len(COLORS) :])
+        chosen[label] = next(color for color in turn if color not in chosen.values())
     return chosen
 
 

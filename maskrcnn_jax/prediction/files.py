@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from maskrcnn_jax.colors import distinct_color
 from maskrcnn_jax.crops import select
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.source import BrokenImage
@@ -26,7 +27,7 @@ from maskrcnn_jax.prediction.tiling import predict_tiled
 from maskrcnn_jax.prediction.tracking import Tracks, follow, keep_colors
 from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.visualize import PALETTE, draw_detections, save_png, splash
+from maskrcnn_jax.visualize import draw_detections, save_png, splash
 
 log = logging.getLogger(__name__)
 
@@ -192,8 +193,8 @@ class _Film:
         if image is not None and found is not None:
             self._tracks, tracks = follow(self._tracks, found.boxes, found.labels)
             followed = [track.number for track in self._tracks.current]
-            self._colors = keep_colors(self._colors, followed, len(PALETTE))
-            colors = [PALETTE[self._colors[track]] for track in tracks.tolist()]
+            self._colors = keep_colors(self._colors, followed)
+            colors = [distinct_color(self._colors[track]) for track in tracks.tolist()]
             drawn = draw_detections(image, found, self._class_names, colors=colors, enlarge=False)
             self._frames = [drawn, drawn if self._splash is None else splash(image, found)]
             self._results.add(self._name, self._size, found, number, tracks.tolist())

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Integer
 from PIL import Image
 
+from maskrcnn_jax.colors import distinct_color
 from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.visualize import PALETTE, Color
 
 LARGEST = 255
 """Classes that fit beside the background into a PNG with a palette."""
@@ -39,7 +39,7 @@ def label_map(detections: Detections, size: tuple[int, int]) -> Integer[np.ndarr
 def save_label_map(path: Path | str, labels: Integer[np.ndarray, "h w"], classes: int) -> None:
     """Writes a label map as PNG; the file is complete or is not there.
 
-    With up to 255 classes its pixels are 8 bits wide and have the colours of `class_color`, with more 16 bits and gray.
+    With up to 255 classes its pixels are 8 bits wide and have a colour for each class, with more 16 bits and gray.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,23 +47,15 @@ def save_label_map(path: Path | str, labels: Integer[np.ndarray, "h w"], classes
         image = Image.fromarray(labels.astype(np.uint16))
     else:
         image = Image.fromarray(labels.astype(np.uint8))
-        colors = [(0, 0, 0), *(class_color(label) for label in range(classes))]
+        colors = [(0, 0, 0), *(distinct_color(label) for label in range(classes))]
         image.putpalette([channel for color in colors for channel in color])
     temporary = path.with_name(f"{path.name}.tmp")
     image.save(temporary, "PNG")
     os.replace(temporary, path)
 
 
-def class_color(label: int) -> Color:
-    """A label's colour: the palette, then each of its colours darker and paler, so that 35 differ."""
-    turn = label // len(PALETTE) % 5
-    toward, share = ((0, 0.0), (0, 0.45), (255, 0.55), (0, 0.6), (255, 0.25))[turn]
-    red, green, blue = (round(channel + (toward - channel) * share) for channel in PALETTE[label % len(PALETTE)])
-    return red, green, blue
-
-
 def class_table(class_names: tuple[str, ...], classes: int) -> list[dict[str, Any]]:
     """What each value of a label map means: value, name and colour."""
     names = class_names or tuple(map(str, range(classes)))
     table = [{"value": 0, "name": "background", "color": [0, 0, 0]}]
-    return table + [{"value": i + 1, "name": name, "color": list(class_color(i))} for i, name in enumerate(names)]
+    return table + [{"value": i + 1, "name": name, "color": list(distinct_color(i))} for i, name in enumerate(names)]

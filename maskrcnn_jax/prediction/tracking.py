@@ -1,6 +1,6 @@
 """Which objects of a frame are those of the frames before."""
 
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -65,19 +65,17 @@ def follow(
     return Tracks(tuple(current), tracks.started + int(fresh.sum())), numbers
 
 
-def keep_colors(colors: dict[int, int], numbers: Sequence[int], count: int) -> dict[int, int]:
-    """The colours of objects, by number: each keeps its own, and a new one takes the colour that the fewest have.
+def keep_colors(colors: dict[int, int], numbers: Sequence[int]) -> dict[int, int]:
+    """The colours of objects, by number: each keeps its own, and a new one takes the first that no other has.
 
     Args:
         colors: So far.
         numbers: Of the objects that are followed; others lose their colour.
-        count: How many colours there are.
     """
     kept = {number: colors[number] for number in numbers if number in colors}
     for number in numbers:
         if number not in kept:
-            used = Counter(kept.values())
-            kept[number] = min(range(count), key=lambda color: used[color])
+            kept[number] = next(color for color in itertools.count() if color not in kept.values())
     return kept
 
 

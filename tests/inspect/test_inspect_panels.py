@@ -37,12 +37,17 @@ def rendered(figure: Figure) -> np.ndarray:
         ([1, 0, 1], {0: 0, 1: 1}),
         ([9, 2], {2: 2, 9: 3}),  # both would have colour 2: 9 mod 7
         ([6, 13], {6: 6, 13: 0}),  # after the last comes the first
-        (range(8), {**{n: n for n in range(7)}, 7: 0}),  # none is left for the eighth
         ([], {}),
     ],
 )
 def test_classes_keep_their_colour_or_take_the_next(labels, places):
     assert class_colors(labels) == {label: COLORS[place] for label, place in places.items()}
+
+
+def test_no_two_of_many_classes_share_a_colour():
+    chosen = class_colors(range(3, 83))
+    assert len(set(chosen.values())) == 80
+    assert [chosen[label] for label in range(3, 10)] == [COLORS[label % 7] for label in range(3, 10)]
 
 
 @pytest.mark.parametrize(

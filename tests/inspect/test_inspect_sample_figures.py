@@ -74,6 +74,12 @@ def test_samples_show_the_largest_classes():
     assert layer[..., 3].astype(bool).sum() == 540
 
 
+def test_each_of_many_instances_has_its_own_colour():
+    figure = sample_figure(example(*((CAT, (4 * k, 0, 4 * k + 4, 9)) for k in range(15))), NAMES)
+    layer = figure.axes[1].images[1].get_array()
+    assert len(set(map(tuple, layer[5, 2::4, :3].tolist()))) == 15
+
+
 def test_samples_without_objects():
     assert titles(sample_figure(example(), NAMES))[0] == "id 7: 40 × 60, 0 objects"
     assert titles(sample_figure(example((CAT, (0, 0, 2, 2))), NAMES))[0].endswith("1 object")

@@ -57,8 +57,11 @@ def test_empty_boxes_are_followed_by_nobody():
     assert frame(tracks, ([5, 5, 5, 5], 0))[1] == [1]
 
 
-def test_colours_stay_and_the_rarest_is_next():
-    colors = keep_colors({}, [0, 1, 2, 3], 3)
-    assert colors == {0: 0, 1: 1, 2: 2, 3: 0}
-    # 1 and 2 left; 4 and 5 take theirs, 6 what the fewest have.
-    assert keep_colors(colors, [3, 0, 4, 5, 6], 3) == {3: 0, 0: 0, 4: 1, 5: 2, 6: 1}
+def test_colours_stay_and_none_is_given_twice():
+    colors = keep_colors({}, range(9))
+    assert colors == {number: number for number in range(9)}
+    # 1 and 2 left; 9 and 10 take theirs, 11 one that was never given.
+    assert keep_colors(colors, [3, 0, 9, 10, 4, 5, 6, 7, 8, 11]) == {
+        **{number: number for number in (0, 3, 4, 5, 6, 7, 8)},
+        **{9: 1, 10: 2, 11: 9},
+    }

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.data.source import Example
 from maskrcnn_jax.data.transforms import mask_bounds
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.panels import Ink, class_colors, distinct_colors, draw_boxes, fade, legend, panels, show, tint
 from maskrcnn_jax.paste import paste_mask
 from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Batch, GroundTruth
@@ -63,7 +63,7 @@ def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
         percent = f"{share:.1%}" if share >= 0.001 else "below 0.1%"
         title = f"{class_names[label]} × {len(instances)}, {percent}"
         show(panel, pale, title)
-        tint(panel, (example.masks[i] > 0 for i in instances), (COLORS[n % 7] for n in range(len(instances))), 0.9)
+        tint(panel, (example.masks[i] > 0 for i in instances), distinct_colors(len(instances)), 0.9)
     return figure
 
 
