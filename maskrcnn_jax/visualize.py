@@ -6,10 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from maskrcnn_jax.colors import PALETTE, Color, contrast, distinct_color
 from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.plates import find_place
 from maskrcnn_jax.structs import Detections
 
 Record = Mapping[str, int | float]
@@ -21,6 +22,9 @@ CURVES = ((0, 0, 0), *(color for color in PALETTE if color != (240, 228, 66)))
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE = 480
 """Pictures whose longer side is shorter, pixels, are enlarged by a whole factor before anything is drawn on them."""
+
+WORDS = 1 / 8
+"""Of a picture: once names cover more of it, no further ones are written."""
 
 
 def draw_detections(
@@ -34,8 +38,10 @@ def draw_detections(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draws masks, boxes and names.
 
-    The best detection is drawn last, on top. Names stand beside their box where there is room, and never outside the
-    picture.
+    The best detection is drawn last, on top. Lines and plates have a black or white rim, so that they are seen on every
+    ground. Names stand beside their box where there is room, over no other box if they can, and never outside the
+    picture; a name that finds no place beside the others, or comes once they cover an eighth of the picture, is left
+    out.
 
     Args:
         image: RGB.
@@ -56,20 +62,21 @@ def draw_detections(
     shown = np.flatnonzero(detections.valid & (detections.scores >= min_score))
     order = shown[np.argsort(detections.scores[shown], kind="stable")].tolist()
     thickness = max(1, round(max(canvas.shape[:2]) / 320))
+    rim = max(1, round(thickness / 3))
     if detections.masks is not None:
         for index in order:
             crop = as_crop(detections.masks[index])
             mask = _enlarge(crop.mask.astype(np.uint8), factor)
             _fill(canvas, mask, (crop.x * factor, crop.y * factor), colors[index], thickness)
-    corners = {index: np.rint(detections.boxes[index] * factor).astype(int).tolist() for index in order}
+    boxes = np.rint(detections.boxes * factor).astype(int)
     for index in order:
-        x0, y0, x1, y1 = corners[index]
-        cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), colors[index], thickness, cv2.LINE_AA)
-    plates = np.zeros((len(order), 4), int)
-    for written, index in enumerate(order[::-1]):  # the best first: it finds the best place
-        name = class_name(class_names, int(detections.labels[index]))
-        text = f"{name} {detections.scores[index]:.2f}"
-        plates[written] = _write(canvas, text, corners[index], colors[index], plates[:written])
+        x0, y0, x1, y1 = boxes[index].tolist()
+        for color, width in ((contrast(colors[index]), thickness + 2 * rim), (colors[index], thickness)):
+            cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), color, width)
+    best = order[::-1]  # these find the best places for their names
+    names = [class_name(class_names, label) for label in detections.labels[best].tolist()]
+    texts = [f"{name} {score:.2f}" for name, score in zip(names, detections.scores[best].tolist(), strict=True)]
+    _write(canvas, texts, boxes[best], [colors[index] for index in best], rim)
     return canvas
 
 
@@ -224,53 +231,28 @@ def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: 
 
 
 def _write(
-    canvas: np.ndarray,
-    text: str,
-    box: Sequence[int],
-    color: Color,
-    taken: np.ndarray,
-) -> tuple[int, int, int, int]:
-    """Writes a name on a plate of the detection's colour and returns the plate, (x0, y0, x1, y1)."""
+    canvas: np.ndarray, texts: Sequence[str], boxes: Int[np.ndarray, "n 4"], colors: Sequence[Color], rim: int
+) -> None:
+    """Writes a text beside each box on a rimmed plate of its colour; those that find no place are left out."""
     height, width = canvas.shape[:2]
     scale = max(0.45, min(max(height, width) / 1300, 1.2))
-    stroke = max(1, round(2 * scale))
-    (wide, high), below = cv2.getTextSize(text, FONT, scale, 1 if scale < 0.7 else stroke)
-    pad = 2 + below // 2
-    wide, high = wide + 2 * pad, high + below // 2 + 2 * pad
-    x0, y0, x1, y1 = box
-    places = [(x0, y0 - high), (x0, y1), (x1 - wide, y0 - high), (x1 - wide, y1), (x1, y0), (x0 - wide, y0), (x0, y0)]
-
-    def cost(place: tuple[int, int]) -> float:
-        """Pixels over other plates count most, then those over the own box, then being moved into the picture."""
-        x, y = inside(place)
-        plate = (x, y, x + wide, y + high)
-        moved = abs(x - place[0]) + abs(y - place[1])
-        return 100 * _overlap(plate, taken) + 10 * _overlap(plate, np.array([box])) + moved
-
-    def inside(place: tuple[int, int]) -> tuple[int, int]:
-        return max(0, min(place[0], width - wide)), max(0, min(place[1], height - high))
-
-    x, y = inside(min(places, key=cost))
-    cv2.rectangle(canvas, (x, y), (x + wide - 1, y + high - 1), color, cv2.FILLED)
-    cv2.putText(
-        canvas,
-        text,
-        (x + pad, y + high - pad - below // 2),
-        FONT,
-        scale,
-        contrast(color),
-        1 if scale < 0.7 else stroke,
-        cv2.LINE_AA,
-    )
-    return x, y, x + wide, y + high
-
-
-def _overlap(box: Sequence[int], others: np.ndarray) -> int:
-    """Pixels that a box shares with others, `[n, 4]`; those that several of them cover count several times."""
-    x0, y0, x1, y1 = box
-    wide = np.minimum(others[:, 2], x1) - np.maximum(others[:, 0], x0)
-    high = np.minimum(others[:, 3], y1) - np.maximum(others[:, 1], y0)
-    return int(np.sum(np.maximum(wide, 0) * np.maximum(high, 0)))
+    stroke = max(1, round(2 * scale)) if scale >= 0.7 else 1
+    plates = np.zeros((0, 4))
+    for text, box, color in zip(texts, boxes, colors, strict=True):
+        if (plates[:, 2:] - plates[:, :2]).prod(axis=1).sum() > WORDS * height * width:
+            break
+        (wide, high), below = cv2.getTextSize(text, FONT, scale, stroke)
+        pad = 2 + rim + below // 2
+        size = wide + 2 * pad, high + below // 2 + 2 * pad
+        plate = find_place(box, size, (0, 0, width, height), boxes, plates)
+        if plate is None:
+            continue
+        plates = np.concatenate([plates, plate[None]])
+        x0, y0, x1, y1 = plate.astype(int).tolist()
+        ink = contrast(color)
+        cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), ink, cv2.FILLED)
+        cv2.rectangle(canvas, (x0 + rim, y0 + rim), (x1 - 1 - rim, y1 - 1 - rim), color, cv2.FILLED)
+        cv2.putText(canvas, text, (x0 + pad, y1 - pad - below // 2), FONT, scale, ink, stroke, cv2.LINE_AA)
 
 
 def _write_file(path: Path, content: bytes) -> None:

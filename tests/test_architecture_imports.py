@@ -55,7 +55,8 @@ ALLOWED = {
     "evaluation": {"paste", "picture", "structs", "config"},
     "crops": {"paste", "structs"},
     "colors": set(),
-    "visualize": {"colors", "crops", "structs"},
+    "plates": set(),
+    "visualize": {"colors", "plates", "crops", "structs"},
     "running": {"training", "parallel", "plural", "structs", "config"},
     "prediction": {
         "model",

@@ -121,8 +121,16 @@ def test_words_stay_inside_and_apart(boxes):
 def test_the_first_of_many_boxes_get_words():
     _, [axes] = panels(1, 1, (480, 640))
     show(axes, np.zeros((480, 640, 3), np.uint8))
-    caption(axes, [str(n) for n in range(90)], np.full((90, 4), (10, 10, 60, 60), np.float32), COLORS[:1] * 90)
+    corners = np.array([(60 * (n % 10), 50 * (n // 10)) for n in range(90)], np.float32)
+    caption(axes, [str(n) for n in range(90)], np.concatenate([corners, corners + 20], 1), COLORS[:1] * 90)
     assert [text.get_text() for text in axes.texts] == [str(n) for n in range(20)]
+
+
+def test_words_without_a_place_are_left_out():
+    _, [axes] = panels(1, 1, (480, 640))
+    show(axes, np.zeros((480, 640, 3), np.uint8))
+    caption(axes, ["elephant 0.98"] * 5, np.full((5, 4), (0, 0, 640, 480), np.float32), COLORS[:5])
+    assert len(axes.texts) == 4  # one in each corner of the picture
 
 
 def test_words_stand_above_their_box():
