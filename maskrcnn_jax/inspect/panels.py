@@ -127,15 +127,22 @@ def tint(axes: Axes, masks: Iterable[Bool[np.ndarray, "H W"]], colors: Iterable[
 
 
 def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
-    """Explains lines below all panels, where the words cover nothing."""
+    """Explains lines below all panels, where the words cover nothing; row by row."""
     if not names:
         return
-    rim = [withStroke(linewidth=4.2, foreground=(0, 0, 0, 0.55))]
-    lines = [Line2D([], [], color=c, linestyle=style, linewidth=3, path_effects=rim) for c, style in names.values()]
     longest = max(map(len, names))
     columns = max(1, int(figure.get_figwidth() / (0.7 + 0.064 * longest)))
+    by_column = [item for column in range(columns) for item in list(names.items())[column::columns]]
+    rim = [withStroke(linewidth=4.2, foreground=(0, 0, 0, 0.55))]
+    lines = [Line2D([], [], color=c, linestyle=s, linewidth=3, path_effects=rim) for _, (c, s) in by_column]
     drawn = figure.legend(
-        lines, list(names), loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False, handlelength=2.6
+        lines,
+        [name for name, _ in by_column],
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=2.6,
     )
     for text in drawn.get_texts():
         text.set_parse_math(False)

@@ -51,6 +51,7 @@ def test_kept_and_dropped_pairs():
     dropped, kept = drawn(figure)
     assert dropped == [[1, 1, 20, 20]] and kept == [[0, 0, 20, 20], [8, 0, 28, 20]]
     assert texts(figure) == ["cat 0.60", "owl 0.20"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cat, kept", "owl, kept", "dropped"]
     assert titles(figure) == ["Of 3 pairs 2 are kept and 1 dropped"]
     assert titles(class_suppression_figure(trace(), VIEW, NAMES, count=1)) == [
         "Of the 1 best of 3 pairs 1 are kept and 0 dropped"

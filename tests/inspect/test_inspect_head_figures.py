@@ -17,6 +17,7 @@ from maskrcnn_jax.inspect.model.head_figures import (
     roi_probabilities,
     roi_refinement_figure,
 )
+from maskrcnn_jax.inspect.panels import COLORS
 
 ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
 """Those of the trace in pixels of the view."""
@@ -127,6 +128,8 @@ def test_rois_before_and_after_their_deltas():
     assert before == [ROIS[0], ROIS[1], ROIS[0]]
     assert after == [[0, 0, 20, 20], [8, 0, 28, 20], [1, 1, 20, 20]]
     assert texts(figure) == ["cat 0.60", "owl 0.20", "dog 0.10"]
+    for collection in figure.axes[0].collections:
+        np.testing.assert_allclose(collection.get_edgecolor()[:, :3], [COLORS[0], COLORS[2], COLORS[1]])
     assert len(drawn(roi_refinement_figure(trace(), VIEW, NAMES, count=1))[0]) == 1
 
 

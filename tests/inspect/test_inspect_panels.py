@@ -133,8 +133,22 @@ def test_the_legend_stands_below_everything():
     assert words.get_window_extent().y1 <= min(panel.get_window_extent().y0 for panel in axes)
     assert words.get_window_extent().x0 >= 0 and words.get_window_extent().y0 >= 0
     assert words.get_window_extent().x1 <= figure.bbox.x1
-    assert [text.get_text() for text in words.get_texts()][-1] == "$x$"
+    assert "$x$" in [text.get_text() for text in words.get_texts()]
     assert not any(text.get_parse_math() for text in words.get_texts())
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 7])
+def test_a_legend_is_read_row_by_row(count: int):
+    figure, _ = panels(1, 1, (30, 40))
+    figure.set_figwidth(4)
+    names = [f"P{n}: some {n} pixels" for n in range(count)]
+    legend(figure, {name: Ink(COLORS[n]) for n, name in enumerate(names)})
+    rendered(figure)
+    texts = figure.legends[0].get_texts()
+    corners = {text.get_text(): text.get_window_extent().get_points()[0] for text in texts}
+    assert sorted(names, key=lambda name: (-round(corners[name][1] / 5), corners[name][0])) == names
+    colors = [line.get_color() for line in figure.legends[0].get_lines()]
+    assert colors == [COLORS[names.index(text.get_text())] for text in texts]
 
 
 def test_no_legend_without_names():

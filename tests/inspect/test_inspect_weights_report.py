@@ -71,6 +71,12 @@ def test_unchanged_and_broken_kernels_have_no_point():
     np.testing.assert_allclose(angle, [np.nan, 180, np.nan])
 
 
+def test_unchanged_kernels_have_no_figure():
+    before = {"layer.kernel": np.ones((3, 4)), "layer.bias": np.zeros(4)}
+    after = before | {"layer.bias": np.ones(4)}
+    assert not [*change_figures(compare(before, after).changes)]
+
+
 def test_a_file_of_another_system_is_read_in_our_names(tmp_path: Path):
     expected = ours(THEIRS)
     path = write_torchvision(tmp_path / "model.pth", expected, THEIRS)[0]
@@ -148,6 +154,12 @@ def test_the_command_names_what_is_flagged(model: Path, tmp_path: Path, monkeypa
     page = (out / "index.html").read_text()
     assert all(name in page for name in broken)
     assert re.search(r"<td[^>]*>backbone\.depth</td><td[^>]*>18</td>", page)
+
+
+def test_a_page_says_that_nothing_changed(model: Path, tmp_path: Path, monkeypatch):
+    run(monkeypatch, model, "--against", model, "--out", tmp_path / "page")
+    assert "No kernel changed." in (tmp_path / "page" / "index.html").read_text()
+    assert not [*(tmp_path / "page").glob("*change_by_layer*")]
 
 
 def test_the_command_reads_runs_and_their_steps(finished_run: Path, tmp_path: Path, monkeypatch, capsys):

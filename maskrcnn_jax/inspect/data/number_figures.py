@@ -56,7 +56,7 @@ def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors
 
 
 def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
-    """How many objects the classes have, the most frequent above."""
+    """How many objects the classes have, the most frequent above; of many classes only those, which the title says."""
     counts = np.bincount(numbers.objects("labels"), minlength=len(class_names))
     shown = np.argsort(-counts, kind="stable")[:CLASSES]
     figure = Figure(figsize=(8, 0.8 + 0.2 * len(shown)), layout="constrained")
@@ -66,6 +66,9 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(shown)), [class_names[label] for label in shown], fontsize=8)
     for text in axes.get_yticklabels():
         text.set_parse_math(False)
+    if len(shown) < len(counts):
+        left = len(counts) - len(shown)
+        axes.set_title(f"The {CLASSES} most frequent; {left} more are in the table of classes", fontsize=9)
     axes.set_xlabel("objects")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)

@@ -10,8 +10,12 @@ from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.head_figures import by_label, roi_probabilities, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
+<<<<<<< HEAD
 from maskrcnn_jax.inspect.panels import GRAY, Ink, draw_boxes, fade, legend, panels, show, tint
 from maskrcnn_jax.plural import counted
+=======
+from maskrcnn_jax.inspect.panels import GRAY, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
+>>>>>>> deca7f4 (Figures say what they leave out and name what they show)
 from maskrcnn_jax.structs import Trace
 from maskrcnn_jax.visualize import class_name, splash
 
@@ -85,7 +89,9 @@ def class_suppression_figure(trace: Trace, view: View, names: Sequence[str], cou
     draw_boxes(axes, boxes[dropped], [GRAY] * len(dropped), "--", 0.6)
     draw_boxes(axes, boxes[kept], colors)
     caption(axes, scored_names(names, labels[kept], pairs.scores[0][kept]), boxes[kept], colors)
-    legend(figure, {"dropped": Ink(GRAY, "--")} if len(dropped) else {})
+    classes = class_colors(labels[kept].tolist())
+    inks = {f"{class_name(names, label)}, kept": Ink(color) for label, color in classes.items()}
+    legend(figure, inks | ({"dropped": Ink(GRAY, "--")} if len(dropped) else {}))
     return figure
 
 

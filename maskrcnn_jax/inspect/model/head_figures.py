@@ -176,7 +176,7 @@ def probability_figure(trace: Trace, names: Sequence[str], rois: int = 40, class
 
 
 def roi_refinement_figure(trace: Trace, view: View, names: Sequence[str], count: int = 6, seed: int = 0) -> Figure:
-    """Rois dotted, and where the deltas of a class move them: pairs of roi and class drawn at random.
+    """Rois dotted, and where the deltas of a class move them, in its colour: pairs of roi and class drawn at random.
 
     Args:
         trace: of one picture.
@@ -190,7 +190,7 @@ def roi_refinement_figure(trace: Trace, view: View, names: Sequence[str], count:
     some = np.sort(np.random.default_rng(seed).permutation(valid)[:count])
     before = view.place(trace.rois.boxes[0])[pairs.roi_index[0][some]]
     after, labels = view.place(pairs.boxes[0][some]), pairs.labels[0][some]
-    colors = [COLORS[place % len(COLORS)] for place in range(len(some))]
+    colors = by_label(labels)
     figure, [axes] = panels(1, 1, view.image.shape)
     show(axes, fade(view.image), f"{len(some)} of {len(valid)} rois with a class: dotted before, full after its deltas")
     draw_boxes(axes, before, colors, ":", 1.2)

@@ -39,10 +39,13 @@ def layer_figures(rows: Sequence[WeightRow]) -> Iterator[Figure]:
 
 
 def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
-    """Relative change and angle of every kernel, from the stem down to the heads; without change there is no point."""
+    """Relative change and angle of every kernel, from the stem down to the heads; without change there is no point.
+
+    Where no kernel changed there is no figure.
+    """
     kernels = [change for change in changes if len(change.shape) > 1]
     relative = {change.name: change.relative for change in kernels if change.difference}
-    for page in _pages(kernels, LAYERS):
+    for page in _pages(kernels if relative else [], LAYERS):
         figure, panels = _layers([change.name for change in page], 2)
         changed = [relative.get(change.name, math.nan) for change in page]
         _points(panels[0], changed, None, "‖after − before‖ / ‖before‖", _decades(relative.values()))

@@ -120,10 +120,13 @@ def _comparison_steps(other: WeightSource, comparison: Comparison) -> Iterator[S
         tables=[*tables, *([Table(("", "tensor"), differing, "Tensors that cannot be compared")] if differing else [])],
     )
     if comparison.changes:
+        moved = any(change.difference for change in comparison.changes if len(change.shape) > 1)
         yield Step(
             "Change by layer",
             "Every kernel from the stem down to the heads: how far it moved and by how much it turned; without a point "
-            "it did not change, or its values are not finite.",
+            "it did not change, or its values are not finite."
+            if moved
+            else "No kernel changed.",
             change_figures(comparison.changes),
             tables=[change_table(comparison.changes)],
         )
