@@ -10,12 +10,8 @@ from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.head_figures import by_label, roi_probabilities, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
-<<<<<<< HEAD
-from maskrcnn_jax.inspect.panels import GRAY, Ink, draw_boxes, fade, legend, panels, show, tint
-from maskrcnn_jax.plural import counted
-=======
 from maskrcnn_jax.inspect.panels import GRAY, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
->>>>>>> deca7f4 (Figures say what they leave out and name what they show)
+from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Trace
 from maskrcnn_jax.visualize import class_name, splash
 
