@@ -290,8 +290,8 @@ def inspect_model(
     except CheckpointError as error:
         raise ValueError(str(error)) from error
     trace = report.subject.trace
-    proposals = counted(trace.proposals.valid.sum(), "proposal")
-    print(f"{proposals}, {counted(trace.detections.valid.sum(), 'detection')}: {report.page}")
+    proposals = counted(int(trace.proposals.valid.sum()), "proposal")
+    print(f"{proposals}, {counted(int(trace.detections.valid.sum()), 'detection')}: {report.page}")
 
 
 @INSPECT.command(name="weights")
