@@ -42,7 +42,7 @@ def ids(folder: Path, split: str, keep_empty: bool = True) -> list[int]:
 def test_an_example_is_what_was_written(folder: Path):
     source = open_source(CocoSource(folder))
     assert isinstance(source, ImageSource)
-    assert source.file_names == ("010.png", "020.png", "030.png", "040.png")
+    assert source.file_names == ("010.png", "040.png")
     assert source.class_names == ("cat", "dog") and source.category_ids == (3, 7)
     example = source[0]
     np.testing.assert_array_equal(example.image, picture(40, 60, seed=10))

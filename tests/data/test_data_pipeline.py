@@ -44,6 +44,7 @@ class Plain:
         self.num_objects = np.full(len(sizes), num_objects, np.int32)
         self.broken = broken
         self.image_ids = range(len(sizes))
+        self.file_names = [f"p{index}.jpg" for index in self.image_ids]
 
     def __len__(self) -> int:
         return len(self.sizes)
