@@ -72,9 +72,9 @@ def training(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float
 
 
 def long_training(steps: int) -> list[tuple[int, float, float]]:
-    """`(step, seconds since the start, GiB)` of a training of the shapes, once a second."""
+    """`(step, seconds since the start, GiB)` of a training of small shapes, once a second."""
     with tempfile.TemporaryDirectory() as folder:
-        command = ["train.py", "configs/shapes.py", "--run.steps", str(steps), "--run.evaluate-every", "0"]
+        command = ["train.py", "tests/configs/tiny.py", "--run.steps", str(steps), "--run.evaluate-every", "0"]
         command += ["--run.folder", folder, "--run.log-every", "1"]
         begin, samples = time.perf_counter(), []
         with subprocess.Popen([sys.executable, *command], cwd=ROOT, stderr=subprocess.DEVNULL) as process:

@@ -14,6 +14,9 @@ from maskrcnn_jax.weights import merge, split
 SLOTS_AT_ONCE = 32
 """Slots, of all images of a device, that are computed or skipped together: enough for matrix products at full speed,
 and few enough for a CPU's cache."""
+WORTHWHILE = 1e9
+"""Floating-point operations of a 3×3 convolution over so many slots from which on some are skipped. Smaller ones XLA
+computes as convolutions, which in a loop have one thread: a training of small pictures took three times as long."""
 
 
 def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Array:
@@ -21,6 +24,7 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
 
     GPUs and TPUs are fastest when they compute all slots at once. A CPU takes some slots after the other and skips
     those in which no image has anything: a quarter of the slots filled is a quarter of the work, forwards and back.
+    Small heads are computed at once everywhere.
 
     Args:
         head: from `[b, r, …]` to `[b, r, …]`, each slot by itself. A head that changes as it is called (batch norms
@@ -31,7 +35,7 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
     Returns:
         `[b, r, …]`; finite in slots that do not count: what the head makes of them, or zero.
     """
-    if _changes(head):
+    if _changes(head) or 18.0 * SLOTS_AT_ONCE * math.prod(x.shape[2:]) * x.shape[-1] < WORTHWHILE:
         return head(x)
     structure, *weights = split(head)
 

@@ -17,6 +17,7 @@ from maskrcnn_jax.slots import in_filled_slots
 @pytest.fixture(autouse=True)
 def groups_of_three_slots(monkeypatch):
     monkeypatch.setattr(slots, "SLOTS_AT_ONCE", 6)  # of two images
+    monkeypatch.setattr(slots, "WORTHWHILE", 0.0)
 
 
 def mask_head(norm="frozen_batch"):
@@ -117,3 +118,12 @@ def test_every_device_skips_for_itself():
     assert set(crossing) == {"all-reduce"} and len(crossing) <= len(jax.tree.leaves(weights))
     for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+@pytest.mark.parametrize(("worthwhile", "loops"), [(15_552.0, True), (15_553.0, False)])
+def test_small_heads_are_computed_at_once(monkeypatch, worthwhile, loops):
+    """A 3×3 convolution of 4 channels over 6 slots of 3 × 3 cells: 2 · 9 · 6 · 9 · 4 · 4 operations."""
+    monkeypatch.setattr(slots, "WORTHWHILE", worthwhile)
+    head, (x, valid) = mask_head(), example()
+    text = jax.jit(lambda x, valid: in_filled_slots(head, x, valid)).lower(x, valid).as_text()
+    assert ("stablehlo.while" in text) == loops
