@@ -106,10 +106,11 @@ def draw(predicted: dict[int, float], trained: dict[int, float], samples: list[t
         (panels[2], steps, memory, "shapes: memory of the process, GiB", "step"),
     ):
         panel.plot(list(x), list(y), "o-" if panel is panels[0] else "-", label=title)
-        panel.set(ylim=(0, None), xlabel=label, title=title)
+        panel.set(xlabel=label, title=title)
     panels[0].set(title="R50-FPN: seconds per picture", xlabel="objects of a picture")
     panels[0].legend(loc="lower right")
-    for panel, top in ((panels[1], smooth), (panels[2], memory)):
+    pictures = [*predicted.values(), *trained.values()]
+    for panel, top in zip(panels, (pictures, smooth, memory), strict=True):
         panel.set_ylim(0, 1.25 * float(np.max(top)))
     figure.savefig(FIGURE, dpi=110)
 
