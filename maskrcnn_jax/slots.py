@@ -9,14 +9,12 @@ from flax import nnx
 from jaxtyping import Array, Bool
 
 from maskrcnn_jax.islands import own_images
+from maskrcnn_jax.nn.winograd import IN_TRAINING
 from maskrcnn_jax.weights import merge, split
 
 SLOTS_AT_ONCE = 32
 """Slots, of all images of a device, that are computed or skipped together: enough for matrix products at full speed,
 and few enough for a CPU's cache."""
-WORTHWHILE = 1e9
-"""Floating-point operations of a 3×3 convolution over so many slots from which on some are skipped. Smaller ones XLA
-computes as convolutions, which in a loop have one thread: a training of small pictures took three times as long."""
 
 
 def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Array:
@@ -24,7 +22,7 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
 
     GPUs and TPUs are fastest when they compute all slots at once. A CPU takes some slots after the other and skips
     those in which no image has anything: a quarter of the slots filled is a quarter of the work, forwards and back.
-    Small heads are computed at once everywhere.
+    Heads whose convolutions are too small to be matrix products there are computed at once everywhere.
 
     Args:
         head: from `[b, r, …]` to `[b, r, …]`, each slot by itself. A head that changes as it is called (batch norms
@@ -35,7 +33,7 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
     Returns:
         `[b, r, …]`; finite in slots that do not count: what the head makes of them, or zero.
     """
-    if _changes(head) or 18.0 * SLOTS_AT_ONCE * math.prod(x.shape[2:]) * x.shape[-1] < WORTHWHILE:
+    if _changes(head) or not _in_products(x):
         return head(x)
     structure, *weights = split(head)
 
@@ -68,6 +66,15 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
 def _changes(head: nnx.Module) -> bool:
     learns = any(isinstance(part, nnx.BatchNorm) and not part.use_running_average for _, part in nnx.iter_modules(head))
     return learns or bool(nnx.state(head, (nnx.RngState, nnx.Intermediate)))
+
+
+def _in_products(x: Array) -> bool:
+    """Whether 3×3 convolutions of a group of slots are matrix products on CPUs.
+
+    XLA's own have one thread in a loop: with them a training of small pictures took three times as long.
+    """
+    work = 2 * 9 * SLOTS_AT_ONCE * math.prod(x.shape[2:]) * x.shape[-1]
+    return x.dtype == jnp.float32 and work >= IN_TRAINING
 
 
 def _cut(x: Array, count: int, size: int) -> Array:

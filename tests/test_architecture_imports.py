@@ -30,7 +30,7 @@ ALLOWED = {
     "targets": {"ops", "structs", "config"},
     "losses": {"targets", "ops", "structs", "config"},
     "weights": set(),
-    "slots": {"islands", "weights"},
+    "slots": {"nn", "islands", "weights"},
     "model": {"nn", "ops", "stages", "slots", "islands", "structs", "config"},
     "optimizer": {"weights", "config"},
     "rematerialize": {"config"},

@@ -17,7 +17,7 @@ from maskrcnn_jax.slots import in_filled_slots
 @pytest.fixture(autouse=True)
 def groups_of_three_slots(monkeypatch):
     monkeypatch.setattr(slots, "SLOTS_AT_ONCE", 6)  # of two images
-    monkeypatch.setattr(slots, "WORTHWHILE", 0.0)
+    monkeypatch.setattr(slots, "IN_TRAINING", 0.0)
 
 
 def mask_head(norm="frozen_batch"):
@@ -120,10 +120,14 @@ def test_every_device_skips_for_itself():
         np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))
 
 
-@pytest.mark.parametrize(("worthwhile", "loops"), [(15_552.0, True), (15_553.0, False)])
-def test_small_heads_are_computed_at_once(monkeypatch, worthwhile, loops):
+@pytest.mark.parametrize(
+    ("least", "dtype", "loops"),
+    [(15_552.0, jnp.float32, True), (15_553.0, jnp.float32, False), (0.0, jnp.bfloat16, False)],
+)
+def test_what_is_no_matrix_product_is_computed_at_once(monkeypatch, least, dtype, loops):
     """A 3×3 convolution of 4 channels over 6 slots of 3 × 3 cells: 2 · 9 · 6 · 9 · 4 · 4 operations."""
-    monkeypatch.setattr(slots, "WORTHWHILE", worthwhile)
+    monkeypatch.setattr(slots, "IN_TRAINING", least)
     head, (x, valid) = mask_head(), example()
+    x = x.astype(dtype)
     text = jax.jit(lambda x, valid: in_filled_slots(head, x, valid)).lower(x, valid).as_text()
     assert ("stablehlo.while" in text) == loops

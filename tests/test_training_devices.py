@@ -11,7 +11,9 @@ from small import CONFIG, OBJECTS, batch, build, change, jit, mixed, trained, tr
 
 from maskrcnn_jax.config import ConfigError, Phase
 from maskrcnn_jax.parallel import data_mesh, put, replicated, to_devices, weight_places
+from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.training import on_mesh, start
+from maskrcnn_jax.weights import split
 
 COLLECTIVE = re.compile(
     r"= \(?(\w+)\[([\d,]*)\].* (all-reduce|all-gather|all-to-all|reduce-scatter|collective-[\w-]+|ragged-all-to-all)"
@@ -60,6 +62,22 @@ def test_weights_spread_over_devices_give_the_same_step():
     weights = {("f32", value.shape) for value in state.params.values()}
     for kind, dtype, shape in collectives(compiled):
         assert kind == "all-reduce" or (kind == "all-gather" and (dtype, shape) in weights), (kind, dtype, shape)
+
+
+def test_a_prediction_gathers_spread_weights_and_nothing_else():
+    """An evaluation in a run that spreads its weights gets them spread; pictures and features stay where they are."""
+    mesh, (structure, *weights), pictures = data_mesh(2), split(build()), mixed()
+    expected = detect(structure, *weights, pictures.images, pictures.image_sizes)
+    with jax.set_mesh(mesh):
+        spread = put(tuple(weights), weight_places(tuple(weights), mesh, large=1024))
+        arguments = *spread, *to_devices((pictures.images, pictures.image_sizes), mesh)
+        compiled = detect.lower(structure, *arguments).compile()
+        found = compiled(*arguments)
+    np.testing.assert_allclose(found.boxes, expected.boxes, rtol=1e-4, atol=1e-3)
+    shapes = {value.shape for value in weights[0].values()}
+    moved = collectives(compiled)
+    assert moved
+    assert all(kind == "all-gather" and shape in shapes for kind, _, shape in moved), moved
 
 
 def test_in_bfloat16_devices_add_up_every_kernel_in_float32():

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
+from maskrcnn_jax.colors import contrast
 from maskrcnn_jax.inspect.panels import Color
 from maskrcnn_jax.plates import find_place
 
@@ -45,7 +46,8 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
         if plate is None:
             continue
         taken = np.concatenate([taken, plate[None]])
-        ink = "black" if np.dot(color, (0.299, 0.587, 0.114)) > 0.43 else "white"
+        red, green, blue = (round(255 * channel) for channel in color)
+        ink = "black" if contrast((red, green, blue)) == (0, 0, 0) else "white"
         axes.text(
             plate[0] + 0.25 * SIZE * point,
             plate[1] + high / 2,

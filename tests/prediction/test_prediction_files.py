@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -186,6 +187,35 @@ def test_an_error_leaves_no_half_video(tmp_path: Path):
     with pytest.raises(RuntimeError, match="out of memory"):
         predict(tmp_path / "out", clip, predictor=Fails())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_is_closed_after_the_thread_that_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first frame fails while the second is read, which takes a while."""
+
+    class Slow(VideoReader):
+        reading = closed = False
+
+        def frames(self):
+            for frame in moving(4):
+                self.reading = True
+                time.sleep(0.2)
+                self.reading = False
+                yield frame
+
+        def close(self):
+            Slow.closed = True
+            assert not self.reading
+            super().close()
+
+    class Fails(FindsWhite):
+        def find(self, image):
+            raise RuntimeError("out of memory")
+
+    clip = film(tmp_path / "clip", moving(4))
+    monkeypatch.setattr(module, "VideoReader", Slow)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        predict(tmp_path / "out", clip, predictor=Fails(batch_size=1))
+    assert Slow.closed
 
 
 def test_a_camera_is_watched_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

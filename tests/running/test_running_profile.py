@@ -33,6 +33,18 @@ def test_the_steps_asked_for_are_in_the_run_folder(tmp_path: Path):
     assert b"step_num" in content
 
 
+def test_a_run_that_goes_on_within_the_steps_writes_the_rest(tmp_path: Path):
+    with Profile(tmp_path, (2, 3), finish=lambda: None) as profile, profile.step(3):
+        jnp.ones(3).block_until_ready()
+    assert len(traces(tmp_path)) == 1
+    with (
+        Profile(tmp_path / "later", (2, 3), finish=lambda: pytest.fail("nothing to finish")) as profile,
+        profile.step(4),
+    ):
+        pass
+    assert not (tmp_path / "later").exists()
+
+
 def test_without_steps_nothing_is_written(tmp_path: Path):
     with Profile(tmp_path, None, finish=lambda: pytest.fail("nothing to finish")) as profile, profile.step(0):
         pass
