@@ -190,13 +190,13 @@ def test_an_error_leaves_no_half_video(tmp_path: Path):
 
 
 def test_a_reader_is_closed_after_the_thread_that_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The first frame fails while the second is read, which takes a while."""
+    """A frame cannot be drawn while a later one is read, which takes a while."""
 
     class Slow(VideoReader):
         reading = closed = False
 
         def frames(self):
-            for frame in moving(4):
+            for frame in moving(8):
                 self.reading = True
                 time.sleep(0.2)
                 self.reading = False
@@ -207,14 +207,14 @@ def test_a_reader_is_closed_after_the_thread_that_reads(tmp_path: Path, monkeypa
             assert not self.reading
             super().close()
 
-    class Fails(FindsWhite):
-        def find(self, image):
-            raise RuntimeError("out of memory")
+    def fail(*_: object, **__: object):
+        raise RuntimeError("out of memory")
 
-    clip = film(tmp_path / "clip", moving(4))
+    clip = film(tmp_path / "clip", moving(8))
     monkeypatch.setattr(module, "VideoReader", Slow)
+    monkeypatch.setattr(module, "draw_detections", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        predict(tmp_path / "out", clip, predictor=Fails(batch_size=1))
+        predict(tmp_path / "out", clip, predictor=FindsWhite(batch_size=1))
     assert Slow.closed
 
 
