@@ -196,9 +196,9 @@ def test_a_reader_is_closed_after_the_thread_that_reads(tmp_path: Path, monkeypa
         reading = closed = False
 
         def frames(self):
-            for frame in moving(8):
+            for number, frame in enumerate(moving(8)):
                 self.reading = True
-                time.sleep(0.2)
+                time.sleep(2.0 * (number == 3))
                 self.reading = False
                 yield frame
 
