@@ -208,6 +208,7 @@ def test_a_reader_is_closed_after_the_thread_that_reads(tmp_path: Path, monkeypa
             super().close()
 
     def fail(*_: object, **__: object):
+        time.sleep(0.2)  # the fourth frame is asked for meanwhile
         raise RuntimeError("out of memory")
 
     clip = film(tmp_path / "clip", moving(8))
