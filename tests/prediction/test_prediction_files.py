@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -187,36 +186,6 @@ def test_an_error_leaves_no_half_video(tmp_path: Path):
     with pytest.raises(RuntimeError, match="out of memory"):
         predict(tmp_path / "out", clip, predictor=Fails())
     assert not (tmp_path / "out").exists()
-
-
-def test_a_reader_is_closed_after_the_thread_that_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A frame cannot be drawn while a later one is read, which takes a while."""
-
-    class Slow(VideoReader):
-        reading = closed = False
-
-        def frames(self):
-            for number, frame in enumerate(moving(8)):
-                self.reading = True
-                time.sleep(2.0 * (number == 3))
-                self.reading = False
-                yield frame
-
-        def close(self):
-            Slow.closed = True
-            assert not self.reading
-            super().close()
-
-    def fail(*_: object, **__: object):
-        time.sleep(0.2)  # the fourth frame is asked for meanwhile
-        raise RuntimeError("out of memory")
-
-    clip = film(tmp_path / "clip", moving(8))
-    monkeypatch.setattr(module, "VideoReader", Slow)
-    monkeypatch.setattr(module, "draw_detections", fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        predict(tmp_path / "out", clip, predictor=FindsWhite(batch_size=1))
-    assert Slow.closed
 
 
 def test_a_camera_is_watched_until_it_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
