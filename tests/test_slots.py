@@ -11,6 +11,7 @@ from flax import nnx
 from maskrcnn_jax import slots
 from maskrcnn_jax.nn.mask_head import MaskHead
 from maskrcnn_jax.parallel import data_mesh, replicated, spread
+from maskrcnn_jax.rematerialize import Rematerialized
 from maskrcnn_jax.slots import in_filled_slots
 
 
@@ -50,8 +51,9 @@ def test_what_counts_is_the_heads_own():
     np.testing.assert_array_equal(out[:, 6], 0.0)
 
 
-def test_gradients_are_the_heads_own():
-    head, (x, valid) = mask_head(), example()
+@pytest.mark.parametrize("head", [mask_head(), Rematerialized(mask_head())], ids=["kept", "computed again"])
+def test_gradients_are_the_heads_own(head):
+    x, valid = example()
     ours = gradients(head, x, valid)
     expected = gradients(head, x, valid, call=lambda head, x, _: head(x))
     for a, b in zip(*map(jax.tree.leaves, (ours, expected)), strict=True):
