@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn_jax.ops.nms import first, nms
+from maskrcnn_jax.ops.nms import TILE, first, nms
 
 THRESHOLDS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
@@ -78,7 +78,7 @@ def test_invalid_box_neither_stays_nor_suppresses():
     np.testing.assert_array_equal(keep, [False, True, False])
 
 
-@pytest.mark.parametrize("count", [1, 2, 33, 200])
+@pytest.mark.parametrize("count", [1, 2, 33, TILE, TILE + 1, 2 * TILE + 77])
 def test_long_chain_keeps_every_second_box(count):
     keep = jitted(jnp.asarray(staircase(count)), jnp.ones(count, bool), 0.3, None)
     np.testing.assert_array_equal(keep, np.arange(count) % 2 == 0)
@@ -95,6 +95,15 @@ def test_random_boxes_equal_the_greedy_loop(threshold):
     rng = np.random.default_rng(0)
     for side in (12, 40, 200):
         check(random_boxes(rng, 120, side), rng.random(120) < 0.9, threshold)
+
+
+@pytest.mark.parametrize("tile", [1, 7, 40, 119, 120])
+def test_tiles_of_any_size_equal_the_greedy_loop(monkeypatch, tile):
+    monkeypatch.setattr("maskrcnn_jax.ops.nms.TILE", tile)
+    rng = np.random.default_rng(3)
+    boxes, valid, group = random_boxes(rng, 120, 16), rng.random(120) < 0.9, rng.integers(0, 2, 120)
+    keep = jax.jit(lambda boxes, valid, group: nms(boxes, valid, 0.3, group))(boxes, valid, group)
+    np.testing.assert_array_equal(keep, define_nms(boxes, valid, 0.3, group))
 
 
 def test_equal_boxes():
