@@ -1,5 +1,6 @@
 """RoIAlign: bilinear pooling of boxes of any size to a fixed grid, from any level of a feature pyramid."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -75,18 +76,22 @@ def _corners(axis: _Axis, bins: int, sample: Int[Array, " n"]):
     return jnp.stack([low, high]), jnp.stack([(1.0 - upper) * scale, upper * scale])
 
 
+# Jitted, so that samples beside each other are traced as one.
+@partial(jax.jit, static_argnames="bins")
 def _reads(table: Array, base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number: Int[Array, ""]):
     """The four cells that sample `number` of every bin reads, and their weights: four pairs of `[n, bins, bins]`.
 
     What has no weight, as all samples beyond those that a roi needs, lies behind the table's end.
     """
-    rows, row_weights = _corners(y, bins, number // x.samples)
-    columns, column_weights = _corners(x, bins, number % x.samples)
-    for row, row_weight in zip(rows, row_weights, strict=True):
-        for column, column_weight in zip(columns, column_weights, strict=True):
-            index = base[:, None, None] + row[:, :, None] * x.cells[:, None, None] + column[:, None, :]
-            weight = row_weight[:, :, None] * column_weight[:, None, :]
-            yield jnp.where(weight > 0, index, len(table)), weight
+
+    def read(row, row_weight, column, column_weight):
+        index = base[:, None, None] + row[:, :, None] * x.cells[:, None, None] + column[:, None, :]
+        weight = row_weight[:, :, None] * column_weight[:, None, :]
+        return jnp.where(weight > 0, index, len(table)), weight
+
+    rows = zip(*_corners(y, bins, number // x.samples), strict=True)
+    columns = zip(*_corners(x, bins, number % x.samples), strict=True)
+    return [read(*row, *column) for row, column in itertools.product(rows, columns)]
 
 
 @jax.custom_batching.custom_vmap
