@@ -48,35 +48,12 @@ class BatchNorm(nnx.BatchNorm):
         super().__init__(channels, use_running_average=True, momentum=0.9, epsilon=eps, dtype=jnp.float32, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
-        statistics = self.mean, self.var
-        if self.use_running_average:
-            mean, var = (running[...] for running in statistics)
-        else:
-            mean, var = _batch_statistics(x)
-            for running, batch in zip(statistics, (mean, var), strict=True):
-                running.set_value(self.momentum * running[...] + (1 - self.momentum) * batch)
-        scale, bias = self.scale[...], self.bias[...]  # type: ignore[index]  # batch norms here have both
-        return _normalized(x, mean, var, scale, bias, self.epsilon)
+        return _normalized(self, x)
 
 
-# Jitted, so that all layers of one shape are traced as one.
-@jax.jit
-def _batch_statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and variance of each channel of `[b, …, channels]`."""
-    x = x.astype(jnp.float32)
-    axes = tuple(range(x.ndim - 1))
-    mean = jnp.mean(x, axes)
-    # The difference of two sums that one pass over x takes, which rounding can carry below zero.
-    return mean, jnp.maximum(0.0, jnp.mean(jnp.square(x), axes) - jnp.square(mean))
-
-
-@functools.partial(jax.jit, static_argnames="eps")
-def _normalized(
-    x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array, bias: jax.Array, eps: float
-) -> jax.Array:
-    per_channel = (*[1] * (x.ndim - 1), -1)
-    mean, var, scale, bias = (vector.reshape(per_channel) for vector in (mean, var, scale, bias))
-    return ((x.astype(jnp.float32) - mean) * (jax.lax.rsqrt(var + eps) * scale) + bias).astype(x.dtype)
+@nnx.jit  # all layers of one shape are traced as one
+def _normalized(norm: BatchNorm, x: jax.Array) -> jax.Array:
+    return nnx.BatchNorm.__call__(norm, x).astype(x.dtype)
 
 
 class GroupNorm(nnx.GroupNorm):
