@@ -39,7 +39,7 @@ def build_model(config: Config) -> MaskRCNN:
     """
     source = config.run.init
     if source is None:
-        return config.customize(_quickly(lambda: _network(config)))
+        return config.customize(jax.jit(lambda: _network(config))())
     try:
         return _fill(config, *_open(source, None, config.model))
     except (ConversionError, WeightFileError, CheckpointError, ConfigError) as error:
@@ -129,15 +129,6 @@ def _network(config: Config) -> MaskRCNN:
     return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
 
 
-def _quickly(program: Any) -> Any:
-    """The result of a program that runs once.
-
-    On CPUs the compiler would spend half a minute on making its random numbers fast.
-    """
-    hasty = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(program, compiler_options=hasty)()
-
-
 def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | None) -> tuple[Arrays, Recognised]:
     if isinstance(source, Mapping):
         return source, recognise(source, config)
@@ -182,7 +173,7 @@ def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
         _, params, statistics = weights.split(config.customize(_network(config)))
         return {name: array for name, array in (params | statistics).items() if name in names}
 
-    return _quickly(program) if names else {}
+    return jax.jit(program)() if names else {}
 
 
 def _say(theirs: ModelConfig, ours: ModelConfig, fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
