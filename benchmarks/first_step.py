@@ -53,7 +53,7 @@ def start(arguments: list[str], programs: Path) -> Start:
 
 
 def main(folder: Path | None = None, rounds: int = 3) -> None:
-    """Times both experiments that a laptop can train; every start without kept programs fills a folder of its own."""
+    """Times two small models and R50-FPN; every start without kept programs fills a folder of its own."""
     folder = folder or Path(os.environ.get("MASKRCNN_COCO_MINI", ""))
     if not (folder / "annotations").is_dir():
         sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's form, or pass --folder")
@@ -61,14 +61,15 @@ def main(folder: Path | None = None, rounds: int = 3) -> None:
     with tempfile.TemporaryDirectory() as data:
         prepare(folder, Path(data))
         photographs = ["--data.train.folder", data, "--data.validation.folder", data]
-        for name, more in (("shapes", []), ("coco_mini", photographs)):
+        one = [*photographs, "--data.batch-size", "1"]
+        for name, more in (("shapes", []), ("coco_mini", photographs), ("mask_rcnn_r50_fpn_1x", one)):
             cold, warm = [], []
             for _ in range(rounds):
                 with tempfile.TemporaryDirectory() as programs:
                     cold.append(start([f"configs/{name}.py", *more], Path(programs)))
                     warm.append(start([f"configs/{name}.py", *more], Path(programs)))
             for part in Start._fields:
-                without, with_ = (statistics.median(getattr(one, part) for one in side) for side in (cold, warm))
+                without, with_ = (statistics.median(getattr(taken, part) for taken in side) for side in (cold, warm))
                 label = f"{name}, {part.replace('_', ' ')}"
                 rows[label] = {"without": without, "with": with_, "ratio": with_ / without, "rounds": rounds}
     report("first_step", rows)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from maskrcnn_jax.plural import counted
-from maskrcnn_jax.refusals import in_words
+from maskrcnn_jax.refusals import in_words, require_file
 
 COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
@@ -173,6 +173,8 @@ def plan(
     from maskrcnn_jax.plan.text import to_json, to_text
 
     logging.getLogger("maskrcnn_jax.plan").setLevel(logging.INFO)
+    if out is not None:
+        require_file(out)
     found = make_plan(load_config(config, overrides), parse(target), batch)
     print(to_text(found))
     if out is not None:
@@ -202,6 +204,7 @@ def export(
     from maskrcnn_jax.export import export_model, write_export
     from maskrcnn_jax.pretrained import load_pretrained
 
+    require_file(out)
     try:
         model = load_pretrained(checkpoint, step)
     except CheckpointError as error:

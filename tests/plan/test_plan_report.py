@@ -195,6 +195,7 @@ def test_command(steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (("--target", "v9"), "error: target = 'v9': 'v9' is not known; give v5e"),
         (("--target", "cpu:2", "--batch", "0"), "error: batch = 0: must be at least 1"),
+        (("--target", "cpu:2", "--out", "no/plan.json"), "error: no/plan.json: No such file or directory; mend the"),
     ],
 )
 def test_what_cannot_be_planned_ends_with_a_line(arguments: tuple, message: str, monkeypatch: pytest.MonkeyPatch):
