@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -48,12 +48,18 @@ class BatchNorm(nnx.BatchNorm):
         super().__init__(channels, use_running_average=True, momentum=0.9, epsilon=eps, dtype=jnp.float32, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
-        return _normalized(self, x)
+        out, statistics = _normalized(*nnx.split(self), x)
+        if not self.use_running_average:
+            nnx.update(self, statistics)
+        return out
 
 
-@nnx.jit  # all layers of one shape are traced as one
-def _normalized(norm: BatchNorm, x: jax.Array) -> jax.Array:
-    return nnx.BatchNorm.__call__(norm, x).astype(x.dtype)
+# Jitted, so that all layers of one shape are traced as one.
+@functools.partial(jax.jit, static_argnums=0)
+def _normalized(structure: Any, weights: Any, x: jax.Array) -> tuple[jax.Array, Any]:
+    """`x` normalized, and the statistics that the layer has then."""
+    norm = nnx.merge(structure, weights)
+    return nnx.BatchNorm.__call__(norm, x).astype(x.dtype), nnx.state(norm, nnx.BatchStat)
 
 
 class GroupNorm(nnx.GroupNorm):
