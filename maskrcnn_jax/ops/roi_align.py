@@ -36,10 +36,6 @@ def assign_levels(
     return jnp.clip(level - 2, 0, levels - 1).astype(jnp.int32)
 
 
-SAMPLES_AT_ONCE = 4
-"""Samples of a bin that are added in one round, as many as two per axis: the sums are read and written once a round."""
-
-
 class _Axis(NamedTuple):
     """Where a roi's samples lie along one axis of its level, in feature cells."""
 
@@ -76,8 +72,6 @@ def _corners(axis: _Axis, bins: int, sample: Int[Array, " n"]):
     return jnp.stack([low, high]), jnp.stack([(1.0 - upper) * scale, upper * scale])
 
 
-# Jitted, so that samples beside each other are traced as one.
-@partial(jax.jit, static_argnames="bins")
 def _reads(table: Array, base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, number: Int[Array, ""]):
     """The four cells that sample `number` of every bin reads, and their weights: four pairs of `[n, bins, bins]`.
 
@@ -114,18 +108,16 @@ def _most(y: _Axis, x: _Axis, ratio: int) -> Int[Array, ""] | int:
 def _pool(
     table: Float[Array, "cells f"], base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, ratio: int
 ) -> Float[Array, "n {bins} {bins} f"]:
-    """Adds up the samples of all bins, a few per bin at a time: a loop, so that they take no more memory than a few."""
-    most = _most(y, x, ratio)
+    """Adds up the samples of all bins, one per bin at a time: a loop, so that they take no more memory than one."""
 
-    def add(round_, pooled):
-        for number in range(SAMPLES_AT_ONCE):
-            for index, weight in _reads(table, base, y, x, bins, round_ * SAMPLES_AT_ONCE + number):
-                # Clipped, all that has no weight reads the last cell, which costs no memory traffic.
-                pooled += table.at[index].get(mode="clip") * weight[..., None]
+    def add(number, pooled):
+        for index, weight in _reads(table, base, y, x, bins, number):
+            # Clipped, all that has no weight reads the last cell, which costs no memory traffic.
+            pooled += table.at[index].get(mode="clip") * weight[..., None]
         return pooled
 
     shape = (base.shape[0], bins, bins, table.shape[1])
-    return jax.lax.fori_loop(0, -(-most // SAMPLES_AT_ONCE), add, jnp.zeros(shape, jnp.float32))
+    return jax.lax.fori_loop(0, _most(y, x, ratio), add, jnp.zeros(shape, jnp.float32))
 
 
 def _pool_forward(table, base, y, x, bins, ratio):
