@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool
 
 from maskrcnn_jax.islands import own_images
-from maskrcnn_jax.nn.winograd import IN_TRAINING
+from maskrcnn_jax.nn.winograd import IN_TRAINING, in_products
 from maskrcnn_jax.weights import merge, split
 
 SLOTS_AT_ONCE = 32
@@ -33,7 +33,8 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
     Returns:
         `[b, r, …]`; finite in slots that do not count: what the head makes of them, or zero.
     """
-    if _changes(head) or not _in_products(x):
+    # XLA's own convolutions have one thread in a loop: with them a training of small pictures took three times as long.
+    if _changes(head) or not in_products((SLOTS_AT_ONCE, *x.shape[2:]), x.shape[-1], x.dtype, IN_TRAINING):
         return head(x)
     structure, *weights = split(head)
 
@@ -66,15 +67,6 @@ def in_filled_slots(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Ar
 def _changes(head: nnx.Module) -> bool:
     learns = any(isinstance(part, nnx.BatchNorm) and not part.use_running_average for _, part in nnx.iter_modules(head))
     return learns or bool(nnx.state(head, (nnx.RngState, nnx.Intermediate)))
-
-
-def _in_products(x: Array) -> bool:
-    """Whether 3×3 convolutions of a group of slots are matrix products on CPUs.
-
-    XLA's own have one thread in a loop: with them a training of small pictures took three times as long.
-    """
-    work = 2 * 9 * SLOTS_AT_ONCE * math.prod(x.shape[2:]) * x.shape[-1]
-    return x.dtype == jnp.float32 and work >= IN_TRAINING
 
 
 def _cut(x: Array, count: int, size: int) -> Array:

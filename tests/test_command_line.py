@@ -129,3 +129,9 @@ def test_convert_of_a_folder_without_checkpoints(tmp_path: Path, monkeypatch: py
 def test_help_names_the_commands():
     ended = subprocess.run([sys.executable, "-m", "maskrcnn_jax", "--help"], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0 and "prepare" in ended.stdout and "convert" in ended.stdout
+
+
+def test_export_finds_out_first_that_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before it looks for the model, which is not there either."""
+    with pytest.raises(SystemExit, match=r"no/model\.stablehlo: No such file or directory; mend the path"):
+        run(monkeypatch, "export", tmp_path / "nothing", "--out", tmp_path / "no" / "model.stablehlo")

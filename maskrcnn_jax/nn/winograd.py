@@ -13,9 +13,11 @@ Source: Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks"
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax.typing import Dtype
 
 Matrix = Sequence[Sequence[float]]
 Grid = Sequence[Sequence[jax.Array]]
@@ -62,11 +64,18 @@ conv3x3.defvjp(_forward, _backward)
 def _fastest(
     threshold: float, on_cpu: Callable, elsewhere: Callable, x: jax.Array, kernel: jax.Array, *more: jax.Array
 ):
-    sides = (*x.shape, *kernel.shape[:2], kernel.shape[3])
-    work = 2 * math.prod(side for side in sides if isinstance(side, int))  # pictures of unknown number count as one
-    if x.dtype != jnp.float32 or work < threshold:
+    if not in_products(x.shape, kernel.shape[3], x.dtype, threshold):
         return elsewhere(x, kernel, *more)
     return jax.lax.platform_dependent(x, kernel, *more, cpu=on_cpu, default=elsewhere)
+
+
+def in_products(shape: Sequence[Any], outputs: int, dtype: Dtype, threshold: float) -> bool:
+    """Whether a 3×3 convolution of `[b, h, w, c]` to so many channels is matrix products on CPUs.
+
+    Pictures of unknown number count as one.
+    """
+    work = 2 * 9 * outputs * math.prod(side for side in shape if isinstance(side, int))
+    return bool(dtype == jnp.float32 and work >= threshold)
 
 
 def direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
