@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as rle
+from jaxtyping import Float64
 
 from maskrcnn_jax.config import PasteRule
 from maskrcnn_jax.paste import Crop, paste_crop, snap
@@ -20,6 +21,8 @@ from maskrcnn_jax.structs import Detections, ImageRecord
 
 FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 """COCO's twelve, in its order."""
+
+CURVES = ("precision", "recall")
 
 Result = dict[str, Any]
 """One detection in the COCO results format."""
@@ -228,19 +231,46 @@ def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Map
 
 
 def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str) -> dict[str, float]:
+    images = {image["id"]: image for image in ground_truth["images"]}
+    objects, found = _by_category(ground_truth["annotations"]), _by_category(results)
+    curves, figures = [], {}
+    for category in sorted(ground_truth["categories"], key=lambda category: category["id"]):
+        mine = objects[category["id"]], found[category["id"]]
+        seen = {entry["image_id"] for entries in mine for entry in entries} or images
+        curves.append(_score_class(category, [images[image] for image in sorted(seen)], *mine, kind))
+        values = curves[-1]["precision"][:, :, 0, 0, -1]
+        values = values[values > -1]
+        figures[f"{kind}/AP/{category['name']}"] = float(values.mean()) if values.size else -1.0
+    whole = COCOeval_faster(iouType=kind)
+    whole.eval = {name: np.concatenate([curve[name] for curve in curves], axis=-3) for name in CURVES}
+    whole.summarize()
+    return {f"{kind}/{name}": float(value) for name, value in zip(FIGURES, whole.stats, strict=True)} | figures
+
+
+def _score_class(
+    category: dict[str, Any],
+    images: list[dict[str, Any]],
+    objects: Sequence[dict[str, Any]],
+    found: Sequence[Result],
+    kind: str,
+) -> dict[str, Float64[np.ndarray, "... 1 area count"]]:
+    """What the library makes of one class: for all at once it would hold everything several times over.
+
+    Returns:
+        `precision`, `[IoU, recall, 1, area, detections per image]`, and `recall`, `[IoU, 1, area, …]`.
+    """
     left_out = "segmentation" if kind == "bbox" else "bbox"
     # The library writes into what it is given.
-    truth = COCO({**ground_truth, "annotations": [dict(entry) for entry in ground_truth["annotations"]]})
-    found = truth.loadRes([{key: value for key, value in entry.items() if key != left_out} for entry in results])
-    evaluation = COCOeval_faster(truth, found, kind)
+    truth = COCO({"images": images, "annotations": [dict(entry) for entry in objects], "categories": [category]})
+    results = truth.loadRes([{key: value for key, value in entry.items() if key != left_out} for entry in found])
+    evaluation = COCOeval_faster(truth, results, kind)
     evaluation.evaluate()
     evaluation.accumulate()
-    evaluation.summarize()
-    figures = {f"{kind}/{name}": float(value) for name, value in zip(FIGURES, evaluation.stats, strict=True)}
-    names = {category["id"]: category["name"] for category in ground_truth["categories"]}
-    precision = evaluation.eval["precision"]  # [IoU, recall, class, area, detections per image]
-    for index, category_id in enumerate(evaluation.params.catIds):
-        values = precision[:, :, index, 0, -1]
-        values = values[values > -1]
-        figures[f"{kind}/AP/{names[category_id]}"] = float(values.mean()) if values.size else -1.0
-    return figures
+    return {name: evaluation.eval[name] for name in CURVES}
+
+
+def _by_category(entries: Sequence[dict[str, Any]]) -> defaultdict[int, list[dict[str, Any]]]:
+    classes = defaultdict(list)
+    for entry in entries:
+        classes[entry["category_id"]].append(entry)
+    return classes
