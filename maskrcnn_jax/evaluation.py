@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 """COCO's twelve, in its order."""
 
 CURVES = ("precision", "recall")
+
+AHEAD = 16
+"""Images that may wait while the device goes on."""
 
 Result = dict[str, Any]
 """One detection in the COCO results format."""
@@ -56,7 +60,6 @@ class CocoEvaluator:
         masks: Score masks as well as boxes.
         paste: Where masks lie: `MaskHeadConfig.paste`.
         inclusive: `ModelConfig.inclusive_boxes`.
-        threads: Workers that paste and run-length code masks.
     """
 
     def __init__(
@@ -67,7 +70,6 @@ class CocoEvaluator:
         masks: bool,
         paste: PasteRule = "exact",
         inclusive: bool = False,
-        threads: int = 4,
     ) -> None:
         wanted = {category for category in category_ids if category is not None}
         unknown = sorted(wanted - {category["id"] for category in ground_truth["categories"]})
@@ -78,13 +80,12 @@ class CocoEvaluator:
         self._ground_truth = ground_truth
         self._masks = masks
         self._convert = partial(image_results, category_ids=category_ids, masks=masks, paste=paste, inclusive=inclusive)
-        self._workers = ThreadPoolExecutor(threads)
+        self._worker = ThreadPoolExecutor(1)  # several would wait for each other: pasting is many short calls
         self._pending: deque[Future[list[Result]]] = deque()
-        self._limit = 4 * threads
         self._results: list[Result] = []
 
     def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
-        """Hands over a batch; it returns at once unless the workers are far behind.
+        """Hands over a batch; it returns at once unless `AHEAD` images wait for their masks to be pasted.
 
         Args:
             detections: NumPy arrays as `prediction.predictor.detect` gives them; `masks` over the boxes.
@@ -101,9 +102,9 @@ class CocoEvaluator:
             raise ValueError("the detections hold no masks; construct the evaluator with masks=False")
         for index, record in enumerate(records):
             image = Detections._make(None if field is None else field[index] for field in detections)
-            while len(self._pending) >= self._limit:
+            while len(self._pending) >= AHEAD:
                 self._collect()
-            self._pending.append(self._workers.submit(self._convert, image, record))
+            self._pending.append(self._worker.submit(self._convert, image, record))
         while self._pending and self._pending[0].done():
             self._collect()
 
@@ -224,9 +225,15 @@ def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Map
     """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is complete or is not there."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("detections.json", json.dumps(results)), ("metrics.json", json.dumps(figures, indent=2))):
+    lines = (f"{',' if number else '['}\n{json.dumps(result)}" for number, result in enumerate(results))
+    contents = {
+        "detections.json": chain(lines, ["\n]\n" if results else "[]\n"]),
+        "metrics.json": [json.dumps(figures, indent=2), "\n"],
+    }
+    for name, content in contents.items():
         temporary = folder / f"{name}.tmp"
-        temporary.write_text(content + "\n", encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(content)
         os.replace(temporary, folder / name)
 
 
@@ -259,11 +266,19 @@ def _score_class(
     Returns:
         `precision`, `[IoU, recall, 1, area, detections per image]`, and `recall`, `[IoU, 1, area, …]`.
     """
-    left_out = "segmentation" if kind == "bbox" else "bbox"
+    if kind == "segm":
+        sizes = rle.area([result["segmentation"] for result in found])
+    else:
+        sizes = [result["bbox"][2] * result["bbox"][3] for result in found]
     # The library writes into what it is given.
-    truth = COCO({"images": images, "annotations": [dict(entry) for entry in objects], "categories": [category]})
-    results = truth.loadRes([{key: value for key, value in entry.items() if key != left_out} for entry in found])
-    evaluation = COCOeval_faster(truth, results, kind)
+    truth = [dict(entry) for entry in objects]
+    results = [
+        {**result, "id": number, "area": float(size), "iscrowd": 0}
+        for number, (result, size) in enumerate(zip(found, sizes, strict=True), start=1)
+    ]
+    sides = (COCO({"images": images, "annotations": side, "categories": [category]}) for side in (truth, results))
+    # One mask after the other: there are too few at a time for threads.
+    evaluation = COCOeval_faster(*sides, kind, rle_iou_max_workers=1)
     evaluation.evaluate()
     evaluation.accumulate()
     return {name: evaluation.eval[name] for name in CURVES}

@@ -1,5 +1,6 @@
 """From the mask head's small square of probabilities to a mask over the original picture."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -79,14 +80,20 @@ def paste_crop(
     x0, y0, x1, y1 = (float(value) for value in box)
     if not (np.isfinite(box).all() and x1 > x0 and y1 > y0):
         return Crop(np.zeros((0, 0), bool), 0, 0)
-    framed = np.pad(mask.astype(np.float32), (1, 2))
+    framed = np.zeros((side + 3, side + 3), np.float32)
+    framed[1:-2, 1:-2] = mask
     top, row, lower = _cells(y0, y1, height, side)
     left, column, right = _cells(x0, x1, width, side)
     # Two cells per pixel and axis. As products of matrices they would start a thread per core for a fraction of a
     # millisecond, while the cores have a network to run.
-    lines = framed[row] * (1 - lower[:, None]) + framed[row + 1] * lower[:, None]
-    values = np.take(lines, column, axis=1) * (1 - right) + np.take(lines, column + 1, axis=1) * right
-    return Crop(values >= threshold, top, left)
+    lines = framed[row] * (1 - lower) + framed[row + 1] * lower
+    # The picture's columns are the rows of these arrays, which are read one after the other.
+    cells = np.ascontiguousarray(lines.T)
+    values, others = cells[column], cells[column + 1]
+    values *= 1 - right
+    others *= right
+    values += others
+    return Crop((values >= threshold).T, top, left)
 
 
 def _cells(start: float, end: float, size: int, side: int) -> tuple[int, np.ndarray, np.ndarray]:
@@ -103,12 +110,12 @@ def _cells(start: float, end: float, size: int, side: int) -> tuple[int, np.ndar
 
     Returns:
         The first pixel with weight; for it and those after it the cell before their centre, counted from the zeros
-        around the mask, `[pixels]` int, and the weight of the next cell, `[pixels]` float32.
+        around the mask, `[pixels]` int, and the weight of the next cell, `[pixels, 1]` float32.
     """
     cells_per_pixel = side / (end - start)
     margin = 0.5 / cells_per_pixel
-    first = int(np.clip(np.floor(start - margin), 0, size))
-    last = int(np.clip(np.ceil(end + margin), first, size))
+    first = int(min(max(start - margin, 0), size))
+    last = int(min(max(math.ceil(end + margin), first), size))
     position = np.clip((np.arange(first, last) + 0.5 - start) * cells_per_pixel + 0.5, 0, side + 1)
     cell = position.astype(int)
-    return first, cell, (position - cell).astype(np.float32)
+    return first, cell, (position - cell).astype(np.float32)[:, None]

@@ -1,4 +1,4 @@
-"""AP equals pycocotools', perfect detections score 1, and the evaluator keeps order whatever its workers do."""
+"""AP equals pycocotools', perfect detections score 1, and the evaluator keeps order while its worker works."""
 
 import contextlib
 import io
@@ -142,8 +142,8 @@ def test_results_of_another_data_set_are_named(ground_truth, key, value):
         coco_metrics(ground_truth, results, masks=True)
 
 
-def make_evaluator(ground_truth, **arguments):
-    return CocoEvaluator(ground_truth, (2, 5, 17, 90), **{"masks": True, "threads": 2, **arguments})
+def make_evaluator(ground_truth):
+    return CocoEvaluator(ground_truth, (2, 5, 17, 90), masks=True)
 
 
 def test_results_come_in_the_order_of_the_images(ground_truth):
@@ -176,7 +176,7 @@ def test_labels_find_their_categories_by_name():
 
 
 def test_labels_without_category_are_left_out(ground_truth):
-    evaluator = CocoEvaluator(ground_truth, (17, None, 2), masks=True, threads=1)
+    evaluator = CocoEvaluator(ground_truth, (17, None, 2), masks=True)
     boxes = [[10, 10, 60, 60], [20, 20, 90, 90], [30, 30, 70, 70]]
     evaluator.add(detections(boxes, labels=[2, 1, 0]), [ImageRecord(100, 120, 200, (1.0, 1.0))])
     assert [(entry["category_id"], entry["bbox"][0]) for entry in evaluator.results()] == [(2, 10), (17, 30)]
@@ -192,21 +192,21 @@ def test_add_does_not_wait_and_the_queue_is_bounded(ground_truth, monkeypatch):
         return [{"image_id": record.image_id}]
 
     monkeypatch.setattr(evaluation, "image_results", blocked)
-    evaluator = make_evaluator(ground_truth, threads=1)
+    evaluator = make_evaluator(ground_truth)
     batch, record = detections([[10, 10, 60, 60]]), ImageRecord(100, 120, 200, (1.0, 1.0))
-    for _ in range(4):  # 4 jobs per thread
+    for _ in range(evaluation.AHEAD):
         evaluator.add(batch, [record])
     assert len(entered) <= 1
-    fifth = threading.Thread(target=evaluator.add, args=(batch, [record]))
-    fifth.start()
-    fifth.join(0.1)
-    assert fifth.is_alive()
+    another = threading.Thread(target=evaluator.add, args=(batch, [record]))
+    another.start()
+    another.join(0.1)
+    assert another.is_alive()
     gate.set()
-    fifth.join(10)
-    assert not fifth.is_alive() and len(evaluator.results()) == 5
+    another.join(10)
+    assert not another.is_alive() and len(evaluator.results()) == evaluation.AHEAD + 1
 
 
-def test_an_error_in_a_worker_surfaces(ground_truth):
+def test_an_error_in_the_worker_surfaces(ground_truth):
     evaluator = make_evaluator(ground_truth)
     with pytest.raises(ValueError, match="label 9 has no category: category_ids has 4"):
         evaluator.add(detections([[10, 10, 60, 60]], labels=[9]), [ImageRecord(100, 120, 200, (1.0, 1.0))])
@@ -225,12 +225,14 @@ def test_bad_input_is_named(ground_truth):
 
 def test_write_leaves_both_files(ground_truth, tmp_path):
     evaluator = make_evaluator(ground_truth)
-    evaluator.add(detections([[10, 10, 60, 60]]), [ImageRecord(100, 120, 200, (1.0, 1.0))])
+    evaluator.add(detections([[10, 10, 60, 60], [20, 20, 90, 90]]), [ImageRecord(100, 120, 200, (1.0, 1.0))])
     figures = evaluator.evaluate()
     write_evaluation(tmp_path / "run", evaluator.results(), figures)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == figures
     assert json.loads((tmp_path / "run" / "detections.json").read_text()) == evaluator.results()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["detections.json", "metrics.json"]
+    write_evaluation(tmp_path / "run", [], figures)
+    assert json.loads((tmp_path / "run" / "detections.json").read_text()) == []
 
 
 def test_an_evaluator_without_detections_scores_zero(ground_truth):

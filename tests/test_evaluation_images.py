@@ -53,7 +53,7 @@ def test_masks_go_back_to_original_pixels():
 @pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
 def test_masks_lie_where_the_rule_says(rule):
     ground_truth = {"images": [{"id": 7, "height": 40, "width": 50}], "annotations": [], "categories": CATEGORIES}
-    evaluator = CocoEvaluator(ground_truth, (2,), masks=True, paste=rule, threads=1)
+    evaluator = CocoEvaluator(ground_truth, (2,), masks=True, paste=rule)
     box = [10.4, 20.6, 25.7, 33.3]
     evaluator.add(detections([np.multiply(box, 2)]), [ImageRecord(7, 40, 50, (2.0, 2.0))])
     (result,) = evaluator.results()
@@ -97,7 +97,7 @@ def test_soft_28_by_28_crops_of_the_truth_score_high():
         soft = samples.reshape(28, 8, 28, 8).mean((1, 3)).astype(np.float32)
         batches.append(detections([[x0, y0, x0 + wide, y0 + high]], masks=soft[None]))
     truth = {"images": images, "annotations": annotations, "categories": CATEGORIES}
-    evaluator = CocoEvaluator(truth, (2, 5), masks=True, threads=2)
+    evaluator = CocoEvaluator(truth, (2, 5), masks=True)
     for image_id, batch in enumerate(batches):
         evaluator.add(batch, [ImageRecord(image_id, 240, 320, (1.0, 1.0))])
     figures = evaluator.evaluate()
