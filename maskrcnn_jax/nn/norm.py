@@ -48,18 +48,18 @@ class BatchNorm(nnx.BatchNorm):
         super().__init__(channels, use_running_average=True, momentum=0.9, epsilon=eps, dtype=jnp.float32, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
-        out, statistics = _normalized(*nnx.split(self), x)
+        out, statistics = _normalized(nnx.BatchNorm.__call__, *nnx.split(self), x)
         if not self.use_running_average:
             nnx.update(self, statistics)
         return out
 
 
 # Jitted, so that all layers of one shape are traced as one.
-@functools.partial(jax.jit, static_argnums=0)
-def _normalized(structure: Any, weights: Any, x: jax.Array) -> tuple[jax.Array, Any]:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _normalized(call: Callable, structure: Any, weights: Any, x: jax.Array) -> tuple[jax.Array, Any]:
     """`x` normalized, and the statistics that the layer has then."""
     norm = nnx.merge(structure, weights)
-    return nnx.BatchNorm.__call__(norm, x).astype(x.dtype), nnx.state(norm, nnx.BatchStat)
+    return call(norm, x).astype(x.dtype), nnx.state(norm, nnx.BatchStat)
 
 
 class GroupNorm(nnx.GroupNorm):
@@ -67,6 +67,9 @@ class GroupNorm(nnx.GroupNorm):
 
     def __init__(self, channels: int, *, eps: float, dtype: Dtype, rngs: nnx.Rngs):
         super().__init__(channels, num_groups=min(32, channels), epsilon=eps, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
+        return _normalized(nnx.GroupNorm.__call__, *nnx.split(self), x)[0]
 
 
 class Identity(nnx.Module):

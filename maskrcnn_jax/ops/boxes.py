@@ -1,5 +1,6 @@
 """Box geometry and the box coder."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -21,6 +22,7 @@ def intersection(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array,
     return side[..., 0] * side[..., 1]
 
 
+@jax.jit  # often called with the same shapes: they are traced once
 def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
     """Intersection over union of each box of `a` with each box of `b`.
 

@@ -1,5 +1,7 @@
 """Non-maximum suppression with fixed shapes."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -34,14 +36,17 @@ def nms(
         overlaps = box_ops.iou(boxes[these], boxes[those]) > iou_threshold
         return overlaps if group is None else overlaps & (group[these, None] == group[None, those])
 
-    keep = valid[:0]
-    for start in range(0, len(boxes), TILE):
-        before, tile = slice(0, start), slice(start, start + TILE)
-        suppressed = jnp.any(overlap(tile, before) & keep[None, :], axis=1)
+    # All of one size: what has the same shape is traced once.
+    size = max(1, math.ceil(len(boxes) / max(1, math.ceil(len(boxes) / TILE))))
+    tiles = [slice(start, start + size) for start in range(0, len(boxes), size)]
+    kept: list[Array] = []
+    for tile in tiles:
+        candidates = valid[tile]
+        for better, keep in zip(tiles, kept, strict=False):
+            candidates &= ~jnp.any(overlap(tile, better) & keep[None, :], axis=1)
         # Each row is a box and its columns those that may suppress it: XLA for CPUs is faster along rows.
-        settled = _settle(valid[tile] & ~suppressed, yields=jnp.tril(overlap(tile, tile), -1))
-        keep = jnp.concatenate([keep, settled])
-    return keep
+        kept.append(_settle(candidates, yields=jnp.tril(overlap(tile, tile), -1)))
+    return jnp.concatenate([valid[:0], *kept])
 
 
 def _settle(candidates: Bool[Array, " n"], yields: Bool[Array, "n n"]) -> Bool[Array, " n"]:
