@@ -38,7 +38,8 @@ def resized_sizes(
     Source: Detectron2 `ResizeShortestEdge`; torchvision `GeneralizedRCNNTransform` (`floor_size`); Matterport
     `resize_image` (`enlarge_only`).
     """
-    shorter, longer = sizes.min(axis=1), sizes.max(axis=1)
+    height, width = sizes.T
+    shorter, longer = np.minimum(height, width), np.maximum(height, width)
     scale = shortest_edge / shorter
     if enlarge_only:
         scale = np.maximum(scale, 1.0)
@@ -47,7 +48,7 @@ def resized_sizes(
         whole = np.floor(sides) if floor_size else np.rint(sides)
     else:
         sides = np.where(sizes == shorter[:, None], shortest_edge, sizes * scale[:, None])
-        sides = sides * np.minimum(1.0, longest_edge / sides.max(axis=1))[:, None]
+        sides = sides * np.minimum(1.0, longest_edge / np.maximum(*sides.T))[:, None]
         whole = np.floor(sides + 0.5)
     return np.maximum(whole, 1).astype(np.int64)
 
