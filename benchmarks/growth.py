@@ -1,7 +1,7 @@
 """How cost grows: with the objects of a picture, and with the pictures that a training has seen.
 
 CPUs leave out what is empty in the mask head, so pictures with few objects cost less there than those with many, up to
-a head without empty slots; GPUs and TPUs compute all slots, always. Both ways are measured here, on a CPU.
+a head without empty slots. GPUs and TPUs compute all slots, always; so does this CPU where the figures say so.
 
 make bench ARGS=growth
 """

@@ -4,6 +4,7 @@ python benchmarks/page.py
 """
 
 import json
+from itertools import takewhile
 from pathlib import Path
 
 from pair import RESULTS
@@ -47,7 +48,7 @@ def section(name: str) -> str:
     """One benchmark's heading, what it does, its figures, and where they were measured."""
     content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-    purpose = text.split('"""')[1].split("\n\n")[0]
+    about = list(takewhile(lambda part: " benchmarks/" not in part and "make bench" not in part, paragraphs(text)))
     rows = content["rows"]
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     grid = [["", *columns]]
@@ -63,9 +64,14 @@ def section(name: str) -> str:
     cores = f"{machine['cores']} cores, load {machine['load']:.0f}"
     where = f"{device}{machine['processor']}, {cores}, Python {machine['python']}"
     versions = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
-    table = "\n".join(lines)
-    figure = f"\n\n![{purpose}]({name}.png)" if (DOCS / f"{name}.png").exists() else ""
-    return f"## {name}\n\n{purpose}\n\n{table}{figure}\n\n{content['date']}, {where}; {versions}.\n"
+    joined, table = "\n\n".join(about), "\n".join(lines)
+    figure = f"\n\n![{about[0]}]({name}.png)" if (DOCS / f"{name}.png").exists() else ""
+    return f"## {name}\n\n{joined}\n\n{table}{figure}\n\n{content['date']}, {where}; {versions}.\n"
+
+
+def paragraphs(text: str) -> list[str]:
+    """Of a module's docstring."""
+    return text.split('"""')[1].split("\n\n")
 
 
 def number(value: float) -> str:
