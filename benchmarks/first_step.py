@@ -21,7 +21,8 @@ from maskrcnn_jax.data.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
 ONE_STEP = ("--run.steps=1", "--run.log-every=1", "--optimizer.schedule=cosine", "--optimizer.warmup-steps=0")
-"""A training that is over after its first step writes that step's figures at once, not while the second runs."""
+"""A training that is over after its first step writes that step's figures at once, not while the second runs. Where a
+recipe has milestones and a warm-up, these would have to end before."""
 COMPILED = re.compile(r"compiled the step for .* in ([\d.]+) s")
 FIRST = re.compile(r"step\s+1/")
 
@@ -39,7 +40,7 @@ def start(arguments: list[str], programs: Path) -> Start:
     """Starts a training in a folder of its own, with programs kept in another, and stops it after its first step."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "train.py", *arguments, *ONE_STEP, "--run.folder", folder]
-        settings = os.environ | {"XDG_CACHE_HOME": str(programs), "PYTHONUNBUFFERED": "1"}
+        settings = os.environ | {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(programs), "PYTHONUNBUFFERED": "1"}
         began, call = time.perf_counter(), None
         with subprocess.Popen(command, cwd=ROOT, env=settings, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None, "a pipe was asked for"

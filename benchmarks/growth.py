@@ -133,10 +133,10 @@ def main(rounds: int = 5, steps: int = 2000) -> None:
     large, small = picture(800, 1088, seed=0), picture(512, 512, seed=0)
     _, model = models.models(large, background=3.0)
     by_objects = {}
-    for slots, head in (("", in_filled_slots), (", all slots", all_slots)):
-        with mock.patch("maskrcnn_jax.model.in_filled_slots", head):
-            by_objects["prediction, 800 × 1088" + slots] = prediction(model, large, rounds)
-            by_objects["training step, 512 × 512" + slots] = training(model, small, rounds)
+    for note, apply in (("", in_filled_slots), (", all slots", all_slots)):
+        with mock.patch("maskrcnn_jax.model.in_filled_slots", apply):
+            by_objects["prediction, 800 × 1088" + note] = prediction(model, large, rounds)
+            by_objects["training step, 512 × 512" + note] = training(model, small, rounds)
     samples = long_training(steps)
     rows = {
         f"{name}, {counted(count, 'object')}": {"seconds": s}

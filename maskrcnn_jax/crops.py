@@ -13,7 +13,7 @@ Window = tuple[int, int, int, int]
 """A part of a picture, `(x0, y0, x1, y1)` in whole pixels."""
 
 STRIP = 1024
-"""Rows that are pasted at a time: the probabilities of all pixels take four times the memory of their mask."""
+"""Rows that are pasted at a time: the probabilities of all pixels take eight times the memory of their mask."""
 
 
 class Patch(NamedTuple):

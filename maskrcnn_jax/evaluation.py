@@ -3,10 +3,9 @@
 import json
 import os
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,10 @@ FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 """COCO's twelve, in its order."""
 
 CURVES = ("precision", "recall")
+"""What the library's `summarize` reads of its `eval`."""
 
-AHEAD = 16
-"""Images that may wait while the device goes on."""
+AHEAD = 4
+"""Batches handed over and not yet converted, at most."""
 
 Result = dict[str, Any]
 """One detection in the COCO results format."""
@@ -79,13 +79,16 @@ class CocoEvaluator:
             )
         self._ground_truth = ground_truth
         self._masks = masks
-        self._convert = partial(image_results, category_ids=category_ids, masks=masks, paste=paste, inclusive=inclusive)
-        self._worker = ThreadPoolExecutor(1)  # several would wait for each other: pasting is many short calls
+        self._of_image = partial(
+            image_results, category_ids=category_ids, masks=masks, paste=paste, inclusive=inclusive
+        )
+        # One: pasting is many short NumPy calls, for which threads wait for Python's lock. Four took twice as long.
+        self._worker = ThreadPoolExecutor(1)
         self._pending: deque[Future[list[Result]]] = deque()
         self._results: list[Result] = []
 
     def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
-        """Hands over a batch; it returns at once unless `AHEAD` images wait for their masks to be pasted.
+        """Hands over a batch; it waits only while `AHEAD` others are not yet in COCO's format.
 
         Args:
             detections: NumPy arrays as `prediction.predictor.detect` gives them; `masks` over the boxes.
@@ -100,13 +103,9 @@ class CocoEvaluator:
             )
         if self._masks and detections.masks is None:
             raise ValueError("the detections hold no masks; construct the evaluator with masks=False")
-        for index, record in enumerate(records):
-            image = Detections._make(None if field is None else field[index] for field in detections)
-            while len(self._pending) >= AHEAD:
-                self._collect()
-            self._pending.append(self._worker.submit(self._convert, image, record))
-        while self._pending and self._pending[0].done():
+        while len(self._pending) >= AHEAD:
             self._collect()
+        self._pending.append(self._worker.submit(self._convert, detections, records))
 
     def results(self) -> list[Result]:
         """All detections so far in COCO's results format, in the order of the images."""
@@ -117,6 +116,13 @@ class CocoEvaluator:
     def evaluate(self) -> dict[str, float]:
         """The figures of `coco_metrics` for all detections so far."""
         return coco_metrics(self._ground_truth, self.results(), masks=self._masks)
+
+    def _convert(self, detections: Detections, records: Sequence[ImageRecord]) -> list[Result]:
+        results = []
+        for index, record in enumerate(records):
+            image = Detections._make(None if field is None else field[index] for field in detections)
+            results += self._of_image(image, record)
+        return results
 
     def _collect(self) -> None:
         self._results += self._pending.popleft().result()
@@ -198,7 +204,8 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
     file with both, given to pycocotools as it is, makes it take the box's area for masks too.
 
     Args:
-        ground_truth: A data set in COCO's JSON form; every image of it counts.
+        ground_truth: A data set in COCO's JSON form; every image of it counts, and of its annotations those of its
+            images.
         results: In COCO's results format.
         masks: Score masks as well as boxes.
 
@@ -207,8 +214,11 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
         What the data set has no object for (a size, a class) is -1, as COCO has it.
 
     Raises:
-        ValueError: A result belongs to an image or a category that the ground truth does not have.
+        ValueError: A result belongs to an image or a category that the ground truth does not have, or that has no
+            categories.
     """
+    if not ground_truth["categories"]:
+        raise ValueError("the ground truth has no categories; without classes there is nothing to score")
     for key, table in (("image_id", "images"), ("category_id", "categories")):
         unknown = sorted({result[key] for result in results} - {entry["id"] for entry in ground_truth[table]})
         if unknown:
@@ -225,11 +235,7 @@ def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Map
     """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is complete or is not there."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (f"{',' if number else '['}\n{json.dumps(result)}" for number, result in enumerate(results))
-    contents = {
-        "detections.json": chain(lines, ["\n]\n" if results else "[]\n"]),
-        "metrics.json": [json.dumps(figures, indent=2), "\n"],
-    }
+    contents = {"detections.json": _json_list(results), "metrics.json": [json.dumps(figures, indent=2), "\n"]}
     for name, content in contents.items():
         temporary = folder / f"{name}.tmp"
         with temporary.open("w", encoding="utf-8") as file:
@@ -237,17 +243,27 @@ def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Map
         os.replace(temporary, folder / name)
 
 
+def _json_list(entries: Sequence[Result]) -> Iterator[str]:
+    """A list as JSON, an entry a line; never all of it in memory."""
+    yield "["
+    for number, entry in enumerate(entries):
+        yield ("," if number else "") + "\n" + json.dumps(entry)
+    yield "\n]\n"
+
+
 def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str) -> dict[str, float]:
     images = {image["id"]: image for image in ground_truth["images"]}
-    objects, found = _by_category(ground_truth["annotations"]), _by_category(results)
+    objects = _by_category(entry for entry in ground_truth["annotations"] if entry["image_id"] in images)
+    found = _by_category(results)
     curves, figures = [], {}
     for category in sorted(ground_truth["categories"], key=lambda category: category["id"]):
-        mine = objects[category["id"]], found[category["id"]]
-        seen = {entry["image_id"] for entries in mine for entry in entries} or images
-        curves.append(_score_class(category, [images[image] for image in sorted(seen)], *mine, kind))
-        values = curves[-1]["precision"][:, :, 0, 0, -1]
-        values = values[values > -1]
-        figures[f"{kind}/AP/{category['name']}"] = float(values.mean()) if values.size else -1.0
+        own, claimed = objects[category["id"]], found[category["id"]]
+        seen = sorted({entry["image_id"] for entry in (*own, *claimed)})
+        curve = _score_class(category, [images[image] for image in seen], own, claimed, kind)
+        curves.append(curve)
+        precision = curve["precision"][:, :, 0, 0, -1]  # of objects of all sizes, of up to 100 detections
+        known = precision[precision > -1]
+        figures[f"{kind}/AP/{category['name']}"] = float(known.mean()) if known.size else -1.0
     whole = COCOeval_faster(iouType=kind)
     whole.eval = {name: np.concatenate([curve[name] for curve in curves], axis=-3) for name in CURVES}
     whole.summarize()
@@ -277,14 +293,14 @@ def _score_class(
         for number, (result, size) in enumerate(zip(found, sizes, strict=True), start=1)
     ]
     sides = (COCO({"images": images, "annotations": side, "categories": [category]}) for side in (truth, results))
-    # One mask after the other: there are too few at a time for threads.
+    # Without threads: each would get the few masks of one picture.
     evaluation = COCOeval_faster(*sides, kind, rle_iou_max_workers=1)
     evaluation.evaluate()
     evaluation.accumulate()
     return {name: evaluation.eval[name] for name in CURVES}
 
 
-def _by_category(entries: Sequence[dict[str, Any]]) -> defaultdict[int, list[dict[str, Any]]]:
+def _by_category(entries: Iterable[dict[str, Any]]) -> defaultdict[int, list[dict[str, Any]]]:
     classes = defaultdict(list)
     for entry in entries:
         classes[entry["category_id"]].append(entry)

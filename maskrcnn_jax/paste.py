@@ -13,7 +13,7 @@ class Crop(NamedTuple):
     """The part of a mask that may be set; outside it the mask is empty."""
 
     mask: np.ndarray
-    """`[h, w]` bool."""
+    """`[h, w]` bool; pasted ones lie in memory column after column."""
     y: int
     """First row of the picture that `mask` covers."""
     x: int
@@ -87,7 +87,7 @@ def paste_crop(
     # Two cells per pixel and axis. As products of matrices they would start a thread per core for a fraction of a
     # millisecond, while the cores have a network to run.
     lines = framed[row] * (1 - lower) + framed[row + 1] * lower
-    # The picture's columns are the rows of these arrays, which are read one after the other.
+    # Transposed: whole rows are taken fast, and COCO's code counts down the columns.
     cells = np.ascontiguousarray(lines.T)
     values, others = cells[column], cells[column + 1]
     values *= 1 - right

@@ -116,6 +116,22 @@ def test_scoring_leaves_its_input_alone(ground_truth):
     assert json.dumps([ground_truth, results]) == before
 
 
+def test_annotations_of_other_images_do_not_count(ground_truth):
+    few = {**ground_truth, "images": ground_truth["images"][:5]}
+    kept = {image["id"] for image in few["images"]}
+    results = [entry for entry in noisy(ground_truth, 3) if entry["image_id"] in kept]
+    own = {**few, "annotations": [entry for entry in few["annotations"] if entry["image_id"] in kept]}
+    assert 0 < len(own["annotations"]) < len(few["annotations"])
+    figures = coco_metrics(few, results, masks=True)
+    assert figures == coco_metrics(own, results, masks=True)
+    assert figures["bbox/AP"] > 0
+
+
+def test_a_ground_truth_without_categories_is_named(ground_truth):
+    with pytest.raises(ValueError, match="no categories"):
+        coco_metrics({**ground_truth, "categories": []}, [], masks=True)
+
+
 def test_no_detections_score_zero(ground_truth):
     figures = coco_metrics(ground_truth, [], masks=True)
     assert figures["bbox/AP"] == figures["segm/AP"] == figures["segm/AP/cat"] == 0

@@ -38,6 +38,7 @@ def resized_sizes(
     Source: Detectron2 `ResizeShortestEdge`; torchvision `GeneralizedRCNNTransform` (`floor_size`); Matterport
     `resize_image` (`enlarge_only`).
     """
+    # Side by side: along an axis of two NumPy is slow, and a source may have millions.
     height, width = sizes.T
     shorter, longer = np.minimum(height, width), np.maximum(height, width)
     scale = shortest_edge / shorter

@@ -51,15 +51,15 @@ class BatchNorm(nnx.BatchNorm):
         out, statistics = _normalized(nnx.BatchNorm.__call__, *nnx.split(self), x)
         if not self.use_running_average:
             nnx.update(self, statistics)
-        return out
+        return out.astype(x.dtype)
 
 
 # Jitted, so that all layers of one shape are traced as one.
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _normalized(call: Callable, structure: Any, weights: Any, x: jax.Array) -> tuple[jax.Array, Any]:
-    """`x` normalized, and the statistics that the layer has then."""
+    """`x` normalized by `call`, and the running statistics of the layer after it, if it has any."""
     norm = nnx.merge(structure, weights)
-    return call(norm, x).astype(x.dtype), nnx.state(norm, nnx.BatchStat)
+    return call(norm, x), nnx.state(norm, nnx.BatchStat)
 
 
 class GroupNorm(nnx.GroupNorm):

@@ -22,7 +22,8 @@ def intersection(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array,
     return side[..., 0] * side[..., 1]
 
 
-@jax.jit  # often called with the same shapes: they are traced once
+# Jitted, so that all calls with one shape are traced as one.
+@jax.jit
 def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
     """Intersection over union of each box of `a` with each box of `b`.
 

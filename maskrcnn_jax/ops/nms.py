@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from maskrcnn_jax.ops import boxes as box_ops
 
 TILE = 512
-"""Boxes that are settled together: their overlaps fit a CPU's cache, and few tiles are few loops on a GPU."""
+"""Boxes that are settled together, at most: their overlaps fit a CPU's cache, and few tiles are few loops on a GPU."""
 
 
 def nms(
@@ -36,8 +36,9 @@ def nms(
         overlaps = box_ops.iou(boxes[these], boxes[those]) > iou_threshold
         return overlaps if group is None else overlaps & (group[these, None] == group[None, those])
 
-    # All of one size: what has the same shape is traced once.
-    size = max(1, math.ceil(len(boxes) / max(1, math.ceil(len(boxes) / TILE))))
+    # As equal as they can be: what has the same shape is traced once.
+    count = max(1, math.ceil(len(boxes) / TILE))
+    size = max(1, math.ceil(len(boxes) / count))
     tiles = [slice(start, start + size) for start in range(0, len(boxes), size)]
     kept: list[Array] = []
     for tile in tiles:

@@ -97,7 +97,7 @@ def test_random_boxes_equal_the_greedy_loop(threshold):
         check(random_boxes(rng, 120, side), rng.random(120) < 0.9, threshold)
 
 
-@pytest.mark.parametrize("tile", [7, 40, 119, 120])
+@pytest.mark.parametrize("tile", [7, 11, 50, 119, 120])
 def test_tiles_of_any_size_equal_the_greedy_loop(monkeypatch, tile):
     monkeypatch.setattr("maskrcnn_jax.ops.nms.TILE", tile)
     rng = np.random.default_rng(3)
@@ -108,10 +108,10 @@ def test_tiles_of_any_size_equal_the_greedy_loop(monkeypatch, tile):
 
 def test_tiles_of_one_box_equal_the_greedy_loop(monkeypatch):
     monkeypatch.setattr("maskrcnn_jax.ops.nms.TILE", 1)
-    boxes, valid = random_boxes(np.random.default_rng(4), 9, 16), np.ones(9, bool)
-    keep = jax.jit(lambda boxes, valid: nms(boxes, valid, 0.3))(boxes, valid)
-    np.testing.assert_array_equal(keep, define_nms(boxes, valid, 0.3, np.zeros(9)))
-    assert not keep.all()
+    boxes, valid, group = random_boxes(np.random.default_rng(4), 12, 6), np.arange(12) != 2, np.arange(12) % 2
+    keep = jax.jit(lambda boxes, valid, group: nms(boxes, valid, 0.3, group))(boxes, valid, group)
+    np.testing.assert_array_equal(keep, define_nms(boxes, valid, 0.3, group))
+    assert 0 < keep.sum() < valid.sum()
 
 
 def test_no_boxes():
