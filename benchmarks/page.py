@@ -45,10 +45,10 @@ detections.
 
 
 def section(name: str) -> str:
-    """One benchmark's heading, what it does, its figures, and where they were measured."""
+    """One benchmark's heading, what its docstring says before how to run it, its figures, and where they were taken."""
     content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-    about = list(takewhile(lambda part: " benchmarks/" not in part and "make bench" not in part, paragraphs(text)))
+    purpose, *more = takewhile(lambda part: "bench" not in part, text.split('"""')[1].split("\n\n"))
     rows = content["rows"]
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     grid = [["", *columns]]
@@ -64,14 +64,9 @@ def section(name: str) -> str:
     cores = f"{machine['cores']} cores, load {machine['load']:.0f}"
     where = f"{device}{machine['processor']}, {cores}, Python {machine['python']}"
     versions = ", ".join(f"{package} {number}" for package, number in content["versions"].items())
-    joined, table = "\n\n".join(about), "\n".join(lines)
-    figure = f"\n\n![{about[0]}]({name}.png)" if (DOCS / f"{name}.png").exists() else ""
-    return f"## {name}\n\n{joined}\n\n{table}{figure}\n\n{content['date']}, {where}; {versions}.\n"
-
-
-def paragraphs(text: str) -> list[str]:
-    """Of a module's docstring."""
-    return text.split('"""')[1].split("\n\n")
+    figure = [f"![{purpose}]({name}.png)"] if (DOCS / f"{name}.png").exists() else []
+    measured = f"{content['date']}, {where}; {versions}."
+    return "\n\n".join([f"## {name}", purpose, *more, "\n".join(lines), *figure, measured]) + "\n"
 
 
 def number(value: float) -> str:
