@@ -3,12 +3,15 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from faster_coco_eval.core import mask as rle
 
+from maskrcnn_jax.data.image_file import ImageFile, Located, StoredFile
+from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import decode_mask
 
 MOST_NAMED = 10
@@ -57,6 +60,28 @@ class AnnotatedImage(NamedTuple):
     """`[n]` int64."""
     masks: list[bytes]
     """n compressed RLE counts."""
+    file: ImageFile
+    """Where the image comes from."""
+    upright: bool
+    """Whether `size` and all coordinates refer to the raster turned by the file's EXIF orientation."""
+
+
+class ImageEntry(NamedTuple):
+    """What an annotation file says of an image."""
+
+    image_id: int
+    file_name: str
+    size: tuple[int, int]
+    """(height, width), pixels."""
+
+
+Locate = Callable[[ImageEntry], Located]
+"""Finds an image; raises Refused where it is missing or not as annotated."""
+
+
+def locate_by_name(entry: ImageEntry) -> Located:
+    """Takes the name for a path and the annotated size for that of the stored raster, without a look at the file."""
+    return Located(StoredFile(Path(entry.file_name)), entry.size, upright=False)
 
 
 class Annotations(NamedTuple):
@@ -93,7 +118,9 @@ def first_of(things: Sequence[object]) -> str:
     return ", ".join(map(str, things[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
-def read_annotations(coco: Any, where: str) -> Annotations:
+def read_annotations(
+    coco: Any, where: str, locate: Locate = locate_by_name, options: ReadOptions = ReadOptions()
+) -> Annotations:
     """Checks a COCO instances dictionary and turns it into arrays.
 
     Objects whose box or polygons enclose no area are left out and listed in `dropped`; COCO itself holds a few. All
@@ -102,6 +129,8 @@ def read_annotations(coco: Any, where: str) -> Annotations:
     Args:
         coco: The parsed JSON.
         where: Its file name, for messages.
+        locate: Finds each image and the raster that its annotations refer to.
+        options: The user's choices.
 
     Raises:
         DatasetError: Names every kind of problem with its offenders.
@@ -123,7 +152,8 @@ def read_annotations(coco: Any, where: str) -> Annotations:
     names = [category["name"] for category in categories]
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         problems.add("two categories have the same name; give each its own", str(name))
-    sizes = image_sizes(coco["images"], problems)
+    located = locate_images(coco["images"], locate, problems)
+    sizes = {image_id: place.size for image_id, place in located.items()}
     label_of = {category_id: label for label, category_id in enumerate(category_ids)}
     objects: dict[int, list[AnnotatedObject]] = defaultdict(list)
     dropped: dict[str, list[int]] = defaultdict(list)
@@ -142,13 +172,13 @@ def read_annotations(coco: Any, where: str) -> Annotations:
         else:
             objects[annotation["image_id"]].append(read)
     problems.raise_if_any()
-    images = [gather(image, sizes[image["id"]], objects[image["id"]]) for image in coco["images"]]
+    images = [gather(image, located[image["id"]], objects[image["id"]]) for image in coco["images"]]
     return Annotations(category_ids, tuple(names), images, dict(dropped))
 
 
-def image_sizes(images: list[dict[str, Any]], problems: Problems) -> dict[int, tuple[int, int]]:
-    """(height, width) by image id."""
-    sizes: dict[int, tuple[int, int]] = {}
+def locate_images(images: list[dict[str, Any]], locate: Locate, problems: Problems) -> dict[int, Located]:
+    """Where each image lies and how large it is, by its id."""
+    located: dict[int, Located] = {}
     for image in images:
         name = f"image {image.get('id')} ({image.get('file_name')})"
         whole = all(isinstance(image.get(key), int) for key in ("id", "height", "width"))
@@ -156,11 +186,16 @@ def image_sizes(images: list[dict[str, Any]], problems: Problems) -> dict[int, t
             problems.add("images need file_name and whole numbers as id, height and width", name)
         elif min(image["height"], image["width"]) <= 0:
             problems.add("height and width must be positive", name)
-        elif image["id"] in sizes:
+        elif image["id"] in located:
             problems.add("two images have the same id; give each its own", name)
         else:
-            sizes[image["id"]] = (image["height"], image["width"])
-    return sizes
+            try:
+                located[image["id"]] = locate(
+                    ImageEntry(image["id"], image["file_name"], (image["height"], image["width"]))
+                )
+            except Refused as refused:
+                problems.add(*refused.args)
+    return located
 
 
 def read_object(
@@ -236,17 +271,19 @@ def compress(segmentation: list | dict, height: int, width: int) -> bytes | None
     return coded
 
 
-def gather(image: dict[str, Any], size: tuple[int, int], objects: list[AnnotatedObject]) -> AnnotatedImage:
+def gather(image: dict[str, Any], located: Located, objects: list[AnnotatedObject]) -> AnnotatedImage:
     """Stacks the objects of one image."""
     boxes, labels, is_crowd, areas, ids, masks = zip(*objects, strict=True) if objects else ((),) * 6
     return AnnotatedImage(
         image["id"],
         image["file_name"],
-        size,
+        located.size,
         np.asarray(boxes, np.float32).reshape(-1, 4),
         np.asarray(labels, np.int32),
         np.asarray(is_crowd, bool),
         np.asarray(areas, np.float32),
         np.asarray(ids, np.int64),
         list(masks),
+        located.file,
+        located.upright,
     )

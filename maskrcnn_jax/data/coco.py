@@ -115,7 +115,9 @@ class CocoInstances:
     def __getitem__(self, index: int) -> Example:
         record = self.records[int(self.positions[index])]
         size = tuple(record["size"].tolist())
-        image = decode(record["image"], size, f"image {record['image_id']} ({record['file_name'].decode()})")
+        name = f"image {record['image_id']} ({record['file_name'].decode()})"
+        upright = bool(record["upright"]) if "upright" in record else None
+        image = decode(record["image"], size, name, upright)
         masks = RunLengthMasks(record["masks"], size)
         return Example(
             image, int(record["image_id"]), record["boxes"], record["labels"], record["is_crowd"].astype(bool), masks

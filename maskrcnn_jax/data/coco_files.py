@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn_jax.data.annotations import DatasetError
-
-AnyPath = Path | zipfile.Path
-"""Inside and outside of zips paths are used alike."""
+from maskrcnn_jax.files.reading import AnyPath
 
 ANNOTATIONS = re.compile(r"instances_(\w+)\.json")
 

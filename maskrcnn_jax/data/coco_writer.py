@@ -9,16 +9,15 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from maskrcnn_jax.data.annotations import AnnotatedImage, Annotations
-from maskrcnn_jax.data.coco_files import AnyPath
 
-NAME, VERSION = "coco_instances", "1.0.0"
+NAME, VERSION = "coco_instances", "1.1.0"
 """The version rises when the features change."""
 
 SHARD = 2000
 """Images per file, some 300 MB of COCO."""
 
 
-def write_records(folder: Path, splits: Mapping[str, tuple[Annotations, AnyPath]], metadata: dict[str, Any]) -> None:
+def write_records(folder: Path, splits: Mapping[str, Annotations], metadata: dict[str, Any]) -> None:
     """Writes images with boxes, labels and one run-length code per object, in the order of the annotation file.
 
     Image files are copied as they are. `tfds.builder_from_directory(folder)` reads the result. TFDS's own
@@ -26,14 +25,14 @@ def write_records(folder: Path, splits: Mapping[str, tuple[Annotations, AnyPath]
 
     Args:
         folder: Existing and empty.
-        splits: Annotations and image folder of each split.
+        splits: The annotations of each split.
         metadata: Kept beside the records.
     """
     writer = tfds.core.SequentialWriter(describe(folder, metadata), SHARD, file_format="array_record")
     writer.initialize_splits(list(splits))
-    for split, (annotations, images) in splits.items():
+    for split, annotations in splits.items():
         for image in tqdm(annotations.images, f"writing {split}", unit=" images", disable=None):
-            writer.add_examples({split: [record(image, (images / image.file_name).read_bytes())]})
+            writer.add_examples({split: [record(image, image.file.read())]})
     writer.close_all()
 
 
@@ -46,6 +45,7 @@ def describe(folder: Path, metadata: dict[str, Any]) -> tfds.core.DatasetInfo:
         "image_id": np.int64,
         "file_name": tfds.features.Text(),
         "size": tfds.features.Tensor(shape=(2,), dtype=np.int32),
+        "upright": np.bool_,
         "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
         **{name: tfds.features.Tensor(shape=(None,), dtype=dtype) for name, dtype in numbers.items()},
         "masks": tfds.features.Sequence(tfds.features.Text()),
@@ -55,7 +55,8 @@ def describe(folder: Path, metadata: dict[str, Any]) -> tfds.core.DatasetInfo:
             name=NAME, version=tfds.core.Version(VERSION), data_dir=str(folder), module_name=""
         ),
         description="Instance segmentation data set in COCO format. Boxes are (x0, y0, x1, y1) in pixels; masks are "
-        "compressed COCO run-length counts over `size` (height, width); labels index metadata.class_names.",
+        "compressed COCO run-length counts over `size` (height, width); `upright` says whether these refer to the "
+        "image turned by its EXIF orientation; labels index metadata.class_names.",
         features=tfds.features.FeaturesDict(features),
         metadata=tfds.core.MetadataDict(metadata),
         disable_shuffling=True,
@@ -69,6 +70,7 @@ def record(image: AnnotatedImage, data: bytes) -> dict[str, Any]:
         "image_id": image.image_id,
         "file_name": image.file_name,
         "size": np.array(image.size, np.int32),
+        "upright": image.upright,
         "boxes": image.boxes,
         "labels": image.labels,
         "is_crowd": image.is_crowd,

@@ -1,10 +1,13 @@
 """From the bytes of an image file to RGB."""
 
+import io
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from maskrcnn_jax.data.source import BrokenImage
 
@@ -12,16 +15,52 @@ JPEG_START, JPEG_SCAN, JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
-def decode(data: bytes, size: tuple[int, int], name: str) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes a JPEG, PNG or other file that OpenCV reads, whatever its colours and depth, to 8-bit RGB.
+ORIENTATION, SWAPPING = 0x0112, (5, 6, 7, 8)
+"""EXIF's tag, and its values that exchange height and width."""
 
-    Annotations refer to the raster as stored if that has the annotated size, as COCO's own tools assume; else to the
-    raster turned by the EXIF orientation, as annotation tools that honour it assume.
+
+class Header(NamedTuple):
+    """What an image file says of itself."""
+
+    size: tuple[int, int]
+    """(height, width) of the stored raster, pixels."""
+    orientation: int
+    """EXIF orientation in 1 … 8; 1 where there is none or one that EXIF does not define."""
+
+    def size_of(self, upright: bool) -> tuple[int, int]:
+        """(height, width) of the stored raster, or of the upright one."""
+        return self.size[::-1] if upright and self.orientation in SWAPPING else self.size
+
+
+def read_header(data: bytes, name: str) -> Header:
+    """Reads size and orientation of an encoded image without decoding its pixels.
+
+    Args:
+        data: The file.
+        name: What error messages call the image.
+
+    Raises:
+        BrokenImage: The file is no image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+            orientation = image.getexif().get(ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BrokenImage(f"{name}: not an image that can be decoded ({len(data)} bytes); give another file") from error
+    return Header((height, width), orientation if orientation in range(1, 9) else 1)
+
+
+def decode(data: bytes, size: tuple[int, int], name: str, upright: bool | None) -> UInt8[np.ndarray, "H W 3"]:
+    """Decodes a JPEG, PNG or other file that OpenCV reads, whatever its colours and depth, to 8-bit RGB.
 
     Args:
         data: The file.
         size: Annotated (height, width).
         name: What error messages call the image.
+        upright: Whether annotations refer to the raster turned by the EXIF orientation, not to the one that is stored.
+            None for data sets that were prepared before this was recorded: then it is the stored raster if that has
+            the annotated size, else the upright one.
 
     Raises:
         BrokenImage: The file is no image, is truncated, or has another size than annotated.
@@ -32,11 +71,11 @@ def decode(data: bytes, size: tuple[int, int], name: str) -> UInt8[np.ndarray, "
     stored = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
     if stored is None:
         raise BrokenImage(f"{name}: not an image that can be decoded ({len(data)} bytes); fetch the file again")
-    if stored.shape[:2] == size:
-        return stored
-    turned = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB)
-    if turned is not None and turned.shape[:2] == size:
-        return turned
+    if upright is None:
+        upright = stored.shape[:2] != size
+    image = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB) if upright else stored
+    if image is not None and image.shape[:2] == size:
+        return image
     height, width = stored.shape[:2]
     raise BrokenImage(
         f"{name}: the file has {height}×{width} pixels (height×width), its annotation says {size[0]}×{size[1]}; "

@@ -18,14 +18,13 @@ from maskrcnn_jax.data.annotations import (
     DatasetError,
     Problems,
     first_of,
-    read_annotations,
 )
 from maskrcnn_jax.data.coco import Index
-from maskrcnn_jax.data.coco_files import AnyPath
 from maskrcnn_jax.data.coco_writer import write_records
 from maskrcnn_jax.data.formats import Split, open_dataset
 from maskrcnn_jax.data.hold_out import hold_out
 from maskrcnn_jax.data.images import decode
+from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.source import BrokenImage
 from maskrcnn_jax.plural import counted
 
@@ -63,28 +62,29 @@ def prepare(
     """
     if not 0 <= validation_share < 1:
         raise DatasetError(f"validation_share = {validation_share}: must be at least 0 and below 1, such as 0.2")
-    found = open_dataset(folder, splits, images, class_attribute, class_name)
+    options = ReadOptions(tuple(splits), images, class_attribute, class_name)
+    found = open_dataset(folder, options).splits
     names = [split.name for split in found]
     if validation_share and len(found) > 1:
         of_its_own = ", ".join(names)
         raise DatasetError(f"validation_share = {validation_share}: {folder} has splits, {of_its_own}; leave it out")
     require_replaceable(out, ["train", "val"] if validation_share else names)
-    contents = {split.name: (read_split(split), split.images) for split in found}
+    contents = {split.name: read_split(split) for split in found}
     if class_name is not None:
-        contents = {name: (of_one_class(annotations, class_name), at) for name, (annotations, at) in contents.items()}
+        contents = {name: of_one_class(annotations, class_name) for name, annotations in contents.items()}
     if validation_share:
-        [(annotations, at)] = contents.values()
-        contents = {name: (part, at) for name, part in hold_out(annotations, validation_share).items()}
+        [annotations] = contents.values()
+        contents = hold_out(annotations, validation_share)
     category_ids, class_names = same_categories(contents)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         written = Path(scratch) / "records"
         written.mkdir()
         write_records(written, contents, {"category_ids": list(category_ids), "class_names": list(class_names)})
-        for name, (annotations, _) in contents.items():
+        for name, annotations in contents.items():
             Index.of(annotations.images).save(written, name)
         replace(out, written, Path(scratch))
-    return {name: len(annotations.images) for name, (annotations, _) in contents.items()}
+    return {name: len(annotations.images) for name, annotations in contents.items()}
 
 
 def require_replaceable(out: Path, splits: Sequence[str]) -> None:
@@ -103,10 +103,10 @@ def require_replaceable(out: Path, splits: Sequence[str]) -> None:
 
 def read_split(split: Split) -> Annotations:
     """Reads and checks the annotations and every image of a split."""
-    annotations = read_annotations(split.read(), split.where)
+    annotations = split.read()
     for reason, ids in annotations.dropped.items():
         log.warning("%s: dropped %s, %s: %s", split.where, counted(len(ids), "annotation"), reason, first_of(ids))
-    check_images(annotations.images, split.images)
+    check_images(annotations.images, split.where)
     return annotations
 
 
@@ -116,7 +116,7 @@ def of_one_class(annotations: Annotations, class_name: str) -> Annotations:
     return annotations._replace(category_ids=(1,), class_names=(class_name,), images=images)
 
 
-def check_images(images: Sequence[AnnotatedImage], folder: AnyPath) -> None:
+def check_images(images: Sequence[AnnotatedImage], where: str) -> None:
     """Decodes every image once.
 
     Raises:
@@ -125,15 +125,13 @@ def check_images(images: Sequence[AnnotatedImage], folder: AnyPath) -> None:
 
     def problem(image: AnnotatedImage) -> str | None:
         try:
-            decode((folder / image.file_name).read_bytes(), image.size, image.file_name)
-        except (FileNotFoundError, KeyError, IsADirectoryError):
-            return f"{image.file_name}: missing"
+            decode(image.file.read(), image.size, image.file_name, image.upright)
         except (BrokenImage, OSError, zipfile.BadZipFile) as error:
             return str(error)
         return None
 
     cv2.setNumThreads(1)
-    problems = Problems(str(folder))
+    problems = Problems(where)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for found in tqdm(pool.map(problem, images), "checking images", len(images), unit=" images", disable=None):
             if found is not None:
@@ -141,11 +139,9 @@ def check_images(images: Sequence[AnnotatedImage], folder: AnyPath) -> None:
     problems.raise_if_any()
 
 
-def same_categories(contents: dict[str, tuple[Annotations, AnyPath]]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def same_categories(contents: dict[str, Annotations]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Ids and names of the categories, which all splits must share, since labels follow from them."""
-    categories = {
-        name: (annotations.category_ids, annotations.class_names) for name, (annotations, _) in contents.items()
-    }
+    categories = {name: (annotations.category_ids, annotations.class_names) for name, annotations in contents.items()}
     first, *others = categories
     for other in others:
         if categories[other] != categories[first]:

@@ -10,6 +10,7 @@ from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
 from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.read_options import ReadOptions
 
 SQUARE = {"name": "polygon", "all_points_x": [2, 5, 5, 2], "all_points_y": [3, 3, 6, 6]}
 
@@ -99,7 +100,7 @@ def test_splits_share_their_classes(tmp_path: Path):
 def test_splits_are_chosen_by_name(tmp_path: Path):
     for split in ("train", "val", "test"):
         write(tmp_path / "data" / split, "a.png")
-    assert [split.name for split in open_dataset(tmp_path / "data", ("val",))] == ["val"]
+    assert [split.name for split in open_dataset(tmp_path / "data", ("val",)).splits] == ["val"]
     with pytest.raises(DatasetError, match=r"no split 'minival'; it has train, val, test"):
         open_dataset(tmp_path / "data", ("minival",))
     (tmp_path / "data" / "test" / "via.json").unlink()
@@ -110,8 +111,8 @@ def test_splits_are_chosen_by_name(tmp_path: Path):
 
 def test_an_undivided_folder_is_one_split(tmp_path: Path):
     folder = write(tmp_path / "data", "a.png")
-    assert [split.name for split in open_dataset(folder)] == ["train"]
-    assert [split.name for split in open_dataset(folder, ("everything",))] == ["everything"]
+    assert [split.name for split in open_dataset(folder).splits] == ["train"]
+    assert [split.name for split in open_dataset(folder, ReadOptions(("everything",))).splits] == ["everything"]
     with pytest.raises(DatasetError, match="is not divided into splits; name one"):
         open_dataset(folder, ("train", "val"))
 

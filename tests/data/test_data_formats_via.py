@@ -9,6 +9,7 @@ from prepared import assert_objects, block, pixels, prepared, write_json, write_
 
 from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
+from maskrcnn_jax.data.read_options import ReadOptions
 
 SIZE = (10, 12)
 SQUARE = {"name": "polygon", "all_points_x": [2, 5, 5, 2], "all_points_y": [3, 3, 6, 6]}
@@ -122,7 +123,7 @@ def test_an_unclear_class_attribute_is_asked_for(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"attributes colour, size; say which .*--class-attribute"):
         open_dataset(tmp_path / "data")
     with pytest.raises(DatasetError, match=r"'shape'.* have not this attribute but colour, size"):
-        open_dataset(tmp_path / "data", class_attribute="shape")
+        open_dataset(tmp_path / "data", ReadOptions(class_attribute="shape"))
     assert prepared(tmp_path / "data", class_name="thing")[0] == ("thing",)
 
 

@@ -8,6 +8,7 @@ from prepared import assert_objects, block, prepared, write_picture
 
 from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
+from maskrcnn_jax.data.read_options import ReadOptions
 
 SIZE = (10, 12)
 CAT = ("cat", (1, 2, 3, 5))
@@ -81,15 +82,15 @@ def test_the_lists_of_segmentation_say_the_splits(folder: Path, caplog: pytest.L
     write_list(folder, "Segmentation", "trainval", "a", "b", "c")
     write_list(folder, "Segmentation", "test", "missing")
     with caplog.at_level(logging.WARNING):
-        assert [split.name for split in open_dataset(folder)] == ["train", "val"]
+        assert [split.name for split in open_dataset(folder).splits] == ["train", "val"]
     assert not caplog.text
-    [both] = open_dataset(folder, ("trainval",))
+    [both] = open_dataset(folder, ReadOptions(("trainval",))).splits
     assert [image["file_name"] for image in both.read()["images"]] == [f"JPEGImages/{name}.jpg" for name in "abc"]
     with pytest.raises(DatasetError, match="no pictures"):
-        open_dataset(folder, ("test",))
+        open_dataset(folder, ReadOptions(("test",)))
     assert "left out pictures that SegmentationObject/ does not show: missing\n" in caplog.text
     with pytest.raises(DatasetError, match=r"Segmentation lists test, train, trainval, val; name some of these"):
-        open_dataset(folder, ("minival",))
+        open_dataset(folder, ReadOptions(("minival",)))
 
 
 def test_lists_of_one_class_and_one_list_for_all(folder: Path):
@@ -97,8 +98,8 @@ def test_lists_of_one_class_and_one_list_for_all(folder: Path):
     write_xml(folder, "b", CAT)
     write_list(folder, "Main", "trainval", "a", "b")
     write_list(folder, "Main", "cat_train", "a  1")
-    assert [split.name for split in open_dataset(folder)] == ["train"]
-    [cats] = open_dataset(folder, ("cat_train",))
+    assert [split.name for split in open_dataset(folder).splits] == ["train"]
+    [cats] = open_dataset(folder, ReadOptions(("cat_train",))).splits
     assert [image["file_name"] for image in cats.read()["images"]] == ["JPEGImages/a.jpg"]
 
 

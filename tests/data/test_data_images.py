@@ -30,7 +30,7 @@ def rotated(orientation: int) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp"])
 def test_lossless_rgb(suffix):
-    image = decode(encode(picture(*SIZE), suffix), SIZE, "x")
+    image = decode(encode(picture(*SIZE), suffix), SIZE, "x", upright=False)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, picture(*SIZE))
 
@@ -38,13 +38,13 @@ def test_lossless_rgb(suffix):
 def test_jpeg_equals_pillow():
     data = jpeg(Image.fromarray(picture(*SIZE)))
     theirs = np.asarray(Image.open(io.BytesIO(data))).astype(int)
-    assert np.abs(decode(data, SIZE, "x") - theirs).max() <= 2
+    assert np.abs(decode(data, SIZE, "x", upright=False) - theirs).max() <= 2
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_gray_becomes_three_equal_channels(suffix):
     gray = picture(*SIZE)[..., 0]
-    image = decode(cv2.imencode(suffix, gray)[1].tobytes(), SIZE, "x")
+    image = decode(cv2.imencode(suffix, gray)[1].tobytes(), SIZE, "x", upright=False)
     assert (image == image[..., :1]).all()
     assert np.abs(image[..., 0].astype(int) - gray).max() <= (0 if suffix == ".png" else 4)
 
@@ -53,57 +53,59 @@ def test_alpha_is_dropped():
     alpha = np.arange(40 * 60, dtype=np.uint32).astype(np.uint8).reshape(40, 60)
     file = io.BytesIO()
     Image.fromarray(np.dstack([picture(*SIZE), alpha])).save(file, "PNG")
-    np.testing.assert_array_equal(decode(file.getvalue(), SIZE, "x"), picture(*SIZE))
+    np.testing.assert_array_equal(decode(file.getvalue(), SIZE, "x", upright=False), picture(*SIZE))
 
 
 def test_sixteen_bits_keep_their_brightness():
     # 257 · v is the 16-bit form of v: 255 becomes 65535.
     wide = cv2.imencode(".png", picture(*SIZE)[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
-    np.testing.assert_array_equal(decode(wide, SIZE, "x"), picture(*SIZE))
+    np.testing.assert_array_equal(decode(wide, SIZE, "x", upright=False), picture(*SIZE))
     gray = cv2.imencode(".png", picture(*SIZE)[..., 0].astype(np.uint16) * 257)[1].tobytes()
-    np.testing.assert_array_equal(decode(gray, SIZE, "x")[..., 1], picture(*SIZE)[..., 0])
+    np.testing.assert_array_equal(decode(gray, SIZE, "x", upright=False)[..., 1], picture(*SIZE)[..., 0])
 
 
 def test_cmyk_jpeg_equals_pillow():
     data = jpeg(Image.fromarray(picture(*SIZE)).convert("CMYK"))
     assert Image.open(io.BytesIO(data)).mode == "CMYK"
     theirs = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-    assert np.abs(decode(data, SIZE, "x") - theirs).max() <= 3
+    assert np.abs(decode(data, SIZE, "x", upright=False) - theirs).max() <= 3
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_exif_rotation_is_ignored_if_the_stored_raster_has_the_annotated_size(orientation):
-    image = decode(rotated(orientation), SIZE, "x").astype(int)
+    image = decode(rotated(orientation), SIZE, "x", upright=False).astype(int)
     assert np.abs(image - picture(*SIZE)).mean() < 3
 
 
 def test_exif_rotation_is_applied_if_that_gives_the_annotated_size():
     # Orientation 6: the camera was turned; the upright picture is the stored one turned clockwise.
-    image = decode(rotated(6), SIZE[::-1], "x").astype(int)
+    image = decode(rotated(6), SIZE[::-1], "x", upright=True).astype(int)
     assert np.abs(image - np.rot90(picture(*SIZE), -1)).mean() < 3
 
 
 def test_other_size_than_annotated():
     with pytest.raises(BrokenImage, match=r"cat\.png: the file has 40×60 pixels .* its annotation says 41×60"):
-        decode(encode(picture(*SIZE), ".png"), (41, 60), "cat.png")
+        decode(encode(picture(*SIZE), ".png"), (41, 60), "cat.png", upright=False)
 
 
 @pytest.mark.parametrize("data", [rotated(6), encode(picture(*SIZE), ".jpg"), encode(picture(*SIZE), ".png")])
 @pytest.mark.parametrize("share", [0.6, 0.9, 0.999])
 def test_truncated(data, share):
     with pytest.raises(BrokenImage, match=r"dog: truncated after \d+ bytes"):
-        decode(data[: int(share * len(data))], SIZE, "dog")
+        decode(data[: int(share * len(data))], SIZE, "dog", upright=False)
 
 
 def test_bytes_behind_the_end_do_no_harm():
     data = encode(picture(*SIZE), ".jpg")
-    np.testing.assert_array_equal(decode(data + b"\0" * 1000, SIZE, "x"), decode(data, SIZE, "x"))
+    np.testing.assert_array_equal(
+        decode(data + b"\0" * 1000, SIZE, "x", upright=False), decode(data, SIZE, "x", upright=False)
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>not found</html>"])
 def test_no_image(data):
     with pytest.raises(BrokenImage, match="bird: not an image"):
-        decode(data, SIZE, "bird")
+        decode(data, SIZE, "bird", upright=False)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])

@@ -4,16 +4,19 @@ What a folder holds is told from its content: COCO's layout, Pascal VOC, masks, 
 `Picture`s by split; `to_coco` writes them as the one dictionary that `prepare` checks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from maskrcnn_jax.data.annotations import DatasetError
-from maskrcnn_jax.data.coco_files import ANNOTATIONS, AnyPath, annotation_files, find_splits
+from maskrcnn_jax.data.annotations import Annotations, DatasetError, read_annotations
+from maskrcnn_jax.data.coco_files import ANNOTATIONS, SplitFiles, annotation_files, find_splits
+from maskrcnn_jax.data.coco_images import CocoImages
 from maskrcnn_jax.data.formats import labelme, mask_folder, via, voc
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders
-from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, check_together, to_coco
+from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, check_together, to_annotations
+from maskrcnn_jax.data.image_finder import ImageFinder
+from maskrcnn_jax.data.read_options import ReadOptions
 
 
 class Split(NamedTuple):
@@ -22,33 +25,36 @@ class Split(NamedTuple):
     name: str
     where: str
     """What messages call its annotations."""
-    read: Callable[[], Any]
-    """Gives the COCO instances dictionary."""
-    images: AnyPath
-    """The folder that its file names start from."""
+    read: Callable[[], Annotations]
+    """Reads and checks the annotations and finds the images.
+
+    Raises:
+        DatasetError: They cannot be used.
+    """
 
 
-def open_dataset(
-    folder: Path,
-    wanted: Sequence[str] = (),
-    images: Path | None = None,
-    class_attribute: str | None = None,
-    class_name: str | None = None,
-) -> list[Split]:
+class Dataset(NamedTuple):
+    """A data set that was recognised."""
+
+    kind: str
+    """The format: "COCO", "VIA", "labelme", "masks" or "Pascal VOC"."""
+    splits: list[Split]
+    dropped: Mapping[str, Sequence[str]]
+    """What was left out before the splits are read, by reason."""
+
+
+def open_dataset(folder: Path, options: ReadOptions = ReadOptions()) -> Dataset:
     """Recognises a data set and finds its splits.
 
     Args:
         folder: The data set, a folder or for COCO, VIA and labelme a JSON file.
-        wanted: Names of the splits; empty for all.
-        images: Image folder of COCO, VIA or labelme, if it is not beside the annotations.
-        class_attribute: The region attribute of VIA that says the class.
-        class_name: What to call all objects of formats that need not name them, VIA and masks; None for the names
-            that there are, or "object".
+        options: The user's choices.
 
     Raises:
         DatasetError: It is none that is understood, or cannot be read; the message names the files and the remedy.
     """
     kind = recognise(folder)
+    class_attribute, class_name, images = options.class_attribute, options.class_name, options.images
     if class_attribute is not None and kind != "VIA":
         raise DatasetError(f"class_attribute = {class_attribute!r}: {folder} holds {kind}; only VIA has attributes")
     if class_attribute is not None and class_name is not None:
@@ -56,11 +62,17 @@ def open_dataset(
     if images is not None and kind in ("masks", "Pascal VOC"):
         raise DatasetError(f"images = {images}: {folder} holds {kind}, whose layout says where the pictures are")
     if kind == "COCO":
-        return [
-            Split(split.name, str(split.annotations), partial(read_json, split.annotations), split.images)
-            for split in find_splits(folder, wanted, images)
-        ]
-    return read_pictures(kind, folder, wanted, images, class_attribute, class_name)
+        found = find_splits(folder, options.splits, images)
+        return Dataset(
+            kind, [Split(split.name, str(split.annotations), partial(read_coco, split, options)) for split in found], {}
+        )
+    return read_pictures(kind, folder, options)
+
+
+def read_coco(files: SplitFiles, options: ReadOptions) -> Annotations:
+    """Reads and checks one split of a COCO data set."""
+    images = CocoImages(ImageFinder([files.images]), options)
+    return read_annotations(read_json(files.annotations), str(files.annotations), images.locate, options)
 
 
 def recognise(folder: Path) -> str:
@@ -93,30 +105,25 @@ def recognise(folder: Path) -> str:
     raise DatasetError(f"{folder}: {found}; `python -m maskrcnn_jax prepare --help` says what is understood")
 
 
-def read_pictures(
-    kind: str,
-    folder: Path,
-    wanted: Sequence[str],
-    images: Path | None,
-    class_attribute: str | None,
-    class_name: str | None,
-) -> list[Split]:
+def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
     """Reads a data set that is not COCO's; the splits share their classes, in alphabetical order."""
     root = folder if folder.is_dir() else folder.parent
     findings = Findings(str(folder))
     if kind == "Pascal VOC":
-        pictures = voc.read(folder, wanted, findings)
+        pictures = voc.read(folder, options.splits, findings)
     else:
-        folders = split_folders(folder, wanted)
+        folders = split_folders(folder, options.splits)
         if kind == "VIA":
-            pictures = via.read(folders, root, images, class_attribute, class_name, findings)
+            pictures = via.read(folders, root, options.images, options.class_attribute, options.class_name, findings)
         elif kind == "labelme":
-            pictures = labelme.read(folders, root, images, findings)
+            pictures = labelme.read(folders, root, options.images, findings)
         else:
-            pictures = mask_folder.read(folders, root, class_name or UNNAMED, findings)
+            pictures = mask_folder.read(folders, root, options.class_name or UNNAMED, findings)
     check_together(pictures, findings)
     findings.close()
     names = sorted({thing.class_name for split in pictures.values() for picture in split for thing in picture.objects})
-    return [
-        Split(split, f"{folder} ({split})", partial(to_coco, inside, names), root) for split, inside in pictures.items()
-    ]
+    splits = []
+    for split, inside in pictures.items():
+        where = f"{folder} ({split})"
+        splits.append(Split(split, where, partial(to_annotations, inside, names, where)))
+    return Dataset(kind, splits, findings.dropped)

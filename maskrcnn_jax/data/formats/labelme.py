@@ -19,6 +19,7 @@ from PIL import Image
 from maskrcnn_jax.data.formats.layout import find_picture, json_files, read_json, relative
 from maskrcnn_jax.data.formats.outlines import fill_box, fill_ellipse, fill_polygon
 from maskrcnn_jax.data.formats.picture import UNREADABLE, Findings, Outlined, Picture
+from maskrcnn_jax.data.image_file import StoredFile
 
 NO_AREA = ("line", "linestrip", "point", "points")
 
@@ -59,7 +60,8 @@ def read_file(path: Path, root: Path, images: Path | None, findings: Findings) -
         return None
     annotated = content.get("imageHeight"), content.get("imageWidth")
     size = annotated if all(isinstance(side, int) and side > 0 for side in annotated) else stored
-    return Picture(relative(picture, root), size, read_shapes(content["shapes"], size, str(path), findings))
+    objects = read_shapes(content["shapes"], size, str(path), findings)
+    return Picture(relative(picture, root), size, objects, StoredFile(picture), upright=True)
 
 
 def read_shapes(shapes: list[Any], size: tuple[int, int], name: str, findings: Findings) -> list[Outlined]:

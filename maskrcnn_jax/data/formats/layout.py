@@ -1,13 +1,13 @@
 """Where files lie in a data set's folder."""
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.annotations import DatasetError
-from maskrcnn_jax.data.coco_files import AnyPath
+from maskrcnn_jax.files.json_text import JsonError, parse_json
+from maskrcnn_jax.files.reading import AnyPath, read_bytes
 
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of folders that hold a split, and the split's name."""
@@ -63,9 +63,9 @@ def read_json(path: AnyPath) -> Any:
         DatasetError: It is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DatasetError(f"{path}: no JSON ({error}); export or fetch the file again, or remove it") from error
+        return parse_json(read_bytes(path))
+    except JsonError as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def find_picture(name: str, folders: Iterable[Path]) -> Path:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from maskrcnn_jax.data.formats.label_image import object_masks, read_label_image, read_object_image
 from maskrcnn_jax.data.formats.layout import pictures_in, relative, visible
 from maskrcnn_jax.data.formats.picture import UNREADABLE, Findings, Outlined, Picture, reason
+from maskrcnn_jax.data.image_file import StoredFile
 
 BROKEN = "masks that cannot be read; write them again"
 OTHER_SIZE = "masks of another size than their picture's other masks; write them again"
@@ -87,7 +88,11 @@ def read_single(folder: Path, root: Path, default_class: str, findings: Findings
             else:
                 findings.problems.add(OTHER_SIZE, relative(path, root))
     size = size or findings.size_of(pictures[0])
-    return None if size is None else Picture(relative(pictures[0], root), size, objects)
+    return (
+        None
+        if size is None
+        else Picture(relative(pictures[0], root), size, objects, StoredFile(pictures[0]), upright=False)
+    )
 
 
 def read_numbered(folder: Path, root: Path, default_class: str, findings: Findings) -> list[Picture]:
@@ -128,4 +133,4 @@ def read_labels(path: Path, masks: dict[str, Path], root: Path, findings: Findin
         if list(found) == [WHITE]:
             findings.warnings.add(ALL_IN_ONE, relative(mask, root))
         objects += [Outlined(class_name, code) for code in found.values()]
-    return None if size is None else Picture(relative(path, root), size, objects)
+    return None if size is None else Picture(relative(path, root), size, objects, StoredFile(path), upright=False)

@@ -1,7 +1,7 @@
 """What every format is read into, and how that becomes a COCO instances dictionary."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,9 @@ from faster_coco_eval.core import mask as rle
 from jaxtyping import UInt8
 from PIL import Image
 
-from maskrcnn_jax.data.annotations import Problems, first_of
+from maskrcnn_jax.data.annotations import Annotations, ImageEntry, Problems, first_of, read_annotations
+from maskrcnn_jax.data.image_file import ImageFile, Located
+from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import encode_mask
 from maskrcnn_jax.plural import counted
 
@@ -43,6 +45,10 @@ class Picture(NamedTuple):
     size: tuple[int, int]
     """(height, width), pixels."""
     objects: list[Outlined]
+    file: ImageFile
+    """Where the image comes from."""
+    upright: bool
+    """Whether size and masks refer to the raster turned by the file's EXIF orientation, not to the one stored."""
 
 
 class Findings:
@@ -51,6 +57,12 @@ class Findings:
     def __init__(self, where: str):
         self.problems = Problems(where)
         self.warnings = Problems(where)
+        self.dropped: dict[str, list[str]] = defaultdict(list)
+        """What was left out, by reason: counted at the end of `prepare`."""
+
+    def drop(self, reason: str, offender: str) -> None:
+        """Notes an annotation that is left out."""
+        self.dropped[reason].append(offender)
 
     def close(self) -> None:
         """Warns, and raises DatasetError if there are problems."""
@@ -95,6 +107,22 @@ def reason(path: Path, error: Exception) -> str:
         return f"{path}: missing"
     known = isinstance(error, Image.UnidentifiedImageError)
     return f"{path}: " + (f"no image ({path.stat().st_size} bytes)" if known else str(error))
+
+
+def to_annotations(pictures: Sequence[Picture], class_names: Sequence[str], where: str) -> Annotations:
+    """Checks one split as a COCO data set is checked.
+
+    Args:
+        pictures: The split's pictures.
+        class_names: The classes of all splits, in the order of their labels.
+        where: What messages call the split.
+    """
+
+    def locate(entry: ImageEntry) -> Located:
+        picture = pictures[entry.image_id - 1]
+        return Located(picture.file, picture.size, picture.upright)
+
+    return read_annotations(to_coco(pictures, class_names), where, locate, ReadOptions())
 
 
 def to_coco(pictures: Sequence[Picture], class_names: Sequence[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats.layout import find_picture, json_files, read_json, relative
 from maskrcnn_jax.data.formats.outlines import fill_box, fill_ellipse, fill_polygon
 from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, Outlined, Picture
+from maskrcnn_jax.data.image_file import StoredFile
 
 CLASS_NAMES = ("class", "label", "name", "type", "category")
 """Attributes that say the class where there are several, best first."""
@@ -74,7 +75,9 @@ def read(
             named = f"{path.name}: {entry['filename']}"
             if (size := findings.size_of(picture)) is not None:
                 objects = read_regions(entry, size, attribute, class_name or UNNAMED, named, findings)
-                pictures[split].append(Picture(relative(picture, root), size, objects))
+                pictures[split].append(
+                    Picture(relative(picture, root), size, objects, StoredFile(picture), upright=True)
+                )
     return pictures
 
 

@@ -21,6 +21,7 @@ from maskrcnn_jax.data.formats.label_image import object_masks, read_label_image
 from maskrcnn_jax.data.formats.layout import pictures_in, relative, visible
 from maskrcnn_jax.data.formats.outlines import fill_box
 from maskrcnn_jax.data.formats.picture import UNREADABLE, Findings, Outlined, Picture, reason
+from maskrcnn_jax.data.image_file import StoredFile
 
 VOID = 255
 LEAST_OVERLAP = 0.5
@@ -120,7 +121,7 @@ def read_one(folder: Path, path: Path, mask: Path | None, findings: Findings) ->
             findings.warnings.add(
                 "left out objects without pixels in SegmentationObject/", f"{xml.stem} {thing.class_name!r}"
             )
-    return Picture(relative(path, folder), size, objects)
+    return Picture(relative(path, folder), size, objects, StoredFile(path), upright=False)
 
 
 def read_xml(path: Path) -> list[Named]:
