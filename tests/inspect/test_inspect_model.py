@@ -156,7 +156,7 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
         (("--data", TINY, "--image-id", "6"), r"image_id = 6: .* it has 6, from 1000 to 1005"),
         (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* give one of both"),
         (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* give one of both"),
-        (("--image", "text.jpg"), r"text\.jpg: not an image that can be decoded"),
+        (("--image", "text.jpg"), r"text\.jpg: not an image but text"),
         (("--image", "absent.jpg"), r"absent\.jpg: No such file or directory; mend the path$"),
         (("--image", "."), r"\.: Is a directory; name a file$"),
         (("--data", "absent.py"), r"absent\.py: no such file"),

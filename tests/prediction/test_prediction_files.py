@@ -275,7 +275,7 @@ def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("text.jpg",), r"error: .*text\.jpg: not an image that can be decoded \(7 bytes\); give another file"),
+        (("text.jpg",), r"error: .*text\.jpg: not an image but text \(7 bytes\); give an image in its place"),
         (("text.mp4",), r"error: .*text\.mp4: no video that OpenCV can open"),
         (("empty",), r"error: .*empty: holds no picture and no video"),
         (("nothing.jpg",), r"error: .*nothing\.jpg: no such file or folder; mend the path"),

@@ -1,0 +1,21 @@
+import io
+
+import numpy as np
+import pytest
+from conftest import picture
+from PIL import ExifTags, Image, ImageOps
+
+from maskrcnn_jax.data.orientation import SWAPPING, stored, turned
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("raster", [picture(5, 7), picture(6, 6), picture(5, 7)[..., 0]])
+def test_a_raster_is_turned_as_pillow_turns_it(orientation, raster):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = io.BytesIO()
+    Image.fromarray(raster).save(file, "PNG", exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(file)))
+    np.testing.assert_array_equal(turned(raster, orientation), upright)
+    assert (upright.shape[:2] == raster.shape[1::-1]) or orientation not in SWAPPING
+    np.testing.assert_array_equal(stored(upright, orientation), raster)
