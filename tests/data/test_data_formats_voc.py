@@ -190,7 +190,7 @@ def test_files_that_are_missing_or_broken(folder: Path):
     with pytest.raises(DatasetError) as error:
         open_dataset(folder)
     assert "b.xml: missing" in str(error.value)
-    assert "c.png: no image (6 bytes)" in str(error.value)
+    assert "c.png: not an image but a web page" in str(error.value)
     assert "pictures that JPEGImages/ does not hold: d" in str(error.value)
 
 

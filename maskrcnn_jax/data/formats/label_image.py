@@ -1,50 +1,65 @@
-"""Images whose pixels are numbers of objects, and images that show one object."""
+"""Images whose pixels are numbers of objects."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from faster_coco_eval.core import mask as library
-from jaxtyping import Integer, UInt8
-from PIL import Image
+from jaxtyping import Integer
+
+from maskrcnn_jax.data.formats.mask_pixels import MaskPixels, has_only, read_pixels
+from maskrcnn_jax.data.formats.soft_edges import has_soft_edges
+from maskrcnn_jax.data.source import BrokenImage
 
 COLOURED = "its pixels are colours; write one number per object, in an 8-bit or 16-bit gray or palette image"
+SOFT = (
+    "its objects have soft edges, whose values are no numbers of objects; write the mask as PNG, and scale it with the "
+    "nearest neighbour only"
+)
+
+NEARLY_GRAY = 16
+"""Difference of colour channels that lossy compression leaves of gray."""
 
 
 def read_label_image(path: Path) -> Integer[np.ndarray, "H W"]:
     """Reads the numbers of objects: gray values of 8, 16 or 32 bits, or places in a palette, never its colours.
 
     Raises:
-        OSError, SyntaxError: No image can be read.
-        ValueError: Its pixels are no numbers.
+        OSError: The file cannot be read.
+        BrokenImage: It is no image, or its pixels are no numbers of objects.
     """
     pixels = read_pixels(path)
-    if pixels.ndim == 3:
-        if (pixels != pixels[..., :1]).any():
-            raise ValueError(COLOURED)
-        pixels = pixels[..., 0]
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8)
-    if not np.issubdtype(pixels.dtype, np.integer):
-        raise ValueError("its pixels are no whole numbers; write 8-bit or 16-bit numbers")
-    return pixels
+    labels = numbers(pixels, path)
+    if are_soft(pixels, labels):
+        raise BrokenImage(f"{path}: {SOFT}")
+    return labels
 
 
-def read_object_image(path: Path) -> UInt8[np.ndarray, "H W"]:
-    """Reads the mask of one object, in {0, 1}: whatever is not black, opaque or not.
+def numbers(pixels: MaskPixels, path: Path) -> Integer[np.ndarray, "H W"]:
+    """The whole numbers that pixels are.
 
     Raises:
-        OSError, SyntaxError, ValueError: No image can be read.
+        BrokenImage: They are colours or no whole numbers.
     """
-    pixels = read_pixels(path) != 0
-    return (pixels.any(axis=-1) if pixels.ndim == 3 else pixels).astype(np.uint8)
+    values = pixels.values
+    if values.ndim == 3:
+        spread = int((values.max(axis=-1) - values.min(axis=-1)).max())
+        if spread > (NEARLY_GRAY if pixels.is_lossy else 0):
+            raise BrokenImage(f"{path}: {COLOURED}")
+        values = values[..., 1]
+    if values.dtype == bool:
+        return values.view(np.uint8)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise BrokenImage(f"{path}: its pixels are no whole numbers; write 8-bit or 16-bit numbers")
+    return values
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """An image's values as stored, `[H, W]` or `[H, W, colours]`, without transparency."""
-    with Image.open(path) as image:
-        pixels = np.asarray(image)
-        return pixels[..., :-1] if image.mode in ("LA", "PA", "RGBA") else pixels
+def are_soft(pixels: MaskPixels, labels: Integer[np.ndarray, "H W"]) -> bool:
+    """Whether numbers are values of soft edges, or of a JPEG, in which none but black and white are reliable."""
+    high = int(labels.max())
+    if has_only(labels, 0, high):
+        return pixels.is_jpeg and high not in (0, 255)
+    return pixels.is_jpeg or has_soft_edges(labels)
 
 
 def object_masks(labels: Integer[np.ndarray, "H W"]) -> dict[int, dict[str, Any]]:
@@ -56,10 +71,10 @@ def object_masks(labels: Integer[np.ndarray, "H W"]) -> dict[int, dict[str, Any]
     column_wise = labels.ravel(order="F")
     starts = np.concatenate([[0], np.flatnonzero(np.diff(column_wise)) + 1])
     stops = np.append(starts[1:], column_wise.size)
-    numbers = column_wise[starts]
+    values = column_wise[starts]
     masks = {}
-    for number in np.unique(numbers[numbers != 0]).tolist():
-        mine = numbers == number
+    for number in np.unique(values[values != 0]).tolist():
+        mine = values == number
         borders = np.stack([starts[mine], stops[mine]], axis=1).ravel()
         if borders[-1] < column_wise.size:
             borders = np.append(borders, column_wise.size)

@@ -4,24 +4,31 @@
   Data Science Bowl).
 - `images/NAME.jpg` and `masks/NAME.png`, an image of 8 or 16 bits: 0 is background, and each other number an object.
 
-Folders inside `masks/` are classes: `masks/CLASS/…`.
+Folders inside `masks/` are classes: `masks/CLASS/…`. Masks belong to the stored raster of their image, unless only the
+upright one has their size.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from maskrcnn_jax.data.formats.label_image import object_masks, read_label_image, read_object_image
+from maskrcnn_jax.data.formats.label_image import object_masks
 from maskrcnn_jax.data.formats.layout import pictures_in, relative, visible
+from maskrcnn_jax.data.formats.mask_image import read_numbered_mask, read_object_mask
 from maskrcnn_jax.data.formats.picture import UNREADABLE, Findings, Outlined, Picture, reason
 from maskrcnn_jax.data.image_file import StoredFile
+from maskrcnn_jax.data.images import read_header
+from maskrcnn_jax.files.reading import read_bytes
 
-BROKEN = "masks that cannot be read; write them again"
+BROKEN = "masks that cannot be used"
 OTHER_SIZE = "masks of another size than their picture's other masks; write them again"
-WHITE = 255
-ALL_IN_ONE = "took each mask of 0 and 255 alone for one object; number the objects 1, 2, … if there are more"
+AMBIGUOUS = (
+    "took masks for those of the stored raster where the EXIF orientation turns the image and both rasters have the "
+    "masks' size; turn the image itself and remove the tag if they are drawn on the upright one"
+)
 
 
 def has_pair(folder: Path) -> bool:
@@ -77,31 +84,27 @@ def read_single(folder: Path, root: Path, default_class: str, findings: Findings
     objects: list[Outlined] = []
     for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
         for path in pictures_in(inside):
+            name = relative(path, root)
             try:
-                mask = read_object_image(path)
+                mask = read_object_mask(path, partial(findings.warnings.add, offender=name))
             except UNREADABLE as error:
                 findings.problems.add(BROKEN, reason(path, error))
                 continue
             size = size or mask.shape
             if mask.shape == size:
-                findings.add_object(objects, class_name, mask, relative(path, root))
+                findings.add_object(objects, class_name, mask, name)
             else:
-                findings.problems.add(OTHER_SIZE, relative(path, root))
-    size = size or findings.size_of(pictures[0])
-    return (
-        None
-        if size is None
-        else Picture(relative(pictures[0], root), size, objects, StoredFile(pictures[0]), upright=False)
-    )
+                findings.problems.add(OTHER_SIZE, name)
+    return picture_of(pictures[0], size, objects, root, findings)
 
 
 def read_numbered(folder: Path, root: Path, default_class: str, findings: Findings) -> list[Picture]:
     """Reads pictures with an image of numbered objects each."""
     masks: dict[str, dict[str, Path]] = defaultdict(dict)
     for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
-        for path in pictures_in(inside):
-            masks[path.stem][class_name] = path
-    found = {path.stem: path for path in pictures_in(folder / "images")}
+        for stem, path in by_stem(pictures_in(inside), root, findings).items():
+            masks[stem][class_name] = path
+    found = by_stem(pictures_in(folder / "images"), root, findings)
     for stem in sorted(masks.keys() - found.keys()):
         for path in masks[stem].values():
             findings.problems.add("masks without a picture of the same name in images/", relative(path, root))
@@ -115,22 +118,55 @@ def read_numbered(folder: Path, root: Path, default_class: str, findings: Findin
     return pictures
 
 
+def by_stem(paths: Sequence[Path], root: Path, findings: Findings) -> dict[str, Path]:
+    """Files by their name without ending; notes those that share it."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            both = f"{relative(found[path.stem], root)} and {path.name}"
+            findings.problems.add("files that differ in their ending only; rename or remove one", both)
+        found[path.stem] = path
+    return found
+
+
 def read_labels(path: Path, masks: dict[str, Path], root: Path, findings: Findings) -> Picture | None:
     """Reads the objects of one picture, by class; None if they cannot be used, which is noted."""
     size: tuple[int, int] | None = None
     objects: list[Outlined] = []
     for class_name, mask in masks.items():
+        name = relative(mask, root)
         try:
-            labels = read_label_image(mask)
+            labels = read_numbered_mask(mask, partial(findings.warnings.add, offender=name))
         except UNREADABLE as error:
             findings.problems.add(BROKEN, reason(mask, error))
             continue
         size = size or labels.shape
         if labels.shape != size:
-            findings.problems.add(OTHER_SIZE, relative(mask, root))
+            findings.problems.add(OTHER_SIZE, name)
             continue
-        found = object_masks(labels)
-        if list(found) == [WHITE]:
-            findings.warnings.add(ALL_IN_ONE, relative(mask, root))
-        objects += [Outlined(class_name, code) for code in found.values()]
-    return None if size is None else Picture(relative(path, root), size, objects, StoredFile(path), upright=False)
+        objects += [Outlined(class_name, code) for code in object_masks(labels).values()]
+    return None if size is None else picture_of(path, size, objects, root, findings)
+
+
+def picture_of(
+    path: Path, size: tuple[int, int] | None, objects: list[Outlined], root: Path, findings: Findings
+) -> Picture | None:
+    """Joins a picture and its objects; None if the picture cannot be used, which is noted.
+
+    Args:
+        path: The picture.
+        size: (height, width) of the masks; None without masks.
+        objects: What the masks show.
+        root: What file names are relative to.
+        findings: Notes problems.
+    """
+    name = relative(path, root)
+    try:
+        header = read_header(read_bytes(path), name)
+    except UNREADABLE as error:
+        findings.problems.add("images that cannot be used", reason(path, error))
+        return None
+    upright = size not in (None, header.size) and size == header.size_of(upright=True)
+    if objects and header.orientation != 1 and header.size_of(upright=False) == header.size_of(upright=True):
+        findings.warnings.add(AMBIGUOUS, name)
+    return Picture(name, size or header.size, objects, StoredFile(path), upright)

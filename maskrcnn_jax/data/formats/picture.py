@@ -15,6 +15,8 @@ from maskrcnn_jax.data.annotations import Annotations, ImageEntry, Problems, fir
 from maskrcnn_jax.data.image_file import ImageFile, Located
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import encode_mask
+from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.files.reading import NotAFile
 from maskrcnn_jax.plural import counted
 
 log = logging.getLogger(__name__)
@@ -103,6 +105,8 @@ ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 
 def reason(path: Path, error: Exception) -> str:
     """A file's name and what is wrong with it, in a few words."""
+    if isinstance(error, BrokenImage | NotAFile):
+        return str(error)
     if not path.is_file():
         return f"{path}: missing"
     known = isinstance(error, Image.UnidentifiedImageError)
