@@ -1,5 +1,6 @@
 """Tiny COCO-format data sets for the tests of this folder."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 WriteCoco = Callable[..., Path]
 
@@ -20,6 +22,13 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 def encode(image: np.ndarray, suffix: str) -> bytes:
     """An RGB picture as a file."""
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def written(image: np.ndarray | Image.Image, kind: str, **options) -> bytes:
+    """An image as Pillow writes it."""
+    file = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, kind, **options)
+    return file.getvalue()
 
 
 def square(annotation_id: int, image_id: int, category_id: int, x: float, y: float, side: float, **fields) -> dict:

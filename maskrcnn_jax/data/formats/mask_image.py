@@ -30,7 +30,7 @@ EVERYTHING = "masks that cover their whole image"
 WHOLE_BORDER = (
     "masks whose object fills the image's whole border and leaves a hole; if it is the background, write 0 for that"
 )
-VOID = "masks with a number 255 apart from the others; it was taken for an object; write 0 if it marks what belongs to none"
+VOID = "masks with a number 255 apart from the others, taken for an object; write 0 if it marks what belongs to none"
 
 
 def read_numbered_mask(path: Path, note: Note) -> Integer[np.ndarray, "H W"]:
@@ -77,7 +77,7 @@ def warn_of_background(labels: Integer[np.ndarray, "H W"], path: Path, note: Not
 
 
 def has_gap_below_white(labels: Integer[np.ndarray, "H W"]) -> bool:
-    """Whether 255 is a number, 254 is none, and there are lower ones, as in Pascal VOC, where it belongs to no object."""
+    """Whether 255 is a number, 254 is none, and there are lower ones: in Pascal VOC it belongs to no object."""
     if labels.max() != WHITE or (labels == WHITE - 1).any():
         return False
     return not has_only(labels, 0, WHITE)
@@ -135,7 +135,7 @@ def white_of(dtype: np.dtype) -> int:
 
 
 def brightness(pixels: MaskPixels) -> Shaped[np.ndarray, "H W"]:
-    """How bright each pixel is: the value, or the largest of its colour; a palette counts where it tells values apart."""
+    """How bright each pixel is: its value, or the largest of its colour, if a palette's colours differ at all."""
     values = pixels.values
     if pixels.palette is not None:
         colours = pixels.palette[np.minimum(values, len(pixels.palette) - 1)].max(axis=-1)

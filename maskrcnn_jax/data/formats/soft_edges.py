@@ -25,7 +25,8 @@ def has_soft_edges(labels: Integer[np.ndarray, "H W"]) -> bool:
     """Whether numbers of pixels are those of smoothed edges: one-pixel rims between a lower and a higher number."""
     if labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
         labels = np.unique(labels, return_inverse=True)[1]
-    numbers = labels.astype(np.uint8 if labels.max() <= np.iinfo(np.uint8).max else np.uint16)
+    is_small = labels.max() <= np.iinfo(np.uint8).max
+    numbers: np.ndarray = labels.astype(np.uint8) if is_small else labels.astype(np.uint16)
     contour = cv2.erode(numbers, NEIGHBOURS) < numbers
     between = contour & (numbers < cv2.dilate(numbers, NEIGHBOURS))
     equal = cv2.erode(numbers, BLOCK, anchor=(0, 0)) == cv2.dilate(numbers, BLOCK, anchor=(0, 0))
