@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maskrcnn_jax.config import CocoSource, ConfigError
-from maskrcnn_jax.data.annotations import AnnotatedImage
+from maskrcnn_jax.data.annotated import AnnotatedImage
 from maskrcnn_jax.data.images import decode
 from maskrcnn_jax.data.rle import decode_mask
 from maskrcnn_jax.data.source import Example
+from maskrcnn_jax.plural import counted
 
 
 class Index(NamedTuple):
@@ -94,6 +95,11 @@ class CocoInstances:
         self.records = builder.as_data_source(config.split, decoders={"image": tfds.decode.SkipDecoding()})
         kept = np.full(len(index.sizes), True) if config.keep_empty else index.num_objects > index.num_crowds
         self.positions = np.flatnonzero(kept)
+        if not kept.any() and index.num_crowds.any():
+            raise ConfigError(
+                f"split = {config.split!r}: {folder} holds {counted(len(kept), 'image')} there, but every object is a "
+                "crowd (iscrowd = 1), which is never learned; prepare it with --crowds-as-objects if each is one object"
+            )
         self.sizes = index.sizes[self.positions]
         self.num_objects = index.num_objects[self.positions]
         self.class_names = tuple(builder.info.metadata["class_names"])

@@ -27,4 +27,6 @@ class CocoImages(NamedTuple):
             header = read_header(file.read(), entry.file_name)
         except (ImageNotFound, BrokenImage, OSError) as error:
             raise Refused("images that cannot be used", str(error)) from error
+        if entry.size is None:
+            return Located(file, header.size, upright=False)
         return Located(file, entry.size, upright=entry.size != header.size)

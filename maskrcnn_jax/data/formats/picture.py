@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from maskrcnn_jax.data.annotations import Annotations, ImageEntry, Problems, first_of, read_annotations
+from maskrcnn_jax.data.box_mask import box_warning
 from maskrcnn_jax.data.image_file import ImageFile, Located
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import encode_mask
@@ -126,7 +127,11 @@ def to_annotations(pictures: Sequence[Picture], class_names: Sequence[str], wher
         picture = pictures[entry.image_id - 1]
         return Located(picture.file, picture.size, picture.upright)
 
-    return read_annotations(to_coco(pictures, class_names), where, locate, ReadOptions())
+    annotations = read_annotations(to_coco(pictures, class_names), where, locate, ReadOptions())
+    things = (thing for picture in pictures for thing in picture.objects)
+    boxes = [number for number, thing in enumerate(things, 1) if thing.is_box]
+    marked = [image._replace(is_box=np.isin(image.annotation_ids, boxes)) for image in annotations.images]
+    return annotations._replace(images=marked)
 
 
 def to_coco(pictures: Sequence[Picture], class_names: Sequence[str]) -> dict[str, Any]:
@@ -173,10 +178,4 @@ def check_together(splits: Mapping[str, Sequence[Picture]], findings: Findings) 
         findings.problems.add("pictures that are annotated twice; remove one of the annotations", name)
     objects = [thing for picture in pictures for thing in picture.objects if not thing.is_crowd]
     if boxes := sum(thing.is_box for thing in objects):
-        log.warning(
-            "%s: %d of %d objects are annotated by a box, which now is their mask, filled; train such data without "
-            "mask head (mask_head = None), or outline the objects",
-            findings.problems.where,
-            boxes,
-            len(objects),
-        )
+        log.warning("%s: %s", findings.problems.where, box_warning(boxes, len(objects)))
