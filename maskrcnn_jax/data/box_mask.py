@@ -22,9 +22,11 @@ def fill(box: tuple[float, float, float, float], size: tuple[int, int]) -> bytes
     right, bottom = (math.floor(edge - 0.5 + ON) + 1 for edge in box[2:])
     if left >= right or top >= bottom:
         return encode_runs([height * width], size)
-    tall, gap = bottom - top, height - (bottom - top)
-    # Zeros, then a run of ones in each column, with the zeros between it and the next column's.
-    runs = [left * height + top, *[tall, gap] * (right - left - 1), tall]
+    tall = bottom - top
+    if tall == height:
+        runs = [left * height, (right - left) * height]
+    else:  # Zeros, then a run of ones in each column, with the zeros between it and the next column's.
+        runs = [left * height + top, *[tall, height - tall] * (right - left - 1), tall]
     return encode_runs([*runs, height * width - sum(runs)], size)
 
 

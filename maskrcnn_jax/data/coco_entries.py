@@ -12,6 +12,7 @@ from maskrcnn_jax.data.coco_types import (
     parse_category,
     parse_image,
     require_object,
+    require_readable,
 )
 from maskrcnn_jax.data.image_entry import ImageEntry, Locate
 from maskrcnn_jax.data.image_file import Located
@@ -74,7 +75,7 @@ class Listed:
             problem = f'annotations need as {self.field} a whole number that "{self.key}" lists as id'
             problems.add(problem, f"{name}: {self.field} {shown(value)}")
         elif not self.unknown:
-            problems.add(self.unlisted, f"{name}: {self.field} {number}")
+            problems.add(self.unlisted, name if self.field == "image_id" else f"{name}: {self.field} {number}")
         return False
 
 
@@ -130,7 +131,9 @@ def read_images(
             image = parse_image(require_object(entry, "images", position))
             if image.image_id in located:
                 raise Refused("two images have the same id; give each its own", image.name)
-            located[image.image_id] = locate(image)
+            place = locate(image)
+            require_readable(place.size, image.name)
+            located[image.image_id] = place
         except Refused as refused:
             findings.problems.add(*refused.args)
             listed.fault(entry)

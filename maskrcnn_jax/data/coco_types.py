@@ -69,7 +69,9 @@ def lists_of(coco: Any, where: str) -> tuple[list, list, list]:
     if "keypoints" in first and not first.get("segmentation") and not first.get("bbox"):
         raise DatasetError(f"{where}: holds keypoints without masks or boxes; give the instances file")
     if not (isinstance(images, list) and isinstance(annotations, list) and isinstance(categories, list)):
-        raise DatasetError(f"{where}: not a COCO instances file, which holds the lists {', '.join(KEYS)}")
+        wrong = {key: coco.get(key) for key in KEYS if not isinstance(coco.get(key), list)}
+        missing = ", ".join(f'"{key}" is {shown(value) if key in coco else "missing"}' for key, value in wrong.items())
+        raise DatasetError(f"{where}: not a COCO instances file, which holds the lists {', '.join(KEYS)}; {missing}")
     for key, content in (("images", images), ("categories", categories)):
         if not content:
             raise DatasetError(f'{where}: "{key}" is empty; a data set needs at least one')
@@ -127,12 +129,17 @@ def parse_image(entry: dict[str, Any]) -> ImageEntry:
             )
         sides.append(side)
     height, width = sides
-    if max(sides) > LARGEST_SIDE or height * width >= LARGEST_IMAGE:
+    require_readable((height, width), called)
+    return ImageEntry(image_id, named, (height, width) if min(sides) > 0 else None)
+
+
+def require_readable(size: tuple[int, int], called: str) -> None:
+    """Raises Refused if an image of this (height, width) is too large to be read."""
+    if max(size) > LARGEST_SIDE or size[0] * size[1] >= LARGEST_IMAGE:
         raise Refused(
             f"images with a side above {LARGEST_SIDE} or {LARGEST_IMAGE} pixels and more cannot be read",
-            f"{called}: {height}×{width} (height × width)",
+            f"{called}: {size[0]}×{size[1]} (height × width)",
         )
-    return ImageEntry(image_id, named, (height, width) if min(sides) > 0 else None)
 
 
 def end_of(url: str) -> str | None:

@@ -138,3 +138,15 @@ def test_unknown_split(folder: Path, split: str):
 
 def test_shapes_are_opened_by_their_configuration():
     assert isinstance(open_source(ShapesSource(count=3)), Shapes)
+
+
+def test_a_split_of_crowds_alone_says_so(write_coco: WriteCoco, tmp_path: Path):
+    crowds = [square(1, 10, 7, 2, 3, 10, iscrowd=1), square(2, 20, 3, 2, 3, 10, iscrowd=1)]
+    folder = tmp_path / "out"
+    prepare(write_coco(train=instances(crowds), val=instances(OBJECTS[:1])), folder)
+    said = r"split = 'train': \S+ holds 3 images there, but every object is a crowd .*--crowds-as-objects"
+    with pytest.raises(ConfigError, match=said):
+        open_source(CocoSource(folder))
+    # To look at, such images are as good as others.
+    assert len(open_source(CocoSource(folder, keep_empty=True))) == 3
+    assert len(open_source(CocoSource(folder, "val"))) == 1

@@ -51,7 +51,7 @@ def test_dropped_annotations_are_named(write_coco: WriteCoco, tmp_path: Path, ca
     folder = write_coco(train=instances([*OBJECTS, square(77, 10, 7, 2, 3, 10, bbox=[2, 3, 0, 5])]))
     with caplog.at_level(logging.WARNING):
         prepare(folder, tmp_path / "out")
-    assert "dropped 1 annotation, box of zero or negative size, or outside its image: 77" in caplog.text
+    assert "dropped 1 annotation, box of zero or negative size or outside its image, unlike its mask" in caplog.text
 
 
 def test_bad_images_are_named_together(write_coco: WriteCoco, tmp_path: Path):
