@@ -9,8 +9,8 @@ from maskrcnn_jax.data.json_values import finite, shown, text, truth, whole
 from maskrcnn_jax.data.problems import DatasetError, Refused
 from maskrcnn_jax.data.segmentation import NOT_FINITE, Polygons, RunLengths, all_finite, parse_segmentation
 
-LARGEST_SIDE, LARGEST_IMAGE = 2**20, 2**31
-"""Pixels: OpenCV reads no longer side, and the library's run lengths reach no further."""
+LARGEST_SIDE, LARGEST_IMAGE = 2**16, 2**31
+"""Pixels: JPEG has no longer side and each column costs a run per object; the library counts pixels in 31 bits."""
 
 KEYS = ("images", "annotations", "categories")
 
