@@ -1,21 +1,25 @@
-"""Checkpoints in a run folder. Everything that knows of Orbax is in this file.
+"""Checkpoints in a run folder. Everything that knows of Orbax is in this file, but the files' form.
 
 A run folder holds `checkpoints/<step>/`. A step is written under a temporary name and renamed when it is complete, so a
 kill at any moment leaves the earlier steps as they were.
 """
 
-import json
+import errno
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsFloat, TypeVar
 
 import jax
 import numpy as np
-import tensorstore
 from orbax.checkpoint import v1 as ocp
+
+from maskrcnn_jax.checkpoint_files import DamageError, checked, require_descriptions, require_whole
+from maskrcnn_jax.devices import require_devices
+from maskrcnn_jax.refusals import in_words, outside_cause
 
 State = TypeVar("State")
 FOLDER_NAME = "checkpoints"
@@ -52,7 +56,7 @@ class Checkpoints:
             None keeps the latest only.
 
     Raises:
-        CheckpointError: The folder cannot be read or written.
+        CheckpointError: The folder cannot be read or written, or a checkpoint in it is damaged.
     """
 
     def __init__(self, folder: Path | str, *, keep: int, best: str | None = None) -> None:
@@ -67,14 +71,14 @@ class Checkpoints:
                 policies.BestN(get_metric_fn=lambda metrics: metrics[best], n=1, keep_checkpoints_without_metrics=False)
             )
         policy = policies.AnyPreservationPolicy(kept)
-        _remove_unfinished(self._folder)
+        self._saving: Any = None
+        for step in steps(folder):
+            _read(path := self._folder / str(step), partial(require_descriptions, path))
         try:
+            _remove_unfinished(self._folder)
             self._checkpointer = ocp.training.Checkpointer(self._folder, preservation_policy=policy)
         except Exception as error:
-            raise CheckpointError(
-                f"{self._folder} cannot be opened; check that it can be written, and delete the step whose metrics are "
-                f"damaged, if the cause says so. Cause: {error}"
-            ) from error
+            raise CheckpointError(f"{self._folder} cannot be opened: {outside_cause(error) or error}") from error
 
     @property
     def latest(self) -> int | None:
@@ -108,7 +112,9 @@ class Checkpoints:
         rating = math.nan if metrics is None or self._best is None else float(metrics.get(self._best, math.nan))
         rated = {self._best: rating} if math.isfinite(rating) else None
         try:
-            self._checkpointer.save_async(step, state, checkpointable_name=ITEM, force=True, metrics=rated)
+            self._saving = self._checkpointer.save_async(
+                step, state, checkpointable_name=ITEM, force=True, metrics=rated
+            )
         except Exception as error:
             raise self._not_saved(error) from error
 
@@ -129,7 +135,7 @@ class Checkpoints:
         """
         self.wait()
         path = _step_path(self._folder.parent, step)
-        _check_same(path, _leaves(_read(path, lambda: _saved_tree(path))), _leaves(like))
+        _check_same(path, _leaves(_read(path, partial(_saved_tree, path))), _leaves(like))
         return _read(path, lambda: ocp.load(path, jax.tree.map(_placed, like), checkpointable_name=ITEM))
 
     def wait(self) -> None:
@@ -138,8 +144,11 @@ class Checkpoints:
         Raises:
             CheckpointError: The save in progress failed.
         """
+        saving, self._saving = self._saving, None
         try:
-            self._checkpointer.wait()
+            if saving is not None:
+                # A save has an event loop: a thread and three descriptors, which Orbax frees when its result is taken.
+                saving.result()
         except Exception as error:
             raise self._not_saved(error) from error
 
@@ -150,9 +159,9 @@ class Checkpoints:
             CheckpointError: The save in progress failed.
         """
         try:
+            self.wait()
+        finally:
             self._checkpointer.close()
-        except Exception as error:
-            raise self._not_saved(error) from error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -164,15 +173,26 @@ class Checkpoints:
         intact = steps(self._folder.parent)
         state = f"the checkpoints of steps {intact} are intact" if intact else "no earlier checkpoint exists"
         return CheckpointError(
-            f"saving a checkpoint in {self._folder} failed; {state}. Check that the disk has space and that the folder "
-            f"can be written, then start again. Cause: {error}"
+            f"saving a checkpoint in {self._folder} failed: {outside_cause(error) or error}; {state}, and the same "
+            "command resumes from there"
         )
 
 
 def steps(folder: Path | str) -> list[int]:
-    """The steps of the complete checkpoints in a run folder, ascending; empty where there are none."""
+    """The steps of the complete checkpoints in a run folder, ascending; empty where there are none.
+
+    Raises:
+        CheckpointError: `checkpoints` is no folder, or cannot be read.
+    """
     path = Path(folder) / FOLDER_NAME
-    return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdigit()) if path.is_dir() else []
+    try:
+        names = [entry.name for entry in path.iterdir() if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        remedy = "; name another run folder" if error.errno == errno.ENOTDIR else ""
+        raise CheckpointError(f"{in_words(error)}{remedy}") from error
+    return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 
 def load_weights(folder: Path | str, step: int | None = None) -> Weights:
@@ -187,8 +207,9 @@ def load_weights(folder: Path | str, step: int | None = None) -> Weights:
     Raises:
         CheckpointError: There is no such checkpoint or it is damaged.
     """
+    require_devices()
     path = _step_path(Path(folder).absolute(), step)
-    saved = _read(path, lambda: _saved_tree(path))
+    saved = _read(path, partial(_saved_tree, path))
     like = jax.tree.map(_on_host, {name: saved[name] for name in WEIGHTS if saved.get(name) is not None})
     context = ocp.Context()
     context.pytree.loading.partial_load = True
@@ -213,14 +234,25 @@ def _step_path(folder: Path, step: int | None) -> Path:
     return folder / FOLDER_NAME / str(found[-1] if step is None else step)
 
 
-def _read(path: Path, read: Any) -> Any:
-    """What `read` returns; its errors mean damage, as the files were complete when they got their name."""
+def _read(path: Path, read: Callable[[], Any]) -> Any:
+    """What `read` returns; its errors with what the user can do.
+
+    A checkpoint is called damaged only if reading has shown that: a file is missing, or is not what was written.
+    """
     try:
         return read()
     except Exception as error:
+        about = f"the checkpoint of step {path.name} in {path.parent}"
+        if not path.exists():
+            raise CheckpointError(f"{about} was deleted while it was read; start again") from error
         others = [step for step in steps(path.parent.parent) if step != int(path.name)]
-        remedy = f"delete {path} to go on from another step: {others}" if others else "no other step exists"
-        raise CheckpointError(f"the checkpoint of step {path.name} in {path.parent} is damaged; {remedy}") from error
+        if isinstance(error, DamageError):
+            remedy = f"delete {path} to resume from another step: {others}" if others else "no other step exists"
+            raise CheckpointError(f"{about} is damaged: {error}; {remedy}") from error
+        if (cause := outside_cause(error)) is not None:
+            raise CheckpointError(f"{about} cannot be read: {cause}") from error
+        kept = f"there is another step: {others}" if others else "no other step exists"
+        raise CheckpointError(f"{about} cannot be restored, though its files are whole: {error}; {kept}") from error
 
 
 def _saved_tree(path: Path) -> dict[str, Any]:
@@ -230,17 +262,10 @@ def _saved_tree(path: Path) -> dict[str, Any]:
     a page of tracebacks that would bury the message.
     """
     item = path / ITEM
-    for description in (item / "_METADATA", item / "_sharding", *(item / "array_metadatas").glob("*")):
-        json.loads(description.read_text())
-    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{item}/"}}).result()
-    keys = store.list().result()
-    for key in keys:
-        store.read(key).result()
-    if not keys:
-        raise ValueError(f"{item} holds no arrays")
-    tree = ocp.metadata(path, checkpointable_name=ITEM).metadata
+    require_whole(item)
+    tree = checked(item, lambda: ocp.metadata(path, checkpointable_name=ITEM).metadata)
     if tree is None:  # Orbax's word for files that it could not read
-        raise ValueError(f"{item} has no readable description")
+        raise DamageError(f"{item} has no readable description")
     return tree
 
 
