@@ -3,36 +3,43 @@
     python evaluate.py configs/coco_mini.py --checkpoint runs/coco_mini [--step 1000] [--section.field value …]
     python evaluate.py configs/mask_rcnn_r50_fpn_1x.py --checkpoint maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth
 
-The configuration says which data; the model is the checkpoint's own. Writes `detections.json` (COCO's results format)
-and `metrics.json` to the run folder, or to a folder `….evaluation` beside a file of weights.
+The configuration says which data; the model is the checkpoint's own. Writes `detections.json` (COCO's results format),
+`metrics.json` and `evaluation.json` (what was evaluated) to `evaluation/STEP_DATA/` in the run folder, or to
+`….evaluation/DATA/` beside a file of weights. What training itself wrote stays.
 """
 
 import argparse
 import contextlib
+import dataclasses
 import logging
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
-from maskrcnn_jax.checkpoint import CheckpointError
-from maskrcnn_jax.config import Config, ConfigError, require
+from maskrcnn_jax.checkpoint import CheckpointError, steps
+from maskrcnn_jax.config import Config, ConfigError, require, unchanged
 from maskrcnn_jax.convert.rules import ConversionError
 from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.annotations import first_of
 from maskrcnn_jax.data.pipeline import validation_batches
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
+from maskrcnn_jax.devices import require_devices
 from maskrcnn_jax.evaluation import CocoEvaluator, coco_metrics, label_categories, write_evaluation
-from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.evaluation_folder import Evaluation
+from maskrcnn_jax.experiment import load_config, read_config, read_trusted_config
+from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_devices
 from maskrcnn_jax.plural import counted
 from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.pretrained import load_pretrained, trained_config
+from maskrcnn_jax.refusals import in_words, outside_cause
 from maskrcnn_jax.running.compilation import keep_programs
 from maskrcnn_jax.running.garbage import search_less
 from maskrcnn_jax.running.processes import gather, is_first, join_processes
@@ -41,7 +48,7 @@ from maskrcnn_jax.weights import merge, split
 log = logging.getLogger("evaluate")
 
 SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl")
-MENDABLE = (ConfigError, CheckpointError, WeightFileError, ConversionError, BrokenImage)
+MENDABLE = (ConfigError, CheckpointError, WeightFileError, ConversionError, BrokenImage, OSError)
 """What the user can mend: on the command line the message of these says all."""
 
 
@@ -125,28 +132,57 @@ def table(figures: dict[str, float]) -> str:
     )
 
 
+def experiment(path: str, overrides: Sequence[str], checkpoint: Path, trust_code: bool) -> Config:
+    """The experiment of a file with the model of a checkpoint.
+
+    A run's own `customize` belongs to its model: it is taken from the file if the file has one, else from the run
+    folder, whose code is run only if it is trusted.
+
+    Raises:
+        ConfigError, WeightFileError or ConversionError: as `load_pretrained`.
+    """
+    if trust_code or checkpoint.is_dir():
+        trained = read_trusted_config(checkpoint) if trust_code else read_config(checkpoint)
+        config = load_config(path, overrides, trained.model)
+        own = config.customize is unchanged
+        return dataclasses.replace(config, customize=trained.customize) if own else config
+    return load_config(path, overrides, trained_config(checkpoint))
+
+
 def main() -> None:
     """Evaluates as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", help="a file like configs/shapes.py")
     parser.add_argument("--checkpoint", required=True, type=Path, help="a run folder or a file of weights")
     parser.add_argument("--step", type=int, help="which checkpoint; the latest by default")
+    parser.add_argument("--trust-code", action="store_true", help="run the code that the run folder names")
     arguments, overrides = parser.parse_known_args()
-    checkpoint = arguments.checkpoint
-    folder = checkpoint if checkpoint.is_dir() else checkpoint.with_suffix(".evaluation")
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)  # libraries have put up handlers of their own
     search_less()
     try:
         join_processes()
+        require_devices()
         keep_programs()
-        config = load_config(arguments.config, overrides, trained_config(checkpoint))
+        checkpoint, step = arguments.checkpoint, arguments.step
+        config = experiment(arguments.config, overrides, checkpoint, arguments.trust_code)
         source, mesh = open_source(config.data.validation), data_mesh()
         require_fit(config, source, mesh.size)
-        model = load_pretrained(checkpoint, arguments.step, config=config.model)
+        if step is None and checkpoint.is_dir():
+            step = max(steps(checkpoint), default=None)  # of a run that is still training it would be another later
+        model = load_pretrained(checkpoint, step, config=config)
         structure, *weights = split(model)
         model = merge(structure, *put(weights, jax.tree.map(lambda _: replicated(mesh), weights)))
+        evaluation = Evaluation(checkpoint, step, config.data.validation, config.model)
+        folder = evaluation.make_folder() if is_first() else checkpoint
         figures = evaluate(model, source, config, folder, mesh)
     except MENDABLE as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {in_words(error)}"))
+    except Exception as error:
+        if (cause := outside_cause(error)) is None:
+            raise
+        sys.exit(printable(f"error: {cause}"))
     if is_first():
         print(table(figures))
         print(f"wrote {folder / 'metrics.json'}")

@@ -3,8 +3,9 @@
     python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]
 
 The run folder gets the resolved configuration, metrics.jsonl and TensorBoard's files, checkpoints, and at the end the
-COCO figures, the training curves and a sheet of predicted pictures. Started again on the same run folder it goes on
-at the last checkpoint. SIGTERM or Ctrl-C save and stop.
+COCO figures, the training curves and a sheet of predicted pictures. Started again on the same run folder it resumes
+from the last checkpoint. Lengths, intervals, learning rates, batches and augmentation may then be others. Another
+model, other data, another seed or --init are another run and refused. SIGTERM or Ctrl-C save and stop.
 """
 
 import contextlib
@@ -14,24 +15,30 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from evaluate import MENDABLE, SUMMARY, evaluate, require_fit, table
-from maskrcnn_jax.checkpoint import Checkpoints, steps
+from maskrcnn_jax.checkpoint import Checkpoints
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.source import ImageSource
-from maskrcnn_jax.experiment import load_config, save_config
+from maskrcnn_jax.devices import require_devices
+from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.optimizer import learners, phase_after
 from maskrcnn_jax.parallel import data_mesh, put, replicated, to_devices, weight_places
 from maskrcnn_jax.plural import counted
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.pretrained import build_model
+from maskrcnn_jax.refusals import in_words, outside_cause
+from maskrcnn_jax.run_folder import Resumption, RunFolderError, examine, listed, only_writer, write_end, write_start
 from maskrcnn_jax.running import metrics
 from maskrcnn_jax.running.compilation import Compilations, keep_programs
 from maskrcnn_jax.running.garbage import search_less
@@ -50,26 +57,64 @@ def train(config: Config) -> None:
     """Runs an experiment to its end, or until somebody asks it to stop."""
     mesh = data_mesh(config.run.fsdp)
     source, validation = open_source(config.data.train), open_source(config.data.validation)
-    config = fit_to(config, source, validation, devices=mesh.size)
-    run = config.run
+    resumption = examine(fit_to(config, source, validation, devices=mesh.size))
+    run = resumption.config.run
+    if resumption.finished:
+        log.info("%s: finished at step %d; nothing to do. More --run.steps continue it", run.folder, resumption.step)
+        return
+    with contextlib.ExitStack() as held:
+        ended = to_the_end(resumption, source, validation, mesh, held)
+        if ended is not None and is_first():
+            report(on_one_device(ended.model), validation, ended.figures, run.folder)
+            write_end(run.folder, run.steps)
+
+
+class Ended(NamedTuple):
+    """A run that has taken all of its steps."""
+
+    model: MaskRCNN
+    """On every device."""
+    figures: dict[str, float]
+    """Its evaluation."""
+
+
+def to_the_end(
+    resumption: Resumption, source: ImageSource, validation: ImageSource, mesh: Mesh, held: contextlib.ExitStack
+) -> Ended | None:
+    """Takes the steps that are left, evaluates and saves.
+
+    Args:
+        resumption: the experiment and where it stands.
+        source: what to train on.
+        validation: what to evaluate on.
+        mesh: the devices.
+        held: closes after everything is written; it holds the folder.
+
+    Returns:
+        None if somebody asked the run to stop.
+    """
+    config, run = resumption.config, resumption.config.run
     with contextlib.ExitStack() as stack:
         compilations = stack.enter_context(Compilations())
-        # A run that goes on has its own weights: those that it began with may be gone.
-        began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if steps(run.folder) else config
+        # A run that is resumed has its own weights: those that it began with may be gone.
+        resumes = resumption.step > 0
+        began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if resumes else config
         structure = split(model := build_model(began))[0]
         state, train_step = start(model, config)
         places = weight_places(state, mesh)
         state = put(state, places)
         jitted = on_mesh(train_step, places, mesh)
         train_step = WatchedStep(jitted, compilations, config.data.buckets)
+        held.enter_context(only_writer(run.folder))
         checkpoints = stack.enter_context(Checkpoints(run.folder, keep=run.keep, best=run.best))
-        if checkpoints.latest is not None:
+        if (checkpoints.latest or 0) != resumption.step:
+            raise RunFolderError(f"{run.folder}: another process has just trained here; start again")
+        if resumes:
             state = checkpoints.restore(state)
-            log.info("%s: going on at step %d", run.folder, state.step)
+            log.info("%s: resumed at step %d", run.folder, state.step)
+        if resumption.changed:
+            log.info("%s: changed from step %d on: %s", run.folder, resumption.step, listed(resumption.changed))
         done, started = int(state.step), time.perf_counter()
-        require(
-            done <= run.steps, "run.steps", run.steps, f"{run.folder} is at step {done}; set more, or another folder"
-        )
         batches = train_batches(
             source,
             config.data,
@@ -82,7 +127,7 @@ def train(config: Config) -> None:
         stack.enter_context(contextlib.closing(batches))
         writer: metrics.Writer = metrics.Silence()
         if is_first():
-            save_config(config, run.folder)
+            write_start(resumption)
             writer = stack.enter_context(metrics.MetricWriter(run.folder, total_steps=run.steps, first_step=done))
         stack.enter_context(jax.set_mesh(mesh))
         progress, stop = Progress(writer, run.log_every), stack.enter_context(StopRequest(mesh))
@@ -111,17 +156,15 @@ def train(config: Config) -> None:
                 progress.catch_up()
                 checkpoints.save(step, state, score(state) if evaluates else None)
             if stops:
-                log.info("stopped and saved at step %d; the same command goes on from there", step)
-                return
+                log.info("stopped and saved at step %d; the same command resumes from there", step)
+                return None
 
         progress.catch_up()
         seconds = time.perf_counter() - started
         log.info("%s in %.0f s; compiled %s", counted(run.steps - done, "step"), seconds, compilations)
         found = score(state)
         checkpoints.save(run.steps, state, found)
-        trained = jax.device_put(smoothed(structure, state), replicated(mesh))
-    if is_first():
-        report(on_one_device(trained), validation, found, run.folder)
+        return Ended(jax.device_put(smoothed(structure, state), replicated(mesh)), found)
 
 
 class NonFiniteLoss(RuntimeError):
@@ -151,7 +194,7 @@ class Progress:
             listed = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             raise NonFiniteLoss(
                 f"step {step} is not finite: {listed}; image ids {image_ids.tolist()}. Nothing of it was saved: the "
-                "run goes on at its last checkpoint. Look at these images, lower optimizer.learning_rate, raise "
+                "run resumes from its last checkpoint. Look at these images, lower optimizer.learning_rate, raise "
                 "optimizer.warmup_steps or set optimizer.clip_norm."
             )
         if step % self.every == 0:
@@ -223,7 +266,9 @@ def confident(found, threshold: float = 0.5):
 
 def main() -> None:
     """Trains as the arguments say."""
-    logging.basicConfig(format="%(message)s", force=True)  # libraries have put up handlers of their own
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)  # libraries have put up handlers of their own
     for name in (log.name, "maskrcnn_jax"):
         logging.getLogger(name).setLevel(logging.INFO)
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
@@ -231,12 +276,17 @@ def main() -> None:
     search_less()
     try:
         join_processes()
+        require_devices()
         if not is_first():
             logging.disable(logging.INFO)
         keep_programs()
         train(load_config(sys.argv[1], sys.argv[2:]))
-    except (*MENDABLE, metrics.RecordError, NonFiniteLoss) as error:
-        sys.exit(f"error: {error}")
+    except (*MENDABLE, metrics.RecordError, NonFiniteLoss, RunFolderError) as error:
+        sys.exit(printable(f"error: {in_words(error)}"))
+    except Exception as error:
+        if (cause := outside_cause(error)) is None:
+            raise
+        sys.exit(printable(f"error: {cause}"))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 import tyro
 
+from maskrcnn_jax.files.printable import PrintableFormatter, printable
+from maskrcnn_jax.inspect_commands import INSPECT
 from maskrcnn_jax.plural import counted
 from maskrcnn_jax.refusals import in_words, require_file
 
 COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
-INSPECT = tyro.extras.SubcommandApp()
 
 
 @COMMANDS.command
@@ -59,6 +60,7 @@ def predict(
     tile: bool = False,
     splash: bool = False,
     semantic: bool = False,
+    trust_code: bool = False,
 ) -> None:
     """Find the objects in pictures and videos: drawn pictures, drawn videos and COCO's results format.
 
@@ -71,22 +73,19 @@ def predict(
         tile: Look at pictures that are larger than the network's input piece by piece: for small objects.
         splash: Write the colour splash, too: gray where no object is.
         semantic: Write label maps, too: the class of the best object at each pixel.
+        trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
-    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.command_model import load_trained
     from maskrcnn_jax.prediction.files import Wanted, predict_files
     from maskrcnn_jax.prediction.inputs import find_inputs
     from maskrcnn_jax.prediction.predictor import Predictor
     from maskrcnn_jax.prediction.video import silence
-    from maskrcnn_jax.pretrained import load_pretrained
     from maskrcnn_jax.running.compilation import keep_programs
 
     silence()
     keep_programs()
     found = find_inputs(inputs)
-    try:
-        predictor = Predictor(load_pretrained(checkpoint), batch_size=batch_size)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    predictor = Predictor(load_trained(checkpoint, None, trust_code), batch_size=batch_size)
     failures = predict_files(predictor, found, Wanted(out, min_score, tile, splash, semantic))
     if len(failures) == len(found):
         none = f"none of the {len(found)} inputs can be used; mend what the warnings name"
@@ -121,6 +120,7 @@ def convert(
     out: Annotated[Path, tyro.conf.Positional],
     to: Literal["torchvision", "safetensors"],
     step: int | None = None,
+    trust_code: bool = False,
 ) -> None:
     """Write a trained model for torchvision, or as one file for exchange that `load_pretrained` opens.
 
@@ -129,19 +129,16 @@ def convert(
         out: The file to write. For torchvision a Python file that builds the model is written beside it.
         to: "torchvision" writes a state dict (.pth), "safetensors" our own names and the configuration.
         step: The checkpoint of a run folder; the latest if left out.
+        trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
     import jax
 
-    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.command_model import load_trained
     from maskrcnn_jax.convert.own import write_safetensors
     from maskrcnn_jax.convert.torchvision_export import write_torchvision
-    from maskrcnn_jax.pretrained import load_pretrained
     from maskrcnn_jax.weights import split
 
-    try:
-        model = load_pretrained(source, step)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    model = load_trained(source, step, trust_code)
     _, params, statistics = split(model)
     write = {"torchvision": write_torchvision, "safetensors": write_safetensors}[to]
     written = write(out, jax.device_get(params | statistics), model.config)
@@ -167,6 +164,7 @@ def plan(
     """
     # Read when JAX is imported: the compiler for GPUs logs each of its attempts.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from maskrcnn_jax.devices import require_devices
     from maskrcnn_jax.experiment import load_config
     from maskrcnn_jax.plan.report import make_plan
     from maskrcnn_jax.plan.targets import parse
@@ -175,6 +173,7 @@ def plan(
     logging.getLogger("maskrcnn_jax.plan").setLevel(logging.INFO)
     if out is not None:
         require_file(out)
+    require_devices()
     found = make_plan(load_config(config, overrides), parse(target), batch)
     print(to_text(found))
     if out is not None:
@@ -189,6 +188,7 @@ def export(
     batch: int | None = None,
     size: tuple[int, int] | None = None,
     step: int | None = None,
+    trust_code: bool = False,
 ) -> None:
     """Write a trained model as one StableHLO program, weights inside, that runs without this code.
 
@@ -199,16 +199,13 @@ def export(
         batch: Images at a time; any number if left out.
         size: Padded height and width of the images, multiples of 32; the model's first bucket by default.
         step: The checkpoint of a run folder; the latest if left out.
+        trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
-    from maskrcnn_jax.checkpoint import CheckpointError
+    from maskrcnn_jax.command_model import load_trained
     from maskrcnn_jax.export import export_model, write_export
-    from maskrcnn_jax.pretrained import load_pretrained
 
     require_file(out)
-    try:
-        model = load_pretrained(checkpoint, step)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
+    model = load_trained(checkpoint, step, trust_code)
     exported = export_model(model, batch=batch, size=size, platforms=platforms)
     print(f"wrote {' and '.join(map(str, write_export(exported, model.config, out)))}")
 
@@ -216,124 +213,15 @@ def export(
 COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")
 
 
-@INSPECT.command(name="data")
-def inspect_data(
-    config: Annotated[Path, tyro.conf.Positional],
-    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
-    out: Path,
-    split: Literal["train", "validation"] = "train",
-    seed: int = 0,
-    image_id: int | str | None = None,
-    images: int = 1000,
-) -> None:
-    """A data set and what training makes of it: samples, sizes, augmentation, anchors, rois and their targets.
-
-    Args:
-        config: An experiment's Python file, like those in configs/.
-        overrides: What to change in it, after two dashes: -- --data.train.folder data/mine.
-        out: Folder for the page. An earlier page there is replaced.
-        split: Which of the two data sets of the experiment.
-        seed: Decides which pictures and boxes are drawn.
-        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
-            out.
-        images: Pictures that are counted and measured, at most.
-    """
-    from maskrcnn_jax.experiment import load_config
-    from maskrcnn_jax.inspect.data.report import inspect_data as write
-    from maskrcnn_jax.running.compilation import keep_programs
-
-    keep_programs()
-    report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
-    for message in report.broken:
-        print(f"broken: {message}")
-    print(f"{counted(report.images, 'picture')} looked at, {len(report.broken)} broken: {report.page}")
-
-
-@INSPECT.command(name="model")
-def inspect_model(
-    checkpoint: Annotated[Path, tyro.conf.Positional],
-    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
-    out: Path,
-    image: Path | None = None,
-    data: Path | None = None,
-    image_id: int | str | None = None,
-    pictures: int = 10,
-    step: int | None = None,
-) -> None:
-    """A model at work on one picture: every step from anchors to masks, and what it gets wrong.
-
-    Args:
-        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
-        overrides: What to change in --data's configuration, after two dashes: -- --data.validation.folder data/mine.
-        out: Folder for the page. An earlier page there is replaced.
-        image: Your picture. Without annotated objects the steps that need them are left out.
-        data: An experiment's Python file, or a run folder, whose validation data has the picture if --image is left
-            out; the run folder's own by default.
-        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
-            out.
-        pictures: Of the data, whose average precision is taken, at most; 0 leaves that out.
-        step: The checkpoint of a run folder; the latest if left out.
-    """
-    from maskrcnn_jax.checkpoint import CheckpointError
-    from maskrcnn_jax.inspect.model.report import inspect_model as write
-    from maskrcnn_jax.running.compilation import keep_programs
-
-    keep_programs()
-    try:
-        report = write(
-            checkpoint,
-            out,
-            image=image,
-            data=data,
-            overrides=overrides,
-            image_id=image_id,
-            pictures=pictures,
-            step=step,
-        )
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
-    trace = report.subject.trace
-    proposals = counted(int(trace.proposals.valid.sum()), "proposal")
-    print(f"{proposals}, {counted(int(trace.detections.valid.sum()), 'detection')}: {report.page}")
-
-
-@INSPECT.command(name="weights")
-def inspect_weights(
-    source: Annotated[Path, tyro.conf.Positional],
-    out: Path,
-    against: Path | None = None,
-    step: int | None = None,
-    against_step: int | None = None,
-) -> None:
-    """Every tensor of a model: its numbers, what is wrong with it, histograms, and what changed.
-
-    Args:
-        source: A run folder, or a weight file of any system.
-        out: Folder for the page. An earlier page there is replaced.
-        against: A run folder or weight file to compare with: what the source was before.
-        step: The checkpoint of a run folder; the latest if left out.
-        against_step: The checkpoint to compare with, of the source itself if --against is left out.
-    """
-    from maskrcnn_jax.checkpoint import CheckpointError
-    from maskrcnn_jax.inspect.weights.report import inspect_weights as write
-
-    try:
-        report = write(source, out, against, step=step, against_step=against_step)
-    except CheckpointError as error:
-        raise ValueError(str(error)) from error
-    flagged = [row for row in report.rows if row.flags]
-    for row in flagged:
-        print(f"{row.name}: {'; '.join(row.flags)}")
-    print(f"{len(flagged)} of {len(report.rows)} tensors are flagged: {report.page}")
-
-
 def main() -> None:
     """Runs the command that the arguments name; bad input ends with its message alone."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", force=True)  # libraries have put up handlers of their own
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], force=True)  # libraries have put up handlers of their own
     try:
         COMMANDS.cli(prog="python -m maskrcnn_jax")
     except (ValueError, OSError) as error:
-        sys.exit(f"error: {in_words(error)}")
+        sys.exit(printable(f"error: {in_words(error)}"))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 """Configurations as plain values, and back: what `config.json` holds.
 
-The types come from the annotations of the dataclasses, so a value of the wrong type is found here and named.
+The types come from the annotations of the dataclasses, so a value of the wrong type is found here and named. Reading
+runs no code: functions of this package are looked up, others stay names until `trusted` imports them.
 """
 
 import dataclasses
 import importlib
+import math
 import runpy
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
-from types import NoneType, UnionType
+from types import FunctionType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from maskrcnn_jax.config import ConfigError, require
+from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, require
+
+PACKAGE = "maskrcnn_jax"
 
 
 def to_json(value: Any) -> Any:
@@ -20,14 +24,17 @@ def to_json(value: Any) -> Any:
 
     A function that stands in an experiment's file has that file for a module.
     """
-    return str(value) if isinstance(value, Path) else f"{value.__module__}:{value.__qualname__}"
+    if isinstance(value, Path):
+        return str(value)
+    return value.name if isinstance(value, ForeignFunction) else f"{value.__module__}:{value.__qualname__}"
 
 
 def from_json(kind: Any, value: Any, where: str) -> Any:
     """Builds a value of an annotated type from what JSON holds, or from what `dataclasses.asdict` gives.
 
     Lists become tuples, so the result is hashable; whole numbers become floats where floats are due. A dataclass field
-    that is missing takes its default, so run folders survive a new field.
+    that is missing takes its default, so run folders survive a new field. Functions outside this package become
+    `ForeignFunction`s.
 
     Args:
         kind: A type: a dataclass, tuple, union, Literal, Path, function or scalar.
@@ -54,11 +61,35 @@ def from_json(kind: Any, value: Any, where: str) -> Any:
         return value if callable(value) else _function(value, where)
     if kind is Path:
         require(isinstance(value, str | Path), where, value, "must be a path")
+        require(_is_text(str(value)) and "\0" not in str(value), where, value, "must be a path that can exist")
         return Path(value)
+    return _scalar(kind, value, where)
+
+
+def trusted(config: Config) -> Config:
+    """The configuration with the function that it names imported, which runs the module that the function stands in.
+
+    Raises:
+        ConfigError: The function cannot be imported.
+    """
+    if not isinstance(config.customize, ForeignFunction):
+        return config
+    return dataclasses.replace(config, customize=_imported(config.customize.name, "customize"))
+
+
+def _scalar(kind: type, value: Any, where: str) -> Any:
     accepted = (int, float) if kind is float else kind
     fits = isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))
     require(fits, where, value, f"must be of type {kind.__name__}")
+    if kind is str:
+        require(_is_text(value), where, value, "must be text that UTF-8 can hold: no single halves of surrogate pairs")
+    elif kind is float or kind is int:
+        require(math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63, where, value, "is too large")
     return kind(value)
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _record(kind: Any, value: Any, where: str) -> Any:
@@ -81,8 +112,23 @@ def _member(options: tuple[Any, ...], value: Any) -> Any:
 
 
 def _function(value: Any, where: str) -> Callable[..., Any]:
+    """A function of this package, or the name of another."""
     require(isinstance(value, str) and ":" in value, where, value, 'must be "module:name"')
-    module, name = value.rsplit(":", 1)
+    module, _, name = value.rpartition(":")
+    if module != PACKAGE and not module.startswith(f"{PACKAGE}."):
+        return ForeignFunction(value)
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        found = None
+    # What the module has imported from elsewhere does not count as its own.
+    own = isinstance(found, FunctionType) and (found.__module__, found.__qualname__) == (module, name)
+    require(own, where, value, f"{PACKAGE} has no such function; restore the name")
+    return found  # type: ignore[return-value]
+
+
+def _imported(value: str, where: str) -> Callable[..., Any]:
+    module, _, name = value.rpartition(":")
     try:
         if module.endswith(".py"):
             return runpy.run_path(module, run_name=module)[name]

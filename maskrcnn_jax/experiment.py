@@ -11,11 +11,17 @@ from pathlib import Path
 
 import tyro
 
-from maskrcnn_jax.config import Config, ConfigError, ModelConfig
-from maskrcnn_jax.config_json import from_json, to_json
+from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
+from maskrcnn_jax.config_json import from_json, to_json, trusted
+from maskrcnn_jax.files.json_text import JsonError, parse_json
+from maskrcnn_jax.files.reading import read_bytes, require_regular
+from maskrcnn_jax.files.writing import write_text
+from maskrcnn_jax.refusals import in_words
 from maskrcnn_jax.validate import validate
 
 FILE_NAME = "config.json"
+LARGEST = 16 * 2**20
+"""Bytes; a configuration has some thousand."""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelConfig | None = None) -> Config:
@@ -54,40 +60,67 @@ def save_config(config: Config, folder: str | Path) -> None:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{FILE_NAME}.partial"
-    partial.write_text(json.dumps(dataclasses.asdict(config), default=to_json, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / FILE_NAME)
+    write_text(folder / FILE_NAME, json.dumps(dataclasses.asdict(config), default=to_json, indent=2) + "\n")
 
 
 def read_config(folder: str | Path) -> Config:
-    """Reads the configuration that `save_config` wrote: equal to it, provided that its functions can be imported.
+    """Reads the configuration that `save_config` wrote, without running anything.
+
+    It is equal to what was written, but that a function outside this package is a `ForeignFunction`, which refuses to
+    be called.
 
     Args:
         folder: A run folder.
 
     Raises:
-        ConfigError: No `config.json` there, not JSON, a field unknown or wrong, or a function that cannot be imported.
+        ConfigError: No `config.json` there, not JSON, or a field unknown or wrong.
     """
     path = Path(folder) / FILE_NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(read_bytes(path, LARGEST))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give a run folder, which train.py writes") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid JSON ({error}); restore it, or start train.py there again") from error
+    except OSError as error:
+        raise ConfigError(in_words(error)) from error
+    except JsonError as error:
+        raise ConfigError(f"{path}: {str(error).partition('; ')[0]}; restore the file from a copy") from error
     try:
         config = from_json(Config, values, "")
         validate(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+    if isinstance(config.customize, ForeignFunction):
+        config = dataclasses.replace(config, customize=ForeignFunction(config.customize.name, path))
     return config
 
 
+def read_trusted_config(folder: str | Path) -> Config:
+    """Reads the configuration of a run folder that the user trusts: the code that it names is run.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        ConfigError: As `read_config`; or this is no folder, or its function cannot be imported.
+    """
+    if not Path(folder).is_dir():
+        raise ConfigError(f"--trust-code: {folder} is no run folder, and nothing else names code; leave it out")
+    try:
+        return trusted(read_config(folder))
+    except ConfigError as error:
+        path = str(Path(folder) / FILE_NAME)
+        raise ConfigError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
+
+
 def _run(path: Path) -> Config:
-    if not path.is_file():
+    if not path.exists():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
         hint = f"did you mean {path.with_name(near[0])}?" if near else "give the path of an experiment's Python file"
         raise ConfigError(f"{path}: no such file; {hint}")
+    try:
+        require_regular(path)
+    except OSError as error:
+        raise ConfigError(in_words(error)) from error
     try:
         # Named after the file, so that functions defined there can be found again from a run folder.
         names = runpy.run_path(str(path), run_name=str(path))
@@ -97,7 +130,8 @@ def _run(path: Path) -> Config:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), None)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConfigError(f"{path}, line {line}: {reason}; mend the file") from error
+        where = str(path) if line is None else f"{path}, line {line}"
+        raise ConfigError(f"{where}: {reason}; mend the file") from error
     if not isinstance(names.get("config"), Config):
         raise ConfigError(f"{path}: defines no `config`; end it with `config = Config(...)`")
     return names["config"]

@@ -13,6 +13,7 @@ from flax import nnx
 from maskrcnn_jax import weights
 from maskrcnn_jax.checkpoint import CheckpointError, load_weights
 from maskrcnn_jax.config import Config, ConfigError, ModelConfig
+from maskrcnn_jax.config_json import to_json
 from maskrcnn_jax.convert.files import open_weights
 from maskrcnn_jax.convert.rules import ConversionError, convert
 from maskrcnn_jax.convert.stored import WeightFileError
@@ -86,43 +87,55 @@ def load_pretrained(
     source: Path | str | Arrays,
     step: int | None = None,
     *,
-    config: ModelConfig | None = None,
+    config: Config | ModelConfig | None = None,
     class_names: Sequence[str] = (),
 ) -> MaskRCNN:
     """A model with trained weights, and with the architecture and the conventions that belong to them.
 
-    No code in a file is ever run. What cannot come from the weights starts fresh, and a warning names it: everything
+    No code in a file is ever run, and none that a run folder names: a run with a `customize` of its own needs its
+    experiment as `config`. What cannot come from the weights starts fresh, and a warning names it: everything
     but the backbone if there is no more in a file, and the last layers if the classes are others.
 
     Args:
         source: a run folder; a file of torchvision, Detectron2, Matterport or ours (.safetensors); or such arrays by
             name, `module.state_dict()` for one.
         step: the checkpoint of a run folder; the latest by default.
-        config: the model to make, in place of the one that the weights are recognised to belong to.
+        config: the model to make, in place of the one that the weights are recognised to belong to; or an experiment,
+            whose `customize` then replaces stages.
         class_names: of the classes to learn.
 
     Raises:
-        ConfigError: a run folder or file of ours has no valid configuration.
+        ConfigError: a run folder or file of ours has no valid configuration, or a run folder's names code.
         CheckpointError: the run folder has no such checkpoint, or a damaged one.
         WeightFileError: the file is missing, damaged, of no known format or not safe.
         ConversionError: the weights are of no known system, or do not fit; every missing, unexpected or wrongly shaped
             array is listed.
     """
-    experiment = Config()
+    experiment = config if isinstance(config, Config) else Config()
+    model = config.model if isinstance(config, Config) else config
     if isinstance(source, str | Path) and Path(source).is_dir():
-        experiment = read_config(source)
-        if config is None and not class_names:
+        saved = read_config(source)
+        experiment = _customized(experiment, saved) if isinstance(config, Config) else saved
+        if model in (None, saved.model) and not class_names:
             return with_weights(experiment, source, step)
     elif step is not None:
-        raise ValueError(f"step = {step}: only run folders have steps; leave it out")
+        raise ConfigError(f"step = {step}: only run folders have steps; leave it out")
     try:
-        arrays, found = _open(source, step, config)
-        model = config or found.config
+        arrays, found = _open(source, step, model)
+        model = model or found.config
         if class_names:
             model = dataclasses.replace(model, num_classes=len(class_names), class_names=tuple(class_names))
         return _fill(dataclasses.replace(experiment, model=model), arrays, found)
     except ConversionError as error:
         raise ConversionError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
+
+
+def _customized(experiment: Config, saved: Config) -> Config:
+    """The experiment that is given for a run folder, with a warning where its function is not the run's."""
+    given, trained = to_json(experiment.customize), to_json(saved.customize)
+    if given != trained:
+        log.warning("customize = %s, but these weights were trained with %s", given, trained)
+    return experiment
 
 
 def _network(config: Config) -> MaskRCNN:

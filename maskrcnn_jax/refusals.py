@@ -30,7 +30,7 @@ REMEDIES: dict[int, str] = {
 """What helps, by the number of the error."""
 
 
-def in_words(error: ValueError | OSError) -> str:
+def in_words(error: Exception) -> str:
     """An error's message; where the operating system refuses something, with what helps."""
     if isinstance(error, OSError) and error.errno in REMEDIES:
         path = error.filename2 or error.filename

@@ -12,6 +12,7 @@ from maskrcnn_jax.config import (
     Config,
     DataConfig,
     DetectConfig,
+    ForeignFunction,
     InputConfig,
     LossConfig,
     MaskHeadConfig,
@@ -340,4 +341,5 @@ def _together(config: Config) -> None:
             require(classes == kinds, "model.num_classes", classes, f"must be {kinds}, as {where}.kinds has")
     name = getattr(config.customize, "__qualname__", "<unnamed>")
     remedy = "must be a function defined with `def` at the top of a file, so that a run folder can name it"
-    require("<" not in name, "customize", config.customize, remedy)
+    named = isinstance(config.customize, ForeignFunction) or "<" not in name
+    require(named, "customize", config.customize, remedy)

@@ -22,7 +22,7 @@ ALLOWED = {
     "plural": set(),
     "validate": {"config"},
     "config_json": {"config"},
-    "experiment": {"files", "config", "config_json", "validate"},
+    "experiment": {"files", "config", "config_json", "refusals", "validate"},
     "ops": {"ops"},
     "islands": set(),
     "nn": {"nn", "islands"},
@@ -61,7 +61,7 @@ ALLOWED = {
     "colors": set(),
     "plates": set(),
     "visualize": {"files", "colors", "plates", "crops", "structs"},
-    "running": {"files", "training", "parallel", "plural", "structs", "config"},
+    "running": {"files", "refusals", "training", "parallel", "plural", "structs", "config"},
     "prediction": {
         "files",
         "model",

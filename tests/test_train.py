@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -22,9 +23,11 @@ from whole_runs import TINY
 import train
 from evaluate import SUMMARY
 from maskrcnn_jax.checkpoint import load_weights, steps
-from maskrcnn_jax.config import ConfigError, Phase
+from maskrcnn_jax.config import Config, ConfigError, Phase
+from maskrcnn_jax.data import open_source
 from maskrcnn_jax.evaluation import FIGURES
-from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.experiment import load_config, read_config, save_config
+from maskrcnn_jax.run_folder import examine, only_writer, read_history
 from maskrcnn_jax.running import metrics
 from maskrcnn_jax.structs import Detections
 
@@ -52,6 +55,13 @@ def assert_same_weights(a: Path, b: Path, step: int | None = None) -> None:
     for one, other in zip(ours[1:], theirs[1:], strict=True):
         assert one.keys() == other.keys()
         assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def train_config(folder: Path, *overrides: str) -> Config:
+    """The tiny experiment as it is trained in a folder."""
+    config = load_config(TINY, ("--run.folder", str(folder), *overrides))
+    sources = open_source(config.data.train), open_source(config.data.validation)
+    return train.fit_to(config, *sources, devices=1)
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str:
@@ -107,7 +117,7 @@ def test_stopped_and_started_again_equals_never_stopped(finished_run: Path, tmp_
     assert 1 < stopped < STEPS and steps(tmp_path)[-1] == stopped
     assert losses(tmp_path) == losses(finished_run)[:stopped]
     ended = whole_runs.train(tmp_path)
-    assert ended.returncode == 0 and f"going on at step {stopped}" in ended.stderr
+    assert ended.returncode == 0 and f"resumed at step {stopped}" in ended.stderr
     assert f"step {stopped + 1}: training all until step {STEPS}: 9" in ended.stderr
     assert losses(tmp_path) == losses(finished_run)
     assert_same_weights(tmp_path, finished_run)
@@ -175,14 +185,68 @@ def test_figures_are_checked_one_step_late_and_before_they_are_written(tmp_path:
     assert [record["step"] for record in metrics.read(tmp_path)] == [2, 4]
 
 
-def test_another_architecture_is_refused_and_changes_nothing(copied_run: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("--model.fpn.channels", "24"), "model.fpn.channels: saved 16, given 24"),
+        (("--run.seed", "5"), "run.seed: saved 0, given 5"),
+        (("--init", "other.pth"), "run.init: saved None, given 'other.pth'"),
+        (("--data.train.first", "7"), "data.train.first: saved 0, given 7"),
+        (("--optimizer.name", "adamw"), "optimizer.name: saved 'sgd', given 'adamw'"),
+        (("--optimizer.ema-decay", "None"), "optimizer.ema_decay: saved 0.9, given None"),
+        (
+            ("--data.train.kinds", "star", "ring", "cross", "--data.validation.kinds", "star", "ring", "cross"),
+            "model.class_names: saved ('square', 'circle', 'triangle'), given ('star', 'ring', 'cross'); "
+            "data.train.kinds: saved ('square', 'circle', 'triangle'), given",
+        ),
+    ],
+)
+def test_another_run_is_refused_and_changes_nothing(
+    overrides: tuple[str, ...], message: str, copied_run: Path, monkeypatch: pytest.MonkeyPatch
+):
     before = content(copied_run)
-    message = run_main(monkeypatch, TINY, "--run.folder", copied_run, "--run.steps", "50", "--model.fpn.channels", "24")
-    assert "is of another architecture or optimiser" in message
-    assert re.search(
-        r"differs: +params\.fpn\.\S+ is float32\[1, 1, 8, 16\], the model wants float32\[1, 1, 8, 24\]", message
-    )
+    ended = run_main(monkeypatch, TINY, "--run.folder", copied_run, "--run.steps", "50", *overrides)
+    assert ended.startswith(f"error: {copied_run} holds another run: {message}")
+    assert ended.endswith("Nothing was changed") and len(ended.splitlines()) == 1
     assert content(copied_run) == before
+
+
+def test_a_finished_run_says_so_and_writes_nothing(
+    copied_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    before = {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")}
+    monkeypatch.setattr(sys, "argv", ["train.py", str(TINY), "--run.folder", str(copied_run)])
+    train.main()
+    assert f"{copied_run}: finished at step 40; nothing to do. More --run.steps continue it" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")} == before
+
+
+def test_a_run_with_more_steps_continues_with_a_history_of_its_configurations(copied_run: Path):
+    for step in ("30", "40"):  # as if it had been killed after step 20
+        shutil.rmtree(copied_run / "checkpoints" / step)
+    ended = whole_runs.train(
+        copied_run, "--run.steps", "22", "--optimizer.learning-rate", "0.005", "--data.threads", "1"
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = "changed from step 20 on: data.threads 2 → 1, optimizer.learning_rate 0.01 → 0.005, run.steps 40 → 22"
+    assert f"{copied_run}: {said}" in ended.stderr
+    first, ended_first, second, ended_second = read_history(copied_run)
+    assert (first["step"], ended_first["finished"], second["step"], ended_second["finished"]) == (0, 40, 20, 22)
+    assert [entry["config"]["optimizer"]["learning_rate"] for entry in (first, second)] == [0.01, 0.005]
+    assert read_config(copied_run).optimizer.learning_rate == 0.005
+    assert len(list(copied_run.glob("events.out.tfevents*"))) == 1
+    assert [record["step"] for record in metrics.read(copied_run)] == [*range(1, 23), 22]
+
+
+def test_one_process_at_a_time_trains_in_a_folder(copied_run: Path, monkeypatch: pytest.MonkeyPatch):
+    before = content(copied_run)
+    with only_writer(copied_run):
+        held = content(copied_run)
+        message = run_main(monkeypatch, TINY, "--run.folder", copied_run, "--run.steps", "50")
+        assert message.startswith(f"error: {copied_run} is being trained already: ")
+        assert f"locked by process {os.getpid()}" in message
+        assert content(copied_run) == held
+    assert {name for name in before if before[name] != held[name]} == {"training.lock"}
 
 
 def test_fewer_steps_than_are_done_are_refused(copied_run: Path, monkeypatch: pytest.MonkeyPatch):
@@ -264,10 +328,19 @@ def test_only_confident_detections_are_drawn():
 def test_only_a_run_that_begins_reads_the_weights_to_begin_with(
     copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    gone = ("--run.init", tmp_path / "gone.pth", "--run.steps", "20", "--optimizer.milestones", "10")
-    message = run_main(monkeypatch, TINY, "--run.folder", tmp_path / "new", *gone)
+    gone = tmp_path / "gone.pth"
+    message = run_main(monkeypatch, TINY, "--run.folder", tmp_path / "new", "--init", gone)
     assert re.match(r"error: run\.init = '.*gone\.pth': .* does not exist", message), message
     assert not (tmp_path / "new").exists()
-    # This one has got past its weights, to being longer than asked for.
-    message = run_main(monkeypatch, TINY, "--run.folder", copied_run, *gone)
-    assert re.match(r"error: run\.steps = 20: .* is at step 40", message), message
+    # A run that began with them needs them no more, whether or not they are named again.
+    save_config(change(read_config(copied_run), run__init=gone), copied_run)
+    for named in (("--init", gone), ()):
+        resumption = examine(train_config(copied_run, *map(str, named), "--run.steps", "41"))
+        assert (resumption.step, resumption.config.run.init) == (40, gone)
+
+
+def test_a_platform_that_is_not_here_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(whole_runs.environment, "JAX_PLATFORMS", "cuda")
+    ended = whole_runs.train(tmp_path)
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 1 and line.startswith("error: JAX_PLATFORMS = 'cuda': ")

@@ -12,6 +12,7 @@ import tyro
 
 from maskrcnn_jax.config.data import CocoSource, DataConfig, Kind, ShapesSource, Source
 from maskrcnn_jax.config.error import ConfigError, require
+from maskrcnn_jax.config.foreign import ForeignFunction
 from maskrcnn_jax.config.loss import LossConfig, MatchConfig
 from maskrcnn_jax.config.model import (
     AnchorConfig,
@@ -41,6 +42,7 @@ __all__ = [
     "DataConfig",
     "DetectConfig",
     "FPNConfig",
+    "ForeignFunction",
     "InputConfig",
     "Interpolation",
     "Kind",

@@ -3,15 +3,19 @@
 import io
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+from maskrcnn_jax.files.json_text import JsonError, parse_json
+from maskrcnn_jax.files.reading import read_bytes
+from maskrcnn_jax.files.writing import write_text
+from maskrcnn_jax.refusals import in_words
+from maskrcnn_jax.running.event_file import EventFile
 
 FILE_NAME = "metrics.jsonl"
 
@@ -33,20 +37,32 @@ def read(folder: Path | str) -> list[dict[str, int | float]]:
         without records.
 
     Raises:
-        RecordError: A line before the last cannot be read; the message names file and line.
+        RecordError: The file cannot be read, or a line before the last; the message names file and line.
     """
     path = Path(folder) / FILE_NAME
-    if not path.exists():
+    try:
+        lines = read_bytes(path).split(b"\n")[:-1]
+    except FileNotFoundError:
         return []
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        try:
-            record = json.loads(line)
-            record["step"]  # a line without step is as damaged as one that is not JSON
-        except (ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"{path}, line {number} is damaged: {line[:80]!r}; remove that line") from error
-        records.append({name: math.nan if value is None else value for name, value in record.items()})
-    return records
+    except OSError as error:
+        raise RecordError(in_words(error)) from error
+    return [_record(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _record(line: bytes, where: str) -> dict[str, int | float]:
+    try:
+        record = parse_json(line)
+    except JsonError:
+        record = None
+    whole = isinstance(record, dict) and type(record.get("step")) is int and all(map(_is_figure, record.values()))
+    if not whole:
+        shown = line[:80].decode("utf-8", "backslashreplace")
+        raise RecordError(f"{where} is damaged: {shown!r}; remove that line")
+    return {name: math.nan if value is None else value for name, value in record.items()}
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 class Writer(Protocol):
@@ -70,8 +86,8 @@ class MetricWriter(Writer):
     previous record and the time left at that rate. A second record at the same step (an evaluation) restarts the
     clock, so that its duration does not count as training.
 
-    Records after `first_step` stem from a part of the run that was lost; opening the folder removes them. Only one
-    process may write to a folder.
+    Records after `first_step` stem from a part of the run that was lost; opening the folder removes them, and where no
+    step is left the evaluation of the last, which is made again. Only one process may write to a folder.
 
     Args:
         folder: The run folder; created if missing.
@@ -89,9 +105,9 @@ class MetricWriter(Writer):
         self._total = total_steps
         self._last = (first_step, time.perf_counter())
         self._rate = 0.0
-        _keep_until(folder, first_step)
+        _keep_until(folder, first_step, finished=first_step == total_steps)
         self._file = (folder / FILE_NAME).open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder), purge_step=first_step + 1)
+        self._board = EventFile(folder, first_step + 1)
         self._bar = None
         if self._console.isatty():
             form = "{percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt} {postfix}"
@@ -114,8 +130,7 @@ class MetricWriter(Writer):
         figures = {name: float(value) for name, value in scalars.items()}
         self._file.write(_line({"step": int(step), **figures}))
         self._file.flush()
-        for name, value in figures.items():
-            self._board.add_scalar(name, value, int(step))
+        self._board.write(int(step), figures)
         self._show(step, {name: figures[name] for name in (figures if shown is None else shown)})
 
     def close(self) -> None:
@@ -155,12 +170,12 @@ def _line(record: Mapping[str, Any]) -> str:
     return json.dumps({name: value if math.isfinite(value) else None for name, value in record.items()}) + "\n"
 
 
-def _keep_until(folder: Path, step: int) -> None:
-    """Replaces the file by its records up to `step`; whoever dies here leaves the old file."""
-    kept = "".join(_line(record) for record in read(folder) if record["step"] <= step)
-    temporary = folder / f"{FILE_NAME}.tmp"
-    temporary.write_text(kept, encoding="utf-8")
-    os.replace(temporary, folder / FILE_NAME)
+def _keep_until(folder: Path, step: int, finished: bool) -> None:
+    """Replaces the file by its records up to `step`; a process that dies here leaves the old file."""
+    records = [record for record in read(folder) if record["step"] <= step]
+    while finished and records and records[-1]["step"] == step and "loss" not in records[-1]:
+        records.pop()
+    write_text(folder / FILE_NAME, "".join(map(_line, records)))
 
 
 def _duration(seconds: float) -> str:

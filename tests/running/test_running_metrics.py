@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import re
 
 import pytest
@@ -99,11 +100,50 @@ def test_a_cut_off_last_line_is_left_out(tmp_path):
     assert path.read_text() == '{"step": 10, "loss": 1.0}\n{"step": 20, "loss": 2.0}\n'
 
 
-@pytest.mark.parametrize("line", ["{garbage", '{"loss": 1.0}', "3"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{garbage",
+        '{"loss": 1.0}',
+        "3",
+        "[" * 100_000,
+        '{"step": 1.5}',
+        '{"step": true}',
+        '{"step": null}',
+        '{"step": 2, "loss": "high"}',
+        '{"step": 2, "loss": {}}',
+        f'{{"step": 2, "loss": {10**400}}}',
+    ],
+)
 def test_a_damaged_line_in_the_middle_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{line}\n{{"step": 3}}\n')
     with pytest.raises(ValueError, match="line 2 is damaged"):
         metrics.read(tmp_path)
+
+
+def test_a_line_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n\xff\xfe\n{"step": 3}\n')
+    with pytest.raises(metrics.RecordError, match=r"metrics\.jsonl, line 2 is damaged: '\\\\xff\\\\xfe'; remove"):
+        metrics.read(tmp_path)
+
+
+def test_a_folder_or_a_pipe_in_place_of_the_records_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(metrics.RecordError, match=r"metrics\.jsonl: is a folder"):
+        metrics.read(tmp_path)
+    (tmp_path / "metrics.jsonl").rmdir()
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(metrics.RecordError, match=r"metrics\.jsonl: is a named pipe"):
+        metrics.read(tmp_path)
+
+
+def test_the_last_evaluation_is_made_again_where_no_step_is_left(tmp_path):
+    with quiet(tmp_path) as writer:
+        writer.write(100, {"loss": 1.0})
+        writer.write(100, {"segm/AP": 0.5})
+    with quiet(tmp_path, first_step=100) as writer:
+        writer.write(100, {"segm/AP": 0.5})
+    assert metrics.read(tmp_path) == [{"step": 100, "loss": 1.0}, {"step": 100, "segm/AP": 0.5}]
 
 
 def test_a_folder_without_records_has_none(tmp_path):

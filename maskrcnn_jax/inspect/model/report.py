@@ -37,6 +37,7 @@ def inspect_model(
     image_id: int | str | None = None,
     pictures: int = 10,
     step: int | None = None,
+    config: Config | None = None,
 ) -> ModelReport:
     """Writes a page on what a network makes of one picture, from anchors to masks.
 
@@ -51,6 +52,7 @@ def inspect_model(
             random, if None.
         pictures: of the data, whose average precision is taken; 0 leaves that out.
         step: the checkpoint of a run folder; the latest by default.
+        config: the experiment of a run folder that names code of its own; see `load_pretrained`.
 
     Raises:
         BrokenImage or OSError: the picture cannot be read.
@@ -64,12 +66,12 @@ def inspect_model(
                 f"image = {image} and {name} = {value}: the picture is your own or the data's; give one of both"
             )
     picture = None if image is None else read_image(Path(image))
-    model = load_pretrained(checkpoint, step)
+    model = load_pretrained(checkpoint, step, config=config)
     truth = None
     if picture is None:
-        config = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
-        source = open_source(config.data.validation)
-        truth = read_truth(source, choose_image(source, image_id), config)
+        experiment = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
+        source = open_source(experiment.data.validation)
+        truth = read_truth(source, choose_image(source, image_id), experiment)
         picture = truth.example.image
     subject = look(model, picture)
     about = str(image) if truth is None else f"picture {truth.example.image_id}"
