@@ -69,7 +69,7 @@ def _name(data: Source) -> str:
 
 
 def _read(file: Path) -> Any:
-    """The description in a folder; None where there is none, so that the folder is free."""
+    """The description in a folder; None where there is none: a process was killed before it wrote any."""
     try:
         return parse_json(read_bytes(file))
     except FileNotFoundError:

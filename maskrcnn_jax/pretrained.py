@@ -66,8 +66,9 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
     saved = load_weights(folder, step)
     params = saved.params if saved.ema is None else saved.ema
     params, statistics = ({n: jnp.asarray(v) for n, v in d.items()} for d in (params, saved.statistics))
+    model = abstract_model(config)
     try:
-        return weights.replace(abstract_model(config), params, statistics)
+        return weights.replace(model, params, statistics)
     except ValueError as error:
         raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
 
@@ -115,7 +116,11 @@ def load_pretrained(
     model = config.model if isinstance(config, Config) else config
     if isinstance(source, str | Path) and Path(source).is_dir():
         saved = read_config(source)
-        experiment = _customized(experiment, saved) if isinstance(config, Config) else saved
+        if isinstance(config, Config):
+            experiment = _customized(config, saved)
+            model = experiment.model
+        else:
+            experiment = saved
         if model in (None, saved.model) and not class_names:
             return with_weights(experiment, source, step)
     elif step is not None:
@@ -131,7 +136,13 @@ def load_pretrained(
 
 
 def _customized(experiment: Config, saved: Config) -> Config:
-    """The experiment that is given for a run folder, with a warning where its function is not the run's."""
+    """The experiment that is given for a run folder, with the run's class names if it has none of its own.
+
+    A warning says where its function is not the run's.
+    """
+    names = experiment.model.class_names or saved.model.class_names
+    if len(names) == experiment.model.num_classes:
+        experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, class_names=names))
     given, trained = to_json(experiment.customize), to_json(saved.customize)
     if given != trained:
         log.warning("customize = %s, but these weights were trained with %s", given, trained)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from maskrcnn_jax.experiment import load_config, read_config, save_config
+from maskrcnn_jax.experiment import load_config, read_trusted_config, save_config
 from maskrcnn_jax.model import MaskRCNN, forward
 
 ROOT = Path(__file__).parents[1]
@@ -19,7 +19,7 @@ def test_the_fork_replaces_the_mask_head(tmp_path: Path, monkeypatch: pytest.Mon
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
     (tmp_path / "fork.py").write_text(example)
     save_config(load_config(tmp_path / "fork.py"), tmp_path)
-    config = read_config(tmp_path)
+    config = read_trusted_config(tmp_path)
 
     def masks(images: jax.Array, sizes: jax.Array) -> jax.Array | None:
         model = config.customize(MaskRCNN(config.model, rngs=nnx.Rngs(0)))

@@ -35,21 +35,22 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
 def test_a_checkpoint_gets_the_figures_that_training_ended_with(
     finished_run: Path, copied_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
-    for name in ("metrics.json", "detections.json"):
-        (copied_run / name).unlink()
     run_main(monkeypatch, TINY, "--checkpoint", copied_run)
-    figures, expected = (json.loads((run / "metrics.json").read_text()) for run in (copied_run, finished_run))
+    folder = copied_run / "evaluation" / "step_000040_shapes"
+    assert capsys.readouterr().out.endswith(f"wrote {folder / 'metrics.json'}\n")
+    figures, expected = (json.loads((run / "metrics.json").read_text()) for run in (folder, finished_run))
     assert figures == expected
     # Training compiled with the processes' own settings, so the last bits may differ.
-    found, trained = (json.loads((run / "detections.json").read_text()) for run in (copied_run, finished_run))
+    found, trained = (json.loads((run / "detections.json").read_text()) for run in (folder, finished_run))
     assert [(d["image_id"], d["category_id"]) for d in found] == [(d["image_id"], d["category_id"]) for d in trained]
     np.testing.assert_allclose([d["bbox"] for d in found], [d["bbox"] for d in trained], atol=1e-3)
     np.testing.assert_allclose([d["score"] for d in found], [d["score"] for d in trained], atol=1e-5)
-    assert capsys.readouterr().out.endswith(f"wrote {copied_run / 'metrics.json'}\n")
 
     run_main(monkeypatch, TINY, "--checkpoint", copied_run, "--step", "20")
-    earlier = json.loads((copied_run / "detections.json").read_text())
+    earlier = json.loads((folder.with_name("step_000020_shapes") / "detections.json").read_text())
     assert [d["score"] for d in earlier] != [d["score"] for d in found]
+    for name in ("metrics.json", "detections.json"):
+        assert (copied_run / name).read_bytes() == (finished_run / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ def test_a_checkpoint_gets_the_figures_that_training_ended_with(
     [
         (("--checkpoint", "{run}/checkpoints"), "{run}/checkpoints/config.json: no such file; give a run folder"),
         (("--checkpoint", "{run}/metrics.json"), "{run}/metrics.json is no file of weights: it is text"),
+        (("--checkpoint", "{run}/detections.json", "--trust-code"), "--trust-code: {run}/detections.json is no run fo"),
         (("--checkpoint", "{run}", "--step", "25"), "{run} holds no checkpoint of step 25; it holds [20, 30, 40]"),
         (
             ("--checkpoint", "{run}", "--model.fpn.channels", "24"),
@@ -166,7 +168,8 @@ def test_a_file_of_weights_is_evaluated_as_its_run_is(
     write_safetensors(tmp_path / "tiny.safetensors", jax.device_get(params | statistics), trained_config(copied_run))
     run_main(monkeypatch, TINY, "--checkpoint", tmp_path / "tiny.safetensors")
     figures, expected = (
-        json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "tiny.evaluation", finished_run)
+        json.loads((folder / "metrics.json").read_text())
+        for folder in (tmp_path / "tiny.evaluation" / "shapes", finished_run)
     )
     assert figures == expected
     assert trained_config(tmp_path / "tiny.safetensors").class_names == ("square", "circle", "triangle")

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from maskrcnn_jax.config import (
     Config,
     ConfigError,
     DataConfig,
+    ForeignFunction,
     MaskHeadConfig,
     ModelConfig,
     OptimizerConfig,
@@ -20,7 +23,7 @@ from maskrcnn_jax.config import (
     ShapesSource,
     unchanged,
 )
-from maskrcnn_jax.experiment import load_config, read_config, save_config
+from maskrcnn_jax.experiment import load_config, read_config, read_trusted_config, save_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 BASELINE = CONFIGS / "mask_rcnn_r50_fpn_1x.py"
@@ -203,27 +206,71 @@ def test_the_file_is_plain_and_readable(tmp_path: Path):
     assert values["customize"] == "maskrcnn_jax.config:unchanged"
 
 
-def test_a_function_of_the_experiment_file_is_found_again(tmp_path: Path):
+def test_a_function_of_the_experiment_file_stays_a_name_until_it_is_trusted(tmp_path: Path):
     text = "from maskrcnn_jax.config import *\nWORD = 'forked'\ndef fork(model):\n    return (model, WORD)\n"
     config = load_config(write(tmp_path, text + "config = Config(customize=fork)"))
     assert config.customize("model") == ("model", "forked")
     save_config(config, tmp_path)
+    (tmp_path / "experiment.py").write_text(text + f"open({str(tmp_path / 'ran')!r}, 'w').close()")
     again = read_config(tmp_path)
-    assert again.customize("model") == ("model", "forked")
+    assert again == read_config(tmp_path) and hash(again) == hash(read_config(tmp_path))
     assert dataclasses.replace(again, customize=unchanged) == dataclasses.replace(config, customize=unchanged)
+    name = f"{tmp_path / 'experiment.py'}:fork"
+    message = f"{tmp_path / 'config.json'}: customize = {name!r} is code outside maskrcnn_jax, and a run folder never"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        again.customize("model")
+    assert not (tmp_path / "ran").exists()
+    save_config(again, tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["customize"] == name
+    assert read_trusted_config(tmp_path).customize("model") == ("model", "forked")
+    assert (tmp_path / "ran").exists()
 
 
-def test_a_function_of_a_module_is_the_same_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_trusted_function_of_a_module_is_the_same_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "my_fork.py").write_text("def fork(model):\n    return model\n")
     monkeypatch.syspath_prepend(tmp_path)
     text = "from maskrcnn_jax.config import Config\nfrom my_fork import fork\nconfig = Config(customize=fork)"
     config = load_config(write(tmp_path, text))
     save_config(config, tmp_path)
-    assert read_config(tmp_path) == config
+    assert read_trusted_config(tmp_path) == config
     monkeypatch.delitem(sys.modules, "my_fork")
     (tmp_path / "my_fork.py").write_text("def other(model):\n    return model\n")
-    with pytest.raises(ConfigError, match=r"customize = 'my_fork:fork': cannot be imported .*start where"):
+    assert read_config(tmp_path).customize == ForeignFunction("my_fork:fork")
+    assert "my_fork" not in sys.modules
+    message = r"config\.json: customize = 'my_fork:fork': cannot be imported .*start where"
+    with pytest.raises(ConfigError, match=message):
+        read_trusted_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "maskrcnn_jax.experiment:runpy.run_path",
+        "maskrcnn_jax.experiment:write_text",
+        "maskrcnn_jax.checkpoint:shutil",
+        "maskrcnn_jax.config:Config",
+        "maskrcnn_jax.nowhere:unchanged",
+        "maskrcnn_jax..config:unchanged",
+        "maskrcnn_jax.config:",
+    ],
+)
+def test_names_in_the_package_lead_to_its_own_functions_only(tmp_path: Path, name: str):
+    save_config(Config(), tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(values | {"customize": name}))
+    with pytest.raises(ConfigError, match=r"config\.json: customize = 'mask.*maskrcnn_jax has no such function"):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["maskrcnn_jaxed:f", "os:abort", "builtins:exec", "x.py:f", "./maskrcnn_jax/x.py:f"])
+def test_other_names_stay_names(tmp_path: Path, name: str):
+    save_config(dataclasses.replace(Config(), customize=ForeignFunction(name)), tmp_path)
+    assert read_config(tmp_path).customize == ForeignFunction(name)
+
+
+def test_only_a_run_folder_can_be_trusted(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"--trust-code: .*weights\.pth is no run folder"):
+        read_trusted_config(tmp_path / "weights.pth")
 
 
 def edited(folder: Path, section: str, name: str, value: object) -> Path:
@@ -264,7 +311,40 @@ def test_a_folder_without_config_is_named(tmp_path: Path):
         read_config(tmp_path)
 
 
-def test_half_a_file_is_named(tmp_path: Path):
-    (tmp_path / "config.json").write_text('{"model": {')
-    with pytest.raises(ConfigError, match=r"config\.json: not valid JSON"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"model": {', r"not valid JSON \(.*\); restore the file from a copy"),
+        (b"", "is empty; restore"),
+        (b"\xff\xfe\xff", "its text is not UTF-8"),
+        (b"[" * 100_000, "its lists or objects are nested too deeply; restore"),
+        (b"[" * 900 + b"]" * 900, r"Config = \[.*: must hold the fields of Config"),
+        (b"[]", r"Config = \[\]: must hold the fields of Config"),
+        (b"null", "Config = None: must hold the fields of Config"),
+        (b'{"run": {"steps": ' + b"9" * 600 + b"}}", r"run\.steps = 9.*…: is too large"),
+        (b'{"optimizer": {"learning_rate": 1' + b"0" * 600 + b"}}", r"optimizer\.learning_rate = 10.*…: is too large"),
+        (b'{"optimizer": {"learning_rate": NaN}}', r"optimizer\.learning_rate = nan: is too large"),
+        (b'{"optimizer": {"learning_rate": 1e999}}', r"optimizer\.learning_rate = inf: is too large"),
+        (b'{"run": {"folder": "a\\u0000b"}}', r"run\.folder = 'a\\x00b': must be a path that can exist"),
+        (b'{"run": {"folder": "\\ud800"}}', r"run\.folder = '\\ud800': must be a path that can exist"),
+        (b'{"model": {"class_names": ["\\ud800"]}}', r"model\.class_names\[0\] = '\\ud800': must be text that UTF-8"),
+        (b'{"customize": 3}', r"customize = 3: must be \"module:name\""),
+        (b'{"customize": "f"}', r"customize = 'f': must be \"module:name\""),
+    ],
+)
+def test_damaged_content_is_named_in_one_line(tmp_path: Path, content: bytes, message: str):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"config\.json: {message}") as caught:
         read_config(tmp_path)
+    assert len(str(caught.value)) < 1000 and "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(ConfigError, match=r"config\.json: is a folder, not a regular file"):
+        read_config(tmp_path)
+    os.mkfifo(tmp_path / "experiment.py")
+    with pytest.raises(ConfigError, match=r"experiment\.py: is a named pipe, not a regular file"):
+        load_config(tmp_path / "experiment.py")
+    with pytest.raises(ConfigError, match="/dev/zero: is a device"):
+        load_config("/dev/zero")

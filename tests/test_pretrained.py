@@ -1,6 +1,7 @@
 """Models with the weights of a run."""
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from whole_runs import TINY
 from maskrcnn_jax.checkpoint import CheckpointError, Checkpoints, load_weights
 from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.experiment import load_config, read_config, save_config
-from maskrcnn_jax.model import predict
+from maskrcnn_jax.experiment import load_config, read_config, read_trusted_config, save_config
+from maskrcnn_jax.model import MaskRCNN, predict
 from maskrcnn_jax.pretrained import build_model, load_pretrained, with_weights
 from maskrcnn_jax.training import start
 from maskrcnn_jax.weights import merge, split
@@ -86,13 +87,50 @@ def test_another_seed_gives_other_weights(tmp_path: Path):
     assert (split(build_model(config))[1][name] != split(build_model(other))[1][name]).any()
 
 
-def test_a_replaced_stage_is_replaced_again(tmp_path: Path):
-    experiment = tmp_path / "custom.py"
-    experiment.write_text(CUSTOM.format(tiny=str(TINY)))
-    folder = save(load_config(experiment, ("--run.folder", str(tmp_path / "run"))))
-    model = load_pretrained(folder)
-    assert model.mask_head is None
-    assert not [name for name in split(model)[1] if name.startswith("mask_head")]
+@pytest.fixture(scope="module")
+def customized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose experiment, `custom.py` beside it, replaces a stage."""
+    folder = tmp_path_factory.mktemp("customized")
+    (folder / "custom.py").write_text(CUSTOM.format(tiny=str(TINY)))
+    return save(load_config(folder / "custom.py", ("--run.folder", str(folder / "run"))))
+
+
+def test_a_run_with_code_of_its_own_needs_its_experiment(customized: Path, caplog: pytest.LogCaptureFixture):
+    message = r"config\.json: customize = '.*custom\.py:without_masks' is code outside"
+    with pytest.raises(ConfigError, match=message) as no:
+        load_pretrained(customized)
+    assert "load_pretrained(run, config=" in str(no.value) and "--trust-code" in str(no.value)
+    with pytest.raises(ConfigError, match=r"custom\.py:without_masks' is code outside"):
+        load_pretrained(customized, config=read_config(customized).model)
+    for config in (load_config(customized.parent / "custom.py"), read_trusted_config(customized)):
+        model = load_pretrained(customized, config=config)
+        assert model.mask_head is None
+        assert not [name for name in split(model)[1] if name.startswith("mask_head")]
+    assert not caplog.records
+
+
+def test_the_experiment_of_a_run_gets_the_names_that_its_data_gave(finished_run: Path):
+    assert load_config(TINY).model.class_names == ()
+    assert load_pretrained(finished_run, config=load_config(TINY)).config == read_config(finished_run).model
+
+
+def test_a_function_that_is_not_the_runs_is_named(finished_run: Path, caplog: pytest.LogCaptureFixture):
+    load_pretrained(finished_run, config=dataclasses.replace(read_config(finished_run), customize=same))
+    (record,) = caplog.records
+    assert re.fullmatch(
+        r"customize = .*test_pretrained:same, but these weights were trained with maskrcnn_jax\.config:unchanged",
+        record.message,
+    )
+
+
+def same(model: MaskRCNN) -> MaskRCNN:
+    return model
+
+
+def test_weights_to_begin_with_need_no_code(customized: Path, tmp_path: Path):
+    """The run folder is asked for arrays alone."""
+    config = load_config(customized.parent / "custom.py", ("--init", str(customized), "--run.folder", str(tmp_path)))
+    assert build_model(config).mask_head is None
 
 
 def test_weights_of_another_architecture_are_refused(finished_run: Path):
