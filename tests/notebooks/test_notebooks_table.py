@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from maskrcnn_jax import __main__ as command_line
+from maskrcnn_jax import inspect_commands
 from maskrcnn_jax.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +68,8 @@ def check_command(text: str) -> None:
     words = [word for word in text.split() if not word.startswith("--")]
     options = [word[2:] for word in text.split() if word.startswith("--")]
     if words[:3] == ["python", "-m", "maskrcnn_jax"]:
-        parameters = inspect.signature(getattr(command_line, "_".join(words[3:]))).parameters
+        commands = inspect_commands if words[3] == "inspect" else command_line
+        parameters = inspect.signature(getattr(commands, "_".join(words[3:]))).parameters
         assert {option.replace("-", "_") for option in options} <= set(parameters), text
     elif words[0] == "python":
         source = (ROOT / words[1]).read_text(encoding="utf-8")

@@ -90,19 +90,20 @@ def run(folder: Path, prepared: Path, environment: dict[str, str]) -> Path:
     process = start(environment, *command)
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
-    assert f"going on at step {stopped}" in stderr and str(folder / "run") in stdout
+    assert f"resumed at step {stopped}" in stderr and str(folder / "run") in stdout
     return folder / "run"
 
 
 def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: dict[str, str]):
     assert [record["step"] for record in metrics.read(run) if "loss" in record] == [*range(1, STEPS + 1)]
     at_the_end = json.loads((run / "metrics.json").read_text())
-    (run / "metrics.json").unlink()
     process = start(environment, "evaluate.py", CONFIG, "--checkpoint", str(run), *overrides(prepared))
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
-    figures = json.loads((run / "metrics.json").read_text())
-    assert figures == at_the_end
+    (evaluation,) = (run / "evaluation").iterdir()
+    assert evaluation.name.startswith(f"step_{STEPS:06}_")
+    figures = json.loads((evaluation / "metrics.json").read_text())
+    assert figures == at_the_end == json.loads((run / "metrics.json").read_text())
     assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in FIGURES} <= figures.keys()
     assert sum(name.startswith("segm/AP/") for name in figures) == 80
     assert "bbox  AP " in stdout and "segm  AP " in stdout
