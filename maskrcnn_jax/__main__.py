@@ -27,27 +27,51 @@ def prepare(
     class_attribute: str | None = None,
     class_name: str | None = None,
     validation_share: float = 0.0,
+    crowds_as_objects: bool = False,
+    boxes_from_masks: bool = False,
+    raster: Literal["stored", "upright"] | None = None,
+    outside_images: bool = False,
 ) -> None:
-    """Write annotated pictures as records that training reads: checks everything, then writes.
+    """Write annotated images as records that training reads: checks everything, then writes.
 
-    The format is recognised: COCO's layout (annotations/instances_SPLIT.json and SPLIT/ or images/, or the official
-    zips, or one JSON file), VGG Image Annotator's JSON of version 1 or 2 beside its pictures, labelme's JSON of each
-    picture, folders of masks (ID/images/ and ID/masks/*.png, or images/NAME.jpg and masks/NAME.png with numbered
-    objects), Pascal VOC (Annotations/*.xml, JPEGImages/, and SegmentationObject/ for masks).
+    The format is recognised by content: COCO's layout (annotations/instances_SPLIT.json and SPLIT/, images/SPLIT/ or
+    images/, or the official zips), COCO's JSON elsewhere (Roboflow's SPLIT/_annotations.coco.json, Label Studio's
+    result.json, LVIS, exports of CVAT, labelme and VIA), VGG Image Annotator's JSON of version 1 or 2 beside its
+    images, labelme's JSON of each image, folders of masks (ID/images/ and ID/masks/*.png, or images/NAME.jpg and
+    masks/NAME.png with numbered objects), Pascal VOC (Annotations/*.xml, JPEGImages/, and SegmentationObject/ for masks).
 
     Args:
-        folder: The data set; all but COCO and Pascal VOC may be divided into train/, val/ and test/.
+        folder: The data set, or one JSON file; all but COCO and Pascal VOC may be divided into train/, val/ and test/.
         out: Folder for the records. An earlier data set there is replaced once the new one is complete.
         splits: Splits to write, such as "train val"; all if none is named.
         images: Image folder, if it is not beside the annotations.
         class_attribute: The attribute of VIA's regions that says the class, if there are several.
         class_name: One class for all objects, whatever they are called; "object" where nothing calls them.
         validation_share: Share of an undivided data set that becomes its split "val", such as 0.2.
+        crowds_as_objects: Read what COCO marks as a crowd as one object: CVAT marks each brush mask so.
+        boxes_from_masks: Take COCO's boxes from the masks.
+        raster: What COCO's coordinates refer to in images with an EXIF orientation: the raster as stored, or turned
+            upright. The annotated size tells if left out, and "stored" where it does not.
+        outside_images: Also read images outside the data set's folder, to which names or links may lead.
     """
     from maskrcnn_jax.data.prepare import prepare as write
+    from maskrcnn_jax.files.printable import printable
 
-    for split, count in write(folder, out, splits, images, class_attribute, class_name, validation_share).items():
-        print(f"{split}: {counted(count, 'image')} in {out}")
+    summary = write(
+        folder,
+        out,
+        splits,
+        images,
+        class_attribute,
+        class_name,
+        validation_share,
+        crowds_as_objects=crowds_as_objects,
+        boxes_from_masks=boxes_from_masks,
+        raster=raster,
+        outside_images=outside_images,
+    )
+    for line in summary.lines():
+        print(printable(line))
 
 
 @COMMANDS.command

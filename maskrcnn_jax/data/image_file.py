@@ -12,8 +12,7 @@ class ImageFile(Protocol):
         """Returns the encoded image.
 
         Raises:
-            OSError: It cannot be read, or is no regular file.
-            KeyError, zipfile.BadZipFile: Its ZIP archive is damaged.
+            OSError: It cannot be read, also from a damaged ZIP archive, or is no regular file.
             BrokenImage: What holds it is damaged.
         """
         ...

@@ -13,7 +13,19 @@ from maskrcnn_jax.files.reading import AnyPath
 
 
 class ImageNotFound(ValueError):
-    """No image of this name; the message says where it was looked for and which similar name is there."""
+    """No image of this name; the message says where it was looked for and which similar name is there.
+
+    Args:
+        name: The name.
+        what: What it is, with the remedy.
+        hint: What is particular to this one.
+    """
+
+    def __init__(self, name: str, what: str, hint: str = ""):
+        self.problem = f"images that are {what}"
+        """What many images may have in common, for a list of these; `offender` is the one image."""
+        self.offender = f"{name or 'an empty name'}{hint and f' ({hint})'}"
+        super().__init__(f"{name or 'an empty name'}: {what}{hint and f' ({hint})'}")
 
 
 class ImageFinder:
@@ -51,15 +63,19 @@ class ImageFinder:
         Raises:
             ImageNotFound: There is none, there are several, or it lies outside the data set's folder.
         """
-        refused: list[str] = []
+        refused: list[ImageNotFound] = []
         whole = list(readings(name))
         for path in itertools.chain(self._absolute(name), self._exact(whole)):
-            if self._allowed(path, refused):
+            if self._allowed(name, path, refused):
                 return self._take(name, path, guessed=False)
         for alike in self._guesses(whole):
-            if found := [path for path in alike if self._allowed(path, refused)]:
+            if found := [path for path in alike if self._allowed(name, path, refused)]:
                 return self._take(name, self._only(name, found), guessed=True)
-        raise ImageNotFound(refused[0] if refused else self._missing.describe(name))
+        if refused:
+            raise refused[0]
+        where = ", ".join(map(str, self.folders)) or str(self.root)
+        what = f"missing, looked for in {where}; add the file, or take it out of the annotations"
+        raise ImageNotFound(name, what, self._missing.hint(name))
 
     @cached_property
     def _missing(self) -> Missing:
@@ -100,19 +116,18 @@ class ImageFinder:
         different = {self._real(path) if isinstance(path, Path) else str(path): path for path in found}
         if len(different) > 1:
             files = ", ".join(map(str, different.values()))
-            raise ImageNotFound(f"{name}: may be {files}; keep one of them, or name its folder (--images)")
+            raise ImageNotFound(name, "ambiguous; keep one file, or name its folder (--images)", f"may be {files}")
         return found[0]
 
     def _take(self, name: str, path: AnyPath, guessed: bool) -> AnyPath:
         """Sees to it that no file is guessed for two names."""
         earlier, was_guessed = self._taken.setdefault(str(path), (name, guessed))
         if earlier != name and (guessed or was_guessed):
-            raise ImageNotFound(
-                f"{name}: missing; {path} is like it, but is also {earlier}; put each image at its own path"
-            )
+            what = "missing, the file that is like it being that of another name; put each where its name says"
+            raise ImageNotFound(name, what, f"{path} is also {earlier}")
         return path
 
-    def _allowed(self, path: AnyPath, refused: list[str]) -> bool:
+    def _allowed(self, name: str, path: AnyPath, refused: list[ImageNotFound]) -> bool:
         """Whether an image lies where it may; notes it if not."""
         if self.outside or not isinstance(path, Path):
             return True
@@ -120,8 +135,8 @@ class ImageFinder:
         if any(real.startswith(os.path.join(bound, "")) for bound in self._bounds):
             return True
         where = ", ".join(map(str, self.folders if self.root is None else [self.root]))
-        is_link = "" if os.path.normpath(os.path.abspath(path)) == real else f" is {real}, which"
-        refused.append(f"{path}{is_link} lies outside {where}; allow such images with --outside-images")
+        hint = f"{path}, which is {real}" if os.path.normpath(os.path.abspath(path)) != real else real
+        refused.append(ImageNotFound(name, f"outside {where}; allow such images with --outside-images", hint))
         return False
 
     @cached_property

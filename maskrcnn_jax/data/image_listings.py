@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from maskrcnn_jax.data.image_names import Form, readings, same_letters
 from maskrcnn_jax.files.reading import AnyPath, kind_of
+from maskrcnn_jax.files.walking import files_below
 
 MOST_COMPARED, MOST_WALKED = 5000, 200_000
 """Names that a missing one is compared with, and files that are looked at below the data set's folder, at most."""
@@ -47,7 +48,7 @@ def names_in(folder: AnyPath) -> list[str]:
 
 
 class Missing:
-    """Says of a missing image where it was looked for and which similar name is there.
+    """Says of a missing image which similar name is there.
 
     Args:
         listings: What the folders hold.
@@ -60,17 +61,15 @@ class Missing:
         self.folders = folders
         self.root = root
 
-    def describe(self, name: str) -> str:
-        """The message about one name."""
-        said = [f"{name or 'an empty name'}: missing; looked for in {', '.join(map(str, self.folders))}"]
+    def hint(self, name: str) -> str:
+        """What is there instead of one name; nothing if there is nothing like it."""
         last = next(reversed([parts[-1] for parts in readings(name)]), "")
         if obstacles := self._obstacles(name):
-            said += obstacles
-        elif last in self._elsewhere:
-            said.append(f"there is {self._elsewhere[last]}: name its folder (--images)")
-        elif similar := self._similar(last):
-            said.append(f"there is {', '.join(similar)}")
-        return "; ".join(said)
+            return "; ".join(obstacles)
+        if last in self._elsewhere:
+            return f"there is {self._elsewhere[last]}; name its folder with --images"
+        similar = self._similar(last)
+        return f"there is {', '.join(similar)}" if similar else ""
 
     def _obstacles(self, name: str) -> list[str]:
         """What is there and is no file that can be read."""
@@ -93,9 +92,8 @@ class Missing:
         """A file of each name below the data set's folder."""
         found: dict[str, str] = {}
         if isinstance(self.root, Path):
-            files = ((folder, name) for folder, _, names in os.walk(self.root) for name in names)
-            for folder, name in itertools.islice(files, MOST_WALKED):
-                found.setdefault(name, os.path.join(folder, name))
+            for path in itertools.islice(files_below(self.root), MOST_WALKED):
+                found.setdefault(path.name, str(path))
         return found
 
     def _similar(self, last: str) -> list[str]:

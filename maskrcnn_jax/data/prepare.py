@@ -1,31 +1,22 @@
-"""From annotated pictures to records that training reads at random."""
+"""From annotated images to records that training reads at random."""
 
 import logging
-import os
-import tempfile
-import zipfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
-from tqdm import tqdm
 
-from maskrcnn_jax.data.annotations import (
-    AnnotatedImage,
-    Annotations,
-    DatasetError,
-    Problems,
-    first_of,
-)
+from maskrcnn_jax.data.annotations import Annotations, DatasetError, first_of
 from maskrcnn_jax.data.coco import Index
 from maskrcnn_jax.data.coco_writer import write_records
 from maskrcnn_jax.data.formats import Split, open_dataset
 from maskrcnn_jax.data.hold_out import hold_out
-from maskrcnn_jax.data.images import decode
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.image_check import check_images
+from maskrcnn_jax.data.read_options import Raster, ReadOptions
+from maskrcnn_jax.data.same_images import warn_of_same_images
 from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.data.summary import Summary
+from maskrcnn_jax.data.unfinished import finish, unfinished
 from maskrcnn_jax.plural import counted
 
 log = logging.getLogger(__name__)
@@ -39,7 +30,12 @@ def prepare(
     class_attribute: str | None = None,
     class_name: str | None = None,
     validation_share: float = 0.0,
-) -> dict[str, int]:
+    *,
+    crowds_as_objects: bool = False,
+    boxes_from_masks: bool = False,
+    raster: Raster | None = None,
+    outside_images: bool = False,
+) -> Summary:
     """Checks a data set and writes it as ArrayRecord, with an index beside the records.
 
     Everything is checked, each image decoded, before anything is written; `out` changes only when all is done, in one
@@ -53,38 +49,62 @@ def prepare(
         class_attribute: The region attribute of VIA that says the class, if that is not clear.
         class_name: One class for all objects, whatever they are called; "object" where nothing calls them.
         validation_share: Share of an undivided data set that becomes the split "val"; see `hold_out`.
+        crowds_as_objects: Read COCO's crowds as one object each.
+        boxes_from_masks: Take boxes from the masks, not from COCO's "bbox".
+        raster: The raster that COCO's annotations refer to, of images with an EXIF orientation; see `CocoImages`.
+        outside_images: Also read images outside the data set's folder.
 
     Returns:
-        Number of images of each split.
+        What was written, counted.
 
     Raises:
         DatasetError: The data set cannot be used, or `out` holds something that would be lost.
     """
     if not 0 <= validation_share < 1:
         raise DatasetError(f"validation_share = {validation_share}: must be at least 0 and below 1, such as 0.2")
-    options = ReadOptions(tuple(splits), images, class_attribute, class_name)
-    found = open_dataset(folder, options).splits
-    names = [split.name for split in found]
-    if validation_share and len(found) > 1:
+    options = ReadOptions(
+        tuple(splits),
+        images,
+        class_attribute,
+        class_name,
+        crowds_as_objects,
+        boxes_from_masks,
+        raster,
+        outside_images,
+    )
+    require_apart(folder, out)
+    dataset = open_dataset(folder, options)
+    names = [split.name for split in dataset.splits]
+    if validation_share and len(names) > 1:
         of_its_own = ", ".join(names)
         raise DatasetError(f"validation_share = {validation_share}: {folder} has splits, {of_its_own}; leave it out")
-    require_replaceable(out, ["train", "val"] if validation_share else names)
-    contents = {split.name: read_split(split) for split in found}
-    if class_name is not None:
-        contents = {name: of_one_class(annotations, class_name) for name, annotations in contents.items()}
-    if validation_share:
-        [annotations] = contents.values()
-        contents = hold_out(annotations, validation_share)
-    category_ids, class_names = same_categories(contents)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        written = Path(scratch) / "records"
-        written.mkdir()
-        write_records(written, contents, {"category_ids": list(category_ids), "class_names": list(class_names)})
+    with unfinished(out) as written:
+        require_replaceable(out, ["train", "val"] if validation_share else names)
+        contents = {split.name: read_split(split) for split in dataset.splits}
+        if class_name is not None:
+            contents = {name: of_one_class(annotations, class_name) for name, annotations in contents.items()}
+        if validation_share:
+            [annotations] = contents.values()
+            contents = hold_out(annotations, validation_share)
+        warn_of_same_images(contents, str(folder))
+        category_ids, class_names = same_categories(contents)
+        try:
+            write_records(written, contents, {"category_ids": list(category_ids), "class_names": list(class_names)})
+        except BrokenImage as error:
+            raise DatasetError(f"{folder}: {error}") from error
         for name, annotations in contents.items():
             Index.of(annotations.images).save(written, name)
-        replace(out, written, Path(scratch))
-    return {name: len(annotations.images) for name, annotations in contents.items()}
+        finish(written, out)
+    return Summary.of(out, dataset.kind, contents, {reason: len(names) for reason, names in dataset.dropped.items()})
+
+
+def require_apart(folder: Path, out: Path) -> None:
+    """Raises DatasetError if `out` is the data set itself, lies in its folder, or holds it."""
+    source, place = folder.resolve(), out.resolve()
+    if place == source or (source.is_dir() and source in place.parents):
+        raise DatasetError(f"out = {out}: lies in the data set's own folder, {folder}; name a folder outside it")
+    if place in source.parents and any(place.glob("index_*.npz")):
+        raise DatasetError(f"out = {out}: holds the data set, {folder}, which would be lost; name another folder")
 
 
 def require_replaceable(out: Path, splits: Sequence[str]) -> None:
@@ -106,37 +126,13 @@ def read_split(split: Split) -> Annotations:
     annotations = split.read()
     for reason, ids in annotations.dropped.items():
         log.warning("%s: dropped %s, %s: %s", split.where, counted(len(ids), "annotation"), reason, first_of(ids))
-    check_images(annotations.images, split.where)
-    return annotations
+    return annotations._replace(images=check_images(annotations.images, split.where))
 
 
 def of_one_class(annotations: Annotations, class_name: str) -> Annotations:
     """Gives all objects the same class."""
     images = [image._replace(labels=np.zeros_like(image.labels)) for image in annotations.images]
     return annotations._replace(category_ids=(1,), class_names=(class_name,), images=images)
-
-
-def check_images(images: Sequence[AnnotatedImage], where: str) -> None:
-    """Decodes every image once.
-
-    Raises:
-        DatasetError: Names those that are missing, truncated, no images, or of another size than annotated.
-    """
-
-    def problem(image: AnnotatedImage) -> str | None:
-        try:
-            decode(image.file.read(), image.size, image.file_name, image.upright)
-        except (BrokenImage, OSError, zipfile.BadZipFile) as error:
-            return str(error)
-        return None
-
-    cv2.setNumThreads(1)
-    problems = Problems(where)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in tqdm(pool.map(problem, images), "checking images", len(images), unit=" images", disable=None):
-            if found is not None:
-                problems.add("images that cannot be used", found)
-    problems.raise_if_any()
 
 
 def same_categories(contents: dict[str, Annotations]) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -150,15 +146,3 @@ def same_categories(contents: dict[str, Annotations]) -> tuple[tuple[int, ...], 
                 "split into a folder of its own"
             )
     return categories[first]
-
-
-def replace(out: Path, written: Path, scratch: Path) -> None:
-    """Puts a finished data set in the place of an earlier one."""
-    if out.exists():
-        os.replace(out, scratch / "earlier")
-    try:
-        os.replace(written, out)
-    except OSError:
-        if (scratch / "earlier").exists():
-            os.replace(scratch / "earlier", out)
-        raise

@@ -1,8 +1,10 @@
 """Reading regular files, and nothing that only looks like one."""
 
+import lzma
 import os
 import stat
 import zipfile
+import zlib
 from pathlib import Path
 
 AnyPath = Path | zipfile.Path
@@ -16,9 +18,16 @@ KINDS = (
     (stat.S_ISSOCK, "a socket"),
 )
 
+UNREADABLE_MEMBER = (KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What reading a member of an archive raises: there is none, it ends early, is encrypted, or is damaged."""
+
 
 class NotAFile(OSError):
     """A path that is there but is no regular file, or a file that is larger than is read; the message says which."""
+
+
+class DamagedArchive(OSError):
+    """A member of a ZIP archive that cannot be read; the message says why."""
 
 
 def read_bytes(path: AnyPath, limit: int | None = None) -> bytes:
@@ -31,12 +40,17 @@ def read_bytes(path: AnyPath, limit: int | None = None) -> bytes:
     Raises:
         NotAFile: The path is a folder, a named pipe, a socket or a device such as `/dev/zero`, which would never end;
             or the file has more bytes than `limit`.
+        DamagedArchive: The archive has no such member, or it is damaged or encrypted.
         OSError: As opening and reading it.
-        KeyError, zipfile.BadZipFile: The archive has no such member, or it is damaged.
     """
     if isinstance(path, zipfile.Path):
-        require_limit(path.root.getinfo(path.at).file_size, limit, path)
-        return path.read_bytes()
+        try:
+            require_limit(path.root.getinfo(path.at).file_size, limit, path)
+            return path.read_bytes()
+        except UNREADABLE_MEMBER as error:
+            raise DamagedArchive(
+                f"{path}: cannot be read from its archive ({error}); fetch the archive again"
+            ) from error
     # Opened first and then looked at, so that nothing can be exchanged in between; a named pipe would block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

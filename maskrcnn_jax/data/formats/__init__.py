@@ -4,19 +4,24 @@ What a folder holds is told from its content: COCO's layout, Pascal VOC, masks, 
 `Picture`s by split; `to_coco` writes them as the one dictionary that `prepare` checks.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn_jax.data.annotations import Annotations, DatasetError, read_annotations
-from maskrcnn_jax.data.coco_files import ANNOTATIONS, SplitFiles, annotation_files, find_splits
+from maskrcnn_jax.data.coco_files import SplitFiles, find_splits
 from maskrcnn_jax.data.coco_images import CocoImages
 from maskrcnn_jax.data.formats import labelme, mask_folder, via, voc
+from maskrcnn_jax.data.formats.json_kinds import COCO, LABELME, VIA, kind_of
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders
 from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, check_together, to_annotations
+from maskrcnn_jax.data.formats.recognise import MASKS, VOC, recognise
 from maskrcnn_jax.data.image_finder import ImageFinder
 from maskrcnn_jax.data.read_options import ReadOptions
+
+log = logging.getLogger(__name__)
 
 
 class Split(NamedTuple):
@@ -53,69 +58,79 @@ def open_dataset(folder: Path, options: ReadOptions = ReadOptions()) -> Dataset:
     Raises:
         DatasetError: It is none that is understood, or cannot be read; the message names the files and the remedy.
     """
-    kind = recognise(folder)
-    class_attribute, class_name, images = options.class_attribute, options.class_name, options.images
-    if class_attribute is not None and kind != "VIA":
-        raise DatasetError(f"class_attribute = {class_attribute!r}: {folder} holds {kind}; only VIA has attributes")
-    if class_attribute is not None and class_name is not None:
-        raise DatasetError(f"class_attribute = {class_attribute!r} and class_name = {class_name!r}: give one of them")
-    if images is not None and kind in ("masks", "Pascal VOC"):
-        raise DatasetError(f"images = {images}: {folder} holds {kind}, whose layout says where the pictures are")
-    if kind == "COCO":
-        found = find_splits(folder, options.splits, images)
-        return Dataset(
-            kind, [Split(split.name, str(split.annotations), partial(read_coco, split, options)) for split in found], {}
+    found = recognise(folder)
+    require_effect(options, found.kind, folder)
+    if found.kind != COCO:
+        return read_pictures(found.kind, found.folder, options)
+    files = find_splits(found.folder, options.splits, found.files)
+    if not options.splits:
+        files = with_annotations(files)
+    return Dataset(
+        COCO, [Split(split.name, str(split.annotations), partial(read_coco, split, options)) for split in files], {}
+    )
+
+
+def require_effect(options: ReadOptions, kind: str, folder: Path) -> None:
+    """Raises DatasetError if the user chose what a format does not leave open."""
+    by_layout = "whose layout says where the images are"
+    only_coco = {
+        "crowds_as_objects": "which does not mark groups of objects as COCO does",
+        "boxes_from_masks": "whose boxes always come from the masks",
+        "raster": "which says itself which raster its coordinates refer to",
+    }
+    without: list[tuple[str, bool, str]] = [
+        ("class_attribute", kind == VIA, "only VIA has attributes"),
+        ("images", kind in (COCO, VIA, LABELME), by_layout),
+        *((name, kind == COCO, why) for name, why in only_coco.items()),
+    ]
+    for name, has_effect, why in without:
+        if not has_effect and (value := getattr(options, name)):
+            raise DatasetError(f"{name} = {value!r}: {folder} holds {kind}, {why}; leave it out")
+    if options.class_attribute is not None and options.class_name is not None:
+        raise DatasetError(
+            f"class_attribute = {options.class_attribute!r} and class_name = {options.class_name!r}: give one of them"
         )
-    return read_pictures(kind, folder, options)
+    if options.images is not None and not options.images.is_dir():
+        raise DatasetError(f"images = {options.images}: no such folder")
+
+
+def with_annotations(files: Sequence[SplitFiles]) -> list[SplitFiles]:
+    """Leaves out a split "test" whose file holds no annotation, if there are others, and says so."""
+    kept = []
+    for split in files:
+        if len(files) > 1 and split.name.startswith("test"):
+            content = read_json(split.annotations)
+            if isinstance(content, dict) and not content.get("annotations"):
+                left_out(str(split.annotations), split.name)
+                continue
+        kept.append(split)
+    return kept
+
+
+def left_out(where: str, split: str) -> None:
+    """Says that a split is not prepared."""
+    log.warning("%s: left out the split %r, which has no annotations; to prepare it name it (--splits)", where, split)
 
 
 def read_coco(files: SplitFiles, options: ReadOptions) -> Annotations:
     """Reads and checks one split of a COCO data set."""
-    images = CocoImages(ImageFinder([files.images]), options)
-    return read_annotations(read_json(files.annotations), str(files.annotations), images.locate, options)
-
-
-def recognise(folder: Path) -> str:
-    """Tells the format of a data set from its content.
-
-    Raises:
-        DatasetError: It is none that is understood; the message says where those that are are listed.
-    """
-    if folder.is_dir():
-        first = next(iter(split_folders(folder, ()).values()))
-        if any(ANNOTATIONS.fullmatch(path.name) for path in annotation_files(folder)):
-            return "COCO"
-        if voc.is_voc(folder):
-            return "Pascal VOC"
-        if mask_folder.is_mask_folder(first):
-            return "masks"
-        found = "in no known format" if any(folder.iterdir()) else "an empty folder"
-    elif folder.is_file():
-        first, found = folder, "in no known format"
-    else:
-        raise DatasetError(f"{folder}: no such folder or file")
-    for path in json_files(first):
-        content = read_json(path)
-        if via.pictures_of(content) is not None:
-            return "VIA"
-        if labelme.is_labelme(content):
-            return "labelme"
-        if folder.is_file() and isinstance(content, dict) and {"images", "annotations"} & content.keys():
-            return "COCO"
-    raise DatasetError(f"{folder}: {found}; `python -m maskrcnn_jax prepare --help` says what is understood")
+    images = CocoImages(ImageFinder.of(options, files.folders, files.root), options)
+    annotations = read_annotations(read_json(files.annotations), str(files.annotations), images.locate, options)
+    images.warn(str(files.annotations))
+    return annotations
 
 
 def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
     """Reads a data set that is not COCO's; the splits share their classes, in alphabetical order."""
     root = folder if folder.is_dir() else folder.parent
     findings = Findings(str(folder))
-    if kind == "Pascal VOC":
+    if kind == VOC:
         pictures = voc.read(folder, options.splits, findings)
     else:
-        folders = split_folders(folder, options.splits)
-        if kind == "VIA":
+        folders = annotated_folders(kind, folder, options.splits)
+        if kind == VIA:
             pictures = via.read(folders, root, options.images, options.class_attribute, options.class_name, findings)
-        elif kind == "labelme":
+        elif kind == LABELME:
             pictures = labelme.read(folders, root, options.images, findings)
         else:
             pictures = mask_folder.read(folders, root, options.class_name or UNNAMED, findings)
@@ -127,3 +142,21 @@ def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
         where = f"{folder} ({split})"
         splits.append(Split(split, where, partial(to_annotations, inside, names, where)))
     return Dataset(kind, splits, findings.dropped)
+
+
+def annotated_folders(kind: str, folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
+    """The folders of the splits, without an unlabelled "test"; the whole folder if none of them is annotated."""
+    folders = split_folders(folder, wanted)
+    annotated = {split for split, inside in folders.items() if is_annotated(kind, inside)}
+    if not annotated and len(wanted) <= 1:
+        return {wanted[0] if wanted else "train": folder}
+    if not wanted and "test" in folders and "test" not in annotated:
+        left_out(str(folders.pop("test")), "test")
+    return folders
+
+
+def is_annotated(kind: str, folder: Path) -> bool:
+    """Whether a folder holds annotations of a format."""
+    if kind == MASKS:
+        return mask_folder.is_mask_folder(folder)
+    return any(kind_of(read_json(path)) == kind for path in json_files(folder))

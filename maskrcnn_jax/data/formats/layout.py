@@ -1,16 +1,16 @@
 """Where files lie in a data set's folder."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.split_names import SPLITS, storable
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.reading import AnyPath, read_bytes
-
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of folders that hold a split, and the split's name."""
+from maskrcnn_jax.files.walking import files_below
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -23,15 +23,21 @@ def split_folders(folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
         wanted: Names of the splits; empty for all. An only split is called "train" unless named here.
 
     Raises:
-        DatasetError: There is no such split.
+        DatasetError: There is no such split, or two folders are the same one.
     """
-    if folder.is_dir():
-        inside = {path.name: path for path in visible(folder) if path.is_dir()}
-        found = {split: inside[name] for name, split in SPLITS.items() if name in inside}
-    if not folder.is_dir() or not found:
+    inside: dict[str, list[Path]] = defaultdict(list)
+    for path in visible(folder) if folder.is_dir() else []:
+        if path.name.lower() in SPLITS and path.is_dir():
+            inside[SPLITS[path.name.lower()]].append(path)
+    for split, paths in inside.items():
+        if len(paths) > 1:
+            both = ", ".join(f"{path.name}/" for path in paths)
+            raise DatasetError(f"{folder}: {both} are both the split {split!r}; put their files into one of them")
+    found = {split: inside[split][0] for split in ("train", "val", "test") if split in inside}
+    if not found:
         if len(wanted) > 1:
             raise DatasetError(f"splits = {', '.join(wanted)}: {folder} is not divided into splits; name one")
-        return {wanted[0] if wanted else "train": folder}
+        return {storable(wanted[0]) if wanted else "train": folder}
     for name in wanted:
         if name not in found:
             raise DatasetError(f"splits: {folder} has no split {name!r}; it has {', '.join(found)}")
@@ -49,11 +55,10 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def json_files(folder: Path) -> list[Path]:
-    """JSON files of a folder and its subfolders, or the one file itself."""
+    """JSON files of a folder and its subfolders, those of the folder itself first, or the one file itself."""
     if folder.is_file():
         return [folder]
-    found = folder.rglob("*.json")
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return [path for path in files_below(folder) if path.suffix.lower() == ".json"]
 
 
 def read_json(path: AnyPath) -> Any:

@@ -1,0 +1,72 @@
+"""Decoding every image once before it is written."""
+
+import os
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+from tqdm import tqdm
+
+from maskrcnn_jax.data.annotations import AnnotatedImage, Problems
+from maskrcnn_jax.data.image_file import ImageFile
+from maskrcnn_jax.data.images import decode
+from maskrcnn_jax.data.source import BrokenImage
+
+
+class Checked(NamedTuple):
+    """An image that was decoded, to be read again: it must be the same then."""
+
+    file: ImageFile
+    name: str
+    checksum: int
+
+    def read(self) -> bytes:
+        """Returns the encoded image.
+
+        Raises:
+            BrokenImage: It cannot be read any more, or has changed.
+        """
+        try:
+            data = self.file.read()
+        except OSError as error:
+            raise BrokenImage(f"{self.name}: could be read when it was checked, but not again ({error})") from error
+        if zlib.crc32(data) != self.checksum:
+            raise BrokenImage(f"{self.name}: has changed since it was checked; prepare the data set again")
+        return data
+
+
+def check_images(images: Sequence[AnnotatedImage], where: str) -> list[AnnotatedImage]:
+    """Decodes every image once.
+
+    Args:
+        images: Their files are read.
+        where: What messages call their annotations.
+
+    Returns:
+        The images, whose files are `Checked`.
+
+    Raises:
+        DatasetError: Names those that are missing, truncated, no images, or of another size than annotated.
+    """
+
+    def checked(image: AnnotatedImage) -> AnnotatedImage | str:
+        try:
+            data = image.file.read()
+            decode(data, image.size, image.file_name, image.upright)
+        except (BrokenImage, OSError) as error:
+            return str(error)
+        return image._replace(file=Checked(image.file, image.file_name, zlib.crc32(data)))
+
+    cv2.setNumThreads(1)
+    problems = Problems(where)
+    done: list[AnnotatedImage] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in tqdm(pool.map(checked, images), "checking images", len(images), unit=" images", disable=None):
+            if isinstance(found, str):
+                problems.add("images that cannot be used", found)
+            else:
+                done.append(found)
+    problems.raise_if_any()
+    return done
