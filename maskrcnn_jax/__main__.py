@@ -38,7 +38,8 @@ def prepare(
     images/, or the official zips), COCO's JSON elsewhere (Roboflow's SPLIT/_annotations.coco.json, Label Studio's
     result.json, LVIS, exports of CVAT, labelme and VIA), VGG Image Annotator's JSON of version 1 or 2 beside its
     images, labelme's JSON of each image, folders of masks (ID/images/ and ID/masks/*.png, or images/NAME.jpg and
-    masks/NAME.png with numbered objects), Pascal VOC (Annotations/*.xml, JPEGImages/, and SegmentationObject/ for masks).
+    masks/NAME.png with numbered objects), Pascal VOC (Annotations/*.xml, JPEGImages/, and SegmentationObject/ for
+    masks).
 
     Args:
         folder: The data set, or one JSON file; all but COCO and Pascal VOC may be divided into train/, val/ and test/.
