@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.inspect_commands import INSPECT
 from maskrcnn_jax.plural import counted
@@ -22,15 +23,8 @@ COMMANDS = tyro.extras.SubcommandApp()
 def prepare(
     folder: Annotated[Path, tyro.conf.Positional],
     out: Path,
-    splits: tuple[str, ...] = (),
-    images: Path | None = None,
-    class_attribute: str | None = None,
-    class_name: str | None = None,
+    reading: tyro.conf.OmitArgPrefixes[ReadOptions] = ReadOptions(),
     validation_share: float = 0.0,
-    crowds_as_objects: bool = False,
-    boxes_from_masks: bool = False,
-    raster: Literal["stored", "upright"] | None = None,
-    outside_images: bool = False,
 ) -> None:
     """Write annotated images as records that training reads: checks everything, then writes.
 
@@ -44,34 +38,13 @@ def prepare(
     Args:
         folder: The data set, or one JSON file; all but COCO and Pascal VOC may be divided into train/, val/ and test/.
         out: Folder for the records. An earlier data set there is replaced once the new one is complete.
-        splits: Splits to write, such as "train val"; all if none is named.
-        images: Image folder, if it is not beside the annotations.
-        class_attribute: The attribute of VIA's regions that says the class, if there are several.
-        class_name: One class for all objects, whatever they are called; "object" where nothing calls them.
+        reading: How the data set is read.
         validation_share: Share of an undivided data set that becomes its split "val", such as 0.2.
-        crowds_as_objects: Read what COCO marks as a crowd as one object: CVAT marks each brush mask so.
-        boxes_from_masks: Take COCO's boxes from the masks.
-        raster: What COCO's coordinates refer to in images with an EXIF orientation: the raster as stored, or turned
-            upright. The annotated size tells if left out, and "stored" where it does not.
-        outside_images: Also read images outside the data set's folder, to which names or links may lead.
     """
     from maskrcnn_jax.data.prepare import prepare as write
     from maskrcnn_jax.files.printable import printable
 
-    summary = write(
-        folder,
-        out,
-        splits,
-        images,
-        class_attribute,
-        class_name,
-        validation_share,
-        crowds_as_objects=crowds_as_objects,
-        boxes_from_masks=boxes_from_masks,
-        raster=raster,
-        outside_images=outside_images,
-    )
-    for line in summary.lines():
+    for line in write(folder, out, validation_share=validation_share, **vars(reading)).lines():
         print(printable(line))
 
 

@@ -1,5 +1,6 @@
 """Finding annotations and images of a COCO-format data set, unpacked or as the official zips."""
 
+import itertools
 import re
 import zipfile
 from collections import defaultdict
@@ -105,12 +106,20 @@ def by_split(folder: Path, found: Sequence[tuple[str, AnyPath]]) -> dict[str, An
 
 
 def shortened(names: Sequence[str]) -> dict[str, str]:
-    """What each split is called: without year, and "val" for "Validation", where that tells it from the others."""
+    """What each split is called: without year, and "val" for "Validation", where that tells it from the others.
+
+    Raises:
+        DatasetError: Two would be called the same.
+    """
     plain = [YEAR.sub("", name) for name in names]
     short = [storable(SPLITS.get(name.lower(), name)) for name in plain]
     full = [storable(name) for name in names]
-    unique = [s if s and short.count(s) == 1 else f for s, f in zip(short, full, strict=True)]
-    return dict(zip(names, unique if len(set(unique)) == len(unique) else full, strict=True))
+    chosen = [s if short.count(s) == 1 else f for s, f in zip(short, full, strict=True)]
+    for name, other in itertools.combinations(range(len(names)), 2):
+        if chosen[name] == chosen[other]:
+            both = f"{names[name]!r} and {names[other]!r}"
+            raise DatasetError(f"splits {both} would both be called {chosen[name]!r}; rename one of their files")
+    return dict(zip(names, chosen, strict=True))
 
 
 def annotation_files(folder: Path) -> list[AnyPath]:
@@ -127,7 +136,9 @@ def annotation_files(folder: Path) -> list[AnyPath]:
 def image_folders(root: Path, split: str, annotations: AnyPath) -> list[AnyPath]:
     """The folders, also in zips, that may hold a split's images, most likely first."""
     beside = annotations.parent if isinstance(annotations, Path) else root
-    names = [split, *(name for name, called in SPLITS.items() if SPLITS.get(split.lower()) == called)]
+    plain = YEAR.sub("", split)
+    others = [name for name, called in SPLITS.items() if called == SPLITS.get(plain.lower())]
+    names = [split, plain, *others]
     tried: list[AnyPath] = [parent / name for parent in (root, root / "images") for name in names]
     for path in sorted(root.glob("*.zip"), key=lambda path: (path.stem != split, path.name)):
         if not path.name.startswith("annotations"):

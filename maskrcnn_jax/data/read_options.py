@@ -13,18 +13,19 @@ class ReadOptions:
     """Choices that an annotation file cannot make."""
 
     splits: tuple[str, ...] = ()
-    """Names of the splits to read; all if empty."""
+    """Splits to read, such as "train val"; all if none is named."""
     images: Path | None = None
-    """Folder of the images, if it is not where it is looked for."""
+    """Image folder, if it is not beside the annotations."""
     class_attribute: str | None = None
-    """The region attribute of VIA that says the class; chosen if None."""
+    """The attribute of VIA's regions that says the class, if there are several."""
     class_name: str | None = None
     """One class for all objects, whatever they are called; "object" where nothing names them."""
     crowds_as_objects: bool = False
-    """Read annotations that are marked as crowds as one object each."""
+    """Read what COCO marks as a crowd as one object: CVAT marks each brush mask so."""
     boxes_from_masks: bool = False
-    """Take boxes from the masks and ignore those of the annotation file."""
+    """Take COCO's boxes from the masks, not from the annotation file."""
     raster: Raster | None = None
-    """The raster that COCO annotations refer to where the size does not tell; "stored" if None."""
+    """What COCO's coordinates refer to in images with an EXIF orientation: the raster as stored, or turned upright. If
+    left out the one that has the annotated size, and the stored one where both do."""
     outside_images: bool = False
-    """Also read images outside the data set's folder."""
+    """Also read images outside the data set's folder, to which names or links may lead."""

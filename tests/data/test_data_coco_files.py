@@ -3,13 +3,21 @@ from pathlib import Path
 
 import pytest
 from conftest import WriteCoco, instances
+from prepared import write_json
 
 from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.coco_files import find_splits
 
 
-def found(folder: Path, *wanted: str, images: Path | None = None) -> dict[str, tuple[str, str]]:
-    return {s.name: (s.annotations.name, s.images.name) for s in find_splits(folder, wanted, images)}
+def found(folder: Path, *wanted: str, files: tuple[Path, ...] = ()) -> dict[str, str]:
+    """The annotation file of each split."""
+    return {split.name: split.annotations.name for split in find_splits(folder, wanted, files)}
+
+
+def folders(folder: Path, *wanted: str, files: tuple[Path, ...] = ()) -> list[str]:
+    """Where the images of an only split may lie, below the data set's folder."""
+    [split] = find_splits(folder, wanted, files)
+    return [str(path).removeprefix(str(split.root)).strip("/") for path in split.folders]
 
 
 def zip_up(folder: Path, name: str, *members: str) -> None:
@@ -25,10 +33,7 @@ def zip_up(folder: Path, name: str, *members: str) -> None:
 
 def test_years_are_left_out_where_they_are_not_needed(write_coco: WriteCoco):
     folder = write_coco(train2017=instances([]), val2017=instances([]))
-    both = {
-        "train": ("instances_train2017.json", "train2017"),
-        "val": ("instances_val2017.json", "val2017"),
-    }
+    both = {"train": "instances_train2017.json", "val": "instances_val2017.json"}
     assert found(folder) == both
     assert found(folder, "val") == {"val": both["val"]}
     assert found(folder, "val2017", "train") == both
@@ -41,14 +46,36 @@ def test_years_stay_where_they_tell_splits_apart(write_coco: WriteCoco):
         found(folder, "val")
 
 
-def test_images_in_a_folder_of_their_own(write_coco: WriteCoco):
+def test_names_of_splits_may_have_any_form(tmp_path: Path):
+    names = ("batch-1", "batch-2", "Train", "Validation", "night shots v1.2", "2017")
+    for name in names:
+        write_json(tmp_path / "annotations" / f"instances_{name}.json", instances([]))
+    # A stored split's name has letters, digits, "_" and "-".
+    called = {"batch-1", "batch-2", "train", "val", "night_shots_v1_2", "2017"}
+    assert set(found(tmp_path)) == called
+    assert found(tmp_path, "night shots v1.2") == {"night_shots_v1_2": "instances_night shots v1.2.json"}
+
+
+def test_two_splits_that_would_be_called_the_same_keep_their_names(tmp_path: Path):
+    for name in ("valid", "val", "a b", "a_b"):
+        write_json(tmp_path / "annotations" / f"instances_{name}.json", instances([]))
+    with pytest.raises(DatasetError, match=r"'a b' and 'a_b' would both be called 'a_b'"):
+        found(tmp_path)
+    (tmp_path / "annotations" / "instances_a b.json").unlink()
+    assert set(found(tmp_path)) == {"valid", "val", "a_b"}
+
+
+def test_images_are_looked_for_from_the_most_particular_folder(write_coco: WriteCoco):
     folder = write_coco(train=instances([]))
-    (folder / "images").mkdir()
-    (folder / "train").rename(folder / "images" / "train")
-    assert found(folder)["train"][1] == "train"
-    (folder / "images" / "train").rename(folder / "elsewhere")
-    assert found(folder)["train"][1] == "images"
-    assert found(folder, images=folder / "elsewhere")["train"][1] == "elsewhere"
+    for name in ("images/train", "JPEGImages"):
+        (folder / name).mkdir(parents=True)
+    assert folders(folder) == ["train", "images/train", "images", "JPEGImages", "annotations", ""]
+
+
+def test_folders_of_a_split_may_bear_its_other_names(tmp_path: Path):
+    write_json(tmp_path / "annotations" / "instances_val.json", instances([]))
+    (tmp_path / "valid").mkdir()
+    assert folders(tmp_path)[0] == "valid"
 
 
 def test_official_zips(write_coco: WriteCoco):
@@ -56,28 +83,47 @@ def test_official_zips(write_coco: WriteCoco):
     zip_up(folder, "annotations_trainval2017.zip", "annotations")
     zip_up(folder, "train2017.zip", "train2017")
     zip_up(folder, "val2017.zip", "val2017")
-    for split in find_splits(folder, (), None):
+    for split in find_splits(folder, ()):
         assert split.annotations.read_bytes().startswith(b'{"images"')
-        assert (split.images / "010.png").read_bytes().startswith(b"\x89PNG")
+        assert (split.folders[0] / "010.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_single_annotation_file(write_coco: WriteCoco):
+def test_a_broken_zip_is_named(write_coco: WriteCoco):
+    folder = write_coco(train2017=instances([]))
+    (folder / "train2017.zip").write_bytes(b"<html>not found</html>")
+    with pytest.raises(DatasetError, match=r"train2017\.zip: not a ZIP archive that can be read .*; fetch it again"):
+        find_splits(folder, ())
+
+
+def test_an_only_annotation_file(write_coco: WriteCoco):
     folder = write_coco(custom=instances([]))
-    path, images = folder / "annotations" / "instances_custom.json", folder / "custom"
-    assert found(path, images=images) == {"train": (path.name, "custom")}
-    assert found(path, "test", images=images) == {"test": (path.name, "custom")}
+    path = folder / "annotations" / "instances_custom.json"
+    assert found(path) == {"train": path.name}
+    assert found(path, "test") == {"test": path.name}
+    # The folder above annotations/ is the data set's.
+    assert folders(path) == ["custom", "annotations", ""]
     with pytest.raises(DatasetError, match="name one"):
-        found(path, "train", "val", images=images)
+        found(path, "train", "val")
 
 
-def test_nothing_there(tmp_path: Path):
-    with pytest.raises(DatasetError, match=r"found neither annotations/instances_<split>\.json nor"):
-        found(tmp_path)
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["result.json"], {"train"}),
+        (["train/_annotations.coco.json", "valid/_annotations.coco.json"], {"train", "val"}),
+        (["lvis_v1_train.json", "lvis_v1_val.json"], {"train", "val"}),
+        (["annotations/a.json", "annotations/b.json"], {"a", "b"}),
+        (["annotations/train2017.json"], {"train"}),
+    ],
+)
+def test_files_of_other_names_are_splits_by_their_name_or_folder(tmp_path: Path, names: list[str], splits: set[str]):
+    files = tuple(tmp_path / name for name in names)
+    for path in files:
+        write_json(path, instances([]))
+    assert set(found(tmp_path, files=files)) == splits
 
 
-@pytest.mark.parametrize("images", [None, Path("nowhere")])
-def test_no_image_folder(write_coco: WriteCoco, images: Path | None):
-    folder = write_coco(train=instances([]))
-    (folder / "train").rename(folder / "pictures")
-    with pytest.raises(DatasetError, match=r"no folder with the images of 'train': tried .*--images"):
-        found(folder, images=images)
+def test_two_files_of_one_split_are_ambiguous(tmp_path: Path):
+    files = (tmp_path / "old_train.json", tmp_path / "train" / "labels.json")
+    with pytest.raises(DatasetError, match=r"the split 'train' has 2 annotation files, \S+old_train\.json, \S+labels"):
+        found(tmp_path, files=files)

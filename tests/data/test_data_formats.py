@@ -35,9 +35,9 @@ def test_an_unknown_folder_is_told_where_to_read_what_is_understood(tmp_path: Pa
         write_picture(folder / "a.jpg", 10, 12)
     if content == "text":
         (folder / "labels.txt").write_text("0 0.5 0.5 0.1 0.1")
-    what = "an empty folder" if content == "empty" else "in no known format"
+    what = {"empty": "an empty folder", "pictures": "images without annotations", "text": "in no known format"}[content]
     remedy = "`python -m maskrcnn_jax prepare --help` says what is understood"
-    with pytest.raises(DatasetError, match=f"^{folder}: {what}; {remedy}$"):
+    with pytest.raises(DatasetError, match=f"^{folder}: (in no known format: )?{what}; {remedy}$"):
         prepare(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -55,7 +55,7 @@ def test_files_that_are_no_data_set(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"nowhere: no such folder or file"):
         open_dataset(tmp_path / "nowhere")
     (tmp_path / "a.jpg").write_text("not a picture")
-    with pytest.raises(DatasetError, match=r"a\.jpg: no JSON"):
+    with pytest.raises(DatasetError, match=r"a\.jpg: an image, not annotations; give the folder of the data set"):
         open_dataset(tmp_path / "a.jpg")
     write_json(tmp_path / "other.json", {"name": "a package"})
     with pytest.raises(DatasetError, match=r"other\.json: in no known format; .* --help"):
@@ -90,7 +90,7 @@ def test_nothing_annotated(tmp_path: Path):
 def test_splits_share_their_classes(tmp_path: Path):
     write(tmp_path / "data" / "train", "a.png", kind="zebra")
     write(tmp_path / "data" / "val", "a.png", kind="ant")
-    assert prepare(tmp_path / "data", tmp_path / "out") == {"train": 1, "val": 1}
+    assert prepare(tmp_path / "data", tmp_path / "out").counts == {"train": 1, "val": 1}
     sources = [open_source(CocoSource(tmp_path / "out", split)) for split in ("train", "val")]
     assert [source.class_names for source in sources] == [("ant", "zebra")] * 2
     assert [source[0].labels.tolist() for source in sources] == [[1], [0]]
@@ -100,13 +100,22 @@ def test_splits_share_their_classes(tmp_path: Path):
 def test_splits_are_chosen_by_name(tmp_path: Path):
     for split in ("train", "val", "test"):
         write(tmp_path / "data" / split, "a.png")
-    assert [split.name for split in open_dataset(tmp_path / "data", ("val",)).splits] == ["val"]
+    assert [split.name for split in open_dataset(tmp_path / "data", ReadOptions(("val",))).splits] == ["val"]
     with pytest.raises(DatasetError, match=r"no split 'minival'; it has train, val, test"):
-        open_dataset(tmp_path / "data", ("minival",))
-    (tmp_path / "data" / "test" / "via.json").unlink()
-    with pytest.raises(DatasetError, match=r"test: holds no VIA file; .*--splits"):
-        open_dataset(tmp_path / "data")
-    assert prepare(tmp_path / "data", tmp_path / "out", ("train", "val")) == {"train": 1, "val": 1}
+        open_dataset(tmp_path / "data", ReadOptions(("minival",)))
+
+
+def test_an_unlabelled_test_split_is_left_out(write_coco: WriteCoco, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for split in ("train", "val"):
+        write(tmp_path / "data" / split, "a.png")
+    write_picture(tmp_path / "data" / "test" / "a.png", 10, 12)
+    assert prepare(tmp_path / "data", tmp_path / "out").counts == {"train": 1, "val": 1}
+    assert "left out the split 'test', which has no annotations; to prepare it name it (--splits)" in caplog.text
+    caplog.clear()
+    folder = write_coco(train2017=instances([square(1, 10, 7, 2, 3, 10)]), test2017=instances([]))
+    assert prepare(folder, tmp_path / "coco_out").counts == {"train": 3}
+    assert "left out the split 'test'" in caplog.text
+    assert prepare(folder, tmp_path / "named", ("train", "test")).counts == {"train": 3, "test": 3}
 
 
 def test_an_undivided_folder_is_one_split(tmp_path: Path):
@@ -114,7 +123,7 @@ def test_an_undivided_folder_is_one_split(tmp_path: Path):
     assert [split.name for split in open_dataset(folder).splits] == ["train"]
     assert [split.name for split in open_dataset(folder, ReadOptions(("everything",))).splits] == ["everything"]
     with pytest.raises(DatasetError, match="is not divided into splits; name one"):
-        open_dataset(folder, ("train", "val"))
+        open_dataset(folder, ReadOptions(("train", "val")))
 
 
 def names(out: Path, split: str) -> set[str]:
@@ -124,7 +133,7 @@ def names(out: Path, split: str) -> set[str]:
 def test_a_share_is_held_out_for_validation(tmp_path: Path):
     everything = {f"{number}.png" for number in range(10)}
     folder = write(tmp_path / "data", *sorted(everything))
-    assert prepare(folder, tmp_path / "out", validation_share=0.3) == {"train": 7, "val": 3}
+    assert prepare(folder, tmp_path / "out", validation_share=0.3).counts == {"train": 7, "val": 3}
     train, val = names(tmp_path / "out", "train"), names(tmp_path / "out", "val")
     assert train | val == everything
     assert not train & val
@@ -139,8 +148,8 @@ def test_a_share_is_held_out_for_validation(tmp_path: Path):
 
 def test_at_least_one_picture_on_each_side(tmp_path: Path):
     folder = write(tmp_path / "data", "a.png", "b.png")
-    assert prepare(folder, tmp_path / "few", validation_share=0.01) == {"train": 1, "val": 1}
-    assert prepare(folder, tmp_path / "many", validation_share=0.99) == {"train": 1, "val": 1}
+    assert prepare(folder, tmp_path / "few", validation_share=0.01).counts == {"train": 1, "val": 1}
+    assert prepare(folder, tmp_path / "many", validation_share=0.99).counts == {"train": 1, "val": 1}
     with pytest.raises(DatasetError, match=r"validation_share = 0\.2: a single picture cannot be divided"):
         prepare(write(tmp_path / "one", "a.png"), tmp_path / "out", validation_share=0.2)
 
@@ -154,7 +163,7 @@ def test_a_share_is_below_one(tmp_path: Path, share: float):
 def test_coco_takes_the_same_options(write_coco: WriteCoco, tmp_path: Path):
     objects = [square(1, 10, 7, 2, 3, 10), square(2, 20, 3, 20, 5, 20), square(3, 30, 3, 20, 5, 20)]
     folder = write_coco(train=instances(objects))
-    assert prepare(folder, tmp_path / "out", class_name="animal", validation_share=0.3) == {"train": 2, "val": 1}
+    assert prepare(folder, tmp_path / "out", class_name="animal", validation_share=0.3).counts == {"train": 2, "val": 1}
     source = open_source(CocoSource(tmp_path / "out"))
     assert source.class_names == ("animal",)
     assert [label for index in range(2) for label in source[index].labels] == [0, 0]
@@ -165,15 +174,23 @@ def test_coco_takes_the_same_options(write_coco: WriteCoco, tmp_path: Path):
 
 def test_options_that_mean_nothing_here(write_coco: WriteCoco, tmp_path: Path):
     coco = write_coco(train=instances([square(1, 10, 7, 2, 3, 10)]))
-    with pytest.raises(DatasetError, match=r"class_attribute = 'kind': .*coco holds COCO; only VIA has attributes"):
-        open_dataset(coco, class_attribute="kind")
+    with pytest.raises(DatasetError, match=r"class_attribute = 'kind': .*coco holds COCO, only VIA has attributes"):
+        open_dataset(coco, ReadOptions(class_attribute="kind"))
     folder = write(tmp_path / "data", "a.png", kind="cat")
     with pytest.raises(DatasetError, match=r"class_attribute = 'kind' and class_name = 'dog': give one of them"):
-        open_dataset(folder, class_attribute="kind", class_name="dog")
+        open_dataset(folder, ReadOptions(class_attribute="kind", class_name="dog"))
     for name in ("images", "masks"):
         (tmp_path / "masked" / name).mkdir(parents=True)
-    with pytest.raises(DatasetError, match=r"masked holds masks, whose layout says where the pictures are"):
-        open_dataset(tmp_path / "masked", images=tmp_path)
+    with pytest.raises(DatasetError, match=r"masked holds masks, whose layout says where the images are"):
+        open_dataset(tmp_path / "masked", ReadOptions(images=tmp_path))
+    for options, said in (
+        (ReadOptions(crowds_as_objects=True), r"crowds_as_objects = True: .*data holds VIA, which does not mark"),
+        (ReadOptions(boxes_from_masks=True), r"boxes_from_masks = True: .*data holds VIA, whose boxes always come"),
+        (ReadOptions(raster="stored"), r"raster = 'stored': .*data holds VIA, which says itself"),
+        (ReadOptions(images=tmp_path / "nowhere"), r"images = \S+nowhere: no such folder"),
+    ):
+        with pytest.raises(DatasetError, match=said):
+            open_dataset(folder, options)
 
 
 def test_coco_goes_first(write_coco: WriteCoco):
@@ -193,5 +210,15 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         main()
     monkeypatch.setattr("sys.argv", ["m", *arguments, "--class-attribute", "size", "--validation-share", "0.5"])
     main()
-    assert capsys.readouterr().out == f"train: 1 image in {out}\nval: 1 image in {out}\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{out}: VIA, 1 class, in the order of labels: big",
+        "train: 1 image (0 without objects)",
+        "  1 object: big 1",
+        "  0 crowds",
+        "val: 1 image (0 without objects)",
+        "  1 object: big 1",
+        "  0 crowds",
+        "next: python train.py configs/mask_rcnn_r50_fpn_1x.py --model.num-classes 1 --data.train.folder "
+        f"{out} --data.train.split train --data.validation.folder {out} --data.validation.split val",
+    ]
     assert open_source(CocoSource(out)).class_names == ("big",)

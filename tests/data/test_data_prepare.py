@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_splits_are_written_and_counted(write_coco: WriteCoco, tmp_path: Path, capfd: pytest.CaptureFixture):
     folder = write_coco(train2017=instances(OBJECTS), val2017=instances(OBJECTS, images=5))
-    assert prepare(folder, tmp_path / "deep" / "out") == {"train": 3, "val": 5}
+    assert prepare(folder, tmp_path / "deep" / "out").counts == {"train": 3, "val": 5}
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
     assert len(CocoInstances(CocoSource(tmp_path / "deep" / "out", "val", keep_empty=True))) == 5
     # Where no terminal watches there is no progress to draw.
@@ -64,12 +65,11 @@ def test_bad_images_are_named_together(write_coco: WriteCoco, tmp_path: Path):
     with pytest.raises(DatasetError) as error:
         prepare(folder, tmp_path / "out")
     for words in (
-        "010.png: missing",
-        "020.png: truncated after 300 bytes",
-        "040.png: not an image",
-        "060.png: the file has 41×60",
+        r"images that are missing, looked for in [^:]+: 010\.png",
+        r"images of another size .*: 060\.png \(the file has 41×60 pixels, height×width, the entry 40×60\)",
+        r"040\.png: not an image",
     ):
-        assert words in str(error.value)
+        assert re.search(words, str(error.value))
     assert "030.png" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -78,7 +78,7 @@ def test_image_missing_from_a_zip(write_coco: WriteCoco, tmp_path: Path):
     folder = write_coco(train2017=instances(OBJECTS))
     (folder / "train2017" / "020.png").unlink()
     zip_up(folder, "train2017.zip", "train2017")
-    with pytest.raises(DatasetError, match=r"020\.png: missing"):
+    with pytest.raises(DatasetError, match=r"images that are missing, looked for in .*: 020\.png"):
         prepare(folder, tmp_path / "out")
 
 
@@ -110,13 +110,51 @@ def test_prepared_again_is_replaced(write_coco: WriteCoco, tmp_path: Path):
     assert len(CocoInstances(CocoSource(out, keep_empty=True))) == 7
 
 
+def test_a_data_set_is_not_prepared_into_itself(write_coco: WriteCoco, tmp_path: Path):
+    folder = write_coco(train=instances(OBJECTS))
+    before = files(folder)
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder, folder / "records", folder / "train", tmp_path / "link" / "deep" / "records"):
+        with pytest.raises(DatasetError, match=r"out = .*: lies in the data set's own folder"):
+            prepare(folder, out)
+    assert files(folder) == before
+    # A prepared data set that somebody keeps the originals in.
+    prepare(folder, tmp_path / "out")
+    folder.rename(tmp_path / "out" / "originals")
+    with pytest.raises(DatasetError, match=r"out = .*: holds the data set, .*, which would be lost"):
+        prepare(tmp_path / "out" / "originals", tmp_path / "out")
+
+
+@pytest.mark.parametrize("vanishes", [True, False])
+def test_an_image_that_changes_or_vanishes_meanwhile(
+    write_coco: WriteCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanishes: bool
+):
+    folder = write_coco(train=instances(OBJECTS))
+    path = folder / "train" / "020.png"
+
+    def change(*_: object) -> None:
+        """Is called between the check and the writing."""
+        if vanishes:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:300])
+
+    monkeypatch.setattr("maskrcnn_jax.data.prepare.warn_of_same_images", change)
+    said = r"could be read when it was checked, but not again \(.*No such" if vanishes else "has changed since it was"
+    with pytest.raises(DatasetError, match=rf"020\.png: {said}"):
+        prepare(folder, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["coco"]
+
+
 def test_other_splits_and_foreign_folders_are_not_overwritten(write_coco: WriteCoco, tmp_path: Path):
     folder, out = write_coco(train=instances(OBJECTS), val=instances(OBJECTS)), tmp_path / "out"
     prepare(folder, out)
     with pytest.raises(DatasetError, match="holds the prepared split train, which would be lost"):
         prepare(folder, out, splits=("val",))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(DatasetError, match="exists and is no prepared data set"):
-        prepare(folder, folder)
+        prepare(folder, tmp_path / "mine")
 
 
 def test_splits_with_different_categories(write_coco: WriteCoco, tmp_path: Path):
@@ -131,7 +169,7 @@ def test_broken_json(write_coco: WriteCoco, tmp_path: Path):
     folder = write_coco(train=instances(OBJECTS))
     path = folder / "annotations" / "instances_train.json"
     path.write_text(json.dumps(instances(OBJECTS))[:200])
-    with pytest.raises(DatasetError, match=r"instances_train\.json: no JSON"):
+    with pytest.raises(DatasetError, match=r"instances_train\.json: not valid JSON"):
         prepare(folder, tmp_path / "out")
 
 

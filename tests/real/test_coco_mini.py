@@ -23,7 +23,7 @@ COCO_MINI = Path(os.environ["MASKRCNN_COCO_MINI"])
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("prepared") / "coco_mini"
-    assert prepare(COCO_MINI, out) == {"train": 26, "val": 25}
+    assert prepare(COCO_MINI, out).counts == {"train": 26, "val": 25}
     return out
 
 

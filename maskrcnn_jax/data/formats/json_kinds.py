@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from maskrcnn_jax.data.formats import labelme, via
+from maskrcnn_jax.data.formats.labelme import is_labelme
+from maskrcnn_jax.data.formats.via import pictures_of
 
 COCO, VIA, LABELME = "COCO", "VIA", "labelme"
 READ = (COCO, VIA, LABELME)
@@ -43,9 +44,9 @@ ENTRY_KEYS = {
 
 def kind_of(content: Any) -> str | None:
     """One of `READ`, or of `NOT_READ`; None for what is neither."""
-    if via.pictures_of(content) is not None:
+    if pictures_of(content) is not None:
         return VIA
-    if labelme.is_labelme(content):
+    if is_labelme(content):
         return LABELME
     if isinstance(content, list) and content and isinstance(content[0], dict):
         return next((kind for kind, keys in ENTRY_KEYS.items() if keys <= content[0].keys()), None)

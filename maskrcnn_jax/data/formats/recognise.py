@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from maskrcnn_jax.data.annotations import DatasetError, first_of
 from maskrcnn_jax.data.coco_files import ANNOTATIONS, annotation_files
-from maskrcnn_jax.data.formats import mask_folder, voc
 from maskrcnn_jax.data.formats.json_kinds import COCO, NOT_READ, READ, kind_of
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders, visible
+from maskrcnn_jax.data.formats.mask_folder import is_mask_folder
 from maskrcnn_jax.data.formats.unknown import HELP, describe_file, describe_folder
+from maskrcnn_jax.data.formats.voc import is_voc
 from maskrcnn_jax.files.reading import kind_of as kind_of_path
 
 log = logging.getLogger(__name__)
@@ -38,13 +39,18 @@ def recognise(folder: Path) -> Recognised:
     if folder.is_file():
         return recognise_file(folder)
     if not folder.is_dir():
-        mode = folder.lstat().st_mode if folder.is_symlink() or folder.exists() else None
-        raise DatasetError(f"{folder}: " + ("no such folder or file" if mode is None else f"is {kind_of_path(mode)}"))
+        if not folder.exists():
+            raise DatasetError(f"{folder}: no such folder or file")
+        raise DatasetError(f"{folder}: is {kind_of_path(folder.stat().st_mode)}; give a folder or a file")
+        raise DatasetError(
+            f"{folder}: "
+            + ("no such folder or file" if mode is None else f"is {kind_of_path(mode)}; give a folder or a file")
+        )
     if any(ANNOTATIONS.fullmatch(path.name) for path in annotation_files(folder)):
         return Recognised(COCO, folder)
     if (devkit := voc_folder(folder)) is not None:
         return Recognised(VOC, devkit)
-    if any(mask_folder.is_mask_folder(inside) for inside in split_folders(folder, ()).values()):
+    if any(is_mask_folder(inside) for inside in split_folders(folder, ()).values()):
         return Recognised(MASKS, folder)
     return recognise_by_json(folder)
 
@@ -65,11 +71,11 @@ def voc_folder(folder: Path) -> Path | None:
     Raises:
         DatasetError: There are several.
     """
-    if voc.is_voc(folder):
+    if is_voc(folder):
         return folder
     outer = [path for path in visible(folder) if path.name.upper().startswith("VOC") and path.is_dir()]
     inner = [path for kit in outer for path in visible(kit) if path.is_dir()]
-    found = [path for path in [*outer, *inner] if voc.is_voc(path)]
+    found = [path for path in [*outer, *inner] if is_voc(path)]
     if len(found) > 1:
         raise DatasetError(f"{folder}: holds several data sets, {first_of(found)}; give one of them")
     return found[0] if found else None

@@ -1,0 +1,50 @@
+import logging
+from pathlib import Path
+
+import pytest
+from conftest import WriteCoco, instances, square
+from prepared import write_json, write_picture
+
+from maskrcnn_jax.data.prepare import prepare
+
+OBJECTS = [square(1, 10, 7, 2, 3, 10), square(2, 20, 3, 20, 5, 20), square(3, 30, 3, 20, 5, 20)]
+
+
+def warnings(folder: Path, caplog: pytest.LogCaptureFixture, **options) -> list[str]:
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        prepare(folder, folder.parent / "out", **options)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_frames_of_two_splits_in_one_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    folder = tmp_path / "coco"
+    content = instances(OBJECTS, size=(10, 12))
+    for split in ("train", "val"):
+        write_json(folder / "annotations" / f"instances_{split}.json", content)
+    for image in content["images"]:
+        write_picture(folder / "images" / image["file_name"], 10, 12)
+    [said] = [line for line in warnings(folder, caplog) if "two splits" in line]
+    assert "coco: 3 images in two splits, so that one is scored on what another trains on" in said
+    assert said.endswith("010.png in 'train' and 'val', 020.png in 'train' and 'val', 030.png in 'train' and 'val'")
+
+
+def test_copies_of_one_name(write_coco: WriteCoco, caplog: pytest.LogCaptureFixture):
+    # The writer draws each image by its id alone, so both splits hold the same three files.
+    folder = write_coco(train=instances(OBJECTS), val=instances(OBJECTS))
+    assert any("3 images in two splits" in line for line in warnings(folder, caplog))
+
+
+def test_other_images_of_the_same_name_are_others(write_coco: WriteCoco, caplog: pytest.LogCaptureFixture):
+    other = instances(OBJECTS, size=(44, 60))
+    folder = write_coco(train=instances(OBJECTS), val=other)
+    assert not any("two splits" in line or "twice" in line for line in warnings(folder, caplog))
+
+
+def test_an_image_that_is_listed_twice(write_coco: WriteCoco, caplog: pytest.LogCaptureFixture):
+    content = instances([*OBJECTS, square(4, 40, 7, 2, 3, 10)])
+    content["images"].append({**content["images"][0], "id": 40})
+    folder = write_coco(train=content)
+    [said] = [line for line in warnings(folder, caplog) if "twice" in line]
+    assert "1 image listed twice in one split" in said
+    assert said.endswith(": 010.png")

@@ -1,0 +1,84 @@
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.unfinished import finish, unfinished
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def fill(out: Path, text: str) -> None:
+    with unfinished(out) as written:
+        (written / "records").write_text(text)
+        finish(written, out)
+
+
+def die_while_filling(out: Path, replacing: bool) -> None:
+    """Ends as by `kill -9`, in the middle of writing or of the replacement."""
+    with unfinished(out) as written:
+        (written / "records").write_text("half")
+        if replacing:
+            os.replace(out, written.with_name("earlier"))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(out: Path, replacing: bool) -> None:
+    process = multiprocessing.get_context("fork").Process(target=die_while_filling, args=(out, replacing))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_finished_folder_takes_the_place_of_an_earlier_one(tmp_path: Path):
+    out = tmp_path / "deep" / "out"
+    fill(out, "first")
+    fill(out, "second")
+    assert tree(tmp_path) == {"deep/out/records": "second"}
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path):
+    fill(tmp_path / "out", "first")
+    with pytest.raises(OSError, match="full"), unfinished(tmp_path / "out") as written:
+        (written / "records").write_text("half")
+        raise OSError("full")
+    assert tree(tmp_path) == {"out/records": "first"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+def test_what_a_killed_process_left_is_cleaned_up_by_the_next(tmp_path: Path, replacing: bool):
+    fill(tmp_path / "out", "first")
+    killed(tmp_path / "out", replacing)
+    assert (tmp_path / ".out.unfinished").exists()
+    with unfinished(tmp_path / "out") as written:
+        # What was being replaced is back.
+        assert (tmp_path / "out" / "records").read_text() == "first"
+        assert not list(written.iterdir())
+    assert tree(tmp_path) == {"out/records": "first"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_at_once_are_refused(tmp_path: Path):
+    with unfinished(tmp_path / "out") as written:
+        with pytest.raises(DatasetError, match=rf"out = \S+: another prepare writes it .*process {os.getpid()}"):
+            fill(tmp_path / "out", "other")
+        (written / "records").write_text("mine")
+        finish(written, tmp_path / "out")
+    assert tree(tmp_path) == {"out/records": "mine"}
+
+
+def test_a_link_stays_a_link(tmp_path: Path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "data")
+    fill(tmp_path / "out", "first")
+    fill(tmp_path / "out", "second")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "data" / "records").read_text() == "second"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", "disk", "out", "records"]
