@@ -42,10 +42,6 @@ def recognise(folder: Path) -> Recognised:
         if not folder.exists():
             raise DatasetError(f"{folder}: no such folder or file")
         raise DatasetError(f"{folder}: is {kind_of_path(folder.stat().st_mode)}; give a folder or a file")
-        raise DatasetError(
-            f"{folder}: "
-            + ("no such folder or file" if mode is None else f"is {kind_of_path(mode)}; give a folder or a file")
-        )
     if any(ANNOTATIONS.fullmatch(path.name) for path in annotation_files(folder)):
         return Recognised(COCO, folder)
     if (devkit := voc_folder(folder)) is not None:
