@@ -1,6 +1,7 @@
 """Writing COCO-format instances as a TFDS data set of ArrayRecord files, without TensorFlow."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,30 @@ def write_records(folder: Path, splits: Mapping[str, Annotations], metadata: dic
         folder: Existing and empty.
         splits: The annotations of each split.
         metadata: Kept beside the records.
+
+    Raises:
+        BrokenImage: An image cannot be read again.
+        OSError: The records cannot be written.
     """
     writer = tfds.core.SequentialWriter(describe(folder, metadata), SHARD, file_format="array_record")
-    writer.initialize_splits(list(splits))
+    with named_write_errors(folder):
+        writer.initialize_splits(list(splits))
     for split, annotations in splits.items():
         for image in tqdm(annotations.images, f"writing {split}", unit=" images", disable=None):
-            writer.add_examples({split: [record(image, image.file.read())]})
-    writer.close_all()
+            example = record(image, image.file.read())
+            with named_write_errors(folder):
+                writer.add_examples({split: [example]})
+    with named_write_errors(folder):
+        writer.close_all()
+
+
+@contextlib.contextmanager
+def named_write_errors(folder: Path) -> Iterator[None]:
+    """Turns what ArrayRecord raises where the system refuses to write, such as on a full disk, into OSError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(f"{folder}: cannot be written ({error}); make room there, or name another folder") from error
 
 
 def describe(folder: Path, metadata: dict[str, Any]) -> tfds.core.DatasetInfo:

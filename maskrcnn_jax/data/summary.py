@@ -99,6 +99,7 @@ class Summary(NamedTuple):
         if len(self.splits) == 1:
             yield "an only split, which the next command also validates on; --validation-share 0.2 keeps a part"
         yield f"next: {self.next_command()}"
+        yield "  (a recipe for GPUs; configs/coco_mini.py in its place is a small Mask R-CNN for two CPU cores)"
 
     def next_command(self) -> str:
         """How to train on it."""

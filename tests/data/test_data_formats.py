@@ -220,5 +220,6 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         "  0 crowds",
         "next: python train.py configs/mask_rcnn_r50_fpn_1x.py --model.num-classes 1 --data.train.folder "
         f"{out} --data.train.split train --data.validation.folder {out} --data.validation.split val",
+        "  (a recipe for GPUs; configs/coco_mini.py in its place is a small Mask R-CNN for two CPU cores)",
     ]
     assert open_source(CocoSource(out)).class_names == ("big",)
