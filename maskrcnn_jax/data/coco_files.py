@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.split_names import SPLITS, split_in, storable
 from maskrcnn_jax.files.reading import AnyPath
 

@@ -2,10 +2,11 @@
 
 import logging
 
-from maskrcnn_jax.data.annotations import ImageEntry, Refused, first_of
+from maskrcnn_jax.data.image_entry import ImageEntry
 from maskrcnn_jax.data.image_file import Located, StoredFile
 from maskrcnn_jax.data.image_finder import ImageFinder, ImageNotFound
 from maskrcnn_jax.data.images import Header, read_header
+from maskrcnn_jax.data.problems import Refused, first_of
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.source import BrokenImage
 from maskrcnn_jax.plural import counted
@@ -48,7 +49,7 @@ class CocoImages:
         except (BrokenImage, OSError) as error:
             raise Refused(UNUSABLE, str(error)) from error
         fitting = [upright for upright in (False, True) if entry.size in (None, header.size_of(upright))]
-        if not fitting:
+        if entry.size is not None and not fitting:
             has, says = (f"{height}×{width}" for height, width in (header.size, entry.size))
             raise Refused(OTHER_SIZE, f"{entry.file_name} (the file has {has} pixels, height×width, the entry {says})")
         upright = self.choose(fitting, header)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from maskrcnn_jax.data.annotations import AnnotatedImage, Annotations
+from maskrcnn_jax.data.annotated import AnnotatedImage, Annotations
 
 NAME, VERSION = "coco_instances", "1.1.0"
 """The version rises when the features change."""

@@ -2,7 +2,8 @@
 
 import hashlib
 
-from maskrcnn_jax.data.annotations import Annotations, DatasetError
+from maskrcnn_jax.data.annotated import Annotations
+from maskrcnn_jax.data.problems import DatasetError
 
 
 def hold_out(annotations: Annotations, share: float) -> dict[str, Annotations]:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import cv2
 from tqdm import tqdm
 
-from maskrcnn_jax.data.annotations import AnnotatedImage, Problems
+from maskrcnn_jax.data.annotated import AnnotatedImage
 from maskrcnn_jax.data.image_file import ImageFile
 from maskrcnn_jax.data.images import decode
+from maskrcnn_jax.data.problems import Problems
 from maskrcnn_jax.data.source import BrokenImage
 
 

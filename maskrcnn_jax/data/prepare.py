@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from maskrcnn_jax.data.annotations import Annotations, DatasetError, first_of
+from maskrcnn_jax.data.annotated import Annotations
 from maskrcnn_jax.data.coco import Index
 from maskrcnn_jax.data.coco_writer import write_records
 from maskrcnn_jax.data.formats import Split, open_dataset
 from maskrcnn_jax.data.hold_out import hold_out
 from maskrcnn_jax.data.image_check import check_images
+from maskrcnn_jax.data.problems import DatasetError, first_of
 from maskrcnn_jax.data.read_options import Raster, ReadOptions
 from maskrcnn_jax.data.same_images import warn_of_same_images
 from maskrcnn_jax.data.source import BrokenImage

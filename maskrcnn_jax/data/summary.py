@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from maskrcnn_jax.data.annotations import Annotations
+from maskrcnn_jax.data.annotated import Annotations
 from maskrcnn_jax.plural import counted
 
 WIDTH = 118
@@ -33,16 +31,13 @@ class SplitSummary(NamedTuple):
     def of(cls, name: str, annotations: Annotations) -> "SplitSummary":
         """Counts a split."""
         images = annotations.images
-        objects = [
-            np.bincount(image.labels[~image.is_crowd], minlength=len(annotations.class_names)) for image in images
-        ]
         return cls(
             name,
             len(images),
-            sum(not counts.any() for counts in objects),
-            tuple(np.sum(objects, axis=0).tolist()),
-            sum(int(image.is_crowd.sum()) for image in images),
-            0,
+            sum(bool(image.is_crowd.all()) for image in images),
+            tuple(annotations.num_objects.tolist()),
+            int(annotations.num_crowds.sum()),
+            len(annotations.box_only),
             {reason: len(ids) for reason, ids in annotations.dropped.items()},
         )
 
@@ -89,7 +84,8 @@ class Summary(NamedTuple):
     def lines(self) -> Iterator[str]:
         """The text for a terminal."""
         names = f"{counted(len(self.class_names), 'class')}, in the order of labels: {', '.join(self.class_names)}"
-        yield from textwrap.wrap(f"{self.out}: {self.kind}, {names}", WIDTH, subsequent_indent="    ")
+        yield f"{self.out}: prepared from {self.kind}"
+        yield from textwrap.wrap(names, WIDTH, subsequent_indent="    ")
         for split in self.splits:
             yield from split.lines(self.class_names)
         for reason, count in self.dropped.items():

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.files.lock import Locked, lock
 
 LOCK, EARLIER, RECORDS = "lock", "earlier", "records"

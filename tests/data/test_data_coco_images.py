@@ -8,10 +8,11 @@ from conftest import WriteCoco, instances, picture, square
 from PIL import Image
 from prepared import prepared
 
-from maskrcnn_jax.data.annotations import DatasetError, ImageEntry, Refused
 from maskrcnn_jax.data.coco_images import CocoImages
+from maskrcnn_jax.data.image_entry import ImageEntry
 from maskrcnn_jax.data.image_finder import ImageFinder
 from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.problems import DatasetError, Refused
 from maskrcnn_jax.data.read_options import Raster, ReadOptions
 
 ORIENTATION = 0x0112

@@ -7,9 +7,9 @@ from prepared import prepared, write_json, write_picture
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
 from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 
 SQUARE = {"name": "polygon", "all_points_x": [2, 5, 5, 2], "all_points_y": [3, 3, 6, 6]}
@@ -211,7 +211,8 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr("sys.argv", ["m", *arguments, "--class-attribute", "size", "--validation-share", "0.5"])
     main()
     assert capsys.readouterr().out.splitlines() == [
-        f"{out}: VIA, 1 class, in the order of labels: big",
+        f"{out}: prepared from VIA",
+        "1 class, in the order of labels: big",
         "train: 1 image (0 without objects)",
         "  1 object: big 1",
         "  0 crowds",

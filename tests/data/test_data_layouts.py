@@ -10,9 +10,9 @@ import pytest
 from conftest import instances, square
 from prepared import prepared, write_json, write_picture
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
 from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 
 SIZE = (40, 60)

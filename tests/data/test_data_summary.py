@@ -36,13 +36,14 @@ def test_everything_is_counted(write_coco: WriteCoco, tmp_path: Path):
     assert list(train.dropped.values()) == [1]
     assert summary.counts == {"train": 3, "val": 1}
     lines = list(summary.lines())
-    assert lines[:4] == [
-        f"{tmp_path / 'out'}: COCO, 2 classes, in the order of labels: cat, dog",
+    assert lines[:5] == [
+        f"{tmp_path / 'out'}: prepared from COCO",
+        "2 classes, in the order of labels: cat, dog",
         "train: 3 images (1 without objects)",
         "  3 objects: cat 1, dog 2",
         "  1 crowd",
     ]
-    assert lines[4].startswith("  1 annotation left out: box of zero or negative size")
+    assert lines[5].startswith("  1 annotation left out: box of zero or negative size")
 
 
 def test_a_share_for_validation_is_counted_by_split(write_coco: WriteCoco, tmp_path: Path):
@@ -71,5 +72,23 @@ def test_long_lists_of_classes_are_wrapped(write_coco: WriteCoco, tmp_path: Path
     many["categories"] = [{"id": index, "name": f"class {index}"} for index in range(100)]
     summary = prepare(write_coco(train=many), tmp_path / "out")
     lines = list(summary.lines())
-    assert max(map(len, lines[:-1])) <= 118
+    assert max(map(len, lines[1:-2])) <= 118
     assert "class 99 0" in "\n".join(lines)
+
+
+def test_crowds_and_boxes_alone_are_counted_and_said(
+    write_coco: WriteCoco, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    crowds = instances([square(n, 10 * n, 7, 2, 3, 10, iscrowd=1) for n in (1, 2, 3)])
+    folder = write_coco(train=crowds)
+    [split] = prepare(folder, tmp_path / "out").splits
+    assert (split.empty, split.objects, split.crowds) == (3, (0, 0), 3)
+    assert "all of 3 annotations are crowds (iscrowd = 1)" in caplog.text
+    [split] = prepare(folder, tmp_path / "out", crowds_as_objects=True).splits
+    assert (split.empty, split.objects, split.crowds) == (0, (0, 3), 0)
+
+    boxes = instances([square(n, 10 * n, 7, 2, 3, 10, segmentation=[]) for n in (1, 2, 3)])
+    summary = prepare(write_coco(train=boxes), tmp_path / "out")
+    assert [split.boxes_alone for split in summary.splits] == [3]
+    assert "  3 annotations with a box alone, filled as its mask" in list(summary.lines())
+    assert "configs/faster_rcnn_r50_fpn_1x.py" in summary.next_command()

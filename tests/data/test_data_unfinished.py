@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.unfinished import finish, unfinished
 
 

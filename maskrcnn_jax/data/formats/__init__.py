@@ -10,15 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.data.annotations import Annotations, DatasetError, read_annotations
+from maskrcnn_jax.data.annotated import Annotations
+from maskrcnn_jax.data.annotations import read_annotations
 from maskrcnn_jax.data.coco_files import SplitFiles, find_splits
 from maskrcnn_jax.data.coco_images import CocoImages
+from maskrcnn_jax.data.crowds import crowd_warnings
 from maskrcnn_jax.data.formats import labelme, mask_folder, via, voc
 from maskrcnn_jax.data.formats.json_kinds import COCO, LABELME, VIA, kind_of
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders
 from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, check_together, to_annotations
 from maskrcnn_jax.data.formats.recognise import MASKS, VOC, recognise
 from maskrcnn_jax.data.image_finder import ImageFinder
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 
 log = logging.getLogger(__name__)
@@ -117,6 +120,8 @@ def read_coco(files: SplitFiles, options: ReadOptions) -> Annotations:
     images = CocoImages(ImageFinder.of(options, files.folders, files.root), options)
     annotations = read_annotations(read_json(files.annotations), str(files.annotations), images.locate, options)
     images.warn(str(files.annotations))
+    for line in crowd_warnings(annotations):
+        log.warning("%s: %s", files.annotations, line)
     return annotations
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.split_names import SPLITS, storable
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.reading import AnyPath, read_bytes

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.data.annotations import DatasetError, first_of
 from maskrcnn_jax.data.coco_files import ANNOTATIONS, annotation_files
 from maskrcnn_jax.data.formats.json_kinds import COCO, NOT_READ, READ, kind_of
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders, visible
 from maskrcnn_jax.data.formats.mask_folder import is_mask_folder
 from maskrcnn_jax.data.formats.unknown import HELP, describe_file, describe_folder
 from maskrcnn_jax.data.formats.voc import is_voc
+from maskrcnn_jax.data.problems import DatasetError, first_of
 from maskrcnn_jax.files.reading import kind_of as kind_of_path
 
 log = logging.getLogger(__name__)
