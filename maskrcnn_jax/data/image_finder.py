@@ -74,7 +74,7 @@ class ImageFinder:
         if refused:
             raise refused[0]
         where = ", ".join(map(str, self.folders)) or str(self.root)
-        what = f"missing, looked for in {where}; add the file, or take it out of the annotations"
+        what = f"missing, looked for in {where}; add the files, or name their folder (--images)"
         raise ImageNotFound(name, what, self._missing.hint(name))
 
     @cached_property

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from conftest import encode, picture
+from PIL import Image
 
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import Example, open_source
@@ -15,6 +16,28 @@ from maskrcnn_jax.data.prepare import prepare
 def write_picture(path: Path, height: int, width: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode(picture(height, width), path.suffix))
+
+
+STORED = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""What a camera stores that is held in each of EXIF's orientations: its viewer undoes this."""
+
+
+def write_turned(path: Path, upright: np.ndarray, orientation: int | None) -> None:
+    """A gray image that viewers show as `upright`; without the tag if the orientation is None."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tag = Image.Exif()
+    tag[0x0112] = orientation or 1
+    pixels = np.ascontiguousarray(STORED[orientation or 1](upright))
+    Image.fromarray(pixels).save(path, exif=tag if orientation else b"", quality=95)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -39,6 +62,11 @@ def prepared(folder: Path, split: str = "train", **options: Any) -> tuple[tuple[
     prepare(folder, out, **options)
     source = open_source(CocoSource(out, split, keep_empty=True))
     return source.class_names, [source[index] for index in range(len(source))]
+
+
+def mean_under(example: Example, number: int = 0) -> float:
+    """The mean value of the image under the mask of an object."""
+    return float(example.image[example.masks[number] > 0].mean())
 
 
 def assert_objects(example: Example, classes: tuple[str, ...], expected: list[tuple[str, np.ndarray]]) -> None:

@@ -4,7 +4,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prepared import block, pixels
 
-from maskrcnn_jax.data.formats.outlines import fill_box, fill_ellipse, fill_polygon
+from maskrcnn_jax.data.formats import outlines
+from maskrcnn_jax.data.rle import decode_mask
+
+
+def decoded(code: dict) -> np.ndarray:
+    return decode_mask(code["counts"].encode("ascii"), tuple(code["size"]))
+
+
+def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return decoded(outlines.fill_polygon(points.astype(float), size))
+
+
+def fill_box(x0: float, y0: float, x1: float, y1: float, size: tuple[int, int]) -> np.ndarray:
+    return decoded(outlines.fill_box(x0, y0, x1, y1, size))
+
+
+def fill_ellipse(center: tuple, radii: tuple, angle: float, size: tuple[int, int]) -> np.ndarray:
+    return decoded(outlines.fill_ellipse(center, radii, angle, size))
 
 
 def test_the_example_of_scikit_image():
@@ -139,3 +156,67 @@ def test_a_turned_ellipse_is_turned_clockwise():
     # To the right and down, not to the right and up.
     assert down[7, 7]
     assert not down[3, 7]
+
+
+@given(
+    st.tuples(st.floats(-5, 15), st.floats(-5, 15)),
+    st.tuples(st.floats(0.1, 12), st.floats(0.1, 12)),
+    st.floats(-7, 7),
+)
+def test_every_pixel_of_an_ellipse_against_its_equation(center: tuple, radii: tuple, angle: float):
+    mask = fill_ellipse(center, radii, angle, (11, 12))
+    for y in range(11):
+        for x in range(12):
+            dx, dy = x + 0.5 - center[0], y + 0.5 - center[1]
+            along, across = dx * np.cos(angle) + dy * np.sin(angle), dy * np.cos(angle) - dx * np.sin(angle)
+            value = (along / radii[0]) ** 2 + (across / radii[1]) ** 2
+            if abs(value - 1) > 1e-4:
+                assert mask[y, x] == (value < 1), (x, y)
+
+
+@given(*[st.floats(-5, 15)] * 4)
+def test_a_box_is_the_polygon_of_its_corners(x0: float, y0: float, x1: float, y1: float):
+    corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+    if abs(x1 - x0) > 1e-3 and abs(y1 - y0) > 1e-3:
+        np.testing.assert_array_equal(fill_box(x0, y0, x1, y1, (8, 9)), fill_polygon(corners, (8, 9)))
+
+
+def test_the_image_may_be_larger_than_memory():
+    """Nothing of its 10,000 million pixels is allocated; the runs are those of a box over three columns."""
+    size = (100_000, 100_000)
+    for code in (
+        outlines.fill_box(0, 0, 3, 100_000, size),
+        outlines.fill_polygon(np.array([(0, 0), (3, 0), (3, 1e5), (0, 1e5)]), size),
+    ):
+        assert code == {"size": [100_000, 100_000], "counts": runs_to_text([0, 300_000, 10**10 - 300_000])}
+
+
+def runs_to_text(runs: list[int]) -> str:
+    """COCO's code of three runs, of which none is a difference: five bits a character, lowest first, then 48 more."""
+    text = ""
+    for run in runs:
+        while True:
+            bits, run = run & 31, run >> 5
+            last = run == 0 and not bits & 16
+            text += chr(48 + bits + (0 if last else 32))
+            if last:
+                break
+    return text
+
+
+def test_a_million_points_take_a_second():
+    """A ring of teeth around (2000, 2000), each traced by 200 points; 1 % of its disc may be on the teeth."""
+    angle = np.linspace(0, 2 * np.pi, 10**6)
+    radius = 1900 + 5 * np.sin(5000 * angle)
+    points = np.stack([2000 + radius * np.cos(angle), 2000 + radius * np.sin(angle)], axis=1)
+    area = int(fill_polygon(points, (4000, 4000)).sum())
+    # The integral of radius² / 2 over the circle: the sine's square has a mean of one half.
+    assert area == pytest.approx(np.pi * (1900**2 + 5**2 / 2), rel=1e-4)
+
+
+def test_an_outline_that_goes_to_and_fro_is_refused():
+    points = np.tile([(0.0, 0.0), (4000.0, 4000.0)], (20_000, 1))
+    with pytest.raises(
+        ValueError, match="an outline of 40,000 points that crosses columns of pixels 160,000,000 times"
+    ):
+        outlines.fill_polygon(points, (4000, 4000))

@@ -4,7 +4,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
 
 from maskrcnn_jax.data.annotations import DatasetError
@@ -120,25 +119,36 @@ def test_the_class_attribute_is_found_by_its_name(tmp_path: Path):
 
 def test_an_unclear_class_attribute_is_asked_for(tmp_path: Path):
     write(tmp_path / "data", region(SQUARE, colour="red", size="big"))
-    with pytest.raises(DatasetError, match=r"attributes colour, size; say which .*--class-attribute"):
+    with pytest.raises(
+        DatasetError,
+        match=r"of 1 region these have .* colour \(1\), size \(1\); say .*--class-attribute",
+    ):
         open_dataset(tmp_path / "data")
     with pytest.raises(DatasetError, match=r"'shape'.* have not this attribute but colour, size"):
         open_dataset(tmp_path / "data", ReadOptions(class_attribute="shape"))
     assert prepared(tmp_path / "data", class_name="thing")[0] == ("thing",)
 
 
-@pytest.mark.parametrize("value", ["", " ", None, {"cat": True, "dog": True}, {"cat": False}])
+@pytest.mark.parametrize(
+    "value", ["", " ", None, {"cat": True, "dog": True}, {"cat": False}, {"cat": "false"}, {"cat": 1}, ["cat"], True]
+)
 def test_a_region_without_a_class(tmp_path: Path, value: object):
     write(tmp_path / "data", region(SQUARE, kind="cat"), region(SQUARE, kind=value))
-    with pytest.raises(DatasetError, match=r"attribute 'kind' does not say one class.*json: a\.png region 1$"):
+    with pytest.raises(DatasetError, match=r"attribute 'kind' does not say one class; .*json: a\.png region 1$"):
         open_dataset(tmp_path / "data")
+
+
+def test_classes_may_be_numbers_and_attributes_of_any_case(tmp_path: Path):
+    write(tmp_path / "data", region(SQUARE, Class=3), region(SQUARE, CLASS="3"), region(SQUARE, **{"class": 4.0}))
+    classes, [example] = prepared(tmp_path / "data")
+    assert_objects(example, classes, [("3", SQUARE_PIXELS), ("3", SQUARE_PIXELS), ("4", SQUARE_PIXELS)])
 
 
 def test_what_has_no_area_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     line = {"name": "polyline", "all_points_x": [1, 5], "all_points_y": [1, 5]}
     point = {"name": "point", "cx": 3, "cy": 3}
     two = {"name": "polygon", "all_points_x": [1, 5, 1], "all_points_y": [1, 5, 1]}
-    outside = {"name": "rect", "x": 50, "y": 50, "width": 5, "height": 5}
+    outside = {"name": "rect", "x": 15, "y": 15, "width": 5, "height": 5}
     write(tmp_path / "data", *map(region, (line, point, two, outside, SQUARE)))
     with caplog.at_level(logging.WARNING):
         classes, [example] = prepared(tmp_path / "data")
@@ -146,26 +156,89 @@ def test_what_has_no_area_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureF
     file = "via_region_data.json: a.png region"
     assert f"left out lines and points, which have no area: {file} 0, {file} 1\n" in caplog.text
     assert f"left out polygons with fewer than three points; draw them again: {file} 2\n" in caplog.text
-    assert f"left out objects that cover no pixel of their picture: {file} 3\n" in caplog.text
+    assert f"left out objects that cover no pixel of their image: {file} 3\n" in caplog.text
 
 
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "complaint"),
     [
-        {"name": "polygon", "all_points_x": [1, 5, 7], "all_points_y": [1, 5]},
-        {"name": "polygon", "all_points_x": [1, 5, None], "all_points_y": [1, 5, 7]},
-        {"name": "polygon"},
-        {"name": "rect", "x": 1, "y": 1, "width": -4, "height": 3},
-        {"name": "circle", "cx": 1, "cy": 1, "r": "wide"},
-        {"name": "spline"},
-        {},
-        None,
+        ({"name": "polygon", "all_points_x": [1, 5, 7], "all_points_y": [1, 5]}, "has 3 x, but 2 y"),
+        ({"name": "polygon", "all_points_x": [1, 5, None], "all_points_y": [1, 5, 7]}, "x of point 2 is null"),
+        ({"name": "polygon", "all_points_x": [1, 5, "7"], "all_points_y": [1, 5, 7]}, "x of point 2 is '7'"),
+        ({"name": "polygon", "all_points_x": [1, 5, 1e8], "all_points_y": [1, 5, 7]}, "far outside the image"),
+        ({"name": "polygon", "all_points_x": {"0": 1}, "all_points_y": [1]}, "not two lists of numbers"),
+        ({"name": "polygon", "all_points_x": 3, "all_points_y": 4}, "x are 3 and y 4"),
+        ({"name": "polygon"}, "x are null and y null"),
+        ({"name": "rect", "x": 1, "y": 1, "width": -4, "height": 3}, "width and height are -4 and 3, not positive"),
+        ({"name": "rect", "x": 1, "y": 1, "width": 1e8, "height": 3}, "far larger than the image"),
+        ({"name": "rect", "x": 1, "y": 1, "width": 10**400, "height": 3}, "width is .*, no finite number"),
+        ({"name": "circle", "cx": 1, "cy": 1, "r": "wide"}, "r is 'wide', no finite number"),
+        ({"name": "circle", "cx": 1, "cy": 1, "r": 1e200}, "far larger than the image"),
+        ({"name": "circle", "cx": [1], "cy": 1, "r": 2}, r"cx is \[1\]"),
+        ({"name": "ellipse", "cx": 1, "cy": 1, "rx": 2, "ry": 2, "theta": "up"}, "theta is 'up'"),
+        ({"name": "spline"}, "shape 'spline' is not known"),
+        ({"name": ["polygon"]}, r"shape \['polygon'\] is not known"),
+        ({"name": {}}, r"shape \{\} is not known"),
+        ({}, "shape null is not known"),
+        (None, "its shape_attributes are null"),
+        ([1], r"its shape_attributes are \[1\]"),
     ],
 )
-def test_regions_that_cannot_be_read(tmp_path: Path, shape: object):
+def test_regions_that_cannot_be_read(tmp_path: Path, shape: object, complaint: str):
     write(tmp_path / "data", region(SQUARE), region(shape))
-    with pytest.raises(DatasetError, match=r"cannot be read; draw them again or remove them: .*a\.png region 1 \("):
+    with pytest.raises(
+        DatasetError, match=rf"cannot be read; draw them again or remove them: .*a\.png region 1 \(.*{complaint}"
+    ):
         open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize("bad", [None, "region", 7, [1]])
+def test_a_region_that_is_none(tmp_path: Path, bad: object):
+    write(tmp_path / "data", region(SQUARE), bad)
+    with pytest.raises(DatasetError, match=r"a\.png region 1 \(its shape_attributes are null\)$"):
+        open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize("attributes", [None, [], "cat", 7])
+def test_attributes_that_are_none_name_no_class(tmp_path: Path, attributes: object):
+    write(tmp_path / "data", region(SQUARE) | {"region_attributes": attributes})
+    assert prepared(tmp_path / "data")[0] == ("object",)
+
+
+@pytest.mark.parametrize("regions", ["none", 7, True])
+def test_regions_that_are_no_list(tmp_path: Path, regions: object):
+    good = {"a.png1": entry("a.png", [region(SQUARE)]), "b.png1": entry("b.png", regions)}
+    write_json(tmp_path / "data" / "via.json", good)
+    write_picture(tmp_path / "data" / "a.png", *SIZE)
+    with pytest.raises(DatasetError, match=r"images whose regions are no list: via\.json: b\.png \("):
+        open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "bad", [None, 7, "a.png", [], {"regions": []}, entry(None, []), entry(["a"], []), entry(" ", [])]
+)
+@pytest.mark.parametrize("is_project", [False, True])
+def test_entries_without_an_image(tmp_path: Path, bad: object, is_project: bool):
+    entries = {"a.png1": entry("a.png", [region(SQUARE)]), "other": bad}
+    write_json(tmp_path / "data" / "via.json", {"_via_img_metadata": entries} if is_project else entries)
+    write_picture(tmp_path / "data" / "a.png", *SIZE)
+    with pytest.raises(DatasetError, match=r"entries without the name of an image: via\.json entry 1 \("):
+        open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize("metadata", [[], 7, "x", [entry("a.png", [])]])
+def test_a_project_whose_images_are_no_dictionary(tmp_path: Path, metadata: object):
+    write_json(tmp_path / "data" / "via.json", {"_via_img_metadata": metadata})
+    with pytest.raises(DatasetError, match="entries without the name of an image"):
+        open_dataset(tmp_path / "data")
+
+
+def test_size_and_file_attributes_do_not_matter(tmp_path: Path):
+    odd = entry("a.png", [region(SQUARE)]) | {"size": -1, "file_attributes": [None]}
+    write_json(tmp_path / "data" / "via.json", {"a.png-1": odd})
+    write_picture(tmp_path / "data" / "a.png", *SIZE)
+    classes, [example] = prepared(tmp_path / "data")
+    assert_objects(example, classes, [("object", SQUARE_PIXELS)])
 
 
 def test_rectangles_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -179,35 +252,7 @@ def test_pictures_elsewhere(tmp_path: Path):
     write(tmp_path / "data", region(SQUARE))
     (tmp_path / "data" / "a.png").rename(tmp_path / "a.png")
     file = tmp_path / "data" / "via_region_data.json"
-    with pytest.raises(DatasetError, match=r"a\.png: missing"):
+    with pytest.raises(DatasetError, match=r"missing, looked for in .*\(--images\): a\.png"):
         open_dataset(file)
     classes, [example] = prepared(file, images=tmp_path)
     assert_objects(example, classes, [("object", SQUARE_PIXELS)])
-
-
-def test_a_picture_that_its_camera_turned(tmp_path: Path):
-    """Browsers show it turned, so that is what was annotated: 12 pixels high, 10 wide."""
-    low = {"name": "rect", "x": 1, "y": 8, "width": 2, "height": 3}
-    write(tmp_path / "data", region(low), name="a.jpg")
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(tmp_path / "data" / "a.jpg", exif=turned)
-    _, [example] = prepared(tmp_path / "data")
-    assert example.image.shape == (12, 10, 3)
-    np.testing.assert_array_equal(example.masks[0], block((12, 10), slice(8, 12), slice(1, 4)))
-
-
-def test_several_files(tmp_path: Path):
-    write(tmp_path / "data", region(SQUARE))
-    write_json(tmp_path / "data" / "again.json", {"a.png1234": entry("a.png", [region(SQUARE)])})
-    with pytest.raises(DatasetError, match=r"several VIA files: again\.json, via_region_data\.json"):
-        open_dataset(tmp_path / "data")
-
-
-def test_a_picture_listed_twice(tmp_path: Path):
-    write_json(
-        tmp_path / "data" / "via.json", {size: entry("a.png", [region(SQUARE)]) for size in ("a.png1", "a.png2")}
-    )
-    write_picture(tmp_path / "data" / "a.png", *SIZE)
-    with pytest.raises(DatasetError, match=r"annotated twice; remove one of the annotations: a\.png"):
-        open_dataset(tmp_path / "data")

@@ -83,7 +83,7 @@ def require_effect(options: ReadOptions, kind: str, folder: Path) -> None:
     }
     without: list[tuple[str, bool, str]] = [
         ("class_attribute", kind == VIA, "only VIA has attributes"),
-        ("images", kind in (COCO, VIA, LABELME), by_layout),
+        ("images", kind != MASKS, by_layout),
         *((name, kind == COCO, why) for name, why in only_coco.items()),
     ]
     for name, has_effect, why in without:
@@ -130,13 +130,13 @@ def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
     root = folder if folder.is_dir() else folder.parent
     findings = Findings(str(folder))
     if kind == VOC:
-        pictures = voc.read(folder, options.splits, findings)
+        pictures = voc.read(folder, options, findings)
     else:
         folders = annotated_folders(kind, folder, options.splits)
         if kind == VIA:
-            pictures = via.read(folders, root, options.images, options.class_attribute, options.class_name, findings)
+            pictures = via.read(folders, root, options, findings)
         elif kind == LABELME:
-            pictures = labelme.read(folders, root, options.images, findings)
+            pictures = labelme.read(folders, root, options, findings)
         else:
             pictures = mask_folder.read(folders, root, options.class_name or UNNAMED, findings)
     check_together(pictures, findings)

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,6 @@ def read_json(path: AnyPath) -> Any:
         raise DatasetError(f"{path}: {error}") from error
 
 
-def find_picture(name: str, folders: Iterable[Path]) -> Path:
-    """The first file of this name in one of the folders; in the first folder if there is none."""
-    paths = [folder / name for folder in folders]
-    return next((path for path in paths if path.is_file()), paths[0])
-
-
-def relative(path: Path, folder: Path) -> str:
+def relative(path: AnyPath, folder: Path) -> str:
     """A path as seen from a folder, with slashes."""
-    return Path(os.path.relpath(path, folder)).as_posix()
+    return Path(os.path.relpath(str(path), folder)).as_posix()

@@ -13,11 +13,14 @@ from PIL import Image
 
 from maskrcnn_jax.data.annotations import Annotations, ImageEntry, Problems, first_of, read_annotations
 from maskrcnn_jax.data.box_mask import box_warning
-from maskrcnn_jax.data.image_file import ImageFile, Located
+from maskrcnn_jax.data.formats.runs import is_empty
+from maskrcnn_jax.data.image_file import ImageFile, Located, StoredFile
+from maskrcnn_jax.data.image_finder import ImageFinder, ImageNotFound
+from maskrcnn_jax.data.images import Header, read_header
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import encode_mask
 from maskrcnn_jax.data.source import BrokenImage
-from maskrcnn_jax.files.reading import NotAFile
+from maskrcnn_jax.files.reading import AnyPath, NotAFile
 from maskrcnn_jax.plural import counted
 
 log = logging.getLogger(__name__)
@@ -27,6 +30,10 @@ UNNAMED = "object"
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for files that are missing, no images, truncated, of no meaning, or suspiciously large."""
+
+
+BROKEN = "images that cannot be read; give other files, or remove them and their annotations"
+OTHER_SIZE = "images of another size than annotated; correct the annotations, or give the files that were annotated"
 
 
 class Outlined(NamedTuple):
@@ -69,6 +76,8 @@ class Findings:
 
     def close(self) -> None:
         """Warns, and raises DatasetError if there are problems."""
+        for what, offenders in self.dropped.items():
+            log.warning("%s: left out %s: %s", self.warnings.where, what, first_of(offenders))
         for what, offenders in self.warnings.offenders.items():
             log.warning("%s: %s: %s", self.warnings.where, what, first_of(offenders))
         self.problems.raise_if_any()
@@ -83,25 +92,32 @@ class Findings:
         is_crowd: bool = False,
     ) -> None:
         """Adds an object to `objects`, or notes that `name` covers no pixel."""
-        if mask.any():
-            objects.append(Outlined(class_name, encode_mask(mask), is_box, is_crowd))
+        self.add_coded(objects, Outlined(class_name, encode_mask(mask), is_box, is_crowd), name)
+
+    def add_coded(self, objects: list[Outlined], thing: Outlined, name: str) -> None:
+        """As `add_object`, of a mask that is coded already."""
+        if is_empty(thing.mask):
+            self.drop("objects that cover no pixel of their image", name)
         else:
-            self.warnings.add("left out objects that cover no pixel of their picture", name)
+            objects.append(thing)
 
-    def size_of(self, path: Path) -> tuple[int, int] | None:
-        """(height, width) of a picture as a viewer shows it, turned by its EXIF orientation; None notes a problem."""
+    def find(self, finder: ImageFinder, name: str) -> tuple[AnyPath, Header] | None:
+        """Finds an image file and reads its header; None notes a problem."""
         try:
-            with Image.open(path) as image:
-                width, height = image.size
-                turned = image.getexif().get(ORIENTATION, 1) in QUARTER_TURNS
-        except UNREADABLE as error:
-            self.problems.add("pictures that cannot be read; fetch them again or remove them", reason(path, error))
+            path = finder.find(name)
+        except ImageNotFound as error:
+            self.problems.add(error.problem, error.offender)
             return None
-        return (width, height) if turned else (height, width)
+        header = self.header_of(path)
+        return None if header is None else (path, header)
 
-
-ORIENTATION, QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
-"""EXIF's tag, and its values that swap the sides."""
+    def header_of(self, path: AnyPath) -> Header | None:
+        """Reads the header of an image file; None notes a problem."""
+        try:
+            return read_header(StoredFile(path).read(), str(path))
+        except (BrokenImage, OSError) as error:
+            self.problems.add(BROKEN, str(error))
+            return None
 
 
 def reason(path: Path, error: Exception) -> str:

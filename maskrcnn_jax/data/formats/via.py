@@ -1,192 +1,141 @@
 """VGG Image Annotator: the JSON that it exports, or a project, of versions 1 and 2.
 
-The points of a region are numbers of pixels: VIA rounds where the mouse was to whole pixels of the picture. So a pixel
-belongs to a region if its number `(x, y)` lies in or on the outline, and a rectangle from 2 to 5 is four pixels wide.
-
-Source: `load_mask` of Matterport's balloon.py, which fills the points so (`skimage.draw.polygon`); Detectron2's balloon
-tutorial takes them for pixels, too (it adds 0.5) but loses part of the edges to COCO's rasteriser.
+Points refer to the image as browsers show it, upright as its EXIF orientation says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from jaxtyping import UInt8
+from typing import Any, NamedTuple
 
 from maskrcnn_jax.data.annotations import DatasetError
-from maskrcnn_jax.data.formats.layout import find_picture, json_files, read_json, relative
-from maskrcnn_jax.data.formats.outlines import fill_box, fill_ellipse, fill_polygon
-from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, Outlined, Picture
+from maskrcnn_jax.data.formats.layout import json_files, read_json, relative
+from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, Picture
+from maskrcnn_jax.data.formats.via_classes import choose_attribute
+from maskrcnn_jax.data.formats.via_regions import read_regions
 from maskrcnn_jax.data.image_file import StoredFile
+from maskrcnn_jax.data.image_finder import ImageFinder
+from maskrcnn_jax.data.images import Header
+from maskrcnn_jax.data.json_values import shown
+from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.files.reading import AnyPath
 
-CLASS_NAMES = ("class", "label", "name", "type", "category")
-"""Attributes that say the class where there are several, best first."""
 
-NO_AREA = ("polyline", "line", "point")
+class Entry(NamedTuple):
+    """What a VIA file says of one image."""
+
+    path: Path
+    """The VIA file."""
+    file_name: str
+    regions: list[Any]
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.path.name}: {self.file_name}"
 
 
-def pictures_of(content: Any) -> list[dict[str, Any]] | None:
-    """The pictures of a VIA file; None if the JSON is something else."""
-    if isinstance(content, dict) and "_via_img_metadata" in content:
-        content = content["_via_img_metadata"]
-    elif not content:
-        return None
+class Found(NamedTuple):
+    """An image that is there."""
+
+    entry: Entry
+    path: AnyPath
+    header: Header
+
+
+def pictures_of(content: Any) -> list[Any] | None:
+    """The images of a VIA file, whatever their entries hold; None if the JSON is something else."""
     if not isinstance(content, dict):
         return None
+    if "_via_img_metadata" in content:
+        inside = content["_via_img_metadata"]
+        return list(inside.values()) if isinstance(inside, dict) else [inside]
     entries = list(content.values())
-    return (
-        entries
-        if all(isinstance(entry, dict) and {"filename", "regions"} <= entry.keys() for entry in entries)
-        else None
-    )
+    is_via = any(isinstance(entry, dict) and {"filename", "regions"} <= entry.keys() for entry in entries)
+    return entries if is_via else None
 
 
-def read(
-    folders: Mapping[str, Path],
-    root: Path,
-    images: Path | None,
-    class_attribute: str | None,
-    class_name: str | None,
-    findings: Findings,
-) -> dict[str, list[Picture]]:
-    """Reads one VIA file per split.
+def read(folders: Mapping[str, Path], root: Path, options: ReadOptions, findings: Findings) -> dict[str, list[Picture]]:
+    """Reads the VIA files of each split.
 
     Args:
         folders: The folder or file of each split.
         root: What file names are relative to.
-        images: Folder of the pictures, if they are neither beside the file nor in `images/` there.
-        class_attribute: Region attribute that says the class; chosen if None.
-        class_name: Of all regions, whatever their attributes; None for what the attribute says, if there is one.
+        options: The user's choices.
         findings: Notes problems.
 
     Raises:
-        DatasetError: A split has no VIA file or several, or the class attribute cannot be told.
+        DatasetError: A split has no VIA file, or the class attribute cannot be told.
     """
-    files = {split: only_file(folder) for split, folder in folders.items()}
-    entries = {split: pictures_of(read_json(path)) or [] for split, path in files.items()}
-    everything = [entry for split in entries.values() for entry in split]
-    attribute = None if class_name else choose_attribute(everything, class_attribute, files)
-    pictures: dict[str, list[Picture]] = {split: [] for split in files}
-    for split, path in files.items():
-        places = [images] if images else [path.parent, path.parent / "images", root, root / "images"]
-        for entry in entries[split]:
-            picture = find_picture(str(entry["filename"]), places)
-            named = f"{path.name}: {entry['filename']}"
-            if (size := findings.size_of(picture)) is not None:
-                objects = read_regions(entry, size, attribute, class_name or UNNAMED, named, findings)
-                pictures[split].append(
-                    Picture(relative(picture, root), size, objects, StoredFile(picture), upright=True)
-                )
+    entries = {split: read_entries(folder, findings) for split, folder in folders.items()}
+    regions = [region for found in entries.values() for entry in found for region in entry.regions]
+    where = ", ".join(dict.fromkeys(str(entry.path) for found in entries.values() for entry in found))
+    attribute = None if options.class_name else choose_attribute(regions, options.class_attribute, where)
+    pictures: dict[str, list[Picture]] = {}
+    for split, found in entries.items():
+        finders: dict[Path, ImageFinder] = {}
+        places: dict[AnyPath, list[Found]] = defaultdict(list)
+        for entry in found:
+            beside = entry.path.parent
+            if beside not in finders:
+                folders_of_images = [beside, beside / "images", root, root / "images"]
+                finders[beside] = ImageFinder.of(options, folders_of_images, root)
+            if (image := findings.find(finders[beside], entry.file_name)) is not None:
+                places[image[0]].append(Found(entry, *image))
+        pictures[split] = [
+            read_image(image, root, attribute, options.class_name or UNNAMED, findings)
+            for same in places.values()
+            for image in once(same, findings)
+        ]
     return pictures
 
 
-def only_file(folder: Path) -> Path:
-    """The VIA file of a split."""
-    found = [path for path in json_files(folder) if pictures_of(read_json(path)) is not None]
-    if len(found) != 1:
-        what = f"several VIA files: {', '.join(path.name for path in found)}" if found else "no VIA file"
-        raise DatasetError(f"{folder}: holds {what}; leave one, or name the splits that have one (--splits)")
-    return found[0]
+def read_image(image: Found, root: Path, attribute: str | None, only_class: str, findings: Findings) -> Picture:
+    """Reads the objects of one image."""
+    size = image.header.size_of(upright=True)
+    objects = read_regions(image.entry.regions, size, attribute, only_class, image.entry.name, findings)
+    return Picture(relative(image.path, root), size, objects, StoredFile(image.path), upright=True)
 
 
-def regions_of(entry: dict[str, Any]) -> list[Any]:
-    """A picture's regions: version 1 numbers them in a dictionary, version 2 lists them."""
-    regions = entry["regions"] or []
-    return list(regions.values()) if isinstance(regions, dict) else list(regions)
-
-
-def choose_attribute(entries: Iterable[dict[str, Any]], wanted: str | None, files: Mapping[str, Path]) -> str | None:
-    """The attribute that says the class; None if regions have none at all."""
-    found: dict[str, None] = {}
-    for entry in entries:
-        for region in regions_of(entry):
-            attributes = region.get("region_attributes") if isinstance(region, dict) else None
-            found.update(dict.fromkeys(attributes or {}))
-    where = ", ".join(map(str, files.values()))
-    if wanted is not None:
-        if wanted not in found:
-            known = ", ".join(found) or "none"
-            raise DatasetError(
-                f"class_attribute = {wanted!r}: the regions of {where} have not this attribute but {known}"
-            )
-        return wanted
-    if len(found) <= 1:
-        return next(iter(found), None)
-    spelled = {name.lower(): name for name in reversed(found)}
-    for name in CLASS_NAMES:
-        if name in spelled:
-            return spelled[name]
-    raise DatasetError(
-        f"{where}: regions have the attributes {', '.join(found)}; say which of them is the class (--class-attribute)"
-    )
-
-
-def read_regions(
-    entry: dict[str, Any],
-    size: tuple[int, int],
-    attribute: str | None,
-    only_class: str,
-    name: str,
-    findings: Findings,
-) -> list[Outlined]:
-    """The objects of one picture."""
-    objects: list[Outlined] = []
-    for number, region in enumerate(regions_of(entry)):
-        named = f"{name} region {number}"
-        try:
-            shape = region["shape_attributes"]
-            kind = shape["name"]
-            if kind in NO_AREA:
-                findings.warnings.add("left out lines and points, which have no area", named)
-                continue
-            if kind == "polygon" and len(set(zip(shape["all_points_x"], shape["all_points_y"], strict=True))) < 3:
-                findings.warnings.add("left out polygons with fewer than three points; draw them again", named)
-                continue
-            mask = fill(shape, size)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            findings.problems.add("regions that cannot be read; draw them again or remove them", f"{named} ({error!r})")
-            continue
-        class_name = only_class if attribute is None else class_of(region, attribute)
-        if class_name is None:
-            findings.problems.add(f"regions whose attribute {attribute!r} does not say one class; fill it in", named)
-        else:
-            findings.add_object(objects, class_name, mask, named, is_box=kind == "rect")
-    return objects
-
-
-def fill(shape: dict[str, Any], size: tuple[int, int]) -> UInt8[np.ndarray, "H W"]:
-    """The pixels of a region: half a pixel takes numbers of pixels to their centres.
+def read_entries(folder: Path, findings: Findings) -> list[Entry]:
+    """The images of a split's VIA files; what cannot be read is noted.
 
     Raises:
-        KeyError, TypeError, ValueError: It is no region that VIA writes.
+        DatasetError: There is no VIA file.
     """
-    kind = shape["name"]
-    if kind == "polygon":
-        points = np.array([shape["all_points_x"], shape["all_points_y"]], float).T
-        if not np.isfinite(points).all():
-            raise ValueError("coordinates that are no numbers")
-        return fill_polygon(points + 0.5, size)
-    keys = {
-        "rect": ("x", "y", "width", "height"),
-        "circle": ("cx", "cy", "r", "r"),
-        "ellipse": ("cx", "cy", "rx", "ry"),
-    }
-    if kind not in keys:
-        raise ValueError(f"shape {kind!r}")
-    x, y, a, b = (float(shape[key]) for key in keys[kind])
-    if not (np.isfinite([x, y]).all() and 0 < a < np.inf and 0 < b < np.inf):
-        raise ValueError("sizes that are not positive numbers")
-    if kind == "rect":
-        return fill_box(x + 0.5, y + 0.5, x + a + 0.5, y + b + 0.5, size)
-    return fill_ellipse((x + 0.5, y + 0.5), (a, b), float(shape.get("theta") or 0), size)
+    found = {path: entries for path in json_files(folder) if (entries := pictures_of(read_json(path))) is not None}
+    if not found:
+        raise DatasetError(f"{folder}: holds no VIA file; add it, or name the splits that have one (--splits)")
+    checked = []
+    for path, entries in found.items():
+        for number, entry in enumerate(entries):
+            named = f"{path.name} entry {number}"
+            name = entry.get("filename") if isinstance(entry, dict) else None
+            if not (isinstance(name, str) and name.strip()):
+                what = f"filename {shown(name)}" if isinstance(entry, dict) else shown(entry)
+                findings.problems.add("entries without the name of an image", f"{named} ({what})")
+                continue
+            # Version 1 numbers the regions in a dictionary, version 2 lists them.
+            regions = entry.get("regions")
+            if isinstance(regions, dict):
+                regions = list(regions.values())
+            if not isinstance(regions, list | None):
+                findings.problems.add("images whose regions are no list", f"{path.name}: {name} ({shown(regions)})")
+                continue
+            checked.append(Entry(path, name, regions or []))
+    return checked
 
 
-def class_of(region: dict[str, Any], attribute: str) -> str | None:
-    """A region's class; a checkbox gives a dictionary of options, of which one must be ticked."""
-    value = (region.get("region_attributes") or {}).get(attribute)
-    if isinstance(value, dict):
-        ticked = [option for option, on in value.items() if on]
-        value = ticked[0] if len(ticked) == 1 else None
-    text = "" if value is None else str(value).strip()
-    return text or None
+def once(same: Sequence[Found], findings: Findings) -> list[Found]:
+    """What several VIA files say of one image, such as a project and its export: once if it is the same."""
+    first, *others = same
+    kept = [first]
+    for other in others:
+        if other.entry.path == first.entry.path:
+            kept.append(other)  # Twice in one file: `check_together` reports it.
+        elif other.entry.regions == first.entry.regions:
+            findings.warnings.add("took images once that several VIA files annotate alike", other.entry.name)
+        else:
+            what = "images that several VIA files annotate differently; remove one of the annotations"
+            findings.problems.add(what, f"{first.entry.file_name} ({first.entry.path.name}, {other.entry.path.name})")
+    return kept

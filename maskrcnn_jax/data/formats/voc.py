@@ -1,169 +1,231 @@
 """Pascal VOC: `Annotations/*.xml`, `JPEGImages/`, and if there are, `SegmentationObject/*.png` and `ImageSets/`.
 
-A pixel's value in SegmentationObject is the number of its object, 255 what belongs to none for certain. Which object of
-the XML that is says the box: the two that fit best go together. Without SegmentationObject masks are filled boxes.
-Objects marked difficult become crowds: never learned, and not counted when found, as VOC's own evaluation has it.
+A pixel's value in SegmentationObject is the number of its object, 255 what belongs to none for certain. Which object
+of the XML that is says the box: the two that fit best go together. Without SegmentationObject masks are polygons, and
+where there are none, filled boxes. Objects marked difficult become crowds: never learned, and not counted when found,
+as VOC's own evaluation has it. Coordinates refer to the raster of the size that the XML says; if both have it, to the
+stored one, which labelImg shows.
 
 Source: VOC's development kit; Detectron2's `pascal_voc.py`: boxes are numbers of pixels from 1, both ends included.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
-from xml.etree import ElementTree
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-from faster_coco_eval.core import mask as rle
+from jaxtyping import Integer
 from tqdm import tqdm
 
 from maskrcnn_jax.data.annotations import DatasetError
-from maskrcnn_jax.data.formats.label_image import object_masks, read_label_image
-from maskrcnn_jax.data.formats.layout import pictures_in, relative, visible
-from maskrcnn_jax.data.formats.outlines import fill_box
-from maskrcnn_jax.data.formats.picture import UNREADABLE, Findings, Outlined, Picture, reason
+from maskrcnn_jax.data.formats.label_image import read_label_image
+from maskrcnn_jax.data.formats.layout import pictures_in, relative, split_folders
+from maskrcnn_jax.data.formats.outlines import fill_box, fill_polygon
+from maskrcnn_jax.data.formats.picture import OTHER_SIZE, UNREADABLE, Findings, Outlined, Picture, reason
+from maskrcnn_jax.data.formats.points import encloses_nothing, require_near
+from maskrcnn_jax.data.formats.raster import OtherSize, is_upright
+from maskrcnn_jax.data.formats.voc_images import VocImages
+from maskrcnn_jax.data.formats.voc_layout import Layout, layout_of, splits_of
+from maskrcnn_jax.data.formats.voc_objects import join, name_by_class, read_class_names
+from maskrcnn_jax.data.formats.voc_xml import Named, VocFile, read_xml
 from maskrcnn_jax.data.image_file import StoredFile
+from maskrcnn_jax.data.images import Header
+from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.files.reading import AnyPath
 
-VOID = 255
-LEAST_OVERLAP = 0.5
-"""IoU of an object's box and of its pixels' from which they are the same object."""
+UNREAD = "annotations that cannot be read; correct them, or fetch or write them again"
+NO_MASK = "images that SegmentationObject/ does not show"
+FROM_ZERO = "boxes that begin at 0, though VOC counts pixels from 1: all may lie a pixel too far to the left and top"
+NO_SIZE = (
+    "images with an EXIF orientation whose XML says no size: took the coordinates for those of the stored raster, as "
+    "labelImg shows it"
+)
 
-
-class Named(NamedTuple):
-    """One object of an XML file."""
-
-    class_name: str
-    box: tuple[float, float, float, float]
-    """`(x0, y0, x1, y1)`, continuous pixels."""
-    difficult: bool
+Labels = Integer[np.ndarray, "H W"]
 
 
 def is_voc(folder: Path) -> bool:
-    """Whether a folder is laid out as Pascal VOC."""
-    return (folder / "Annotations").is_dir() and any((folder / "Annotations").glob("*.xml"))
+    """Whether a folder, or a folder of a split in it, is laid out as Pascal VOC.
+
+    Raises:
+        DatasetError: It holds VOC data of several years.
+    """
+    return layout_of(folder) is not None or any(layout_of(inside) for inside in split_folders(folder, ()).values())
 
 
-def read(folder: Path, wanted: Sequence[str], findings: Findings) -> dict[str, list[Picture]]:
-    """Reads the splits that `ImageSets/` lists, those of segmentation if there are masks.
+def read(folder: Path, options: ReadOptions, findings: Findings) -> dict[str, list[Picture]]:
+    """Reads the splits that `ImageSets/` lists, those of segmentation if there are masks, or a folder of each split.
 
     Args:
-        folder: Holds `Annotations/` and the others.
-        wanted: Names of lists in `ImageSets/`, such as "train", "test"; empty for train and val. Without lists
-            everything is one split, called "train" unless named here.
+        folder: Laid out as `voc_layout` says.
+        options: The user's choices; splits are names of lists in `ImageSets/`.
         findings: Notes problems.
 
     Raises:
-        DatasetError: There is no such list.
+        DatasetError: There is no such split, or nothing says the classes.
     """
-    objects = folder / "SegmentationObject"
-    masks = {path.stem: path for path in pictures_in(objects)} if objects.is_dir() else {}
-    if not (folder / "JPEGImages").is_dir():
-        raise DatasetError(f"{folder}: has Annotations/, but no JPEGImages/ with the pictures")
-    pictures = {path.stem: path for path in pictures_in(folder / "JPEGImages")}
-    found: dict[str, list[Picture]] = {}
-    for split, names in splits_of(folder, wanted, bool(masks)).items():
-        found[split] = []
-        for name in tqdm(names, f"reading {split}", unit=" images", disable=None):
-            if masks and name not in masks:
-                findings.warnings.add("left out pictures that SegmentationObject/ does not show", name)
-            elif name not in pictures:
-                findings.problems.add("pictures that JPEGImages/ does not hold", name)
-            elif (picture := read_one(folder, pictures[name], masks.get(name), findings)) is not None:
-                found[split].append(picture)
-    return found
-
-
-def splits_of(folder: Path, wanted: Sequence[str], segmented: bool) -> dict[str, list[str]]:
-    """The names of each split's pictures."""
-    kinds = [folder / "ImageSets" / kind for kind in (["Segmentation"] if segmented else []) + ["Main"]]
-    sets = next((kind for kind in kinds if kind.is_dir()), kinds[-1])
-    lists = {path.stem: path for path in visible(sets) if path.suffix == ".txt"} if sets.is_dir() else {}
-    if not lists:
-        if len(wanted) > 1:
-            raise DatasetError(f"splits = {', '.join(wanted)}: {folder} has no ImageSets/ that divides it; name one")
-        everything = sorted(path.stem for path in (folder / "Annotations").glob("*.xml"))
-        return {wanted[0] if wanted else "train": everything}
-    names = list(wanted) or [name for name in ("train", "val") if name in lists]
-    if not names and "trainval" in lists:
-        return {"train": lines_of(lists["trainval"])}
-    if not names or not lists.keys() >= set(names):
-        asked = ", ".join(wanted) or "train, val"
-        raise DatasetError(f"splits = {asked}: {sets} lists {', '.join(lists)}; name some of these (--splits)")
-    return {name: lines_of(lists[name]) for name in names}
-
-
-def lines_of(path: Path) -> list[str]:
-    """The names in a list; lists of one class have a second column."""
-    return [line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip()]
-
-
-def read_one(folder: Path, path: Path, mask: Path | None, findings: Findings) -> Picture | None:
-    """Reads one picture; None if it cannot be used, which is noted."""
-    bad = xml = folder / "Annotations" / f"{path.stem}.xml"
-    try:
-        named = read_xml(xml)
-        if mask is not None:
-            bad = mask
-            labels = read_label_image(mask)
-    except UNREADABLE as error:
-        findings.problems.add("annotations that cannot be read; fetch or write them again", reason(bad, error))
-        return None
-    size = findings.size_of(path) if mask is None else labels.shape
-    if size is None:
-        return None
-    objects: list[Outlined] = []
-    rest = named if mask is None else join(named, labels, objects, xml.stem, findings)
-    for thing in rest:
-        if mask is None or thing.difficult:
-            filled = fill_box(*thing.box, size)
-            name = f"{xml.name} {thing.class_name!r}"
-            findings.add_object(objects, thing.class_name, filled, name, is_box=True, is_crowd=thing.difficult)
+    if (whole := layout_of(folder)) is not None:
+        reader = Reader(whole, folder, options, findings)
+        return {split: reader.read(split, names) for split, names in reader.splits().items()}
+    pictures: dict[str, list[Picture]] = {}
+    for split, inside in split_folders(folder, options.splits).items():
+        if (layout := layout_of(inside)) is not None:
+            reader = Reader(layout, folder, options, findings)
+            pictures[split] = reader.read(split, reader.names)
+        elif split in options.splits:
+            raise DatasetError(f"{inside}: holds no XML files; annotate its images, or leave the split out")
         else:
-            findings.warnings.add(
-                "left out objects without pixels in SegmentationObject/", f"{xml.stem} {thing.class_name!r}"
-            )
-    return Picture(relative(path, folder), size, objects, StoredFile(path), upright=False)
+            findings.warnings.add("left out splits without XML files", str(inside))
+    return pictures
 
 
-def read_xml(path: Path) -> list[Named]:
-    """The objects of one file.
+class Reader:
+    """Reads the images of one layout.
+
+    Args:
+        layout: Where its parts lie.
+        root: What file names are relative to.
+        options: The user's choices.
+        findings: Notes problems.
 
     Raises:
-        OSError, SyntaxError: It is no XML.
-        ValueError: An object has no name, or no box.
+        DatasetError: Nothing says the classes.
     """
-    objects = []
-    for number, element in enumerate(ElementTree.parse(path).getroot().findall("object")):
-        class_name = (element.findtext("name") or "").strip()
-        corners = [element.findtext(f"bndbox/{side}") or "" for side in ("xmin", "ymin", "xmax", "ymax")]
-        if not (class_name and all(corners)):
-            raise ValueError(f"object {number} lacks its name or a side of its bndbox")
-        x0, y0, x1, y1 = map(float, corners)
-        if not np.isfinite([x0, y0, x1, y1]).all():
-            raise ValueError(f"object {number} has a bndbox of no numbers")
-        # Pixels 1 to n, both included, cover [0, n).
-        difficult = (element.findtext("difficult") or "0").strip() == "1"
-        objects.append(Named(class_name, (x0 - 1, y0 - 1, x1, y1), difficult))
-    return objects
+
+    def __init__(self, layout: Layout, root: Path, options: ReadOptions, findings: Findings):
+        self.root, self.options, self.findings = root, options, findings
+        self.layout = layout
+        self.xml_files = layout.xml_files()
+        self.masks = stems_in(layout.objects)
+        self.classes = stems_in(layout.classes)
+        self.images = VocImages(layout, root, options)
+        self.names = sorted(self.xml_files if layout.annotations is not None else self.masks)
+        self.class_names: list[str] = []
+        if layout.annotations is None:
+            only = options.class_name
+            self.class_names = [only] if only else read_class_names(layout.root / "class_names.txt")
+
+    def splits(self) -> dict[str, list[str]]:
+        """The names of each split's images."""
+        return splits_of(self.layout, self.options.splits, self.names, self.findings)
+
+    def read(self, split: str, names: list[str]) -> list[Picture]:
+        """Reads the images of one split."""
+        if names == self.names and self.layout.annotations is not None:
+            self.images.note_unused(names, self.findings)
+        pictures = []
+        for name in tqdm(names, f"reading {split}", unit=" images", disable=None):
+            mask = self.masks.get(PurePosixPath(name).name)
+            if self.masks and mask is None:
+                self.findings.drop(NO_MASK, name)
+            elif (picture := self.read_one(name, mask)) is not None:
+                pictures.append(picture)
+        return pictures
+
+    def read_one(self, name: str, mask: Path | None) -> Picture | None:
+        """Reads one image; None if it cannot be used, which is noted."""
+        file, labels = VocFile(None, (None, None), []), None
+        bad = xml = self.xml_files.get(name, (self.layout.annotations or self.layout.root) / f"{name}.xml")
+        try:
+            if self.layout.annotations is not None:
+                file = read_xml(xml)
+            if mask is not None:
+                bad = mask
+                labels = read_label_image(mask)
+        except UNREADABLE as error:
+            self.findings.problems.add(UNREAD, reason(bad, error))
+            return None
+        found = self.images.find(name, file.file_name, self.findings)
+        if found is None:
+            return None
+        path, header = found
+        try:
+            size, upright = choose_raster(file, labels, header, path)
+        except OtherSize as error:
+            self.findings.problems.add(OTHER_SIZE, str(error))
+            return None
+        if size == header.size and labels is None and None in file.sides and header.orientation != 1:
+            self.findings.warnings.add(NO_SIZE, str(path))
+        objects = self.objects_of(name, xml, file, labels, size)
+        return Picture(relative(path, self.root), size, objects, StoredFile(path), upright)
+
+    def objects_of(
+        self, name: str, xml: Path, file: VocFile, labels: Labels | None, size: tuple[int, int]
+    ) -> list[Outlined]:
+        """The objects of one image."""
+        objects: list[Outlined] = []
+        if labels is None:
+            rest = file.objects
+        elif self.layout.annotations is not None:
+            rest = join(file.objects, labels, objects, name, self.findings)
+        else:
+            return self.objects_by_class(name, labels)
+        for thing in rest:
+            named = f"{xml.name} {thing.class_name!r}"
+            if labels is not None and thing.polygon is None and not thing.difficult:
+                self.findings.drop("objects without pixels in SegmentationObject/", named)
+                continue
+            try:
+                mask = fill(thing, size)
+            except ValueError as error:
+                self.findings.problems.add(UNREAD, f"{xml}: {thing.class_name!r}: {error}")
+                continue
+            if mask is None:
+                self.findings.drop("polygons with fewer than three points; draw them again", named)
+                continue
+            if thing.polygon is None and min(thing.box[:2]) == -1:
+                self.findings.warnings.add(FROM_ZERO, named)
+            is_box = thing.polygon is None
+            self.findings.add_coded(objects, Outlined(thing.class_name, mask, is_box, thing.difficult), named)
+        return objects
+
+    def objects_by_class(self, name: str, labels: Labels) -> list[Outlined]:
+        """The objects of an image without XML."""
+        if self.options.class_name is not None:
+            return name_by_class(labels, None, self.class_names, name, self.findings)
+        path = self.classes.get(name)
+        if path is None:
+            self.findings.problems.add("images that SegmentationClass/ does not show", name)
+            return []
+        try:
+            classes = read_label_image(path)
+        except UNREADABLE as error:
+            self.findings.problems.add(UNREAD, reason(path, error))
+            return []
+        if classes.shape != labels.shape:
+            self.findings.problems.add(OTHER_SIZE, f"{path} {classes.shape}, its SegmentationObject {labels.shape}")
+            return []
+        return name_by_class(labels, classes, self.class_names, name, self.findings)
 
 
-def join(
-    named: Sequence[Named], labels: np.ndarray, objects: list[Outlined], name: str, findings: Findings
-) -> list[Named]:
-    """Adds what has both a name and pixels to `objects`, best fit first; returns the names that are left."""
-    masks = {number: code for number, code in object_masks(labels).items() if number != VOID}
-    if not masks:
-        return list(named)
-    extents = rle.toBbox(list(masks.values()))
-    boxes = np.array([thing.box for thing in named]).reshape(-1, 4)
-    overlaps = rle.iou(extents, np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1), [0] * len(named))
-    overlaps = np.reshape(overlaps, (len(masks), len(named)))
-    numbers, left = list(masks), set(range(len(named)))
-    for place in np.argsort(-overlaps, axis=None, kind="stable").tolist():
-        row, column = divmod(place, len(named))
-        if overlaps[row, column] >= LEAST_OVERLAP and numbers[row] in masks and column in left:
-            left.remove(column)
-            thing = named[column]
-            objects.append(Outlined(thing.class_name, masks.pop(numbers[row]), is_crowd=thing.difficult))
-    for number in masks:
-        findings.warnings.add("left out objects of SegmentationObject/ that fit no bndbox", f"{name} object {number}")
-    return [named[index] for index in sorted(left)]
+def stems_in(folder: Path | None) -> dict[str, Path]:
+    """The images in a folder by their names without ending."""
+    return {} if folder is None else {path.stem: path for path in pictures_in(folder)}
+
+
+def choose_raster(file: VocFile, labels: Labels | None, header: Header, path: AnyPath) -> tuple[tuple[int, int], bool]:
+    """The (height, width) to which annotations refer, and whether that is the upright raster.
+
+    Raises:
+        OtherSize: The image, the XML and the label image do not agree.
+    """
+    upright = is_upright(header, file.sides if labels is None else labels.shape, False, str(path))
+    size = header.size_of(upright)
+    if any(side not in (None, real) for side, real in zip(file.sides, size, strict=True)):
+        height, width = file.sides
+        raise OtherSize(
+            f"{path} and its SegmentationObject have {size[0]}×{size[1]} pixels (height×width), its XML says "
+            f"{height}×{width}"
+        )
+    return size, upright
+
+
+def fill(thing: Named, size: tuple[int, int]) -> dict[str, object] | None:
+    """The run-length code of an object's polygon, or else of its box; None for a polygon of fewer than three points.
+
+    Raises:
+        ValueError: It lies far outside the image.
+    """
+    if thing.polygon is None:
+        require_near(np.array(thing.box).reshape(2, 2), size)
+        return fill_box(*thing.box, size)
+    require_near(thing.polygon, size)
+    return None if encloses_nothing(thing.polygon) else fill_polygon(thing.polygon, size)
