@@ -1,0 +1,81 @@
+"""Subjects with one fault each, which the harness must find."""
+
+import ctypes
+import os
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+from subject import Subject
+
+from maskrcnn_jax.data.annotations import DatasetError
+
+
+def nothing(rng, folder: Path) -> None:
+    (folder / "number").write_text(str(rng.random()))
+
+
+def read(folder: Path) -> None:
+    (folder / "number").read_text()
+
+
+def refuse(folder: Path) -> None:
+    raise DatasetError(f"{folder}: holds no data set; give another folder")
+
+
+def lack_a_file(folder: Path) -> None:
+    (folder / "nowhere").read_text()
+
+
+def show_a_type_error(folder: Path) -> None:
+    len(3)  # type: ignore[arg-type]
+
+
+def die_of_a_segmentation_fault(folder: Path) -> None:
+    ctypes.string_at(0)
+
+
+def hang(folder: Path) -> None:
+    time.sleep(3600)
+
+
+def take_memory(folder: Path) -> None:
+    np.ones(1_200_000_000, np.uint8)
+
+
+def print_a_traceback(folder: Path) -> None:
+    thread = threading.Thread(target=lambda: print("Traceback (most recent call last)", file=sys.stderr))
+    thread.start()
+    thread.join()
+
+
+def say_nothing(folder: Path) -> None:
+    raise DatasetError("it does not work")
+
+
+def say_too_much(folder: Path) -> None:
+    try:
+        len(3)  # type: ignore[arg-type]
+    except TypeError:
+        raise DatasetError(f"{folder}: {traceback.format_exc()}") from None
+
+
+def leave(folder: Path) -> None:
+    os._exit(3)
+
+
+FINE = (read, refuse, lack_a_file)
+FAULTS = (
+    (show_a_type_error, "TypeError in planted.py:show_a_type_error"),
+    (die_of_a_segmentation_fault, "SIGSEGV in die_of_a_segmentation_fault"),
+    (hang, "hangs in hang"),
+    (take_memory, "memory (take_memory)"),
+    (print_a_traceback, "prints a traceback"),
+    (say_nothing, "message: the message names neither a file nor a field (DatasetError in planted.py:say_nothing)"),
+    (say_too_much, "message: the message holds a traceback (DatasetError in planted.py:say_too_much)"),
+    (leave, "ends the process with status 3 in leave"),
+)
+SUBJECTS = tuple(Subject(read.__name__, nothing, read) for read in (*FINE, *(fault for fault, _ in FAULTS)))
