@@ -49,8 +49,8 @@ def coco_content(rng: Random, names: tuple[str, ...]) -> dict[str, Any]:
     """Polygons, uncompressed and compressed run-length code, a crowd."""
     height, width = SIZE
     coded = rle.encode(np.asfortranarray(disc()))
-    lengths = [0] + np.diff(np.flatnonzero(np.diff(disc().flatten("F"), prepend=-1, append=-1))).tolist()
-    counts = lengths[1:] if disc().flatten("F")[0] == 0 else lengths
+    # The first pixel is outside, so the first run is one of zeros.
+    counts = np.diff(np.flatnonzero(np.diff(disc().flatten("F"), prepend=-1, append=-1))).tolist()
     shapes: list[Any] = [
         ([SQUARE], [4, 5, 10, 10]),
         ({"size": [height, width], "counts": counts}, [15, 7, 10, 10]),

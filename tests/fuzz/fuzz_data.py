@@ -33,7 +33,9 @@ def damaged_xml(rng: Random, data: bytes) -> bytes:
     if kind == 2:
         return text.encode(rng.choice(["utf-16", "utf-8-sig", "latin-1"]))
     if kind == 3:
-        file = b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation><filename>&e;</filename></annotation>'
+        file = (
+            b'<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]><annotation><filename>&e;</filename></annotation>'
+        )
         return file
     for _ in range(rng.choice([1, 1, 2, 3])):
         spots = [*(XML_TEXT if kind < 9 else XML_TAG).finditer(text)]

@@ -98,9 +98,11 @@ def otherwise(rng: Random, value: Any) -> Any:
     if isinstance(value, int | float):
         return rng.choice([str(value), -value, value * 1e8, value + 0.5, float(value), bool(value), value * 10, None])
     if isinstance(value, str):
-        return rng.choice([value.upper(), value + " ", value[::-1], value.encode().hex(), value * 50, rng.choice(TEXTS)])
+        return rng.choice(
+            [value.upper(), value + " ", value[::-1], value.encode().hex(), value * 50, rng.choice(TEXTS)]
+        )
     if isinstance(value, list):
-        return rng.choice([value[::-1], value * 3, value[:-1], dict(enumerate(map(str, value))), value + [None]])
+        return rng.choice([value[::-1], value * 3, value[:-1], dict(enumerate(map(str, value))), [*value, None]])
     if isinstance(value, dict):
         return rng.choice([list(value.values()), list(value), dict(reversed(value.items()))])
     return odd_value(rng)

@@ -43,7 +43,7 @@ def hang(folder: Path) -> None:
 
 
 def take_memory(folder: Path) -> None:
-    np.ones(1_200_000_000, np.uint8)
+    np.ones(300_000_000, np.uint8)
 
 
 def print_a_traceback(folder: Path) -> None:

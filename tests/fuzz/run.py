@@ -19,6 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from subject import Limits, chosen, randomness
+
+LIMITS = Limits()
 WORKER = Path(__file__).with_name("worker.py")
 TIMEOUT = re.compile(r"^Timeout \(", re.MULTILINE)
 FRAME = re.compile(r'File ".*?/(maskrcnn_jax/\S+?)", line \d+ in (\S+)')
@@ -38,13 +41,18 @@ class Ended(NamedTuple):
 
 
 def fuzz(
-    numbers: Sequence[int], seed: int, scratch: Path, subjects: str = "subjects", workers: int = 2
+    numbers: Sequence[int],
+    seed: int,
+    scratch: Path,
+    subjects: str = "subjects",
+    workers: int = 2,
+    limits: Limits = LIMITS,
 ) -> Iterator[Ended]:
     """Tries the inputs of these numbers in processes of their own; gives how each ended."""
     shares = [numbers[worker::workers] for worker in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
         tried = [
-            pool.submit(lambda share, at: list(one_after_the_other(share, seed, at, subjects)), share, scratch / f"{i}")
+            pool.submit(list, one_after_the_other(share, seed, scratch / f"{i}", subjects, limits))
             for i, share in enumerate(shares)
             if share
         ]
@@ -52,12 +60,14 @@ def fuzz(
             yield from ended.result()
 
 
-def one_after_the_other(numbers: Sequence[int], seed: int, scratch: Path, subjects: str) -> Iterator[Ended]:
+def one_after_the_other(
+    numbers: Sequence[int], seed: int, scratch: Path, subjects: str, limits: Limits
+) -> Iterator[Ended]:
     """Tries inputs in a process; if it dies of one, the next process begins behind that."""
     waiting = list(numbers)
     while waiting:
         tried = 0
-        for ended in until_it_dies(waiting, seed, scratch, subjects):
+        for ended in until_it_dies(waiting, seed, scratch, subjects, limits):
             tried += 1
             yield ended
         if not tried:
@@ -65,12 +75,12 @@ def one_after_the_other(numbers: Sequence[int], seed: int, scratch: Path, subjec
         waiting = waiting[tried:]
 
 
-def until_it_dies(numbers: Sequence[int], seed: int, scratch: Path, subjects: str) -> Iterator[Ended]:
+def until_it_dies(numbers: Sequence[int], seed: int, scratch: Path, subjects: str, limits: Limits) -> Iterator[Ended]:
     """What one process finds; the last input may be the one that ended it."""
     scratch.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(WORKER), subjects, str(seed), str(scratch), *map(str, numbers)]
+    command = [sys.executable, WORKER, subjects, seed, scratch, limits.seconds, limits.memory, *numbers]
     with (scratch / "errors.txt").open("w+", errors="replace") as errors:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+        with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             assert process.stdout is not None
             begun: dict | None = None
             for line in process.stdout:
@@ -119,7 +129,9 @@ def report(found: Iterable[Ended], seed: int) -> int:
         print(f"\n{len(its)}× {fault}\n    python tests/fuzz/run.py --seed {seed} --input {its[0].number}")
         print("    " + its[0].detail.strip()[-1500:].replace("\n", "\n    "))
     wrong = sum(map(len, faults.values()))
-    print(f"\n{count} inputs, {wrong} faults of {len(faults)} kinds; at most {slowest:.1f} s, {largest / 2**20:.0f} MiB")
+    print(
+        f"\n{count} inputs, {wrong} faults of {len(faults)} kinds; at most {slowest:.1f} s, {largest / 2**20:.0f} MiB"
+    )
     return wrong
 
 
@@ -142,7 +154,6 @@ def main() -> None:
 def write(number: int, seed: int, folder: Path) -> None:
     """Writes an input to look at."""
     import worker  # noqa: F401  finds the modules of the tests
-    from subject import chosen, randomness
     from subjects import SUBJECTS
 
     folder.mkdir(parents=True)

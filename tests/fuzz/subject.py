@@ -18,6 +18,14 @@ class Subject(NamedTuple):
     """How often it takes its turn."""
 
 
+class Limits(NamedTuple):
+    """What an input may take."""
+
+    seconds: float = 20
+    memory: int = 2**30
+    """Bytes beyond what the process has."""
+
+
 def chosen(subjects: tuple[Subject, ...], number: int) -> Subject:
     """The kind of the input of this number: all take turns by their shares."""
     turns = [subject for subject in subjects for _ in range(subject.share)]

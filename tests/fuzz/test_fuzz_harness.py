@@ -6,15 +6,14 @@ from pathlib import Path
 import planted
 import pytest
 import run
-from subject import randomness
+from subject import Limits, randomness
 
 EXPECTED = [None] * len(planted.FINE) + [fault for _, fault in planted.FAULTS]
 
 
-def test_each_planted_fault_is_found_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("MASKRCNN_FUZZ_SECONDS", "6")
+def test_each_planted_fault_is_found_and_no_other(tmp_path: Path):
     numbers = range(len(EXPECTED))
-    found = sorted(run.fuzz(numbers, 0, tmp_path, subjects="planted"))
+    found = sorted(run.fuzz(numbers, 0, tmp_path, "planted", limits=Limits(seconds=6, memory=2**28)))
     assert [ended.number for ended in found] == [*numbers]
     assert {ended.kind: ended.fault for ended in found} == dict(
         zip((subject.name for subject in planted.SUBJECTS), EXPECTED, strict=True)

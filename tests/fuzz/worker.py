@@ -1,6 +1,6 @@
 """Tries inputs one after the other, in a process that may die of one: run.py starts it.
 
-    python tests/fuzz/worker.py SUBJECTS SEED SCRATCH NUMBER [NUMBER …]
+    python tests/fuzz/worker.py SUBJECTS SEED SCRATCH SECONDS BYTES NUMBER [NUMBER …]
 
 Writes two lines of JSON per input to standard output: the number before it begins, the verdict when it ended.
 """
@@ -26,25 +26,21 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "convert")]
 os.environ |= {"JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 from errors_with_names import complaint, is_named  # noqa: E402
-from subject import Subject, chosen, randomness  # noqa: E402
-
-MOST_MEMORY = 2**30
-"""Bytes that an input may take beyond what the process has."""
-MOST_SPACE = 4 * MOST_MEMORY
-"""Bytes of address space beyond what the process has: it ends what would else take the whole machine."""
-MOST_SECONDS = float(os.environ.get("MASKRCNN_FUZZ_SECONDS", "20"))
+from subject import Limits, Subject, chosen, randomness  # noqa: E402
 
 
-def main(module: str, seed: int, scratch: Path, numbers: list[int]) -> None:
+def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[int]) -> None:
     """Tries the inputs of these numbers."""
     trace = os.fdopen(os.dup(2), "w")  # where run.py looks for what a dying process was at
     faulthandler.enable(trace)
     warnings.simplefilter("ignore")
     subjects: tuple[Subject, ...] = importlib.import_module(module).SUBJECTS
-    limit = memory("VmSize") + MOST_SPACE
-    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    # The address space ends what would else take the whole machine; libraries reserve more of it than they use.
+    space = memory("VmSize") + 4 * limits.memory
+    resource.setrlimit(resource.RLIMIT_AS, (space, resource.RLIM_INFINITY))
     verdicts = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what the code under test prints
+    os.chdir(scratch)
     for number in numbers:
         subject = chosen(subjects, number)
         folder = scratch / f"input-{number}"
@@ -55,14 +51,14 @@ def main(module: str, seed: int, scratch: Path, numbers: list[int]) -> None:
         began, before = time.monotonic(), memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
         with printed() as output:
-            faulthandler.dump_traceback_later(MOST_SECONDS, exit=True, file=trace)
+            faulthandler.dump_traceback_later(limits.seconds, exit=True, file=trace)
             fault, detail = outcome(subject, folder)
             faulthandler.cancel_dump_traceback_later()
         taken, seconds = memory("VmHWM") - before, time.monotonic() - began
         said = "".join(output)
         if fault is None and "Traceback" in said:
             fault, detail = "prints a traceback", said[said.index("Traceback") :][-2000:]
-        if fault is None and taken > MOST_MEMORY:
+        if fault is None and taken > limits.memory:
             fault, detail = f"memory ({subject.name})", f"takes {taken / 2**20:.0f} MiB; {detail}"
         verdict = {"ended": number, "fault": fault, "detail": detail, "seconds": seconds, "memory": taken}
         verdicts.write(json.dumps(verdict) + "\n")
@@ -127,4 +123,17 @@ def discard(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), [int(number) for number in sys.argv[4:]])
+    try:
+        module, seed, scratch, seconds, memory_limit, *listed = sys.argv[1:]
+        main(
+            module,
+            int(seed),
+            Path(scratch),
+            Limits(float(seconds), int(memory_limit)),
+            [int(number) for number in listed],
+        )
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)  # threads of libraries that wait for something are not waited for
