@@ -21,8 +21,6 @@ def parse_json(data: bytes) -> Any:
         raise JsonError("a ZIP archive, not JSON; unpack it and give the JSON file inside")
     if data.startswith(b"\x1f\x8b"):
         raise JsonError("compressed with gzip, not JSON; unpack it (gunzip)")
-    if not data.strip():
-        raise JsonError("is empty; export or fetch the file again")
     try:
         text = data.decode(json.detect_encoding(data))
     except UnicodeDecodeError as error:
@@ -30,8 +28,11 @@ def parse_json(data: bytes) -> Any:
             f"its text is not UTF-8 (byte {error.start} is 0x{data[error.start]:02x}); convert it, such as with "
             "`iconv -f gb18030 -t utf-8` if it comes from a Chinese Windows, or -f with its own encoding"
         ) from error
+    text = text.removeprefix("\ufeff")
+    if not text.strip(" \t\r\n\0"):
+        raise JsonError(f"is empty ({len(data)} bytes, no text); export or fetch the file again")
     try:
-        return json.loads(text.removeprefix("\ufeff"))
+        return json.loads(text)
     except RecursionError as error:
         raise JsonError("its lists or objects are nested too deeply; no format that is read needs that") from error
     except json.JSONDecodeError as error:

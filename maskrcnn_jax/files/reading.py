@@ -52,7 +52,11 @@ def read_bytes(path: AnyPath, limit: int | None = None) -> bytes:
                 f"{path}: cannot be read from its archive ({error}); fetch the archive again"
             ) from error
     # Opened first and then looked at, so that nothing can be exchanged in between; a named pipe would block.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        require_regular(path)  # a socket cannot even be opened
+        raise
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
