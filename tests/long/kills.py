@@ -1,0 +1,164 @@
+"""Kills the tiny experiment again and again: what it ends with must be what an undisturbed run ends with, bit by bit.
+
+    python tests/long/kills.py FOLDER --kills 200 --terms 50
+
+FOLDER keeps the undisturbed run, the disturbed ones and a tally; the same command goes on where it was left, and one
+that is through says its figures again.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS.parent), str(TESTS)]
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+
+import whole_runs  # noqa: E402
+
+from maskrcnn_jax.checkpoint import Checkpoints, steps  # noqa: E402
+from maskrcnn_jax.experiment import read_config  # noqa: E402
+from maskrcnn_jax.pretrained import build_model  # noqa: E402
+from maskrcnn_jax.running import metrics  # noqa: E402
+from maskrcnn_jax.training import start  # noqa: E402
+
+OVERRIDES = ("--run.save-every", "2", "--run.evaluate-every", "20")
+SAID = re.compile(r"stopped and saved at step \d+")
+
+
+def main() -> None:
+    """Goes on until there were as many interruptions as wanted; exit status 1 at the first difference."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--terms", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    folder = given.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    whole_runs.environment["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
+    reference = folder / "undisturbed"
+    if not (folder / "expected.json").exists():
+        shutil.rmtree(reference, ignore_errors=True)
+        began = time.monotonic()
+        ended = whole_runs.train(reference, *OVERRIDES)
+        assert ended.returncode == 0, ended.stderr
+        seconds = time.monotonic() - began
+        (folder / "expected.json").write_text(json.dumps({"end": end(reference), "seconds": seconds}))
+    expected = json.loads((folder / "expected.json").read_text())
+    disturb(folder, {"SIGKILL": given.kills, "SIGTERM": given.terms}, given.seed, expected["end"], expected["seconds"])
+
+
+def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str, str], seconds: float) -> None:
+    """Interrupts runs until there were as many signals of each kind as wanted, and the last run has ended."""
+    tally = folder / "tally.jsonl"
+    events = [json.loads(line) for line in tally.read_text().splitlines()] if tally.exists() else []
+    while True:
+        sent = Counter(event["signal"] for event in events if "signal" in event)
+        rounds = sum("same" in event for event in events)
+        waiting = [name for name, count in wanted.items() for _ in range(count - sent[name])]
+        run = folder / f"run-{rounds}"
+        if not waiting and not run.exists():
+            break
+        rng = random.Random(f"{seed}/{len(events)}")
+        event = interrupt(run, rng.choice(waiting), rng, seconds) if waiting else finish(run)
+        if event is None:  # it has ended
+            found = end(run)
+            different = sorted(name for name in expected if found.get(name) != expected[name])
+            event = {"same": not different, "different": different, "run": run.name}
+            assert not different, f"{run} differs from {folder}/undisturbed: {', '.join(different)}"
+            shutil.rmtree(run)
+        events.append(event)
+        with tally.open("a") as file:
+            file.write(json.dumps(event) + "\n")
+        print(f"{sum(sent.values())} of {sum(wanted.values())} signals, {rounds} runs ended as expected: {event}")
+    print(json.dumps(figures(events)))
+
+
+def interrupt(run: Path, name: str, rng: random.Random, seconds: float) -> dict | None:
+    """Starts or resumes a run and sends it a signal at a random moment; None if it has ended before."""
+    process = whole_runs.start(run, *OVERRIDES)
+    kind = rng.choice(["start", "steps", "steps", "save"])
+    records = count(run)
+    if kind == "steps":
+        wait(process, lambda: count(run) > records)
+        time.sleep(rng.uniform(0, seconds / 3))
+    elif kind == "save":
+        saves = rng.randint(1, 4)
+        for _ in range(saves):
+            wait(process, lambda: not any(run.glob("checkpoints/*tmp*")))
+            wait(process, lambda: any(run.glob("checkpoints/*tmp*")))
+        time.sleep(rng.choice([0, 0.002, 0.01, 0.05]))
+    else:
+        time.sleep(rng.uniform(0, seconds / 2))
+    unfinished = any(run.glob("checkpoints/*tmp*"))
+    process.send_signal(signal.Signals[name])
+    _, errors = process.communicate(timeout=600)
+    at = {"at": kind, "in_a_save": unfinished, "records": count(run), "steps": steps(run)[-1:]}
+    if process.returncode == 0 and not SAID.search(errors):
+        return None
+    # Before its handler is there SIGTERM ends the process, too.
+    assert process.returncode in ((-signal.SIGKILL,) if name == "SIGKILL" else (0, -signal.SIGTERM)), errors
+    assert "Traceback" not in errors, errors
+    return {"signal": name, "code": process.returncode, **at}
+
+
+def finish(run: Path) -> None:
+    """Resumes a run to its end."""
+    ended = whole_runs.train(run, *OVERRIDES)
+    assert ended.returncode == 0, ended.stderr
+
+
+def wait(process, condition) -> None:
+    """Returns when a condition holds or the process has ended."""
+    while process.poll() is None and not condition():
+        time.sleep(0.001)
+
+
+def count(run: Path) -> int:
+    """Records written so far."""
+    path = run / metrics.FILE_NAME
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def end(run: Path) -> dict[str, str]:
+    """Everything a run ends with, by name: each array of each checkpoint, each figure, what was found."""
+    config = read_config(run)
+    like = start(build_model(config), config)[0]
+    found = {"steps": str(steps(run)), "metrics": repr(metrics.read(run))}
+    with Checkpoints(run, keep=len(steps(run)), best=config.run.best) as checkpoints:
+        for step in steps(run):
+            import jax
+
+            for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(checkpoints.restore(like, step))):
+                found[f"{step}{jax.tree_util.keystr(path)}"] = hashlib.sha256(leaf.tobytes()).hexdigest()
+    for name in ("metrics.json", "detections.json", "config.json"):
+        content = (run / name).read_text().replace(str(run), "RUN")
+        found[name] = hashlib.sha256(content.encode()).hexdigest()
+    return found
+
+
+def figures(events: list[dict]) -> dict[str, object]:
+    """What a report needs."""
+    signals = [event for event in events if "signal" in event]
+    return {
+        "signals": Counter(event["signal"] for event in signals),
+        "in a save": sum(event["in_a_save"] for event in signals),
+        "at": Counter(event["at"] for event in signals),
+        "runs that ended bit-identical": sum(event.get("same", False) for event in events),
+        "different": sum(not event["same"] for event in events if "same" in event),
+    }
+
+
+if __name__ == "__main__":
+    main()
