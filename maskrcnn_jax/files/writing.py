@@ -27,8 +27,7 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """
     if not overwrite and os.path.lexists(path):
         raise _exists(path)
-    # Cut, as names have at most 255 bytes and a character up to four.
-    partial = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.partial{path.suffix[:16]}")
+    partial = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield partial
         _to_disk(partial)
