@@ -33,6 +33,14 @@ FIELD = re.compile(r"[\w.\[\]/-]+( = |: )|\"[\w ]+\"|--[\w-]+")
 """A field and its value, a JSON key, or an option."""
 
 
+INSIDE = re.compile(
+    r"\b(Type|Attribute|Key|Index|Value|Recursion|Overflow|Runtime|Memory|Assertion)Error\b|unhashable type"
+    r"|object has no attribute|indices must be|not subscriptable|not iterable|unsupported operand|positional argument"
+    r"|invalid literal for|could not convert|out of range for|unpack \("
+)
+"""Words of Python for whoever programs in it, not for a user."""
+
+
 def is_named(error: BaseException) -> bool:
     """Whether the command line shows this error as one message: an error of this list, or one that the system raised
     for a path."""
@@ -52,12 +60,14 @@ def complaint(error: BaseException, folder: Path) -> str | None:
     first, *others = message.split("\n")
     if "Traceback" in message:
         return "the message holds a traceback"
+    if found := INSIDE.search(message):
+        return f"the message speaks of the program's inside: {found[0]}"
     if not first.strip():
         return "the message is empty or begins with an empty line"
     if any(not line.startswith("  ") for line in others):
         return f"the message has lines that are no list: {others[0]!r}"
-    if longest := max(len(line) for line in (first, *others)) > LONGEST_LINE:
-        return f"a line of the message has {longest} characters"
+    if (longest := max(len(line) for line in (first, *others))) > LONGEST_LINE:
+        return f"a line of the message is too long: {longest} characters"
     if str(folder) not in message and not FIELD.search(message):
         return "the message names neither a file nor a field"
     return None

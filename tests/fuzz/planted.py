@@ -1,5 +1,6 @@
 """Subjects with one fault each, which the harness must find."""
 
+import asyncio
 import ctypes
 import os
 import sys
@@ -63,6 +64,27 @@ def say_too_much(folder: Path) -> None:
         raise DatasetError(f"{folder}: {traceback.format_exc()}") from None
 
 
+def say_how_it_is_made(folder: Path) -> None:
+    try:
+        {}["width"]
+    except KeyError as error:
+        raise DatasetError(f"{folder}: {error!r}") from error
+
+
+def leave_a_task_behind(folder: Path) -> None:
+    """Its error is printed when it is freed, by asyncio."""
+
+    async def fail() -> None:
+        raise ValueError(f"{folder}: nobody waits for this")
+
+    async def main() -> None:
+        task = asyncio.ensure_future(fail())
+        task.circle = task  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
 def leave(folder: Path) -> None:
     os._exit(3)
 
@@ -76,6 +98,11 @@ FAULTS = (
     (print_a_traceback, "prints a traceback"),
     (say_nothing, "message: the message names neither a file nor a field (DatasetError in planted.py:say_nothing)"),
     (say_too_much, "message: the message holds a traceback (DatasetError in planted.py:say_too_much)"),
+    (
+        say_how_it_is_made,
+        "message: the message speaks of the program's inside (DatasetError in planted.py:say_how_it_is_made)",
+    ),
+    (leave_a_task_behind, "prints a traceback"),
     (leave, "ends the process with status 3 in leave"),
 )
 SUBJECTS = tuple(Subject(read.__name__, nothing, read) for read in (*FINE, *(fault for fault, _ in FAULTS)))

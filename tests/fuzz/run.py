@@ -9,17 +9,20 @@ The second form tries one input again and keeps its files. Equal seeds and numbe
 import argparse
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from subject import Limits, chosen, randomness
+from tqdm import tqdm
 
 LIMITS = Limits()
 WORKER = Path(__file__).with_name("worker.py")
@@ -50,14 +53,20 @@ def fuzz(
 ) -> Iterator[Ended]:
     """Tries the inputs of these numbers in processes of their own; gives how each ended."""
     shares = [numbers[worker::workers] for worker in range(workers)]
+    ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+
+    def try_share(index: int) -> None:
+        for one in one_after_the_other(shares[index], seed, scratch / f"{index}", subjects, limits):
+            ended.put(one)
+
     with ThreadPoolExecutor(workers) as pool:
-        tried = [
-            pool.submit(list, one_after_the_other(share, seed, scratch / f"{i}", subjects, limits))
-            for i, share in enumerate(shares)
-            if share
-        ]
-        for ended in tried:
-            yield from ended.result()
+        tried = [pool.submit(try_share, index) for index in range(workers)]
+        for _ in numbers:
+            while ended.empty():
+                if failed := [future for future in tried if future.done() and future.exception()]:
+                    failed[0].result()
+                time.sleep(0.01)
+            yield ended.get()
 
 
 def one_after_the_other(
@@ -114,10 +123,9 @@ def died(begun: dict, code: int, errors: str) -> Ended:
 
 def report(found: Iterable[Ended], seed: int) -> int:
     """Prints the faults by kind, each with the command that shows it again; returns how many there are."""
-    count, slowest, largest, faults, kinds = 0, 0.0, 0, {}, {}
-    for ended in found:
-        count += 1
-        slowest, largest = max(slowest, ended.seconds), max(largest, ended.memory)
+    faults: dict[str, list[Ended]] = {}
+    kinds: dict[str, list[Ended]] = {}
+    for ended in tqdm(found, "trying", unit=" inputs", disable=None):
         kinds.setdefault(ended.kind, []).append(ended)
         if ended.fault is not None:
             faults.setdefault(ended.fault, []).append(ended)
@@ -129,8 +137,11 @@ def report(found: Iterable[Ended], seed: int) -> int:
         print(f"\n{len(its)}× {fault}\n    python tests/fuzz/run.py --seed {seed} --input {its[0].number}")
         print("    " + its[0].detail.strip()[-1500:].replace("\n", "\n    "))
     wrong = sum(map(len, faults.values()))
+    everything = [ended for its in kinds.values() for ended in its]
+    slowest, largest = max(everything, key=lambda one: one.seconds), max(everything, key=lambda one: one.memory)
     print(
-        f"\n{count} inputs, {wrong} faults of {len(faults)} kinds; at most {slowest:.1f} s, {largest / 2**20:.0f} MiB"
+        f"\n{len(everything)} inputs, {wrong} faults of {len(faults)} kinds; at most {slowest.seconds:.1f} s "
+        f"(input {slowest.number}) and {largest.memory / 2**20:.0f} MiB (input {largest.number})"
     )
     return wrong
 

@@ -35,4 +35,4 @@ def test_the_report_counts_and_says_how_to_see_it_again(capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "image: 3 inputs, 1 read, 0 refused, 2 faults" in said
     assert "2× hangs in f.py:g\n    python tests/fuzz/run.py --seed 3 --input 6" in said
-    assert "3 inputs, 2 faults of 1 kinds; at most 0.5 s, 1 MiB" in said
+    assert "3 inputs, 2 faults of 1 kinds; at most 0.5 s (input 4) and 1 MiB (input 4)" in said

@@ -7,6 +7,7 @@ Writes two lines of JSON per input to standard output: the number before it begi
 
 import contextlib
 import faulthandler
+import gc
 import importlib
 import json
 import os
@@ -47,12 +48,14 @@ def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[in
         discard(folder)
         folder.mkdir(parents=True)
         subject.make(randomness(seed, number), folder)
+        gc.freeze()  # what lives so far is not searched again
         verdicts.write(json.dumps({"begins": number, "kind": subject.name}) + "\n")
         began, before = time.monotonic(), memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
         with printed() as output:
             faulthandler.dump_traceback_later(limits.seconds, exit=True, file=trace)
             fault, detail = outcome(subject, folder)
+            gc.collect()  # errors of tasks that nobody waited for are printed when they are freed
             faulthandler.cancel_dump_traceback_later()
         taken, seconds = memory("VmHWM") - before, time.monotonic() - began
         said = "".join(output)
