@@ -1,5 +1,8 @@
 """A prepared COCO-format data set, read at random."""
 
+import io
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +14,8 @@ from maskrcnn_jax.config import CocoSource, ConfigError
 from maskrcnn_jax.data.annotated import AnnotatedImage
 from maskrcnn_jax.data.images import decode
 from maskrcnn_jax.data.rle import decode_mask
-from maskrcnn_jax.data.source import Example
+from maskrcnn_jax.data.source import BrokenImage, Example
+from maskrcnn_jax.files.reading import read_bytes
 from maskrcnn_jax.plural import counted
 
 
@@ -37,10 +41,25 @@ class Index(NamedTuple):
         np.savez(index_file(folder, split), **self._asdict())
 
     @classmethod
-    def load(cls, folder: Path, split: str) -> "Index":
-        """Reads it."""
-        with np.load(index_file(folder, split)) as fields:
-            return cls(**fields)
+    def load(cls, folder: Path, split: str, length: int) -> "Index":
+        """Reads it.
+
+        Raises:
+            ConfigError: It is missing, damaged, or not of `length` images.
+        """
+        path = index_file(folder, split)
+        try:
+            with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as fields:
+                index = cls(**fields)
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ConfigError(f"{path}: cannot be read ({error}); prepare the data set again") from error
+        shapes = [field.shape for field in index]
+        if shapes != [(length, 2), (length,), (length,)]:
+            raise ConfigError(
+                f"{path}: has arrays of {', '.join(map(str, shapes))}, but the split has {length} images; prepare the "
+                "data set again"
+            )
+        return index
 
 
 def index_file(folder: Path, split: str) -> Path:
@@ -77,22 +96,32 @@ class CocoInstances:
         folder = Path(config.folder)
         try:
             builder = tfds.builder_from_directory(folder)
+            metadata, splits = builder.info.metadata, builder.info.splits
+            self.class_names, self.category_ids = tuple(metadata["class_names"]), tuple(metadata["category_ids"])
         except Exception as error:  # TFDS raises what its file system and parsers raise.
             raise ConfigError(
                 f"folder = {str(folder)!r}: holds no prepared data set; make one with "
-                f"`python -m maskrcnn_jax prepare FOLDER --out {folder}`"
+                f"`python -m maskrcnn_jax prepare FOLDER --out {folder}` ({' '.join(str(error).split())})"
             ) from error
-        splits = builder.info.splits
         try:
             parts = tfds.core.ReadInstruction.from_spec(config.split).to_absolute(splits)
+            # The image stays encoded, so that reading annotations costs no decoding and decoding is ours.
+            self.records = builder.as_data_source(config.split, decoders={"image": tfds.decode.SkipDecoding()})
         except Exception as error:
             raise ConfigError(f"split = {config.split!r}: {folder} has {', '.join(splits)} ({error})") from error
-        chosen = [
-            Index(*(field[part.from_ : part.to] for field in Index.load(folder, part.splitname))) for part in parts
-        ]
+        chosen = []
+        self.shards: list[tuple[str, range]] = []
+        """The files that hold the records, and which of each, in order."""
+        for part in parts:
+            split = splits[part.splitname]
+            index = Index.load(folder, part.splitname, split.num_examples)
+            first, last, _ = slice(part.from_, part.to).indices(split.num_examples)
+            chosen.append(Index(*(field[first:last] for field in index)))
+            for file, length in zip(split.filenames, split.shard_lengths, strict=True):
+                self.shards.append((file, range(length)[max(first, 0) : max(last, 0)]))
+                first, last = first - length, last - length
         index = Index(*(np.concatenate(fields) for fields in zip(*chosen, strict=True)))
-        # The image stays encoded, so that reading annotations costs no decoding and decoding is ours.
-        self.records = builder.as_data_source(config.split, decoders={"image": tfds.decode.SkipDecoding()})
+        self.folder = folder
         kept = np.full(len(index.sizes), True) if config.keep_empty else index.num_objects > index.num_crowds
         self.positions = np.flatnonzero(kept)
         if not kept.any() and index.num_crowds.any():
@@ -102,24 +131,30 @@ class CocoInstances:
             )
         self.sizes = index.sizes[self.positions]
         self.num_objects = index.num_objects[self.positions]
-        self.class_names = tuple(builder.info.metadata["class_names"])
-        self.category_ids = tuple(builder.info.metadata["category_ids"])
 
     @cached_property
     def image_ids(self) -> tuple[int, ...]:
-        """The numbers that the images have in the data set; the first use reads every record and decodes no image."""
-        return tuple(int(self.records[position]["image_id"]) for position in self.positions.tolist())
+        """The numbers that the images have in the data set; the first use reads every record and decodes no image.
+
+        Raises:
+            BrokenImage: A record cannot be read.
+        """
+        return tuple(int(self._record(position)["image_id"]) for position in self.positions.tolist())
 
     @cached_property
     def file_names(self) -> tuple[str, ...]:
-        """The files that the images came from; the first use reads every record and decodes no image."""
-        return tuple(self.records[position]["file_name"].decode() for position in self.positions.tolist())
+        """The files that the images came from; the first use reads every record and decodes no image.
+
+        Raises:
+            BrokenImage: A record cannot be read.
+        """
+        return tuple(self._record(position)["file_name"].decode() for position in self.positions.tolist())
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, index: int) -> Example:
-        record = self.records[int(self.positions[index])]
+        record = self._record(int(self.positions[index]))
         size = tuple(record["size"].tolist())
         name = f"image {record['image_id']} ({record['file_name'].decode()})"
         upright = bool(record["upright"]) if "upright" in record else None
@@ -129,12 +164,39 @@ class CocoInstances:
             image, int(record["image_id"]), record["boxes"], record["labels"], record["is_crowd"].astype(bool), masks
         )
 
+    def _record(self, position: int) -> dict[str, Any]:
+        """One record, its image still encoded.
+
+        Raises:
+            BrokenImage: It cannot be read; only its place can be named, as nothing else is known of it.
+        """
+        try:
+            return self.records[position]
+        except (RuntimeError, OSError, ValueError, IndexError) as error:  # What array_record raises, by its kind.
+            shard, place = self._place(position)
+            raise BrokenImage(
+                f"{self.folder / shard}: record {place} cannot be read ({' '.join(str(error).split())}); prepare the "
+                "data set again"
+            ) from error
+
+    def _place(self, position: int) -> tuple[str, int]:
+        """The file that holds a record, and the record's place in it."""
+        for file, held in self.shards:
+            if position < len(held):
+                return file, held[position]
+            position -= len(held)
+        raise IndexError(f"{self.folder}: no record {position} behind the last")
+
     def coco(self) -> dict[str, Any]:
-        """Returns the ground truth as a COCO instances dictionary; reads every record and decodes no image."""
+        """Returns the ground truth as a COCO instances dictionary; reads every record and decodes no image.
+
+        Raises:
+            BrokenImage: A record cannot be read.
+        """
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for position in self.positions.tolist():
-            record = self.records[position]
+            record = self._record(position)
             height, width = record["size"].tolist()
             image_id, name = int(record["image_id"]), record["file_name"].decode()
             images.append({"id": image_id, "file_name": name, "height": height, "width": width})

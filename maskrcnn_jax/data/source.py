@@ -7,7 +7,7 @@ import numpy as np
 
 
 class BrokenImage(ValueError):
-    """An image that cannot be decoded; the message names it."""
+    """An image that cannot be read or decoded; the message names it."""
 
 
 class Example(NamedTuple):

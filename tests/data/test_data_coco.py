@@ -1,15 +1,19 @@
 import json
+import logging
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
 import pycocotools.mask as reference
 import pytest
-from conftest import WriteCoco, instances, picture, square
+from conftest import WriteCoco, encode, instances, picture, square
 from pycocotools.coco import COCO
 
-from maskrcnn_jax.config import CocoSource, ConfigError, ShapesSource
+from maskrcnn_jax.config import CocoSource, ConfigError, DataConfig, ShapesSource
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.coco import CocoInstances
+from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.prepare import prepare
 from maskrcnn_jax.data.shapes import Shapes
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
@@ -120,7 +124,7 @@ def test_source_pickles(folder: Path):
 
 def test_broken_record_is_named(folder: Path):
     source = open_source(CocoSource(folder))
-    source.records = [{**source.records[0], "image": b"\xff\xd8 broken"}]
+    source.records = [{**source.records[0], "image": b"\xff\xd8\xff broken"}]
     with pytest.raises(BrokenImage, match=r"image 10 \(010\.png\): truncated"):
         source[0]
 
@@ -150,3 +154,93 @@ def test_a_split_of_crowds_alone_says_so(write_coco: WriteCoco, tmp_path: Path):
     # To look at, such images are as good as others.
     assert len(open_source(CocoSource(folder, keep_empty=True))) == 3
     assert len(open_source(CocoSource(folder, "val"))) == 1
+
+
+@pytest.fixture
+def large_folder(write_coco: WriteCoco, tmp_path: Path) -> Path:
+    """40 images that do not compress, so that the records fill several blocks of their file."""
+    folder = write_coco(train=instances([square(i, 10 * i, 7, 2, 3, 10) for i in range(1, 41)], images=40))
+    rng = np.random.default_rng(0)
+    for path in (folder / "train").iterdir():
+        path.write_bytes(encode(rng.integers(0, 256, (40, 60, 3), np.uint8), ".png"))
+    prepare(folder, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def shard_of(folder: Path) -> Path:
+    [shard] = folder.glob("*train.array_record*")
+    return shard
+
+
+def test_a_damaged_record_is_a_broken_image_of_its_own(large_folder: Path):
+    shard = shard_of(large_folder)
+    data = bytearray(shard.read_bytes())
+    middle = len(data) // 3
+    data[middle] ^= 0xFF
+    shard.write_bytes(data)
+    source = CocoInstances(CocoSource(large_folder))
+    broken = []
+    for index in range(len(source)):
+        try:
+            source[index]
+        except BrokenImage as error:
+            broken.append(index)
+            message = f"{shard}: record {index} cannot be read (Corrupted Riegeli/records file: "
+            assert str(error).startswith(message) and str(error).endswith("; prepare the data set again")
+    assert len(broken) == 1
+    for read in (source.coco, lambda: source.image_ids, lambda: source.file_names):
+        with pytest.raises(BrokenImage, match=rf"record {broken[0]} cannot be read"):
+            read()
+    # Counted in the file, whatever part of the split is read.
+    part = CocoInstances(CocoSource(large_folder, f"train[{broken[0] - 1}:]"))
+    assert part[0].image_id == source[broken[0] - 1].image_id
+    with pytest.raises(BrokenImage, match=rf"record {broken[0]} cannot be read"):
+        part[1]
+
+
+@pytest.mark.parametrize("kept", [0, 0.3, 0.99, None])
+def test_a_truncated_or_missing_shard_is_named(large_folder: Path, kept: float | None):
+    shard = shard_of(large_folder)
+    data = shard.read_bytes()
+    if kept is None:
+        shard.unlink()
+    else:
+        shard.write_bytes(data[: int(kept * len(data))])
+    source = CocoInstances(CocoSource(large_folder))
+    with pytest.raises(BrokenImage, match=rf"^{re.escape(str(shard))}: record 3 cannot be read \(.*\); prepare"):
+        source[3]
+
+
+def test_training_skips_a_damaged_record(large_folder: Path, caplog: pytest.LogCaptureFixture):
+    source = CocoInstances(CocoSource(large_folder))
+    assert source.image_ids and source.file_names  # The check of types asks for them, and they read every record.
+    shard = shard_of(large_folder)
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    shard.write_bytes(data)
+    source.records = CocoInstances(CocoSource(large_folder)).records
+    config = DataConfig(batch_size=4, buckets=((64, 64),), shortest_edges=(40,), longest_edge=64, threads=1)
+    with caplog.at_level(logging.WARNING):
+        batches = train_batches(source, config, seed=0, start_step=0)
+        seen = [next(batches).images.shape for _ in range(10)]
+        batches.close()
+    assert seen == [(4, 64, 64, 3)] * 10
+    [skipped] = [message for message in caplog.messages if "skipped" in message]
+    assert f"skipped {shard}: record " in skipped
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json", "metadata.json", "index_train.npz"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\x80\x02garbage"])
+def test_damaged_files_of_a_prepared_data_set(folder: Path, name: str, content: bytes | None):
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"holds no prepared data set; make one|has train|prepare the data set again"):
+        open_source(CocoSource(folder))
+
+
+def test_an_index_of_another_data_set(folder: Path):
+    (folder / "index_train.npz").write_bytes((folder / "index_val.npz").read_bytes())
+    # Two images of val, four of train.
+    with pytest.raises(ConfigError, match=r"index_train\.npz: has arrays of \(2, 2\), \(2,\), \(2,\), but .* 4 images"):
+        open_source(CocoSource(folder))
