@@ -13,7 +13,7 @@ from maskrcnn_jax.data.image_entry import ImageEntry, Locate, locate_by_name
 from maskrcnn_jax.data.problems import DatasetError, Dropped, Problems, Refused, first_of
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import decode_runs, extent
-from maskrcnn_jax.data.segmentation import FAR, Polygons
+from maskrcnn_jax.data.segmentation import FAR, Polygons, require_pixels
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +106,16 @@ def read_object(
         Refused: It is wrong.
         Dropped: It holds no pixel.
     """
-    box = None if raw.box is None else box_in(raw, size, warnings)
+    box = None if raw.box is None else box_in(raw.box, size, raw.called, warnings)
     if raw.segmentation is not None:
         counts = raw.segmentation.encode(size)
-    elif box is None:
+    elif raw.box is None or box is None:
         raise Refused("annotations with neither segmentation nor bbox; annotate or remove them", "")
     elif is_empty(box):
         raise Dropped("box of zero or negative size, or outside its image")
     else:
+        require_pixels(raw.box, size)
+        agreement.compare_alone(raw.box, size, raw.called)
         counts = fill(box, size)
     runs = decode_runs(counts, size)
     around = extent(runs, size[0])
@@ -136,20 +138,19 @@ def read_object(
     return AnnotatedObject(box, label, is_crowd, raw.segmentation is None, float(area), raw.annotation_id, counts)
 
 
-def box_in(raw: RawAnnotation, size: tuple[int, int], warnings: Problems) -> Box:
-    """The box `(x0, y0, x1, y1)` of an annotation, clipped to its image.
+def box_in(bbox: Box, size: tuple[int, int], name: str, warnings: Problems) -> Box:
+    """The box `(x0, y0, x1, y1)` of an annotation `[x, y, width, height]`, clipped to its image.
 
     Raises:
         Refused: It lies far outside.
     """
-    x, y, width, height = raw.box or (0, 0, 0, 0)
+    x, y, width, height = bbox
     corners = (x, y, x + width, y + height)
-    low, high, side = min(corners), max(corners), max(size)
-    if low < -side or high > 2 * side:
-        raise Refused(FAR, f"bbox {list(raw.box or ())}")
+    if min(corners) < -max(size) or max(corners) > 2 * max(size):
+        raise Refused(FAR, f"bbox {list(bbox)}")
     box = clip(corners, size)
     if not is_empty(box) and max(abs(a - b) for a, b in zip(box, corners, strict=True)) > BEYOND:
-        warnings.add("boxes that reach beyond their image, so were clipped to it", raw.called)
+        warnings.add("boxes that reach beyond their image, so were clipped to it", name)
     return box
 
 

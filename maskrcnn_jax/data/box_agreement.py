@@ -48,8 +48,10 @@ def from_exchanged(box: Box, size: tuple[int, int]) -> Box:
     return x, y, x + width, y + height
 
 
+CORNERS = "bbox looks like corners [x0, y0, x1, y1], not [x, y, width, height]"
+
 LIKELY: dict[str, Callable[[Box, tuple[int, int]], Box]] = {
-    "bbox looks like corners [x0, y0, x1, y1], not [x, y, width, height]": from_corners,
+    CORNERS: from_corners,
     "bbox looks normalised to 0..1; COCO's is in pixels": from_shares,
     "bbox looks like [centre x, centre y, width, height]; COCO's begins with the upper left corner": from_centre,
     "bbox looks normalised, and centred as YOLO's; COCO's is the upper left corner and the size": from_shares_of_centre,
@@ -79,6 +81,8 @@ class BoxAgreement:
     def __init__(self) -> None:
         self.compared = 0
         self.differing: dict[str, list[str]] = defaultdict(list)
+        self.alone = 0
+        self.corners: list[str] = []
 
     def compare(self, bbox: Box, extent: Box, size: tuple[int, int], name: str) -> None:
         """Notes one annotation.
@@ -97,8 +101,20 @@ class BoxAgreement:
         written, around = np.round(bbox, 2).tolist(), np.round(extent, 2).tolist()
         self.differing[next(causes, OTHER)].append(f"{name}, bbox {written}, its mask within {around}")
 
+    def compare_alone(self, bbox: Box, size: tuple[int, int], name: str) -> None:
+        """Notes one annotation without mask: a box beyond its image may be one of corners; see `compare`."""
+        self.alone += 1
+        x, y, width, height = bbox
+        box = (x, y, x + width, y + height)
+        if not agree(clip(box, size), box) and x < width <= size[1] and y < height <= size[0]:
+            self.corners.append(f"{name}, bbox {np.round(bbox, 2).tolist()}")
+
     def report(self, problems: Problems, warnings: Problems) -> None:
         """Adds a problem for each likely cause if half of the boxes differ, else a warning."""
+        for name in self.corners:
+            target = problems if len(self.corners) >= SYSTEM * self.alone else warnings
+            of_all = f"{len(self.corners)} of {self.alone} boxes without mask"
+            target.add(f"{CORNERS}, as it reaches beyond its image; correct them ({of_all})", name)
         number = sum(map(len, self.differing.values()))
         target = problems if number >= SYSTEM * max(self.compared, 1) else warnings
         for cause, names in self.differing.items():

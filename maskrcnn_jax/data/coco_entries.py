@@ -15,7 +15,7 @@ from maskrcnn_jax.data.coco_types import (
     require_readable,
 )
 from maskrcnn_jax.data.image_entry import ImageEntry, Locate
-from maskrcnn_jax.data.image_file import Located
+from maskrcnn_jax.data.image_file import Located, StoredFile
 from maskrcnn_jax.data.json_values import shown, whole
 from maskrcnn_jax.data.problems import Dropped, Problems, Refused
 from maskrcnn_jax.data.read_options import ReadOptions
@@ -140,11 +140,17 @@ def read_images(
         else:
             found.append(image)
             listed.right.add(image.image_id)
-    times = Counter(image.file_name for image in found)
+    paths = {image.image_id: path_of(image, located[image.image_id]) for image in found}
+    times = Counter(paths.values())
     for image in found:
-        if times[image.file_name] > 1:
+        if times[paths[image.image_id]] > 1:
             findings.warnings.add("the same file is listed as several images; join their annotations", image.name)
     return found, located
+
+
+def path_of(image: ImageEntry, located: Located) -> str:
+    """What tells one file from another."""
+    return str(located.file.path) if isinstance(located.file, StoredFile) else image.file_name
 
 
 def read_types(

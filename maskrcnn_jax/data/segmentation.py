@@ -42,11 +42,8 @@ class Polygons(NamedTuple):
             low, high = min(part), max(part)
             if low < -side or high > 2 * side:
                 raise Refused(FAR, shown(low if low < -side else high))
-            if low >= 0 and high <= 1 < min(size) and not all(float(value).is_integer() for value in part):
-                raise Dropped(
-                    "coordinates between 0 and 1, as if normalised; COCO's are pixels, so multiply them by width and "
-                    "height of the image"
-                )
+            if low >= 0 and high <= 1:
+                require_pixels(part, size)
             # The quick bound spares nearly every polygon the exact sum.
             if len(part) * (high - low) > LONGEST_OUTLINE and (length := outline(part)) > LONGEST_OUTLINE:
                 raise Refused(f"polygons whose outline is longer than {LONGEST_OUTLINE} pixels", f"{length:.0f} pixels")
@@ -148,6 +145,15 @@ def numbers(values: list) -> list[float]:
     if not all_finite(values):
         raise Refused(NOT_FINITE, shown(next((value for value in values if not all_finite([value])), values)))
     return values
+
+
+def require_pixels(values: Sequence[float], size: tuple[int, int]) -> None:
+    """Raises Dropped if coordinates are shares of the image of `size` = (height, width), as far as one can tell."""
+    if min(values) >= 0 and max(values) <= 1 < min(size) and not all(float(value).is_integer() for value in values):
+        raise Dropped(
+            "coordinates between 0 and 1, as if normalised; COCO's are pixels, so multiply them by width and height "
+            "of the image"
+        )
 
 
 def all_finite(values: Sequence[Any]) -> bool:

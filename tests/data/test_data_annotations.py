@@ -167,6 +167,22 @@ def test_an_object_without_segmentation_is_its_box(segmentation, caplog: pytest.
     assert "1 of 2 objects are annotated by a box" in said and "mask_head = None" in said
 
 
+def test_normalised_boxes_without_mask_are_refused():
+    # 0.2 … 0.9 holds the centre 0.5 of a pixel, so would be an object.
+    boxed = square(4, 10, 3, 0.2, 0.3, 0.7, segmentation=[])
+    refused(instances([boxed]), "none of its annotations can be used", "as if normalised", lines=1)
+
+
+def test_corners_without_mask_are_refused():
+    corners = [square(i, 10, 3, 0, 0, 1, bbox=[30, 20, 50, 35], segmentation=[]) for i in (1, 2)]
+    refused(
+        instances([*corners, square(3, 10, 3, 5, 5, 10, segmentation=[])]),
+        "looks like corners [x0, y0, x1, y1], not [x, y, width, height], as it reaches beyond its image",
+        "(2 of 3 boxes without mask): annotation 1 (image 10), bbox [30, 20, 50, 35], annotation 2",
+        lines=1,
+    )
+
+
 def test_neither_segmentation_nor_box():
     refused(instances([square(4, 10, 3, 5, 5, 10, segmentation=[], bbox=None)]), "neither segmentation nor bbox", "n 4")
 
@@ -283,11 +299,11 @@ def test_no_annotation_is_blamed_for_its_image():
 
 def test_one_file_as_two_images_is_warned_of(caplog: pytest.LogCaptureFixture):
     content = instances([])
-    content["images"][1]["file_name"] = "010.png"
+    content["images"][1]["file_name"] = "./010.png"
     with caplog.at_level(logging.WARNING):
         assert len(read_annotations(content, "F").images) == 3
     said = (
-        "F: the same file is listed as several images; join their annotations: image 10 (010.png), image 20 (010.png)"
+        "F: the same file is listed as several images; join their annotations: image 10 (010.png), image 20 (./010.png)"
     )
     assert caplog.messages == [said]
 
