@@ -12,7 +12,6 @@ import tyro
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.inspect_commands import INSPECT
-from maskrcnn_jax.plural import counted
 from maskrcnn_jax.refusals import in_words, require_file
 
 COMMANDS = tyro.extras.SubcommandApp()
