@@ -29,6 +29,12 @@ TEXT = FileKind("text", "give an image in its place, or remove it", is_image=Fal
 UNKNOWN = FileKind("this kind of file, which is unknown here,", CONVERT)
 VIDEO = FileKind("a video", EXTRACT, is_image=False)
 
+ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+    *(".jp2", ".j2k", ".avif", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".heic", ".heif", ".jxl"),
+)
+"""What names of image files end in, in lower case; also of kinds that are not decoded, so that they are named."""
+
 SIGNATURES: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"\xff\xd8\xff", JPEG),
     (0, b"\x89PNG\r\n\x1a\n", PNG),

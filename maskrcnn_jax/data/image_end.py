@@ -4,20 +4,20 @@ Decoders fill what is missing of a JPEG with gray. Its end cannot be searched fo
 own, and what follows the image, such as the video of a motion photograph, is arbitrary.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Literal
+
+import numpy as np
 
 from maskrcnn_jax.data.file_kind import JPEG, PNG, TIFF, WEBP, FileKind
 
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
-WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
-"""Markers of JPEG that no length follows, besides the end."""
 
-MARKER_IN_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
-"""What ends the coded data of a scan: a marker that neither stands for a byte 255 nor restarts the decoder."""
+WITHOUT_LENGTH = (0x01, 0xD8)
+"""Markers of JPEG that no length follows, besides the end and those in scans."""
 
-MARKER = re.compile(rb"\xff+[^\x00\xff]", re.DOTALL)
+IN_SCANS = (0x00, *range(0xD0, 0xD8), 0xFF)
+"""What follows a byte 255 inside a scan: it stands for the byte itself, restarts the decoder, or fills up."""
 
 PNG_SIGNATURE = 8
 """Bytes before the first chunk."""
@@ -28,10 +28,13 @@ def is_whole_jpeg(data: bytes) -> bool:
 
     Source: ITU-T T.81, B.1.1 and B.2: segments begin with a marker and, with a few exceptions, their length.
     """
+    coded = np.frombuffer(data, np.uint8)
+    before = np.flatnonzero(coded[:-1] == 0xFF)
+    markers = before[~np.isin(coded[before + 1], IN_SCANS)]
     position, scanned = 2, False
     # Like decoders, skips bytes between segments that belong to none.
-    while match := (MARKER_IN_SCAN if scanned else MARKER).search(data, position):
-        marker, position = data[match.end() - 1], match.end()
+    while (following := np.searchsorted(markers, position)) < len(markers):
+        marker, position = data[markers[following] + 1], int(markers[following]) + 2
         if marker == END_OF_IMAGE:
             return scanned
         if marker not in WITHOUT_LENGTH:

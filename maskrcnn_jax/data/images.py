@@ -118,7 +118,9 @@ def decode_by_opencv(data: bytes, header: Header, name: str) -> UInt8[np.ndarray
 
 def damaged(name: str, kind: FileKind, found: str) -> BrokenImage:
     """The error of an image whose header can be read and whose pixels cannot."""
-    return BrokenImage(f"{name}: {kind.name} whose pixels cannot be decoded ({found}); give another file")
+    return BrokenImage(
+        f"{name}: {kind.name} whose pixels cannot be decoded ({found}); write it again or give another file"
+    )
 
 
 def decode_by_pillow(data: bytes, header: Header, name: str) -> UInt8[np.ndarray, "H W 3"]:

@@ -165,6 +165,22 @@ def test_masks_belong_to_the_raster_of_their_size(tmp_path: Path, caplog, orient
     assert ("both rasters have the masks' size" in caplog.text) == (same_size and orientation > 1)
 
 
+def test_masks_may_be_gif(tmp_path: Path):
+    """As those of the Carvana data are; a palette of black and white."""
+    write_image(tmp_path / "data" / "masks" / "x.gif", LEFT * np.uint8(255))
+    write_picture(tmp_path / "data" / "images" / "x.jpg", *SIZE)
+    classes, [example] = prepared(tmp_path / "data")
+    assert_objects(example, classes, [("object", LEFT)])
+
+
+def test_an_image_of_a_kind_that_is_not_decoded_is_named(tmp_path: Path):
+    write_image(tmp_path / "data" / "masks" / "x.png", LEFT)
+    (tmp_path / "data" / "images").mkdir()
+    (tmp_path / "data" / "images" / "x.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(DatasetError, match=r"images/x\.HEIC: HEIC is not decoded .*; convert it to JPEG"):
+        open_dataset(tmp_path / "data")
+
+
 def test_files_that_differ_in_their_ending_only(tmp_path: Path):
     """One would silently take the other's place."""
     write_image(tmp_path / "data" / "masks" / "x.png", LEFT)

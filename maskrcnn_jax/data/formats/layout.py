@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from maskrcnn_jax.data.file_kind import ENDINGS
 from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.split_names import SPLITS, storable
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.reading import AnyPath, read_bytes
 from maskrcnn_jax.files.walking import files_below
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def split_folders(folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
@@ -51,7 +50,7 @@ def visible(folder: Path) -> list[Path]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """A folder's image files, by name; an image by its suffix."""
-    return [path for path in visible(folder) if path.suffix.lower() in PICTURES and path.is_file()]
+    return [path for path in visible(folder) if path.suffix.lower() in ENDINGS and path.is_file()]
 
 
 def json_files(folder: Path) -> list[Path]:
