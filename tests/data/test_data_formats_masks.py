@@ -181,6 +181,15 @@ def test_an_image_of_a_kind_that_is_not_decoded_is_named(tmp_path: Path):
         open_dataset(tmp_path / "data")
 
 
+def test_files_that_are_no_images_are_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    nucleus(tmp_path / "data" / "one", a=LEFT)
+    np.save(tmp_path / "data" / "one" / "masks" / "b.npy", RIGHT)
+    with caplog.at_level(logging.WARNING):
+        classes, [example] = prepared(tmp_path / "data")
+    assert_objects(example, classes, [("object", LEFT)])
+    assert "left out files whose names do not end as an image's does: one/masks/b.npy" in caplog.text
+
+
 def test_files_that_differ_in_their_ending_only(tmp_path: Path):
     """One would silently take the other's place."""
     write_image(tmp_path / "data" / "masks" / "x.png", LEFT)

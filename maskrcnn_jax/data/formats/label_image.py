@@ -7,7 +7,7 @@ import numpy as np
 from faster_coco_eval.core import mask as library
 from jaxtyping import Integer
 
-from maskrcnn_jax.data.formats.mask_pixels import MaskPixels, has_only, read_pixels
+from maskrcnn_jax.data.formats.mask_pixels import MaskPixels, brightest, darkest, has_only, read_pixels
 from maskrcnn_jax.data.formats.soft_edges import has_soft_edges
 from maskrcnn_jax.data.source import BrokenImage
 
@@ -43,7 +43,7 @@ def numbers(pixels: MaskPixels, path: Path) -> Integer[np.ndarray, "H W"]:
     """
     values = pixels.values
     if values.ndim == 3:
-        spread = int((values.max(axis=-1) - values.min(axis=-1)).max())
+        spread = int((brightest(values) - darkest(values)).max())
         if spread > (NEARLY_GRAY if pixels.is_lossy else 0):
             raise BrokenImage(f"{path}: {COLOURED}")
         values = values[..., 1]

@@ -74,16 +74,25 @@ def classes_in(folder: Path, default_class: str, findings: Findings) -> dict[str
     return found or {default_class: folder}
 
 
+def images_in(folder: Path, root: Path, findings: Findings) -> list[Path]:
+    """A folder's image files, by name; notes other files."""
+    found = pictures_in(folder)
+    for path in visible(folder):
+        if path.is_file() and path not in found:
+            findings.warnings.add("left out files whose names do not end as an image's does", relative(path, root))
+    return found
+
+
 def read_single(folder: Path, root: Path, default_class: str, findings: Findings) -> Picture | None:
     """Reads a picture with an image per object; None if it cannot be used, which is noted."""
-    pictures = pictures_in(folder / "images")
+    pictures = images_in(folder / "images", root, findings)
     if len(pictures) != 1:
         findings.problems.add("folders that need one picture each in images/", f"{folder} ({len(pictures)})")
         return None
     size: tuple[int, int] | None = None
     objects: list[Outlined] = []
     for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
-        for path in pictures_in(inside):
+        for path in images_in(inside, root, findings):
             name = relative(path, root)
             try:
                 mask = read_object_mask(path, partial(findings.warnings.add, offender=name))
@@ -102,9 +111,9 @@ def read_numbered(folder: Path, root: Path, default_class: str, findings: Findin
     """Reads pictures with an image of numbered objects each."""
     masks: dict[str, dict[str, Path]] = defaultdict(dict)
     for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
-        for stem, path in by_stem(pictures_in(inside), root, findings).items():
+        for stem, path in by_stem(images_in(inside, root, findings), root, findings).items():
             masks[stem][class_name] = path
-    found = by_stem(pictures_in(folder / "images"), root, findings)
+    found = by_stem(images_in(folder / "images", root, findings), root, findings)
     for stem in sorted(masks.keys() - found.keys()):
         for path in masks[stem].values():
             findings.problems.add("masks without a picture of the same name in images/", relative(path, root))

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Integer, Shaped, UInt8
 
 from maskrcnn_jax.data.formats.label_image import SOFT, are_soft, numbers
-from maskrcnn_jax.data.formats.mask_pixels import MaskPixels, border, has_only, read_pixels
+from maskrcnn_jax.data.formats.mask_pixels import MaskPixels, border, brightest, has_only, read_pixels
 from maskrcnn_jax.data.formats.soft_edges import NEAR, ODD_SHARE, has_two_levels
 from maskrcnn_jax.data.source import BrokenImage
 
@@ -138,9 +138,9 @@ def brightness(pixels: MaskPixels) -> Shaped[np.ndarray, "H W"]:
     """How bright each pixel is: its value, or the largest of its colour, if a palette's colours differ at all."""
     values = pixels.values
     if pixels.palette is not None:
-        colours = pixels.palette[np.minimum(values, len(pixels.palette) - 1)].max(axis=-1)
+        colours = pixels.palette.max(axis=-1)[np.minimum(values, len(pixels.palette) - 1)]
         return colours if colours.min() < colours.max() else values
-    return values.max(axis=-1) if values.ndim == 3 else values
+    return brightest(values) if values.ndim == 3 else values
 
 
 def coloured(pixels: MaskPixels, note: Note) -> MaskPixels:

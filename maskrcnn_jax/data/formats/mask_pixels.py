@@ -70,6 +70,16 @@ def border(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
 
 
+def brightest(colours: np.ndarray) -> np.ndarray:
+    """The largest of each pixel's three colours; by channels, as NumPy takes ten times as long over the last axis."""
+    return np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
+
+
+def darkest(colours: np.ndarray) -> np.ndarray:
+    """The smallest of each pixel's three colours."""
+    return np.minimum(np.minimum(colours[..., 0], colours[..., 1]), colours[..., 2])
+
+
 def has_only(values: np.ndarray, *wanted: float) -> bool:
     """Whether all values are some of a few; looks at a part at a time, as masks of slides fill the memory."""
     parts = np.array_split(values, max(1, values.size >> 24))
