@@ -1,5 +1,6 @@
 """Decoding every image once before it is written."""
 
+import logging
 import os
 import zlib
 from collections.abc import Sequence
@@ -12,8 +13,14 @@ from tqdm import tqdm
 from maskrcnn_jax.data.annotated import AnnotatedImage
 from maskrcnn_jax.data.image_file import ImageFile
 from maskrcnn_jax.data.images import decode
-from maskrcnn_jax.data.problems import Problems
+from maskrcnn_jax.data.problems import Problems, first_of
 from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.plural import counted
+
+log = logging.getLogger(__name__)
+
+ALMOST_BLACK = 15
+"""The brightest of 8 bits that white of 12 bits becomes in 16: 4095 / 256."""
 
 
 class Checked(NamedTuple):
@@ -52,22 +59,36 @@ def check_images(images: Sequence[AnnotatedImage], where: str) -> list[Annotated
         DatasetError: Names those that are missing, truncated, no images, or of another size than annotated.
     """
 
-    def checked(image: AnnotatedImage) -> AnnotatedImage | str:
+    def checked(image: AnnotatedImage) -> tuple[AnnotatedImage, bool] | str:
         try:
             data = image.file.read()
-            decode(data, image.size, image.file_name, image.upright)
+            brightest = decode(data, image.size, image.file_name, image.upright).max()
         except (BrokenImage, OSError) as error:
             return str(error)
-        return image._replace(file=Checked(image.file, image.file_name, zlib.crc32(data)))
+        same = Checked(image.file, image.file_name, zlib.crc32(data))
+        return image._replace(file=same), bool(brightest <= ALMOST_BLACK)
 
     cv2.setNumThreads(1)
     problems = Problems(where)
     done: list[AnnotatedImage] = []
+    dark: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for found in tqdm(pool.map(checked, images), "checking images", len(images), unit=" images", disable=None):
             if isinstance(found, str):
                 problems.add("images that cannot be used", found)
-            else:
-                done.append(found)
+                continue
+            image, is_dark = found
+            done.append(image)
+            if is_dark:
+                dark.append(image.file_name)
     problems.raise_if_any()
+    if dark:
+        log.warning(
+            "%s: %s almost black, with no value above %d of 255, as 12 bits in 16 are; if so, write them again with "
+            "their values multiplied by 16: %s",
+            where,
+            counted(len(dark), "image"),
+            ALMOST_BLACK,
+            first_of(dark),
+        )
     return done

@@ -231,7 +231,7 @@ def test_masks_that_cannot_be_used(tmp_path: Path, caplog: pytest.LogCaptureFixt
         (tmp_path / "data" / "one" / "masks" / f"{name}.png").unlink()
     with caplog.at_level(logging.WARNING):
         open_dataset(tmp_path / "data")
-    assert "left out objects that cover no pixel of their picture: one/masks/d.png" in caplog.text
+    assert "left out objects that cover no pixel of their image: one/masks/d.png" in caplog.text
 
 
 def test_a_picture_of_another_size_than_its_mask(tmp_path: Path):

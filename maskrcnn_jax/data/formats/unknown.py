@@ -3,7 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from maskrcnn_jax.data.formats.layout import PICTURES, visible
+from maskrcnn_jax.data.file_kind import ENDINGS
+from maskrcnn_jax.data.formats.layout import visible
 from maskrcnn_jax.files.walking import files_below
 
 HELP = "`python -m maskrcnn_jax prepare --help` says what is understood"
@@ -52,7 +53,7 @@ def describe_folder(folder: Path) -> str:
         path.name for path in files if path.suffix.lower() in (".zip", ".gz", ".tar", ".tgz", ".rar", ".7z")
     ]:
         return f"holds archives ({', '.join(archives[:3])}); unpack them and give the folder with what is inside"
-    if any(endings[ending] for ending in PICTURES):
+    if any(endings[ending] for ending in ENDINGS):
         return f"in no known format: images without annotations; {HELP}"
     return f"in no known format; {HELP}"
 
@@ -76,7 +77,7 @@ def describe_file(path: Path) -> str | None:
     for signature, kind in ARCHIVES.items():
         if start.startswith(signature):
             return f"{kind}; unpack it and give the folder with what is inside"
-    if path.suffix.lower() in PICTURES:
+    if path.suffix.lower() in ENDINGS:
         return "an image, not annotations; give the folder of the data set, or its annotation file"
     if start.lstrip().startswith(b"<"):
         return f"XML; give the folder of the data set (Pascal VOC: the one that holds Annotations/). {HELP}"
