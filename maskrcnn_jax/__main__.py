@@ -12,7 +12,8 @@ import tyro
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.inspect_commands import INSPECT
-from maskrcnn_jax.refusals import in_words, require_file
+from maskrcnn_jax.files.writing import require_writable, write_text
+from maskrcnn_jax.refusals import in_words
 
 COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
@@ -41,7 +42,6 @@ def prepare(
         validation_share: Share of an undivided data set that becomes its split "val", such as 0.2.
     """
     from maskrcnn_jax.data.prepare import prepare as write
-    from maskrcnn_jax.files.printable import printable
 
     for line in write(folder, out, validation_share=validation_share, **vars(reading)).lines():
         print(printable(line))
@@ -52,7 +52,10 @@ def predict(
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional],
     checkpoint: Path,
     out: Path = Path("predictions"),
-    min_score: float = 0.5,
+    step: int | None = None,
+    min_score: float | None = None,
+    nms_iou: float | None = None,
+    detections: int | None = None,
     batch_size: int = 8,
     tile: bool = False,
     splash: bool = False,
@@ -64,8 +67,13 @@ def predict(
     Args:
         inputs: Pictures, videos, folders, patterns such as "photos/**/*.jpg", or webcam (webcam:1 is the second).
         checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
-        out: Folder for what is written.
-        min_score: Objects below are left out.
+        out: Folder for what is written; not one of the folders that are looked at.
+        step: The checkpoint of a run folder; the latest if left out.
+        min_score: Objects below are left out, in place of the model's own threshold (score_threshold in its
+            configuration). If left out: 0.5, or the model's own threshold where that is higher.
+        nms_iou: Of two boxes of one class that overlap by more than this IoU the less sure one is left out; the
+            model's own number if left out.
+        detections: Objects per image (of --tile: per tile), at most; the model's own number if left out.
         batch_size: Pictures that are run together, at most.
         tile: Look at pictures that are larger than the network's input piece by piece: for small objects.
         splash: Write the colour splash, too: gray where no object is.
@@ -73,6 +81,7 @@ def predict(
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
     from maskrcnn_jax.command_model import load_trained
+    from maskrcnn_jax.prediction.choice import choose
     from maskrcnn_jax.prediction.files import Wanted, predict_files
     from maskrcnn_jax.prediction.inputs import find_inputs
     from maskrcnn_jax.prediction.predictor import Predictor
@@ -81,14 +90,16 @@ def predict(
 
     silence()
     keep_programs()
-    found = find_inputs(inputs)
-    predictor = Predictor(load_trained(checkpoint, None, trust_code), batch_size=batch_size)
-    failures = predict_files(predictor, found, Wanted(out, min_score, tile, splash, semantic))
+    found = find_inputs(inputs, out)
+    trained = load_trained(checkpoint, step, trust_code)
+    model, least = choose(trained, min_score, nms_iou=nms_iou, count=detections, tile=tile)
+    predictor = Predictor(model, batch_size=batch_size)
+    failures = predict_files(predictor, found, Wanted(out, least, tile, splash, semantic))
     if len(failures) == len(found):
-        none = f"none of the {len(found)} inputs can be used; mend what the warnings name"
+        none = f"none of the {len(found)} inputs could be done; the warnings say what to do"
         raise ValueError(failures[0] if len(found) == 1 else none)
     if failures:
-        raise ValueError(f"{len(failures)} of {len(found)} inputs cannot be used, the others are in {out}")
+        raise ValueError(f"{len(failures)} of {len(found)} inputs could not be done, the others are in {out}")
 
 
 @COMMANDS.command
@@ -108,7 +119,7 @@ def curves(
     from maskrcnn_jax.visualize import compare_curves
 
     compare_curves({str(run): read(run) for run in runs}, out, figures)
-    print(f"wrote {out}")
+    print(printable(f"wrote {out}"))
 
 
 @COMMANDS.command
@@ -117,6 +128,7 @@ def convert(
     out: Annotated[Path, tyro.conf.Positional],
     to: Literal["torchvision", "safetensors"],
     step: int | None = None,
+    overwrite: bool = False,
     trust_code: bool = False,
 ) -> None:
     """Write a trained model for torchvision, or as one file for exchange that `load_pretrained` opens.
@@ -126,20 +138,25 @@ def convert(
         out: The file to write. For torchvision a Python file that builds the model is written beside it.
         to: "torchvision" writes a state dict (.pth), "safetensors" our own names and the configuration.
         step: The checkpoint of a run folder; the latest if left out.
+        overwrite: Replace files that exist.
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
     import jax
 
     from maskrcnn_jax.command_model import load_trained
-    from maskrcnn_jax.convert.own import write_safetensors
-    from maskrcnn_jax.convert.torchvision_export import write_torchvision
+    from maskrcnn_jax.convert import own, torchvision_export
     from maskrcnn_jax.weights import split
 
+    files_for, write = {
+        "torchvision": (torchvision_export.written_files, torchvision_export.write_torchvision),
+        "safetensors": (own.written_files, own.write_safetensors),
+    }[to]
+    for file in files_for(out):
+        require_writable(file, overwrite=overwrite)
     model = load_trained(source, step, trust_code)
     _, params, statistics = split(model)
-    write = {"torchvision": write_torchvision, "safetensors": write_safetensors}[to]
-    written = write(out, jax.device_get(params | statistics), model.config)
-    print(f"wrote {' and '.join(map(str, written))}")
+    written = write(out, jax.device_get(params | statistics), model.config, overwrite=overwrite)
+    print(printable(f"wrote {' and '.join(map(str, written))}"))
 
 
 @COMMANDS.command
@@ -169,12 +186,12 @@ def plan(
 
     logging.getLogger("maskrcnn_jax.plan").setLevel(logging.INFO)
     if out is not None:
-        require_file(out)
+        require_writable(out)
     require_devices()
     found = make_plan(load_config(config, overrides), parse(target), batch)
     print(to_text(found))
     if out is not None:
-        out.write_text(json.dumps(to_json(found), indent=2) + "\n", encoding="utf-8")
+        write_text(out, json.dumps(to_json(found), indent=2) + "\n")
 
 
 @COMMANDS.command
@@ -185,26 +202,30 @@ def export(
     batch: int | None = None,
     size: tuple[int, int] | None = None,
     step: int | None = None,
+    overwrite: bool = False,
     trust_code: bool = False,
 ) -> None:
     """Write a trained model as one StableHLO program, weights inside, that runs without this code.
 
     Args:
         checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
-        out: The file to write; what it takes and gives is written beside it as JSON.
+        out: The file to write, NAME.stablehlo; what it takes and gives is written beside it as JSON.
         platforms: Where it is to run.
         batch: Images at a time; any number if left out.
         size: Padded height and width of the images, multiples of 32; the model's first bucket by default.
         step: The checkpoint of a run folder; the latest if left out.
+        overwrite: Replace files that exist.
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
     from maskrcnn_jax.command_model import load_trained
-    from maskrcnn_jax.export import export_model, write_export
+    from maskrcnn_jax.export import export_model, write_export, written_files
 
-    require_file(out)
+    for file in written_files(out):
+        require_writable(file, overwrite=overwrite)
     model = load_trained(checkpoint, step, trust_code)
     exported = export_model(model, batch=batch, size=size, platforms=platforms)
-    print(f"wrote {' and '.join(map(str, write_export(exported, model.config, out)))}")
+    written = write_export(exported, model.config, out, overwrite=overwrite)
+    print(printable(f"wrote {' and '.join(map(str, written))}"))
 
 
 COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")

@@ -11,6 +11,8 @@ import jax.export
 import jax.numpy as jnp
 
 from maskrcnn_jax.config import ModelConfig, require
+from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.writing import written_whole
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.weights import split
@@ -70,12 +72,32 @@ def describe(exported: jax.export.Exported, config: ModelConfig) -> dict[str, An
     }
 
 
-def write_export(exported: jax.export.Exported, config: ModelConfig, out: Path) -> tuple[Path, Path]:
-    """Writes the program, and its description as JSON beside it under the same name."""
-    description = out.with_name(out.name + ".json")
-    out.write_bytes(exported.serialize())
-    description.write_text(json.dumps(describe(exported, config), indent=2) + "\n", encoding="utf-8")
-    return out, description
+def written_files(out: Path) -> tuple[Path, Path]:
+    """What `write_export` writes for a path: the program, and beside it its description.
+
+    Raises:
+        WrongEnding: the path does not end in .stablehlo.
+    """
+    require_ending(out, (".stablehlo",), "a StableHLO program, serialised by jax.export")
+    return out, out.with_name(f"{out.name}.json")
+
+
+def write_export(
+    exported: jax.export.Exported, config: ModelConfig, out: Path, *, overwrite: bool = True
+) -> tuple[Path, Path]:
+    """Writes the program, and its description as JSON beside it under the same name.
+
+    Both are complete before either takes its place.
+
+    Raises:
+        WrongEnding: the path does not end in .stablehlo.
+        OSError: a file cannot be written, or exists and may not be replaced.
+    """
+    program, description = written_files(out)
+    with written_whole(program, overwrite=overwrite) as file, written_whole(description, overwrite=overwrite) as text:
+        file.write_bytes(exported.serialize())
+        text.write_text(json.dumps(describe(exported, config), indent=2) + "\n", encoding="utf-8")
+    return program, description
 
 
 def _bucket(config: ModelConfig, size: tuple[int, int] | None) -> tuple[int, int]:

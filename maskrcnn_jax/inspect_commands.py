@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from maskrcnn_jax.files.printable import printable
 from maskrcnn_jax.plural import counted
 
 INSPECT = tyro.extras.SubcommandApp()
@@ -42,8 +43,8 @@ def inspect_data(
     keep_programs()
     report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
     for message in report.broken:
-        print(f"broken: {message}")
-    print(f"{counted(report.images, 'picture')} looked at, {len(report.broken)} broken: {report.page}")
+        print(printable(f"broken: {message}"))
+    print(printable(f"{counted(report.images, 'picture')} looked at, {len(report.broken)} broken: {report.page}"))
 
 
 @INSPECT.command(name="model")
@@ -54,7 +55,7 @@ def inspect_model(
     image: Path | None = None,
     data: Path | None = None,
     image_id: int | str | None = None,
-    pictures: int = 10,
+    pictures: int | None = None,
     step: int | None = None,
     trust_code: bool = False,
 ) -> None:
@@ -69,7 +70,7 @@ def inspect_model(
             out; the run folder's own by default.
         image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
             out.
-        pictures: Of the data, whose average precision is taken, at most; 0 leaves that out.
+        pictures: Of the data, whose average precision is taken, at most; 10 if left out, and 0 for none.
         step: The checkpoint of a run folder; the latest if left out.
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
@@ -97,7 +98,7 @@ def inspect_model(
         raise ValueError(str(error)) from error
     trace = report.subject.trace
     proposals = counted(int(trace.proposals.valid.sum()), "proposal")
-    print(f"{proposals}, {counted(int(trace.detections.valid.sum()), 'detection')}: {report.page}")
+    print(printable(f"{proposals}, {counted(int(trace.detections.valid.sum()), 'detection')}: {report.page}"))
 
 
 @INSPECT.command(name="weights")
@@ -128,5 +129,5 @@ def inspect_weights(
         raise ValueError(str(error)) from error
     flagged = [row for row in report.rows if row.flags]
     for row in flagged:
-        print(f"{row.name}: {'; '.join(row.flags)}")
-    print(f"{len(flagged)} of {len(report.rows)} tensors are flagged: {report.page}")
+        print(printable(f"{row.name}: {'; '.join(row.flags)}"))
+    print(printable(f"{len(flagged)} of {len(report.rows)} tensors are flagged: {report.page}"))

@@ -4,7 +4,6 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 REMEDIES: dict[int, str] = {
     errno.ENOENT: "mend the path",
@@ -71,15 +70,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield current
         parts = current.exceptions if isinstance(current, BaseExceptionGroup) else ()
         waiting += [e for e in (current.__cause__, current.__context__, *parts) if e is not None]
-
-
-def require_file(file: Path) -> None:
-    """Finds out before minutes of work, not after, that a file cannot be written. Leaves everything as it was.
-
-    Raises:
-        OSError: as writing the file would.
-    """
-    existed = file.exists()
-    file.open("ab").close()
-    if not existed:
-        file.unlink()

@@ -100,7 +100,7 @@ def _model(model: ModelConfig) -> None:
     _box_head(model.box_head)
     if model.mask_head is not None:
         _mask_head(model.mask_head)
-    _detect(model.detect)
+    validate_detect(model.detect)
 
 
 def _backbone(backbone: BackboneConfig) -> None:
@@ -190,7 +190,8 @@ def _mask_head(head: MaskHeadConfig) -> None:
         _groups("model.mask_head.channels", head.channels)
 
 
-def _detect(detect: DetectConfig) -> None:
+def validate_detect(detect: DetectConfig) -> None:
+    """Checks how detections are chosen; see `validate`."""
     _fraction("model.detect.score_threshold", detect.score_threshold)
     _fraction("model.detect.nms_iou", detect.nms_iou)
     _positive("model.detect.count", detect.count)

@@ -1,6 +1,5 @@
 """Pictures: detections drawn over an image, sheets of pictures, and the curves of a run."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from jaxtyping import Int, UInt8
 
 from maskrcnn_jax.colors import PALETTE, Color, contrast, distinct_color
 from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.writing import write_bytes
 from maskrcnn_jax.plates import find_place
 from maskrcnn_jax.structs import Detections
 
@@ -138,10 +139,18 @@ def sheet(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Writes an RGB picture; the file is complete or is not there.
 
+    Args:
+        path: The file, NAME.png; its folder is made if there is none.
+        image: RGB.
+
     Raises:
+        WrongEnding: The path has another ending.
         OSError: The file cannot be written.
     """
-    _write_file(Path(path), cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+    path = Path(path)
+    require_ending(path, (".png",), "a PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
 def plot_curves(records: Sequence[Record], path: Path | str) -> None:
@@ -253,10 +262,3 @@ def _write(
         cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), ink, cv2.FILLED)
         cv2.rectangle(canvas, (x0 + rim, y0 + rim), (x1 - 1 - rim, y1 - 1 - rim), color, cv2.FILLED)
         cv2.putText(canvas, text, (x0 + pad, y1 - pad - below // 2), FONT, scale, ink, stroke, cv2.LINE_AA)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

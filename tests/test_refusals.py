@@ -1,34 +1,27 @@
-"""What the operating system refuses is found out beforehand, and said with what helps."""
+"""What the operating system refuses is said with what helps."""
 
-from pathlib import Path
+import errno
+import os
 
 import pytest
 
-from maskrcnn_jax.refusals import in_words, require_file
-
-
-def test_a_place_for_a_new_file_stays_empty(tmp_path: Path):
-    require_file(tmp_path / "plan.json")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path):
-    (tmp_path / "plan.json").write_text("{}")
-    require_file(tmp_path / "plan.json")
-    assert (tmp_path / "plan.json").read_text() == "{}"
+from maskrcnn_jax.refusals import in_words
 
 
 @pytest.mark.parametrize(
-    ("place", "message"),
+    ("code", "remedy"),
     [
-        ("no/plan.json", "no/plan.json: No such file or directory; mend the path"),
-        ("folder", "folder: Is a directory; name a file"),
-        ("file/plan.json", "file/plan.json: Not a directory; name a path through folders alone"),
+        (errno.ENOENT, "No such file or directory; mend the path"),
+        (errno.EACCES, "Permission denied; change who may use it, or name another path"),
+        (errno.ENOSPC, "No space left on device; make room there, or name a path on another disk"),
+        (errno.EFBIG, "File too large; raise the limit of file sizes (`ulimit -f`), or name a path on another disk"),
+        (errno.EIO, "Input/output error"),
     ],
 )
-def test_what_cannot_be_written_is_said_beforehand(place: str, message: str, tmp_path: Path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError) as refused:
-        require_file(tmp_path / place)
-    assert in_words(refused.value) == f"{tmp_path}/{message}"
+def test_an_error_of_the_system_names_the_path_and_the_remedy(code: int, remedy: str):
+    assert in_words(OSError(code, os.strerror(code), "a.txt")) == f"a.txt: {remedy}"
+
+
+def test_other_errors_are_their_message():
+    assert in_words(ValueError("a.txt: odd")) == "a.txt: odd"
+    assert in_words(FileNotFoundError("a.txt: not there; correct it")) == "a.txt: not there; correct it"

@@ -12,26 +12,47 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.config_json import from_json
 from maskrcnn_jax.convert.layout import Same
 from maskrcnn_jax.convert.rules import ConversionError, Rule
+from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.writing import write_bytes
 
 FORMAT = "maskrcnn_jax"
 KNOWN_BY = "backbone.stem.conv.kernel"
 """In every model of ours, and in no other system's."""
 
 
-def write_safetensors(path: Path, arrays: Mapping[str, np.ndarray], config: ModelConfig) -> list[Path]:
+def written_files(path: Path) -> list[Path]:
+    """What `write_safetensors` writes for a path.
+
+    Raises:
+        WrongEnding: the path does not end in .safetensors.
+    """
+    require_ending(path, (".safetensors",), "a file of safetensors")
+    return [path]
+
+
+def write_safetensors(
+    path: Path, arrays: Mapping[str, np.ndarray], config: ModelConfig, *, overwrite: bool = True
+) -> list[Path]:
     """Writes a model to one file, which `load_pretrained` and every reader of safetensors open.
 
     Args:
-        path: the file.
+        path: the file, whole in the end or as it was.
         arrays: by our names.
         config: of the model that has them.
+        overwrite: whether an existing file may be replaced.
 
     Returns:
         What was written.
+
+    Raises:
+        WrongEnding: the path does not end in .safetensors.
+        OSError: the file cannot be written, or exists and may not be replaced.
     """
+    written = written_files(path)
     metadata = {"format": FORMAT, "config": json.dumps(dataclasses.asdict(config))}
-    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata))
-    return [path]
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    write_bytes(path, content, overwrite=overwrite)
+    return written
 
 
 def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:

@@ -1,5 +1,6 @@
 """Our models in torchvision: a state dict, and a Python file that builds the model it belongs to."""
 
+import sys
 from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
@@ -10,6 +11,8 @@ from maskrcnn_jax.config import ConfigError, ModelConfig, require
 from maskrcnn_jax.convert.torch_writer import write_state_dict
 from maskrcnn_jax.convert.torchvision import place
 from maskrcnn_jax.convert.torchvision_script import script
+from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.writing import written_whole
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -31,22 +34,46 @@ EXPRESSIBLE: dict[str, tuple[object, ...]] = {
 """Fields of which torchvision has not every value."""
 
 
-def write_torchvision(path: Path, arrays: Arrays, config: ModelConfig) -> list[Path]:
+def written_files(path: Path) -> list[Path]:
+    """What `write_torchvision` writes for a path: the file of weights, and beside it the Python file.
+
+    Raises:
+        WrongEnding: the path does not end in .pth or .pt.
+        ConfigError: Python would import the second file in place of a module that it needs.
+    """
+    require_ending(path, (".pth", ".pt"), "a state dict of torch")
+    builder = path.with_suffix(".py")
+    taken = builder.stem in sys.stdlib_module_names | {"torch", "torchvision", "numpy"}
+    remedy = f"{builder.name} beside it would be imported in place of Python's or torch's module; choose another name"
+    require(not taken, "out", str(path), remedy)
+    return [path, builder]
+
+
+def write_torchvision(path: Path, arrays: Arrays, config: ModelConfig, *, overwrite: bool = True) -> list[Path]:
     """Writes `to_torchvision`'s state dict to `path` and `script`'s file beside it, with the suffix .py.
+
+    Both are complete before either takes its place.
+
+    Args:
+        path: the file of weights, .pth or .pt.
+        arrays: parameters and statistics by our names.
+        config: of the model that has them.
+        overwrite: whether existing files may be replaced.
 
     Returns:
         What was written.
 
     Raises:
-        ConfigError: torchvision has no such model.
+        ConfigError: torchvision has no such model, or the name is one of Python's modules.
+        WrongEnding: the path does not end in .pth or .pt.
+        OSError: a file cannot be written, or exists and may not be replaced.
     """
+    weights, builder = written_files(path)
     state_dict = to_torchvision(arrays, config)
-    if path.suffix == ".py":
-        raise ConfigError(f"{path}: name the file of the weights, such as {path.with_suffix('.pth')}")
-    write_state_dict(path, state_dict)
-    builder = path.with_suffix(".py")
-    builder.write_text(script(config, path.name), encoding="utf-8")
-    return [path, builder]
+    with written_whole(builder, overwrite=overwrite) as text, written_whole(weights, overwrite=overwrite) as file:
+        text.write_text(script(config, weights.name), encoding="utf-8")
+        write_state_dict(file, state_dict)
+    return [weights, builder]
 
 
 def to_torchvision(arrays: Arrays, config: ModelConfig) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 
 HEADER = '''\
-"""A detector that maskrcnn_jax trained, as a model of torchvision. Its weights lie beside this file in WEIGHTS.
+"""A detector that maskrcnn_jax trained, as a model of torchvision. Its weights lie beside this file.
 
     model = load_model()
     [found] = model([image])    # [3, height, width] float RGB in [0, 1]

@@ -23,12 +23,17 @@ def script(config: ModelConfig, weights: str) -> str:
         weights: name of the file beside it that has the state dict.
     """
     names = config.class_names or tuple(f"class {i}" for i in range(1, config.num_classes + 1))
-    quoted = [json.dumps(name, ensure_ascii=False) for name in ("__background__", *names)]
+    quoted = [literal(name) for name in ("__background__", *names)]
     categories = f"CATEGORIES = {_wrapped(quoted)}"
     build = "def build_model():\n" + textwrap.indent("\n".join([*_backbone(config), *_detector(config)]), "    ")
-    body = [categories, *parts.classes(config), build, parts.LOAD.replace("WEIGHTS", json.dumps(weights))]
+    body = [categories, *parts.classes(config), build, parts.LOAD.replace("WEIGHTS", literal(weights))]
     text = "\n\n\n".join(part.strip("\n") for part in body)
-    return "\n".join([parts.HEADER.replace("WEIGHTS", weights), _imports(text), "", text, ""])
+    return "\n".join([parts.HEADER, _imports(text), "", text, ""])
+
+
+def literal(text: str) -> str:
+    """A text as Python writes it, on one line and in characters that UTF-8 has; whatever the text holds."""
+    return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)
 
 
 def _imports(text: str) -> str:

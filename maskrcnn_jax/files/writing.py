@@ -1,10 +1,13 @@
 """Writing files whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+from maskrcnn_jax.files.reading import require_regular
 
 
 @contextlib.contextmanager
@@ -23,11 +26,14 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
     Raises:
         FileExistsError: `path` exists and may not be replaced; also if it came to exist during the block.
-        OSError: As writing the file; what was there before is unchanged.
+        NotAFile: `path` is there and is no regular file, such as a device.
+        OSError: As writing the file, or that `path` is a folder; with `path` as its file name. What was there before is
+            unchanged.
     """
-    if not overwrite and os.path.lexists(path):
-        raise _exists(path)
-    partial = path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.partial{path.suffix}")
+    require_writable(path, overwrite=overwrite)
+    if path.is_symlink():
+        path = path.resolve()  # the link stays
+    partial = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield partial
         _to_disk(partial)
@@ -35,8 +41,40 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             os.replace(partial, path)
         else:
             _move_if_free(partial, path)
+    except OSError as error:
+        # A write that fails names no file, and the partial file is not what the user asked for.
+        if error.errno is not None and error.filename in (None, str(partial), partial):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            partial.unlink()
+
+
+def require_writable(path: Path, *, overwrite: bool = True) -> None:
+    """Finds out before minutes of work, not after, that a file cannot be written; leaves everything as it was.
+
+    Args:
+        path: The file.
+        overwrite: Whether an existing file may be replaced.
+
+    Raises:
+        FileExistsError: `path` exists and may not be replaced.
+        NotAFile: `path` is there and is no regular file.
+        OSError: As writing the file would, such as that `path` is a folder or its folder is missing.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists():
+        require_regular(path)
+    if not overwrite and os.path.lexists(path):
+        raise _exists(path)
+    folder = path.parent
+    if not folder.is_dir():
+        os.stat(folder / path.name)  # says which of its parts is missing or is a file
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:
@@ -68,4 +106,4 @@ def _move_if_free(partial: Path, path: Path) -> None:
 
 
 def _exists(path: Path) -> FileExistsError:
-    return FileExistsError(f"{path}: exists and is not overwritten; remove it, or name another path")
+    return FileExistsError(f"{path}: exists and is not overwritten; name another path, or ask for it with --overwrite")

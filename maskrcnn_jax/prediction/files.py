@@ -17,15 +17,21 @@ from maskrcnn_jax.colors import distinct_color
 from maskrcnn_jax.crops import select
 from maskrcnn_jax.data.images import read_image
 from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.files.printable import printable
+from maskrcnn_jax.files.reading import require_regular
+from maskrcnn_jax.files.writing import write_text
 from maskrcnn_jax.plural import counted
+from maskrcnn_jax.prediction.choice import require_score
 from maskrcnn_jax.prediction.inputs import Input
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.prediction.results import ResultsWriter
 from maskrcnn_jax.prediction.semantic import class_table, label_map, save_label_map
+from maskrcnn_jax.prediction.several import count_images
 from maskrcnn_jax.prediction.threads import Behind, ahead
 from maskrcnn_jax.prediction.tiling import predict_tiled
 from maskrcnn_jax.prediction.tracking import Tracks, follow, keep_colors
 from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter
+from maskrcnn_jax.refusals import in_words
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.visualize import draw_detections, save_png, splash
 
@@ -60,10 +66,10 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
 
     Raises:
         ValueError: The least score is none, or a splash or label maps are wanted of a model without mask head.
+        OSError: What was found in images, or the table of all results, cannot be written.
     """
     config = predictor.config
-    if not 0 <= wanted.min_score <= 1:
-        raise ValueError(f"min_score = {wanted.min_score}: scores lie between 0 and 1; give one of these, such as 0.5")
+    require_score(wanted.min_score)
     if config.mask_head is None and (wanted.splash or wanted.semantic):
         raise ValueError(
             "the model has no mask head: it finds boxes, which make no colour splash and no label map; leave out "
@@ -71,10 +77,10 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
         )
     failures: list[str] = []
 
-    def fail(error: Exception) -> None:
-        failures.append(str(error))
+    def fail(error: ValueError | OSError) -> None:
+        failures.append(in_words(error))
         if len(inputs) > 1:
-            log.warning("%s", error)
+            log.warning("%s", failures[-1])
 
     pictures, videos = [i for i in inputs if not i.is_video], [i for i in inputs if i.is_video]
     with logging_redirect_tqdm(), ResultsWriter(wanted.folder, config.class_names, config.num_classes) as results:
@@ -85,9 +91,12 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
                 _video(predictor, video, wanted, results)
             except (BrokenVideo, OSError) as error:
                 fail(error)
+    if results.images:
+        seen = counted(results.images, "image" if not videos else "image or frame")
+        print(printable(f"{seen}, {counted(results.objects, 'object')}, in {wanted.folder}"))
     if wanted.semantic and len(failures) < len(inputs):
         table = json.dumps(class_table(config.class_names, config.num_classes), indent=1)
-        (wanted.folder / "classes.json").write_text(table + "\n", encoding="utf-8")
+        write_text(wanted.folder / "classes.json", table + "\n")
     return failures
 
 
@@ -119,12 +128,17 @@ def _pictures(
     inputs: Sequence[Input],
     wanted: Wanted,
     results: ResultsWriter,
-    fail: Callable[[Exception], None],
+    fail: Callable[[ValueError | OSError], None],
 ) -> None:
     def read() -> Iterator[tuple[Input, np.ndarray | None]]:
         for one in inputs:
             try:
-                yield one, read_image(Path(str(one.source)))
+                path = Path(str(one.source))
+                require_regular(path)
+                image, several = read_image(path), count_images(path)
+                if several > 1:
+                    log.warning("%s: holds %d images, of which the first is looked at", path, several)
+                yield one, image
             except (BrokenImage, OSError) as error:
                 fail(error)
                 yield one, None
@@ -155,7 +169,8 @@ def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsW
         found_stream = contextlib.closing(detect_stream(predictor, enumerate(reader.frames()), wanted))
         with found_stream as stream, Behind(2 * predictor.batch_size) as writer:
             try:
-                for number, image, found in tqdm(stream, video.name, reader.count, unit=" frames", disable=None):
+                frames = tqdm(stream, printable(video.name), reader.count, unit=" frames", disable=None)
+                for number, image, found in frames:
                     writer.call(film.add, number, image, found)
             except KeyboardInterrupt:
                 if not reader.live:
@@ -167,7 +182,8 @@ def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsW
     finally:
         reader.close()
     seconds = time.monotonic() - start
-    print(f"{video.name}: {counted(film.count, 'frame')}, {film.count / seconds:.1f} a second, in {film.drawn.path}")
+    speed = f"{film.count / seconds:.1f} a second"
+    print(printable(f"{video.name}: {counted(film.count, 'frame')}, {speed}, in {film.drawn.path}"))
 
 
 class _Film:
@@ -184,8 +200,12 @@ class _Film:
         self._frames = [np.zeros((*reader.size, 3), np.uint8)] * 2
         self.drawn = VideoWriter(wanted.folder / f"{video.name}.detections", reader.size, reader.rate)
         self._splash = None
-        if wanted.splash:
-            self._splash = VideoWriter(wanted.folder / f"{video.name}.splash", reader.size, reader.rate)
+        try:
+            if wanted.splash:
+                self._splash = VideoWriter(wanted.folder / f"{video.name}.splash", reader.size, reader.rate)
+        except OSError:
+            self.drawn.discard()
+            raise
         self.count = 0
 
     def add(self, number: int, image: np.ndarray | None, found: Detections | None) -> None:

@@ -1,73 +1,155 @@
-"""What a user names to be looked at: pictures, folders of them, patterns, videos and cameras."""
+"""What a user names to be looked at: images, folders of them, patterns, videos and cameras."""
 
 import glob
+import logging
+import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2"}
+from maskrcnn_jax.plural import counted
+from maskrcnn_jax.prediction.several import count_images
+
+log = logging.getLogger(__name__)
+
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".gif"}
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"}
+OUTPUT = re.compile(r"\.(detections\.(png|mp4|avi)|splash\.(png|mp4|avi)|semantic\.png)$", re.IGNORECASE)
+"""How the files end that `predict_files` writes beside an input's name."""
+OUTPUT_FOLDER = ".semantic"
+"""How the folders end that it writes for the label maps of videos."""
+MOST = 8
+"""Endings of files left out that are listed."""
+LONGEST = 200
+"""Bytes of a name that outputs are called after; file systems allow 255 with all that is added."""
 
 
 class Input(NamedTuple):
-    """A picture, a video or a camera."""
+    """An image, a video or a camera."""
 
     source: Path | int
     """The file, or the camera's number."""
     name: str
     """What outputs are called after it; no two are alike."""
-
-    @property
-    def is_video(self) -> bool:
-        """Whether there are frames in it; a file without a video's ending is taken for a picture."""
-        return isinstance(self.source, int) or self.source.suffix.lower() in VIDEOS
+    is_video: bool
+    """Whether there are frames in it; a file that is not known as a video is taken for an image."""
 
 
-def find_inputs(names: Sequence[str]) -> list[Input]:
-    """The pictures and videos that arguments name.
+def find_inputs(names: Sequence[str], out: Path | None = None) -> list[Input]:
+    """The images and videos that arguments name.
+
+    Files that are named are taken as they are. Of folders and patterns those files are left out that are hidden, that
+    are outputs of `predict_files`, that are no regular files, and whose ending is that of no image and no video; one
+    line of the log counts them by kind. A GIF with several images is a video.
 
     Args:
-        names: Files, folders (their pictures and videos, by name), patterns such as "photos/**/*.jpg", and "webcam" or
+        names: Files, folders (their images and videos, by name), patterns such as "photos/**/*.jpg", and "webcam" or
             "webcam:1".
+        out: The folder that outputs go to; it may not be one that is looked at.
 
     Raises:
-        OSError: There is no such file.
-        ValueError: A folder or pattern has no picture and no video, or nothing is named.
+        OSError: There is no such file, or a folder cannot be read.
+        ValueError: A folder or pattern has no image and no video, nothing is named, or outputs would be written among
+            the inputs.
     """
-    sources = [source for name in names for source in _sources(name)]
+    left_out: Counter[str] = Counter()
+    sources = [source for name in names for source in _sources(name, out, left_out)]
+    if left_out:
+        log.warning("left out: %s", _listed(left_out))
     if not sources:
-        raise ValueError("no input: name pictures, folders, patterns, videos or webcam")
+        raise ValueError("no input: name images, folders, patterns, videos or webcam")
+    once: dict[str | int, Path | int] = {}
+    for source in sources:
+        once.setdefault(source if isinstance(source, int) else os.path.abspath(source), source)
     seen: Counter[str] = Counter()
-    inputs = []
-    for source in dict.fromkeys(sources):
-        stem = f"webcam{source}" if isinstance(source, int) else source.stem
-        seen[stem] += 1
-        while seen[stem] > 1 and f"{stem}_{seen[stem]}" in seen:
-            seen[stem] += 1
-        name = stem if seen[stem] == 1 else f"{stem}_{seen[stem]}"
-        seen[name] = max(seen[name], 1)
-        inputs.append(Input(source, name))
-    return inputs
+    return [Input(source, _name(source, seen), _is_video(source)) for source in once.values()]
 
 
-def _sources(name: str) -> list[Path | int]:
-    if camera := re.fullmatch(r"webcam(?::(\d+))?", name):
+def _sources(name: str, out: Path | None, left_out: Counter[str]) -> list[Path | int]:
+    if camera := re.fullmatch(r"webcam(?::(\d{1,4}))?", name):
         return [int(camera[1] or 0)]
     path = Path(name)
     if path.is_dir():
-        found = [file for file in path.iterdir() if file.suffix.lower() in PICTURES | VIDEOS and file.is_file()]
-        if not found:
-            raise ValueError(
-                f"{path}: holds no picture and no video; give another folder, or a pattern for what is deeper"
-            )
+        entries, where = sorted(path.iterdir()), {path}
     elif path.exists():
+        if OUTPUT.search(path.name):
+            _require_elsewhere({path.parent}, out)  # it would be overwritten
         return [path]
     elif glob.has_magic(name):
-        found = [Path(file) for file in glob.glob(name, recursive=True) if Path(file).is_file()]
-        if not found:
-            raise ValueError(f"{name}: no file is called like this; mend the pattern")
+        entries = sorted(Path(file) for file in glob.glob(name, recursive=True))
+        where = {entry.parent for entry in entries}
+        if not entries:
+            raise ValueError(f"{name}: no file is called like this; correct the pattern")
     else:
-        raise FileNotFoundError(f"{path}: no such file or folder; mend the path")
-    return [*sorted(found)]
+        raise FileNotFoundError(f"{path}: no such file or folder; correct the path")
+    _require_elsewhere(where, out)
+    kinds = {entry: _reason(entry) for entry in entries}
+    found = [entry for entry, reason in kinds.items() if reason is None]
+    unused = Counter(reason for reason in kinds.values() if reason is not None)
+    if not found:
+        contents = f" (left out: {_listed(unused)})" if unused else ""
+        raise ValueError(f"{name}: holds no image and no video{contents}; give another folder, or a pattern")
+    left_out.update(unused)
+    return [*found]
+
+
+def _require_elsewhere(folders: Iterable[Path], out: Path | None) -> None:
+    """Checks that nothing is written where inputs lie, however the folder is called."""
+    for folder in folders:
+        if out is not None and out.exists() and folder.exists() and out.samefile(folder):
+            raise ValueError(
+                f"--out {out}: is the folder {folder} that is looked at; name another, so that what is written does "
+                "not lie among the inputs"
+            )
+
+
+def _reason(path: Path) -> str | None:
+    """Why a file of a folder is not looked at: a kind, or its ending if that is of no image and no video."""
+    if path.name.startswith("."):
+        return "hidden"
+    if OUTPUT.search(path.name) or OUTPUT_FOLDER in (path.suffix.lower(), path.parent.suffix.lower()):
+        return "output"
+    if path.is_dir():
+        return "folder"
+    if not path.is_file():
+        return "irregular"
+    ending = path.suffix.lower()
+    return None if ending in IMAGES | VIDEOS else ending or "no ending"
+
+
+def _listed(left_out: Counter[str]) -> str:
+    kinds = {
+        "hidden": "hidden file",
+        "output": "own output",
+        "folder": "folder",
+        "irregular": "irregular file",
+    }
+    parts = [counted(left_out[kind], noun) for kind, noun in kinds.items() if left_out[kind]]
+    endings = sorted(left_out.keys() - kinds.keys())
+    if endings:
+        count = sum(left_out[ending] for ending in endings)
+        more = ", …" if len(endings) > MOST else ""
+        parts.append(f"{counted(count, 'file')} neither image nor video ({', '.join(endings[:MOST])}{more})")
+    return ", ".join(parts)
+
+
+def _name(source: Path | int, seen: Counter[str]) -> str:
+    """What outputs are called: after the file, with a number where that is taken, short enough for their endings."""
+    stem = f"webcam{source}" if isinstance(source, int) else source.stem
+    while len(os.fsencode(stem)) > LONGEST:
+        stem = stem[:-1]
+    seen[stem] += 1
+    while seen[stem] > 1 and f"{stem}_{seen[stem]}" in seen:
+        seen[stem] += 1
+    name = stem if seen[stem] == 1 else f"{stem}_{seen[stem]}"
+    seen[name] = max(seen[name], 1)
+    return name
+
+
+def _is_video(source: Path | int) -> bool:
+    if isinstance(source, int):
+        return True
+    ending = source.suffix.lower()
+    return ending in VIDEOS or (ending == ".gif" and count_images(source) > 1)

@@ -100,7 +100,11 @@ class Predictor:
         Raises:
             ValueError: an image is not uint8 RGB, or there is not one array of proposals per picture.
         """
+        if isinstance(images, np.ndarray) and images.ndim == 3:
+            raise ValueError(f"images is one image of shape {images.shape}: pass a list of images, such as [image]")
         for i, image in enumerate(images):
+            if not isinstance(image, np.ndarray):
+                raise ValueError(f"images[{i}] is a {type(image).__name__}: pass an array, uint8 RGB")
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
                 raise ValueError(
                     f"images[{i}] is {image.dtype} of shape {image.shape}: pass uint8 RGB of shape (height, width, 3)"

@@ -1,16 +1,23 @@
 """Detections of many pictures in COCO's results format, written as they come."""
 
 import json
-import os
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TextIO
 
 import numpy as np
 
 from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.evaluation import Result, encode_crop
+from maskrcnn_jax.files.lock import turn
+from maskrcnn_jax.files.writing import write_text, written_whole
 from maskrcnn_jax.structs import Detections
+
+
+class _NoImage(Exception):
+    """There is nothing to write."""
 
 
 class ResultsWriter:
@@ -19,7 +26,8 @@ class ResultsWriter:
     The second is a data set in COCO's format without annotations: images by running number, with their file and for
     videos the frame, and categories, the labels + 1. COCO's tools open the first with it:
     `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or writes neither when it is
-    left by an error or without a picture. Then a folder that it made and that is empty goes, too.
+    left by an error or without a picture. Then a folder that it made and that is empty goes, too. Of several
+    processes that write to one folder, the files of the last that ends remain, both of them.
 
     Args:
         folder: It is made if there is none.
@@ -33,27 +41,42 @@ class ResultsWriter:
         self._folder = folder
         self._names = [*class_names] or [str(label) for label in range(classes)]
         self._images: list[dict[str, Any]] = []
-        self._file: TextIO = (folder / "detections.json.tmp").open("w", encoding="utf-8")
-        self._separator = "["
+        self.objects = 0
+        self._whole, self._turn = ExitStack(), ExitStack()
+        partial = self._whole.enter_context(written_whole(folder / "detections.json"))
+        self._file: TextIO = self._whole.enter_context(partial.open("w", encoding="utf-8"))
 
     def __enter__(self) -> "ResultsWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.write("]\n" if self._separator == ",\n" else "[]\n")
-        self._file.close()
-        unfinished = self._folder / "detections.json.tmp"
-        if kind is not None or not self._images:
-            unfinished.unlink()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is not None:
+                self._whole.__exit__(kind, error, trace)
+                return
+            with self._turn, suppress(_NoImage), self._whole:
+                self._finish()
+        finally:
             if self._made and not any(self._folder.iterdir()):
                 self._folder.rmdir()
-            return
+
+    def _finish(self) -> None:
+        if not self._images:
+            raise _NoImage
+        self._file.write("]\n" if self.objects else "[]\n")
+        self._file.close()
         categories = [{"id": label + 1, "name": name} for label, name in enumerate(self._names)]
         table = {"images": self._images, "annotations": [], "categories": categories}
-        temporary = self._folder / "images.json.tmp"
-        temporary.write_text(json.dumps(table) + "\n", encoding="utf-8")
-        os.replace(temporary, self._folder / "images.json")
-        os.replace(unfinished, self._folder / "detections.json")
+        # Until both files are in place, so that those of two processes are not mixed.
+        self._turn.enter_context(turn(self._folder))
+        write_text(self._folder / "images.json", json.dumps(table) + "\n")
+
+    @property
+    def images(self) -> int:
+        """Images and frames so far; `objects` are those found in them."""
+        return len(self._images)
 
     def add(
         self,
@@ -79,8 +102,8 @@ class ResultsWriter:
         for row, result in enumerate(results(detections, image_id, size)):
             if tracks is not None:
                 result["track_id"] = int(tracks[row])
-            self._file.write(self._separator + json.dumps(result))
-            self._separator = ",\n"
+            self._file.write((",\n" if self.objects else "[") + json.dumps(result))
+            self.objects += 1
 
 
 def results(detections: Detections, image_id: int, size: tuple[int, int]) -> list[Result]:

@@ -1,6 +1,5 @@
 """Label maps: one class per pixel, as a PNG that is both picture and data."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from maskrcnn_jax.colors import distinct_color
 from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.files.writing import written_whole
 from maskrcnn_jax.structs import Detections
 
 LARGEST = 255
@@ -49,9 +49,8 @@ def save_label_map(path: Path | str, labels: Integer[np.ndarray, "h w"], classes
         image = Image.fromarray(labels.astype(np.uint8))
         colors = [(0, 0, 0), *(distinct_color(label) for label in range(classes))]
         image.putpalette([channel for color in colors for channel in color])
-    temporary = path.with_name(f"{path.name}.tmp")
-    image.save(temporary, "PNG")
-    os.replace(temporary, path)
+    with written_whole(path) as partial:
+        image.save(partial, "PNG")
 
 
 def class_table(class_names: tuple[str, ...], classes: int) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """Video files and cameras: frames in, frames out, none lost."""
 
+import contextlib
 import logging
+import math
 import os
 import struct
 import time
@@ -12,6 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+from maskrcnn_jax.files.reading import require_regular
+from maskrcnn_jax.files.writing import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,10 @@ class VideoReader:
     def __init__(self, source: Path | int) -> None:
         self.name = f"webcam:{source}" if isinstance(source, int) else str(source)
         self.live = isinstance(source, int)
+        if isinstance(source, Path):
+            require_regular(source)
+            if not _is_text(source):
+                raise BrokenVideo(f"{source}: OpenCV opens no video whose name is not UTF-8; rename it")
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._capture.isOpened():
             remedy = "connect it or give another number" if self.live else "convert it, for one to .mp4 with H.264"
@@ -53,6 +62,7 @@ class VideoReader:
         """Frames as the file says."""
         width, height = (self._capture.get(name) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         self.size = int(height), int(width)
+        self._times = _Times(self.name, self.rate)
 
     def frames(self) -> Iterator[UInt8[np.ndarray, "h w 3"] | None]:
         """RGB frames, and None in place of each that is broken or that a camera dropped, so that time is kept.
@@ -73,6 +83,8 @@ class VideoReader:
             elif missing:
                 log.warning("%s: %s cannot be read; the one before is kept", self.name, _span(index, missing))
             yield from repeat(None, missing)
+            if not self.live:
+                self._times.add(index + missing, self._capture.get(cv2.CAP_PROP_POS_MSEC))
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             index, missing = index + missing + 1, 0
         if index == 0:
@@ -80,10 +92,47 @@ class VideoReader:
         if missing:
             log.warning("%s: ends with %s; the one before is kept", self.name, _span(index, missing))
             yield from repeat(None, missing)
+        self._times.say()
 
     def close(self) -> None:
         """Lets go of the file or the camera."""
         self._capture.release()
+
+
+class _Times:
+    """When frames are shown in a video file, compared with the constant rate at which they are written again."""
+
+    def __init__(self, name: str, rate: float) -> None:
+        self._name, self._frame = name, 1000 / rate
+        self._start: float | None = None
+        self._last, self._shortest, self._longest, self._off = 0.0, math.inf, 0.0, 0.0
+
+    def add(self, index: int, time: float) -> None:
+        """Takes a frame's number and its time, ms; where a file has none, OpenCV's does not advance."""
+        if self._start is None:
+            self._start = time - index * self._frame
+        elif time > self._last:
+            self._shortest = min(self._shortest, time - self._last)
+            self._longest = max(self._longest, time - self._last)
+            self._off = max(self._off, abs(time - self._start - index * self._frame))
+        self._last = time
+
+    def say(self) -> None:
+        """Warns if the rate varies, so that what is written is shown at other times."""
+        if self._off > 1.5 * self._frame:
+            log.warning(
+                "%s: its frame rate varies (frames last %.0f to %.0f ms); what is written shows each "
+                "for %.0f ms, up to %.2f s earlier or later than there",
+                self._name,
+                self._shortest,
+                self._longest,
+                self._frame,
+                self._off / 1000,
+            )
+
+
+class _Unwanted(Exception):
+    """A file that is not to take its place."""
 
 
 class VideoWriter:
@@ -102,32 +151,83 @@ class VideoWriter:
 
     def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
         self._rate, self._even = rate, size[0] % 2 == size[1] % 2 == 0
+        self._count = 0
         suffix, code, backend = (
             (".mp4", "mp4v", cv2.CAP_FFMPEG) if self._even else (".avi", "MJPG", cv2.CAP_OPENCV_MJPEG)
         )
         self.path = path.with_name(path.name + suffix)
-        self._unfinished = path.with_name(f"{path.name}.tmp{suffix}")
+        if not _is_text(self.path):
+            raise OSError(f"{self.path}: OpenCV writes no video whose path is not UTF-8; name another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._whole = contextlib.ExitStack()
+        self._partial = self._whole.enter_context(written_whole(self.path))
         fourcc = cv2.VideoWriter.fourcc(*code)
-        self._writer = cv2.VideoWriter(str(self._unfinished), backend, fourcc, rate, size[::-1])
+        self._writer = cv2.VideoWriter(str(self._partial), backend, fourcc, rate, size[::-1])
         if not self._writer.isOpened():
+            self.discard()
             raise OSError(f"{self.path}: OpenCV cannot write a video of {size[0]}×{size[1]} pixels there")
 
     def write(self, frame: UInt8[np.ndarray, "h w 3"]) -> None:
         """Appends an RGB frame."""
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._count += 1
 
     def close(self) -> None:
-        """Completes the file."""
+        """Completes the file.
+
+        Raises:
+            OSError: It could not be written whole; it is not there.
+        """
         self._writer.release()
-        if not self._even:
-            _set_rate(self._unfinished, self._rate)
-        os.replace(self._unfinished, self.path)
+        with self._whole:
+            # Before the headers are looked at: they are missing where the disk was full.
+            if self._count and _count_frames(self._partial) != self._count:
+                raise _why_not(self._partial, self.path)
+            if not self._even:
+                _set_rate(self._partial, self._rate)
 
     def discard(self) -> None:
         """Leaves no file."""
         self._writer.release()
-        self._unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(_Unwanted), self._whole:
+            raise _Unwanted
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path is text: OpenCV crashes on others."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _count_frames(path: Path) -> int:
+    """Frames of a video that are there: as its headers say, provided that the last can be read; else 0.
+
+    OpenCV reports no error of writing; a file that ends too early has no headers, or not its last frame.
+    """
+    capture = cv2.VideoCapture(str(path))
+    try:
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        if count < 1:
+            return 0
+        capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
+        return count if capture.grab() else 0
+    finally:
+        capture.release()
+
+
+def _why_not(partial: Path, path: Path) -> OSError:
+    """What hinders writing, as the operating system says when one writes on."""
+    try:
+        with partial.open("ab") as file:
+            file.write(bytes(1 << 20))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return OSError(error.errno, error.strerror, str(path))
+    return OSError(f"{path}: OpenCV could not write the video whole; look at the disk and the memory, and try again")
 
 
 def _set_rate(path: Path, rate: float) -> None:

@@ -277,10 +277,10 @@ def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monke
     [
         (("text.jpg",), r"error: .*text\.jpg: not an image but text \(7 bytes\); give an image in its place"),
         (("text.mp4",), r"error: .*text\.mp4: no video that OpenCV can open"),
-        (("empty",), r"error: .*empty: holds no picture and no video"),
-        (("nothing.jpg",), r"error: .*nothing\.jpg: no such file or folder; mend the path"),
-        (("a.png", "text.jpg"), r"error: 1 of 2 inputs cannot be used, the others are in .*out"),
-        (("text.mp4", "text.jpg"), r"error: none of the 2 inputs can be used; mend what the warnings name"),
+        (("empty",), r"error: .*empty: holds no image and no video"),
+        (("nothing.jpg",), r"error: .*nothing\.jpg: no such file or folder; correct the path"),
+        (("a.png", "text.jpg"), r"error: 1 of 2 inputs could not be done, the others are in .*out"),
+        (("text.mp4", "text.jpg"), r"error: none of the 2 inputs could be done; the warnings say what to do"),
     ],
 )
 def test_bad_input_ends_with_one_line(

@@ -1,11 +1,16 @@
 """Size, rate and number of frames stay, whatever is broken."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from maskrcnn_jax.files.reading import NotAFile
 from maskrcnn_jax.prediction import video as module
 from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter, silence
 
@@ -76,7 +81,7 @@ class Capture:
     def __init__(self, frames: list[np.ndarray | None], count: float, rate: float = 10.0):
         self.frames, self.reads = iter(frames), 0
         self.values = {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: count}
-        self.values |= {cv2.CAP_PROP_FRAME_WIDTH: 64.0, cv2.CAP_PROP_FRAME_HEIGHT: 48.0}
+        self.values |= {cv2.CAP_PROP_FRAME_WIDTH: 64.0, cv2.CAP_PROP_FRAME_HEIGHT: 48.0, cv2.CAP_PROP_POS_MSEC: 0.0}
 
     def isOpened(self):
         return True
@@ -90,22 +95,29 @@ class Capture:
         return one is not None, one
 
 
-def test_a_header_that_promises_too_much_is_not_believed(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A file for the stand-in, which does not look into it."""
+    (tmp_path / "clip.mp4").touch()
+    return tmp_path / "clip.mp4"
+
+
+def test_a_header_that_promises_too_much_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
     capture = Capture([frame(0)], 1e9)
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: capture)
-    frames = list(VideoReader(Path("clip.mp4")).frames())
+    frames = list(VideoReader(clip).frames())
     assert len(frames) == 1 + module.PATIENCE and capture.reads == 1 + module.PATIENCE
 
 
-def test_a_header_that_promises_too_little_is_not_believed(monkeypatch: pytest.MonkeyPatch):
+def test_a_header_that_promises_too_little_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: Capture([frame(i) for i in range(5)], 3.0))
-    assert len(list(VideoReader(Path("clip.mp4")).frames())) == 5
+    assert len(list(VideoReader(clip).frames())) == 5
 
 
 @pytest.mark.parametrize("rate", [0.0, float("nan"), -1.0])
-def test_a_file_without_rate_gets_one(monkeypatch: pytest.MonkeyPatch, rate: float):
+def test_a_file_without_rate_gets_one(clip: Path, monkeypatch: pytest.MonkeyPatch, rate: float):
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: Capture([], 3.0, rate))
-    assert VideoReader(Path("clip.mp4")).rate == 30.0
+    assert VideoReader(clip).rate == 30.0
 
 
 def test_frames_that_a_camera_dropped_are_none(monkeypatch: pytest.MonkeyPatch):
@@ -140,6 +152,81 @@ def test_an_unfinished_video_leaves_no_file(tmp_path: Path):
 
 
 def test_where_nothing_can_be_written(tmp_path: Path):
-    (tmp_path / "clip.tmp.mp4").mkdir()
-    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV cannot write"):
-        VideoWriter(tmp_path / "clip", (48, 64), 25.0)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        VideoWriter(tmp_path / "file" / "clip", (48, 64), 25.0)
+    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV cannot write a video of 0×0 pixels there"):
+        VideoWriter(tmp_path / "clip", (0, 0), 25.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from maskrcnn_jax.prediction.video import VideoWriter, silence
+from maskrcnn_jax.refusals import in_words
+silence()
+rng, size = np.random.default_rng(0), (int(sys.argv[2]), int(sys.argv[3]))
+writer = VideoWriter(Path(sys.argv[1]), size, 25.0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+for _ in range(30):
+    writer.write(rng.integers(0, 256, (*size, 3), np.uint8))
+try:
+    writer.close()
+except OSError as error:
+    print(in_words(error))
+"""
+
+
+@pytest.mark.parametrize(("size", "suffix"), [((240, 320), ".mp4"), ((241, 321), ".avi")])
+def test_a_video_that_is_not_written_whole_is_an_error(tmp_path: Path, size: tuple[int, int], suffix: str):
+    """Where files may have 100,000 bytes; OpenCV itself reports nothing."""
+    (tmp_path / f"clip{suffix}").write_text("of another run")
+    command = [sys.executable, "-c", LIMITED, tmp_path / "clip", *map(str, size)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(f"{tmp_path / 'clip'}{suffix}: File too large; raise the limit of file sizes")
+    assert (tmp_path / f"clip{suffix}").read_text() == "of another run" and len([*tmp_path.iterdir()]) == 1
+
+
+def test_a_frame_of_another_size_is_not_lost_silently(tmp_path: Path):
+    """OpenCV leaves it out without a word."""
+    writer = VideoWriter(tmp_path / "clip", (48, 64), 25.0)
+    for size in ((48, 64), (64, 48), (48, 64)):
+        writer.write(frame(0, size))
+    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV could not write the video whole"):
+        writer.close()
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path):
+    """OpenCV would crash."""
+    path = tmp_path / os.fsdecode(b"clip\xff.mp4")
+    path.write_bytes(b"")
+    with pytest.raises(BrokenVideo, match="name is not UTF-8; rename it"):
+        VideoReader(path)
+    with pytest.raises(OSError, match="path is not UTF-8; name another folder"):
+        VideoWriter(path, (48, 64), 25.0)
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(NotAFile, match=r"clip\.mp4: is a named pipe"):
+        VideoReader(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize(
+    ("durations", "said"),
+    [
+        ([100] * 6, None),
+        # 0.72 s in all: each frame is to last 120 ms. The last begins after 640 ms and would after 5 · 120 = 600; frame
+        # 4 begins after 240 ms instead of 480, 0.24 s too early.
+        ([40, 40, 120, 40, 400, 80], "frames last 40 to 400 ms); what is written shows each for 120 ms, up to 0.24 s"),
+    ],
+)
+def test_a_varying_rate_is_said(tmp_path: Path, durations: list[int], said: str | None, caplog):
+    images = [Image.fromarray(frame(index)) for index in range(6)]
+    images[0].save(tmp_path / "clip.gif", save_all=True, append_images=images[1:], duration=durations)
+    frames = list(VideoReader(tmp_path / "clip.gif").frames())
+    assert len(frames) == 6 and all(one is not None for one in frames)
+    assert caplog.text == "" if said is None else f"clip.gif: its frame rate varies ({said}" in caplog.text

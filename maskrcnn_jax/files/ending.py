@@ -1,0 +1,25 @@
+"""What the ending of a file to be written promises of its content."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class WrongEnding(ValueError):
+    """A path whose ending belongs to another kind of file than is written; the message says which is, and a name."""
+
+
+def require_ending(path: Path, endings: Sequence[str], content: str) -> None:
+    """Checks that a path ends as what is written to it does, in upper or lower case.
+
+    Args:
+        path: The file to write.
+        endings: Those that fit, with their dots; the first is suggested.
+        content: What is written, for the message.
+
+    Raises:
+        WrongEnding: The path has another ending, or none.
+    """
+    if path.suffix.lower() not in endings:
+        name = path.with_suffix(endings[0]) if path.suffix else path.with_name(f"{path.name}{endings[0]}")
+        wrong = f", not {path.suffix}" if path.suffix else ""
+        raise WrongEnding(f"{path}: what is written is {content} ({' or '.join(endings)}){wrong}; name it {name}")

@@ -1,0 +1,27 @@
+"""Image files that hold several images: animations and documents of several pages."""
+
+import struct
+import warnings
+from pathlib import Path
+
+from PIL import Image
+
+ENDINGS = {".gif", ".png", ".tif", ".tiff", ".webp"}
+"""Of the formats that can hold several."""
+
+
+def count_images(path: Path) -> int:
+    """How many images a file holds; 1 where that cannot be found out, or where the format holds only one.
+
+    Args:
+        path: The file; nothing but a regular file is opened.
+    """
+    if path.suffix.lower() not in ENDINGS or not path.is_file():
+        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its size, which whoever decodes it looks at
+        try:
+            with Image.open(path) as image:
+                return getattr(image, "n_frames", 1)
+        except (OSError, ValueError, EOFError, SyntaxError, struct.error, Image.DecompressionBombError):
+            return 1
