@@ -3,9 +3,11 @@
     python evaluate.py configs/coco_mini.py --checkpoint runs/coco_mini [--step 1000] [--section.field value …]
     python evaluate.py configs/mask_rcnn_r50_fpn_1x.py --checkpoint maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth
 
-The configuration says which data; the model is the checkpoint's own. Writes `detections.json` (COCO's results format),
-`metrics.json` and `evaluation.json` (what was evaluated) to `evaluation/STEP_DATA/` in the run folder, or to
-`….evaluation/DATA/` beside a file of weights. What training itself wrote stays.
+The configuration says which data; the model is the checkpoint's own, of which other numbers can be set, such as
+`--model.detect.score-threshold 0.3 --model.detect.nms-iou 0.7 --model.detect.count 300` (detections per image).
+Writes `detections.json` (COCO's results format), `metrics.json` and `evaluation.json` (what was evaluated) to
+`evaluation/STEP_DATA/` in the run folder, or to `….evaluation/DATA/` beside a file of weights. What training itself
+wrote stays.
 """
 
 import argparse
@@ -124,6 +126,20 @@ def require_fit(config: Config, source: ImageSource, devices: int) -> None:
     require(count % devices == 0, "data.validation_batch_size", count, remedy)
 
 
+def require_effect(overrides: Sequence[str]) -> None:
+    """Checks that overrides change what an evaluation reads: the model, the validation data and how it is batched.
+
+    Raises:
+        ConfigError: one changes what only training reads.
+    """
+    for override in overrides:
+        name, _, value = override.partition("=")
+        read = name.startswith(("--data.validation", "--data.threads"))
+        if name.startswith(("--run.", "--optimizer.", "--loss.", "--data.")) and not read:
+            given = f" = {value}" if value else ""
+            raise ConfigError(f"{name}{given}: only training reads it, an evaluation does not; leave it out")
+
+
 def table(figures: dict[str, float]) -> str:
     """The main figures as text, one line per kind."""
     kinds = [kind for kind in ("bbox", "segm") if f"{kind}/AP" in figures]
@@ -162,6 +178,7 @@ def main() -> None:
     logging.basicConfig(handlers=[handler], force=True)  # libraries have put up handlers of their own
     search_less()
     try:
+        require_effect(overrides)
         join_processes()
         require_devices()
         keep_programs()

@@ -182,8 +182,10 @@ def compare_curves(
         names: Of the figures.
 
     Raises:
-        ValueError: No run has recorded one of the figures; the message lists what there is.
+        ValueError: No figure is named, or no run has recorded one of them; the message lists what there is.
     """
+    if not names:
+        raise ValueError("no figure to draw: name at least one, such as loss")
     panels = {name: {run: _points(records, name) for run, records in runs.items()} for name in names}
     for name, lines in panels.items():
         if not any(lines.values()):
@@ -201,23 +203,25 @@ def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], pat
     """Draws panels of lines, each a list of (step, figure), side by side; both by name."""
     # Here, as its import takes a third of a second, which whoever draws no curves should not wait for.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    from maskrcnn_jax.literal_figure import LiteralFigure
+
+    figure = LiteralFigure(figsize=(5 * len(panels), 3.6), layout="constrained")
     for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for index, (name, points) in enumerate(lines.items()):
+        handles = []
+        for index, points in enumerate(lines.values()):
             color = tuple(value / 255 for value in CURVES[index % len(CURVES)])
             marker = "o" if len(points) < 30 else None
             style = "-" if index < len(CURVES) else "--"
             steps, values = [step for step, _ in points], [value for _, value in points]
-            axes.plot(steps, values, style, color=color, label=name, marker=marker, markersize=3, linewidth=1.5)
+            handles += axes.plot(steps, values, style, color=color, marker=marker, markersize=3, linewidth=1.5)
         axes.set(xlabel="step", title=title)
         axes.set_xlim(0)
         axes.set_ylim(0, 1 if "AP" in title else None)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if len(lines) > 1:
-            axes.legend(fontsize=8, frameon=False)
+            axes.legend(handles, list(lines), fontsize=8, frameon=False)  # also where a name begins with "_"
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     save_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))

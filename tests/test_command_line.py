@@ -126,6 +126,61 @@ def test_convert_of_a_folder_without_checkpoints(tmp_path: Path, monkeypatch: py
         run(monkeypatch, "convert", tmp_path, "--to", "safetensors", tmp_path / "out.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("name", "to", "message"),
+    [
+        (
+            "out.safetensors",
+            "torchvision",
+            r"a state dict of torch \(\.pth or \.pt\), not \.safetensors; name it .*out\.pth$",
+        ),
+        ("out.onnx", "torchvision", r"not \.onnx; name it .*out\.pth$"),
+        ("out.pth", "safetensors", r"a file of safetensors \(\.safetensors\), not \.pth; name it .*out\.safetensors$"),
+        ("out", "safetensors", r"a file of safetensors \(\.safetensors\); name it .*out\.safetensors$"),
+    ],
+)
+def test_convert_writes_what_the_ending_says(
+    name: str, to: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Before it looks for the model, which is not there."""
+    with pytest.raises(SystemExit, match=message):
+        run(monkeypatch, "convert", tmp_path / "nothing", "--to", to, tmp_path / name)
+
+
+@pytest.mark.parametrize("command", ["convert", "export"])
+def test_no_file_is_overwritten_unless_asked(
+    command: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out, second, more = {
+        "convert": ("train.pth", "train.py", ("--to", "torchvision")),
+        "export": ("train.stablehlo", "train.stablehlo.json", ("--platforms", "cpu", "--size", "64", "64")),
+    }[command]
+    place = (tmp_path / out,) if command == "convert" else ("--out", tmp_path / out)
+    (tmp_path / second).write_text("mine")
+    with pytest.raises(SystemExit, match=rf"{second}: exists and is not overwritten; name another path, or ask"):
+        run(monkeypatch, command, weights, *place, *more)
+    assert (tmp_path / second).read_text() == "mine" and not (tmp_path / out).exists()
+    run(monkeypatch, command, weights, *place, *more, "--overwrite")
+    assert (tmp_path / second).read_text() != "mine" and (tmp_path / out).exists()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.pb", "model.tflite", "model.pt", "model.engine", "model"])
+def test_export_refuses_formats_that_it_does_not_write(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(
+        SystemExit, match=r"is a StableHLO program, serialised by jax\.export .*; name it .*model\.stab"
+    ):
+        run(monkeypatch, "export", tmp_path / "nothing", "--out", tmp_path / name)
+
+
+def test_curves_are_a_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with MetricWriter(tmp_path / "$x_{$", total_steps=2) as writer:
+        writer.write(1, {"loss": 2.0})
+    with pytest.raises(SystemExit, match=r"what is written is a PNG \(\.png\), not \.jpg; name it .*c\.png"):
+        run(monkeypatch, "curves", tmp_path / "$x_{$", "--out", tmp_path / "c.jpg", "--figures", "loss")
+    run(monkeypatch, "curves", tmp_path / "$x_{$", "--out", tmp_path / "c.png", "--figures", "loss")
+    assert cv2.imread(str(tmp_path / "c.png")) is not None
+
+
 def test_help_names_the_commands():
     ended = subprocess.run([sys.executable, "-m", "maskrcnn_jax", "--help"], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0 and "prepare" in ended.stdout and "convert" in ended.stdout

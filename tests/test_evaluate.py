@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import jax
@@ -53,6 +54,18 @@ def test_a_checkpoint_gets_the_figures_that_training_ended_with(
         assert (copied_run / name).read_bytes() == (finished_run / name).read_bytes()
 
 
+def test_numbers_of_detection_take_effect(finished_run: Path, monkeypatch: pytest.MonkeyPatch):
+    found: list[dict] = []
+    monkeypatch.setattr(evaluate, "write_evaluation", lambda _, results, *rest, **more: found.extend(results))
+    before = json.loads((finished_run / "detections.json").read_text())
+    threshold = float(np.median([one["score"] for one in before]))
+    surer = Counter(one["image_id"] for one in before if one["score"] > threshold)
+    assert max(surer.values()) > 2
+    numbers = ("--model.detect.score-threshold", threshold, "--model.detect.count", 2)
+    run_main(monkeypatch, TINY, "--checkpoint", finished_run, *numbers)
+    assert Counter(one["image_id"] for one in found) == {image: min(number, 2) for image, number in surer.items()}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -68,6 +81,8 @@ def test_a_checkpoint_gets_the_figures_that_training_ended_with(
             ("--checkpoint", "{run}", "--data.validation-batch-size", "6"),
             "data.validation_batch_size = 6: must be a multiple of the number of devices, 4",
         ),
+        (("--checkpoint", "{run}", "--run.folder", "new"), "--run.folder: only training reads it, an evaluation does"),
+        (("--checkpoint", "{run}", "--data.train.seed=3"), "--data.train.seed = 3: only training reads it"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(

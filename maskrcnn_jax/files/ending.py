@@ -1,5 +1,7 @@
 """What the ending of a file to be written promises of its content."""
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +20,10 @@ def require_ending(path: Path, endings: Sequence[str], content: str) -> None:
 
     Raises:
         WrongEnding: The path has another ending, or none.
+        IsADirectoryError: The path is a folder.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.suffix.lower() not in endings:
         name = path.with_suffix(endings[0]) if path.suffix else path.with_name(f"{path.name}{endings[0]}")
         wrong = f", not {path.suffix}" if path.suffix else ""

@@ -56,6 +56,5 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
             fontsize=SIZE,
             ha="left",
             va="center_baseline",
-            parse_math=False,
             bbox={"facecolor": color, "edgecolor": "none", "pad": 0.8},
         )

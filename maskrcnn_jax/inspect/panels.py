@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from maskrcnn_jax.colors import PALETTE, distinct_color
 from maskrcnn_jax.inspect.page import WIDTH
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Array
 
 TALLEST = 6.5
@@ -64,7 +65,7 @@ def panels(count: int, columns: int, shape: Sequence[int]) -> tuple[Figure, list
     columns = min(columns, count)
     rows = -(-count // columns)
     width = min(WIDTH / columns, TALLEST * shape[1] / shape[0])
-    figure = Figure(figsize=(columns * width, rows * (width * shape[0] / shape[1] + TITLE)))
+    figure = LiteralFigure(figsize=(columns * width, rows * (width * shape[0] / shape[1] + TITLE)))
     figure.set_layout_engine("compressed", w_pad=0.04, h_pad=0.04)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
@@ -77,7 +78,7 @@ def show(axes: Axes, picture: Array, title: str = "") -> None:
     height, width = picture.shape[:2]
     pixels = np.asarray(picture).astype(np.uint8)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation="nearest")
-    axes.set_title(title, fontsize=SMALL, parse_math=False)
+    axes.set_title(title, fontsize=SMALL)
 
 
 def fade(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
@@ -135,7 +136,7 @@ def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
     by_column = [item for column in range(columns) for item in list(names.items())[column::columns]]
     rim = [withStroke(linewidth=4.2, foreground=(0, 0, 0, 0.55))]
     lines = [Line2D([], [], color=c, linestyle=s, linewidth=3, path_effects=rim) for _, (c, s) in by_column]
-    drawn = figure.legend(
+    figure.legend(
         lines,
         [name for name, _ in by_column],
         loc="outside lower center",
@@ -144,7 +145,5 @@ def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
         frameon=False,
         handlelength=2.6,
     )
-    for text in drawn.get_texts():
-        text.set_parse_math(False)
     rows = -(-len(names) // columns)
     figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * rows)

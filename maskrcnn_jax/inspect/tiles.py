@@ -11,6 +11,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.page import DPI, WIDTH
+from maskrcnn_jax.literal_figure import LiteralFigure
 
 TALLEST = 2.6
 """Of a cell, inches."""
@@ -57,7 +58,7 @@ def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
     bottoms = np.cumsum([wide * shape + CAPTION + GAP for shape in shapes]).tolist()
     width, height = round((left + columns * (wide + GAP) + GAP) * DPI), round((bottoms[-1] + GAP) * DPI)
     canvas = np.full((height, width, 3), 255, np.uint8)
-    figure = Figure(figsize=(width / DPI, height / DPI))
+    figure = LiteralFigure(figsize=(width / DPI, height / DPI))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for place, (row, shape, bottom) in enumerate(zip(rows, shapes, bottoms, strict=True)):

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.visualize import CURVES
 
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES[1:])
@@ -30,7 +31,7 @@ def time_figure(seconds: Seconds, title: str = "", closer: Collection[str] = ())
     colors = {part: INK[place % len(INK)] for place, part in enumerate(parts)}
     shown: list[Seconds] = [seconds, *([{name: seconds[name] for name in closer}] if closer else [])]
     lines = [len(bars) for bars in shown]
-    figure = Figure(figsize=(10, 0.5 + sum(0.5 + 0.5 * count for count in lines)), layout="constrained")
+    figure = LiteralFigure(figsize=(10, 0.5 + sum(0.5 + 0.5 * count for count in lines)), layout="constrained")
     panels = figure.subplots(len(shown), squeeze=False, height_ratios=lines)[:, 0]
     for axes, bars in zip(panels, shown, strict=True):
         _draw(axes, bars, colors)

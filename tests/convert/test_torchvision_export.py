@@ -16,6 +16,7 @@ from maskrcnn_jax.convert.files import open_weights
 from maskrcnn_jax.convert.torchvision_export import to_torchvision, write_torchvision
 from maskrcnn_jax.convert.torchvision_model import CONVENTIONS, recognise
 from maskrcnn_jax.convert.torchvision_script import script
+from maskrcnn_jax.files.ending import WrongEnding
 from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.weights import split
 
@@ -153,8 +154,65 @@ def test_weights_and_a_file_that_builds_their_model(tmp_path: Path):
     assert file.keys() == expected.keys()
     assert all((file[name] == expected[name]).all() for name in expected)
     assert 'with_name("shapes.pth")' in written[1].read_text()
-    with pytest.raises(ConfigError, match=r"name the file of the weights, such as .*shapes\.pth"):
+    with pytest.raises(WrongEnding, match=r"a state dict of torch \(\.pth or \.pt\), not \.py; name it .*shapes\.pth$"):
         write_torchvision(tmp_path / "shapes.py", ours, THEIRS)
+
+
+@pytest.mark.parametrize("taken", ["train.pth", "train.py"])
+def test_no_file_is_overwritten_unless_asked(taken: str, tmp_path: Path):
+    (tmp_path / taken).write_text("mine")
+    with pytest.raises(FileExistsError, match=rf"{taken}: exists and is not overwritten"):
+        write_torchvision(tmp_path / "train.pth", arrays(THEIRS), THEIRS, overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == [taken] and (tmp_path / taken).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["torch.pth", "random.pt"])
+def test_a_name_that_python_would_import_is_refused(name: str, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"\.py beside it would be imported in place of"):
+        write_torchvision(tmp_path / name, {}, THEIRS)
+
+
+HOSTILE = (
+    'a"b',
+    "a'b",
+    "a\\",
+    'a\\"',
+    '"""',
+    "'''",
+    'x"""\nimport os\nos.abort()\n"""',
+    "line\nbreak",
+    "\r",
+    "\0",
+    "\x1b[31m",
+    "\u2028",
+    "\u202e",
+    "\ud800",
+    "猫 😀",
+    "{0}",
+    "%s",
+    "WEIGHTS",
+    "\\N{BULLET}",
+    "\\u00",
+    "#",
+    "$x_{$",
+)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_names_are_nothing_but_names_in_the_file(seed: int):
+    """Python reads back each name, of classes and of the file, and sees the same statements as with plain names."""
+    rng = np.random.default_rng(seed)
+    names = ["".join(rng.choice(HOSTILE, 2)) + str(i) for i in range(3)]
+    weights = "".join(rng.choice(HOSTILE, 2)).replace("/", "") + ".pth"
+    text = script(change(THEIRS, class_names=tuple(names)), weights)
+    text.encode("utf-8")
+    tree, plain = ast.parse(text), ast.parse(script(change(THEIRS, class_names=("a", "b", "c")), "model.pth"))
+    [categories] = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    assert ast.literal_eval(categories) == ("__background__", *names)
+    [load] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load_model"]
+    assert ast.literal_eval(load.args.defaults[0].args[0]) == weights
+    assert [type(node) for node in ast.walk(tree)] == [type(node) for node in ast.walk(plain)]
+    compile(text, "model.py", "exec")
 
 
 @pytest.mark.parametrize("config", [*CASES.values(), CONFIG.model, ModelConfig()], ids=[*CASES, "small", "default"])

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from maskrcnn_jax.config import AnchorConfig
 from maskrcnn_jax.inspect.data.numbers import DataNumbers
 from maskrcnn_jax.inspect.page import WIDTH
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.visualize import CURVES
 
 BINS = 40
@@ -59,13 +60,11 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
     """How many objects the classes have, the most frequent above; of many classes only those, which the title says."""
     counts = np.bincount(numbers.objects("labels"), minlength=len(class_names))
     shown = np.argsort(-counts, kind="stable")[:CLASSES]
-    figure = Figure(figsize=(8, 0.8 + 0.2 * len(shown)), layout="constrained")
+    figure = LiteralFigure(figsize=(8, 0.8 + 0.2 * len(shown)), layout="constrained")
     axes = figure.subplots()
     axes.barh(range(len(shown)), counts[shown], color=BLUE)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(range(len(shown)), [class_names[label] for label in shown], fontsize=8)
-    for text in axes.get_yticklabels():
-        text.set_parse_math(False)
     if len(shown) < len(counts):
         left = len(counts) - len(shown)
         axes.set_title(f"The {CLASSES} most frequent; {left} more are in the table of classes", fontsize=9)
@@ -76,7 +75,7 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
 
 
 def _row(count: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(WIDTH, 3.4))
+    figure = LiteralFigure(figsize=(WIDTH, 3.4))
     figure.set_layout_engine("constrained", w_pad=0.12)
     grid = list(figure.subplots(1, count))
     for axes in grid:

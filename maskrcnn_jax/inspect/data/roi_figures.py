@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from maskrcnn_jax.inspect.data.training_rois import RoiAnswers, RoiCount
 from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, connect, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.paste import paste_mask
 from maskrcnn_jax.structs import Array
 
@@ -79,7 +80,7 @@ def share_figure(counts: Sequence[RoiCount], wanted: float) -> Figure:
         counts: of the pictures, at least one.
         wanted: the greatest share, `MatchConfig.foreground_fraction`.
     """
-    figure = Figure(figsize=(9, 3.4))
+    figure = LiteralFigure(figsize=(9, 3.4))
     figure.set_layout_engine("constrained", w_pad=0.12)
     left, right = figure.subplots(1, 2)
     shares = np.array([count.foreground / max(count.rois, 1) for count in counts])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.panels import COLORS, Color
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Array, Trace
 
 BINS = 50
@@ -50,7 +51,7 @@ def delta_figure(trace: Trace) -> Figure:
     of_anchors = np.asarray(trace.rpn.deltas[0])
     of_candidates = of_anchors[np.asarray(trace.candidates.anchor_index[0])]
     of_pairs = np.asarray(trace.box.deltas[0])[pairs.roi_index[0][valid], pairs.labels[0][valid]]
-    figure = Figure(figsize=(WIDTH, 4.8))
+    figure = LiteralFigure(figsize=(WIDTH, 4.8))
     figure.subplots_adjust(0.02, 0.07, 0.98, 0.87, 0.12, 0.42)
     grid = figure.subplots(2, 4)
     for place, name in enumerate(DELTAS):

@@ -12,6 +12,7 @@ from maskrcnn_jax.inspect.model.subject import View
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Color, class_colors, connect, draw_boxes, fade, panels, show
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Trace
 from maskrcnn_jax.visualize import class_name
 
@@ -161,7 +162,7 @@ def probability_figure(trace: Trace, names: Sequence[str], rois: int = 40, class
     greatest = likely[rows, :background].max(axis=0, initial=0)
     columns = np.argsort(-greatest, kind="stable")[: min(classes, max(1, int((greatest >= 0.01).sum())))]
     columns = np.append(np.sort(columns), background)
-    figure = Figure(figsize=(max(4.5, min(WIDTH, 1.8 + 0.5 * len(columns))), 1.6 + 0.15 * max(len(rows), 4)))
+    figure = LiteralFigure(figsize=(max(4.5, min(WIDTH, 1.8 + 0.5 * len(columns))), 1.6 + 0.15 * max(len(rows), 4)))
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
     grid = likely[np.ix_(rows, columns)] if len(rows) else np.zeros((1, len(columns)))

@@ -17,6 +17,7 @@ from maskrcnn_jax.inspect.model.matches import (
     precision_recall,
 )
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Ink, draw_boxes, fade, legend, panels, show
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.plural import counted
 from maskrcnn_jax.structs import Array
 from maskrcnn_jax.visualize import CURVES
@@ -40,7 +41,7 @@ INKS = {
 
 def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.75, 0.9)) -> Figure:
     """Precision over recall of one picture, all classes together: a curve per overlap that is asked for."""
-    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    figure = LiteralFigure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
     for place, threshold in enumerate(thresholds):
         curve = precision_recall(outcome, threshold)
@@ -65,7 +66,7 @@ def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
     """
     rows, columns = (min(MOST, side) for side in outcome.iou.shape)
     found = match_predictions(outcome, 0.5)
-    figure = Figure(figsize=(2.8 + 0.42 * max(columns, 4), 1.7 + 0.27 * max(rows, 3)), layout="constrained")
+    figure = LiteralFigure(figsize=(2.8 + 0.42 * max(columns, 4), 1.7 + 0.27 * max(rows, 3)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(outcome.iou[:rows, :columns], cmap="viridis", vmin=0, vmax=1, aspect="auto")
     for row, column in zip(*np.nonzero(outcome.iou[:rows, :columns] >= 0.01), strict=True):

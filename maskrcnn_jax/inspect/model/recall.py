@@ -8,6 +8,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.structs import Array, Trace
 from maskrcnn_jax.visualize import CURVES
@@ -81,7 +82,7 @@ def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], n
 
 def recall_figure(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Recall of every stage over the overlap that is asked for."""
-    figure = Figure(figsize=(7.5, 4), layout="constrained")
+    figure = LiteralFigure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     asked = np.linspace(0.3, 1, 141)
     styles = ("-", "--", "-.", ":")

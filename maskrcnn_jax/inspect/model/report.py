@@ -17,6 +17,9 @@ from maskrcnn_jax.inspect.page import write_page
 from maskrcnn_jax.model import MaskRCNN
 from maskrcnn_jax.pretrained import load_pretrained
 
+PICTURES = 10
+"""Of the data, whose average precision is taken if no other number is asked for."""
+
 
 class ModelReport(NamedTuple):
     """A written report on a picture's way through a network."""
@@ -35,7 +38,7 @@ def inspect_model(
     data: Path | str | None = None,
     overrides: Sequence[str] = (),
     image_id: int | str | None = None,
-    pictures: int = 10,
+    pictures: int | None = None,
     step: int | None = None,
     config: Config | None = None,
 ) -> ModelReport:
@@ -50,21 +53,24 @@ def inspect_model(
         overrides: what to change in the configuration that `data` names; see `load_config`.
         image_id: the data set's own number of the picture to look at, or its file name; one with objects, drawn at
             random, if None.
-        pictures: of the data, whose average precision is taken; 0 leaves that out.
+        pictures: of the data, whose average precision is taken; 10 if None, and 0 leaves that out.
         step: the checkpoint of a run folder; the latest by default.
         config: the experiment of a run folder that names code of its own; see `load_pretrained`.
 
     Raises:
         BrokenImage or OSError: the picture cannot be read.
         CheckpointError, ConfigError, WeightFileError or ConversionError: the checkpoint cannot be read, or the data.
-        ValueError: there is no such picture, `image` is given together with `data` or `image_id`, or `out` holds other
-            files.
+        ValueError: there is no such picture, `image` is given together with what is said of the data, or `out` holds
+            other files.
     """
-    for name, value in (("data", data), ("image_id", image_id)):
+    of_data = {"data": data, "image_id": image_id, "pictures": pictures, "overrides": " ".join(overrides) or None}
+    for name, value in of_data.items():
         if image is not None and value is not None:
             raise ValueError(
                 f"image = {image} and {name} = {value}: the picture is your own or the data's; give one of both"
             )
+    if pictures is not None and pictures < 0:
+        raise ValueError(f"pictures = {pictures}: must be 0 or more")
     picture = None if image is None else read_image(Path(image))
     model = load_pretrained(checkpoint, step, config=config)
     truth = None
@@ -75,7 +81,11 @@ def inspect_model(
         picture = truth.example.image
     subject = look(model, picture)
     about = str(image) if truth is None else f"picture {truth.example.image_id}"
-    page = write_page(out, f"{checkpoint} at work on {about}", model_steps(model, subject, truth, pictures))
+    page = write_page(
+        out,
+        f"{checkpoint} at work on {about}",
+        model_steps(model, subject, truth, PICTURES if pictures is None else pictures),
+    )
     return ModelReport(page, subject, truth)
 
 

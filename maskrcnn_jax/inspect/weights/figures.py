@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.weights.change import Change
 from maskrcnn_jax.inspect.weights.rows import WeightRow
+from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.visualize import CURVES
 
 LAYERS = 60
@@ -60,7 +61,7 @@ def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[WeightRow
     """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
     for page in _pages([row for row in rows if row.kind.role == role], COLUMNS * ROWS):
         height = -(-len(page) // COLUMNS)
-        figure = Figure(figsize=(WIDTH, 0.3 + 1.75 * height))
+        figure = LiteralFigure(figsize=(WIDTH, 0.3 + 1.75 * height))
         figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.08)
         grid = figure.subplots(height, COLUMNS, squeeze=False).ravel()
         for axes, row in zip(grid, page, strict=False):
@@ -91,7 +92,7 @@ def _pages(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
 
 def _layers(names: Sequence[str], panels: int) -> tuple[Figure, list[Axes]]:
     """Panels side by side with a line for each name."""
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.19 * len(names)))
+    figure = LiteralFigure(figsize=(WIDTH, 1.2 + 0.19 * len(names)))
     figure.set_layout_engine("constrained", w_pad=0.12)
     grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     parts = list(dict.fromkeys(_part(name) for name in names))
