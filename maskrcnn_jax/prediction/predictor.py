@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +81,7 @@ class Predictor:
 
     def __call__(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[Any] | np.ndarray,  # what is no array is refused by name
         proposals: Sequence[np.ndarray] | None = None,
         *,
         crops: bool = False,
@@ -88,7 +89,7 @@ class Predictor:
         """Detects in all pictures.
 
         Args:
-            images: `[h, w, 3]` uint8 RGB each.
+            images: `[h, w, 3]` uint8 RGB each, in a list.
             proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels
                 of the picture, one array per picture.
             crops: keep masks as the network gives them and paste each when it is looked at: `masks` are `Crops`.
@@ -98,7 +99,8 @@ class Predictor:
             picture, scores, labels, and masks `[D, h, w]` bool, or None for a model without mask head.
 
         Raises:
-            ValueError: an image is not uint8 RGB, or there is not one array of proposals per picture.
+            ValueError: an image is no array of uint8 RGB, there is one in place of a list, or there is not one array of
+                proposals per picture.
         """
         if isinstance(images, np.ndarray) and images.ndim == 3:
             raise ValueError(f"images is one image of shape {images.shape}: pass a list of images, such as [image]")

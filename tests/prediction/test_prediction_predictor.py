@@ -8,6 +8,7 @@ import pytest
 from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from small import change
 from whole_runs import TINY
 
@@ -202,6 +203,13 @@ def test_what_is_not_rgb_is_refused(predictor: Predictor, image: np.ndarray):
         ValueError, match=r"images\[1\] is \w+ of shape .*: pass uint8 RGB of shape \(height, width, 3\)"
     ):
         predictor([picture(8, 8), image])
+
+
+def test_one_image_or_another_librarys_is_refused(predictor: Predictor):
+    with pytest.raises(ValueError, match=r"images is one image of shape \(8, 9, 3\): pass a list of images"):
+        predictor(picture(8, 9))
+    with pytest.raises(ValueError, match=r"images\[0\] is a Image: pass an array, uint8 RGB"):
+        predictor([Image.fromarray(picture(8, 9))])
 
 
 def test_proposals_must_be_one_array_per_picture(predictor: Predictor):
