@@ -1,6 +1,7 @@
 """From files to files: pictures, videos, what is broken among them, and what the command line says."""
 
 import json
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.convert.own import write_safetensors
 from maskrcnn_jax.crops import Crops, Patch
 from maskrcnn_jax.prediction import files as module
+from maskrcnn_jax.prediction import video
 from maskrcnn_jax.prediction.files import Wanted, detect_stream, predict_files
 from maskrcnn_jax.prediction.inputs import find_inputs
 from maskrcnn_jax.prediction.predictor import Predictor
@@ -127,6 +129,44 @@ def test_broken_pictures_are_named_and_the_rest_goes_on(tmp_path: Path, caplog: 
     assert all(failure in caplog.text for failure in failures)
     assert sorted(p.name for p in (tmp_path / "out").glob("*.png")) == ["b.detections.png"]
     assert len(found_in(tmp_path / "out")) == 1
+
+
+def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    save(tmp_path / "b.png", picture((10, 12, 40, 42)))
+    names = [tmp_path / name for name in ("pipe.jpg", "b.png", "pipe.mp4")]
+    failures = predict(tmp_path / "out", *names)
+    assert failures == [f"{path}: is a named pipe, not a regular file; give a file" for path in names[::2]]
+    assert len(found_in(tmp_path / "out")) == 1
+
+
+def test_of_several_images_in_a_file_the_first_is_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    images = [Image.fromarray(picture(box)) for box in ((10, 12, 40, 42), (1, 1, 20, 20))]
+    images[0].save(tmp_path / "a.tiff", save_all=True, append_images=images[1:])
+    assert predict(tmp_path / "out", tmp_path / "a.tiff") == []
+    assert found_in(tmp_path / "out")[1][0]["bbox"] == [10, 12, 30, 30]
+    assert caplog.messages == [f"{tmp_path / 'a.tiff'}: holds 2 images, of which the first is looked at"]
+
+
+def test_a_gif_becomes_a_video(tmp_path: Path):
+    images = [Image.fromarray(frame) for frame in moving(4)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:], duration=80)
+    assert predict(tmp_path / "out", tmp_path / "a.gif") == []
+    reader = VideoReader(tmp_path / "out" / "a.detections.mp4")
+    assert (reader.rate, reader.count) == (12.5, 4)
+    assert [one["bbox"] for [one] in found_in(tmp_path / "out").values()] == [[2 + 3 * t, 4, 20, 20] for t in range(4)]
+
+
+def test_a_video_that_cannot_be_written_whole_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As of a full disk; the other inputs are done."""
+    clip = film(tmp_path / "clip", moving(3))
+    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    monkeypatch.setattr(video, "_count_frames", lambda path: 2)
+    [failure] = predict(tmp_path / "out", clip, tmp_path / "a.png", splash=True)
+    assert failure.startswith(f"{tmp_path / 'out' / 'clip.detections.mp4'}: OpenCV could not write the video whole")
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["a.detections.png", "a.splash.png", "detections.json", "images.json"]
 
 
 def moving(count: int) -> list[np.ndarray]:
@@ -257,13 +297,15 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     main()
 
 
-def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """The network itself: with scores above 0 an untrained one finds something."""
     save(tmp_path / "a.png", picture((10, 12, 40, 42)))
     out = tmp_path / "out"
-    command(monkeypatch, tmp_path / "a.png", "--checkpoint", weights, "--out", out, "--min-score", "0", "--splash")
+    numbers = ("--min-score", "0", "--detections", "3", "--nms-iou", "0.9")
+    command(monkeypatch, tmp_path / "a.png", "--checkpoint", weights, "--out", out, *numbers, "--splash")
     assert (out / "a.splash.png").exists()
-    assert len(found_in(out)[1]) == len(Predictor(build())([picture((10, 12, 40, 42))])[0].boxes) > 0
+    assert len(found_in(out)[1]) == 3
+    assert capsys.readouterr().out == f"1 image, 3 objects, in {out}\n"
 
 
 def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

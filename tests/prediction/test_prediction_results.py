@@ -51,6 +51,19 @@ def test_pycocotools_reads_both_files(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["detections.json", "images.json"]
 
 
+def test_two_processes_that_write_to_one_folder_do_not_mix(tmp_path: Path):
+    """The files of the one that ends last remain, both of them."""
+    with ResultsWriter(tmp_path, ("cat",), 1) as first:
+        first.add("a.jpg", (30, 32), found(1))
+        with ResultsWriter(tmp_path, ("cat",), 1) as second:
+            second.add("b.jpg", (30, 32), found(2))
+            second.add("c.jpg", (30, 32), found(0))
+        assert len(json.loads((tmp_path / "detections.json").read_text())) == 2
+    assert len(json.loads((tmp_path / "detections.json").read_text())) == 1
+    assert [image["file_name"] for image in json.loads((tmp_path / "images.json").read_text())["images"]] == ["a.jpg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["detections.json", "images.json"]
+
+
 def test_whole_masks_and_no_masks():
     detections = found(2)
     whole = np.zeros((2, 30, 32), bool)
