@@ -41,9 +41,11 @@ def export_model(
         platforms: where it is to run, of cpu, cuda, rocm and tpu.
 
     Raises:
-        ConfigError: a side is no multiple of 32, the batch is empty, or the model has no bucket and no size is given.
+        ConfigError: a side is no multiple of 32, the batch or the platforms are empty, or the model has no bucket and
+            no size is given.
     """
     require(batch is None or batch > 0, "batch", batch, "must be at least 1")
+    require(len(platforms) > 0, "platforms", tuple(platforms), "must name at least one of cpu, cuda, rocm and tpu")
     height, width = _bucket(model.config, size)
     structure, params, statistics = split(model)
 
@@ -54,7 +56,7 @@ def export_model(
     (count,) = jax.export.symbolic_shape("b") if batch is None else (batch,)
     images = jax.ShapeDtypeStruct((count, height, width, 3), jnp.uint8)
     sizes = jax.ShapeDtypeStruct((count, 2), jnp.float32)
-    return jax.export.export(jax.jit(predict), platforms=tuple(platforms))(images, sizes)
+    return jax.export.export(jax.jit(predict), platforms=tuple(dict.fromkeys(platforms)))(images, sizes)
 
 
 def describe(exported: jax.export.Exported, config: ModelConfig) -> dict[str, Any]:

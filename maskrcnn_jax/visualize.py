@@ -182,10 +182,10 @@ def compare_curves(
         names: Of the figures.
 
     Raises:
-        ValueError: No figure is named, or no run has recorded one of them; the message lists what there is.
+        ValueError: No run or no figure is named, or no run has recorded one of them; the message lists what there is.
     """
-    if not names:
-        raise ValueError("no figure to draw: name at least one, such as loss")
+    if not runs or not names:
+        raise ValueError("nothing to draw: name at least one run folder, and one figure such as loss")
     panels = {name: {run: _points(records, name) for run, records in runs.items()} for name in names}
     for name, lines in panels.items():
         if not any(lines.values()):

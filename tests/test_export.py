@@ -95,6 +95,7 @@ def test_a_fixed_batch_another_size_and_no_masks():
     [
         (CONFIG.model, {"size": (64, 100)}, r"size = \(64, 100\): both sides must be positive multiples of 32"),
         (CONFIG.model, {"batch": 0}, "batch = 0: must be at least 1"),
+        (CONFIG.model, {"platforms": ()}, r"platforms = \(\): must name at least one of cpu, cuda, rocm and tpu"),
         (change(CONFIG.model, input__buckets=()), {}, r"model\.input\.buckets = \(\): .* --size HEIGHT WIDTH"),
     ],
 )

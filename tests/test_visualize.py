@@ -314,7 +314,20 @@ def test_runs_are_compared_figure_by_figure(tmp_path):
     assert curve_colors(tmp_path / "two.png") == [CURVES[1]]
     with pytest.raises(ValueError, match=r"'segm/AP' is recorded in none of long, short; there is loss, segm/AP50"):
         compare_curves({"long": long, "short": short}, tmp_path / "none.png", names=["segm/AP"])
+    for runs, names in (({}, ["loss"]), ({"long": long}, [])):
+        with pytest.raises(ValueError, match="nothing to draw: name at least one run folder, and one figure"):
+            compare_curves(runs, tmp_path / "none.png", names=names)
     assert not (tmp_path / "none.png").exists()
+
+
+def test_names_of_runs_are_drawn_as_they_are(tmp_path):
+    """Also those that Matplotlib would read as mathematics, or leave out of a legend."""
+    records = [{"step": step, "loss": 1.0 / step} for step in (1, 2)]
+    for pair in (("$x_{$", "$x_}$"), ("_one", "_two")):
+        for name in pair:
+            compare_curves({name: records, "b": records}, tmp_path / f"{name}.png", names=["loss"])
+        one, two = (read(tmp_path / f"{name}.png") for name in pair)
+        assert one.shape != two.shape or (one != two).any()
 
 
 def test_curves_take_what_is_not_finite_and_empty_runs(tmp_path):
