@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -96,18 +95,12 @@ def test_a_write_that_fails_names_the_file_and_the_remedy(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     code = (
-        "import sys; from pathlib import Path; from maskrcnn_jax.files.writing import write_text\n"
+        "import resource, sys; from pathlib import Path; from maskrcnn_jax.files.writing import write_text\n"
         "from maskrcnn_jax.refusals import in_words\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))\n"
         "try:\n    write_text(Path(sys.argv[1]), 'x' * 2000)\n"
         "except OSError as error:\n    print(error.errno, in_words(error))"
     )
-    limit = (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    ended = subprocess.run(
-        [sys.executable, "-c", code, path],
-        capture_output=True,
-        text=True,
-        check=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-    )
+    ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith(f"{errno.EFBIG} {path}: File too large; raise the limit of file sizes")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
