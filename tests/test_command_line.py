@@ -157,7 +157,7 @@ def test_no_file_is_overwritten_unless_asked(
     }[command]
     place = (tmp_path / out,) if command == "convert" else ("--out", tmp_path / out)
     (tmp_path / second).write_text("mine")
-    with pytest.raises(SystemExit, match=rf"{second}: exists and is not overwritten; name another path, or ask"):
+    with pytest.raises(SystemExit, match=rf"{second}: exists and is not overwritten; remove it, or name"):
         run(monkeypatch, command, weights, *place, *more)
     assert (tmp_path / second).read_text() == "mine" and not (tmp_path / out).exists()
     run(monkeypatch, command, weights, *place, *more, "--overwrite")

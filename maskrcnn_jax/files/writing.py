@@ -9,6 +9,9 @@ from pathlib import Path
 
 from maskrcnn_jax.files.reading import require_regular
 
+LONGEST_ENDING = 32
+"""Bytes; what is longer is no ending that a library looks at, and a name has 255 at most."""
+
 
 @contextlib.contextmanager
 def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
@@ -33,7 +36,8 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     require_writable(path, overwrite=overwrite)
     if path.is_symlink():
         path = path.resolve()  # the link stays
-    partial = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.partial{path.suffix}")
+    ending = path.suffix if len(os.fsencode(path.suffix)) < LONGEST_ENDING else ""
+    partial = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.partial{ending}")
     try:
         yield partial
         _to_disk(partial)
@@ -106,4 +110,6 @@ def _move_if_free(partial: Path, path: Path) -> None:
 
 
 def _exists(path: Path) -> FileExistsError:
-    return FileExistsError(f"{path}: exists and is not overwritten; name another path, or ask for it with --overwrite")
+    return FileExistsError(
+        f"{path}: exists and is not overwritten; remove it, or name another path; some commands have --overwrite"
+    )
