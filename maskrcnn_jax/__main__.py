@@ -11,8 +11,8 @@ import tyro
 
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.printable import PrintableFormatter, printable
-from maskrcnn_jax.inspect_commands import INSPECT
 from maskrcnn_jax.files.writing import require_writable, write_text
+from maskrcnn_jax.inspect_commands import INSPECT
 from maskrcnn_jax.refusals import in_words
 
 COMMANDS = tyro.extras.SubcommandApp()

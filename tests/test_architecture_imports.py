@@ -20,7 +20,6 @@ ALLOWED = {
     "config": set(),
     "structs": set(),
     "plural": set(),
-    "refusals": set(),
     "literal_figure": set(),
     "validate": {"config"},
     "config_json": {"config"},

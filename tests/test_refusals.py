@@ -13,9 +13,12 @@ from maskrcnn_jax.refusals import in_words
     [
         (errno.ENOENT, "No such file or directory; mend the path"),
         (errno.EACCES, "Permission denied; change who may use it, or name another path"),
-        (errno.ENOSPC, "No space left on device; make room there, or name a path on another disk"),
-        (errno.EFBIG, "File too large; raise the limit of file sizes (`ulimit -f`), or name a path on another disk"),
-        (errno.EIO, "Input/output error"),
+        (errno.ENOSPC, "No space left on device; free space on that disk, or name a path on another"),
+        (
+            errno.EFBIG,
+            "File too large; above the largest size of a file; raise the limit (ulimit -f), or use another file system",
+        ),
+        (errno.EIO, "Input/output error; the disk reports errors; check it, and the system's log"),
     ],
 )
 def test_an_error_of_the_system_names_the_path_and_the_remedy(code: int, remedy: str):

@@ -102,5 +102,5 @@ def test_a_write_that_fails_names_the_file_and_the_remedy(tmp_path: Path):
         "except OSError as error:\n    print(error.errno, in_words(error))"
     )
     ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith(f"{errno.EFBIG} {path}: File too large; raise the limit of file sizes")
+    assert ended.stdout.startswith(f"{errno.EFBIG} {path}: File too large; above the largest size of a file")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

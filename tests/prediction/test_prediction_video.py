@@ -185,7 +185,7 @@ def test_a_video_that_is_not_written_whole_is_an_error(tmp_path: Path, size: tup
     (tmp_path / f"clip{suffix}").write_text("of another run")
     command = [sys.executable, "-c", LIMITED, tmp_path / "clip", *map(str, size)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith(f"{tmp_path / 'clip'}{suffix}: File too large; raise the limit of file sizes")
+    assert ended.stdout.startswith(f"{tmp_path / 'clip'}{suffix}: File too large; above the largest size of a file")
     assert (tmp_path / f"clip{suffix}").read_text() == "of another run" and len([*tmp_path.iterdir()]) == 1
 
 
