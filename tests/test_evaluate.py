@@ -54,15 +54,15 @@ def test_a_checkpoint_gets_the_figures_that_training_ended_with(
         assert (copied_run / name).read_bytes() == (finished_run / name).read_bytes()
 
 
-def test_numbers_of_detection_take_effect(finished_run: Path, monkeypatch: pytest.MonkeyPatch):
+def test_numbers_of_detection_take_effect(copied_run: Path, monkeypatch: pytest.MonkeyPatch):
     found: list[dict] = []
     monkeypatch.setattr(evaluate, "write_evaluation", lambda _, results, *rest, **more: found.extend(results))
-    before = json.loads((finished_run / "detections.json").read_text())
+    before = json.loads((copied_run / "detections.json").read_text())
     threshold = float(np.median([one["score"] for one in before]))
     surer = Counter(one["image_id"] for one in before if one["score"] > threshold)
     assert max(surer.values()) > 2
     numbers = ("--model.detect.score-threshold", threshold, "--model.detect.count", 2)
-    run_main(monkeypatch, TINY, "--checkpoint", finished_run, *numbers)
+    run_main(monkeypatch, TINY, "--checkpoint", copied_run, *numbers)
     assert Counter(one["image_id"] for one in found) == {image: min(number, 2) for image, number in surer.items()}
 
 

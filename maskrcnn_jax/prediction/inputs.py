@@ -72,14 +72,14 @@ def _sources(name: str, out: Path | None, left_out: Counter[str]) -> list[Path |
         return [int(camera[1] or 0)]
     path = Path(name)
     if path.is_dir():
-        entries, where = sorted(path.iterdir()), {path}
+        entries, where = sorted(path.iterdir()), {path: None}
     elif path.exists():
         if OUTPUT.search(path.name):
             _require_elsewhere({path.parent}, out)  # it would be overwritten
         return [path]
     elif glob.has_magic(name):
         entries = sorted(Path(file) for file in glob.glob(name, recursive=True))
-        where = {entry.parent for entry in entries}
+        where = dict.fromkeys(entry.parent for entry in entries)
         if not entries:
             raise ValueError(f"{name}: no file is called like this; correct the pattern")
     else:

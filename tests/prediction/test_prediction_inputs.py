@@ -70,7 +70,7 @@ def test_outputs_do_not_lie_among_inputs(folder: Path):
         with pytest.raises(ValueError, match=r"is the folder .* that is looked at; name another"):
             find_inputs([name], Path(out))
     for name, out in (("deep/*.jpg", "link"), ("**/*.jpg", "deep")):
-        with pytest.raises(ValueError, match="is the folder deep that is looked at"):
+        with pytest.raises(ValueError, match=r"is the folder (deep|link) that is looked at"):
             find_inputs([name], Path(out))
     (folder / "a.detections.png").touch()
     with pytest.raises(ValueError, match="is the folder"):  # what a.PNG gives would be written over it
