@@ -190,8 +190,10 @@ def steps(folder: Path | str) -> list[int]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        remedy = "; name another run folder" if error.errno == errno.ENOTDIR else ""
-        raise CheckpointError(f"{in_words(error)}{remedy}") from error
+        if error.errno != errno.ENOTDIR:
+            raise CheckpointError(in_words(error)) from error
+        file = path if Path(folder).is_dir() else folder
+        raise CheckpointError(f"{file}: is a file, not a folder; name another run folder") from error
     return sorted(int(name) for name in names if name.isascii() and name.isdecimal())
 
 

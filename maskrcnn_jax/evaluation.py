@@ -1,7 +1,6 @@
 """COCO box and mask AP, computed on the host while the device looks at the next images."""
 
 import json
-import os
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from faster_coco_eval.core import mask as rle
 from jaxtyping import Float64
 
 from maskrcnn_jax.config import PasteRule
+from maskrcnn_jax.files.writing import written_whole
 from maskrcnn_jax.paste import Crop, paste_crop, snap
 from maskrcnn_jax.picture import to_picture
 from maskrcnn_jax.structs import Detections, ImageRecord
@@ -232,15 +232,13 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
 
 
 def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Mapping[str, float]) -> None:
-    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is complete or is not there."""
+    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is complete or as it was before."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {"detections.json": _json_list(results), "metrics.json": [json.dumps(figures, indent=2), "\n"]}
     for name, content in contents.items():
-        temporary = folder / f"{name}.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
+        with written_whole(folder / name) as partial, partial.open("w", encoding="utf-8") as file:
             file.writelines(content)
-        os.replace(temporary, folder / name)
 
 
 def _json_list(entries: Sequence[Result]) -> Iterator[str]:

@@ -78,9 +78,9 @@ def examine(config: Config) -> Resumption:
         CheckpointError or RecordError: The folder cannot be read.
     """
     folder = config.run.folder
-    saved_steps = steps(folder)
+    saved_steps, records = steps(folder), metrics.read(folder)
     done = max(saved_steps, default=0)
-    if not saved_steps and not metrics.read(folder):
+    if not saved_steps and not records:
         return Resumption(config, 0, (), begun=False, finished=False)
     if not (folder / FILE_NAME).exists():
         raise RunFolderError(
@@ -181,7 +181,8 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         try:
             entry = parse_json(line)
         except JsonError as error:
-            raise RunFolderError(f"{path}, line {number} is damaged ({error}); remove that line") from error
+            reason = str(error).partition("; ")[0]
+            raise RunFolderError(f"{path}, line {number} is damaged: {reason}; remove that line") from error
         if not isinstance(entry, dict):
             raise RunFolderError(f"{path}, line {number} is damaged: it holds no JSON object; remove that line")
         entries.append(entry)

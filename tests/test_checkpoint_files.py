@@ -122,11 +122,13 @@ def test_a_pipe_in_a_checkpoint_is_not_waited_for(run):
         load_weights(run)
 
 
-def test_a_file_in_place_of_the_checkpoints_is_named(tmp_path):
+def test_a_file_in_place_of_a_folder_is_named(tmp_path):
     (tmp_path / "checkpoints").write_text("")
-    for read in (steps, load_weights, lambda folder: open_run(folder)):
-        with pytest.raises(CheckpointError, match=r"checkpoints: Not a directory; .*name another run folder"):
+    for read in (steps, load_weights, open_run):
+        with pytest.raises(CheckpointError, match=r"/checkpoints: is a file, not a folder; name another run folder"):
             read(tmp_path)
+    with pytest.raises(CheckpointError, match=r"^/dev/null: is a file, not a folder"):
+        steps("/dev/null")
 
 
 def test_other_entries_beside_the_checkpoints_are_no_steps(run):

@@ -39,8 +39,9 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     ending = path.suffix if len(os.fsencode(path.suffix)) < LONGEST_ENDING else ""
     partial = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.partial{ending}")
     try:
-        yield partial
-        _to_disk(partial)
+        with _naming(path):
+            yield partial
+            _to_disk(partial)
         if overwrite:
             os.replace(partial, path)
         else:
@@ -91,6 +92,17 @@ def write_bytes(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     """Writes bytes whole or not at all; see `written_whole`."""
     with written_whole(path, overwrite=overwrite) as partial:
         partial.write_bytes(data)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Gives errors of writing to an open file, such as a full disk, the name of the file that they lack."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _to_disk(path: Path) -> None:

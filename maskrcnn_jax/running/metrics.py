@@ -101,6 +101,7 @@ class MetricWriter(Writer):
     ) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._console = sys.stderr if console is None else console
         self._total = total_steps
         self._last = (first_step, time.perf_counter())
@@ -128,9 +129,12 @@ class MetricWriter(Writer):
             OSError: The disk is full or the folder is gone.
         """
         figures = {name: float(value) for name, value in scalars.items()}
-        self._file.write(_line({"step": int(step), **figures}))
-        self._file.flush()
-        self._board.write(int(step), figures)
+        try:
+            self._file.write(_line({"step": int(step), **figures}))
+            self._file.flush()
+            self._board.write(int(step), figures)
+        except OSError as error:  # of a file that is open, so it does not say which
+            raise OSError(error.errno, error.strerror, str(self._folder)) from error
         self._show(step, {name: figures[name] for name in (figures if shown is None else shown)})
 
     def close(self) -> None:
