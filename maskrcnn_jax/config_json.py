@@ -17,6 +17,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, require
 
 PACKAGE = "maskrcnn_jax"
+SHOWN = 100
+"""Characters of an unknown name that a message shows."""
 
 
 def to_json(value: Any) -> Any:
@@ -83,8 +85,10 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
     require(fits, where, value, f"must be of type {kind.__name__}")
     if kind is str:
         require(_is_text(value), where, value, "must be text that UTF-8 can hold: no single halves of surrogate pairs")
-    elif kind is float or kind is int:
-        require(math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63, where, value, "is too large")
+    elif isinstance(value, float):
+        require(math.isfinite(value), where, value, "must be finite")
+    else:
+        require(abs(value) < 2**63, where, value, "must be below 2^63")
     return kind(value)
 
 
@@ -97,7 +101,8 @@ def _record(kind: Any, value: Any, where: str) -> Any:
     kinds = get_type_hints(kind)
     prefix = f"{where}." if where else ""
     for name in value:
-        require(name in kinds, prefix + name, value[name], f"unknown field; {kind.__name__} has {', '.join(kinds)}")
+        shown = repr(str(name))[1:-1][:SHOWN]  # a key of a file may hold line breaks and megabytes
+        require(name in kinds, prefix + shown, value[name], f"unknown field; {kind.__name__} has {', '.join(kinds)}")
     for field in dataclasses.fields(kind):
         needed = field.default is dataclasses.MISSING
         require(field.name in value or not needed, prefix + field.name, None, "is missing; give it a value")

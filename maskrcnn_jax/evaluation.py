@@ -232,7 +232,7 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
 
 
 def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Mapping[str, float]) -> None:
-    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is complete or as it was before."""
+    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file whole or as it was before."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {"detections.json": _json_list(results), "metrics.json": [json.dumps(figures, indent=2), "\n"]}
