@@ -68,9 +68,10 @@ def find_splits(folder: Path, wanted: Sequence[str], files: Sequence[Path] = ())
 
 
 def named_files(folder: Path) -> dict[str, AnyPath]:
-    """The annotation files whose names say their split, by this."""
+    """The annotation files whose names say their split, by this; one that was unpacked goes before its archive's."""
     found = [(match[1], path) for path in annotation_files(folder) if (match := ANNOTATIONS.fullmatch(path.name))]
-    return by_split(folder, found)
+    unpacked = {name for name, path in found if isinstance(path, Path)}
+    return by_split(folder, [(name, path) for name, path in found if isinstance(path, Path) or name not in unpacked])
 
 
 def unnamed_files(folder: Path, files: Sequence[Path], wanted: Sequence[str]) -> dict[str, AnyPath]:

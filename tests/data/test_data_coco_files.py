@@ -88,6 +88,20 @@ def test_official_zips(write_coco: WriteCoco):
         assert (split.folders[0] / "010.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_was_unpacked_goes_before_its_zip(write_coco: WriteCoco):
+    folder = write_coco(train2017=instances([]), val2017=instances([]))
+    zip_up(folder, "annotations_trainval2017.zip", "annotations")
+    zip_up(folder, "train2017.zip", "train2017")
+    write_coco(train2017=instances([]))
+    train, val = find_splits(folder, ())
+    assert isinstance(train.annotations, Path)
+    assert train.folders[0] == folder / "train2017"
+    assert isinstance(val.annotations, zipfile.Path)
+    (folder / "annotations.zip").write_bytes((folder / "annotations_trainval2017.zip").read_bytes())
+    with pytest.raises(DatasetError, match=r"the split 'val2017' has 2 annotation files, \S+annotations\.zip"):
+        find_splits(folder, ())
+
+
 def test_a_broken_zip_is_named(write_coco: WriteCoco):
     folder = write_coco(train2017=instances([]))
     (folder / "train2017.zip").write_bytes(b"<html>not found</html>")

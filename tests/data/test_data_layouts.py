@@ -6,6 +6,8 @@ import os
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from conftest import instances, square
 from prepared import prepared, write_json, write_picture
@@ -97,6 +99,17 @@ def test_linked_image_folders_are_read_when_allowed(tmp_path: Path):
         prepare(folder, tmp_path / "out")
     assert prepare(folder, tmp_path / "out", outside_images=True).counts == {"train": 1}
     assert prepare(folder, tmp_path / "out", images=tmp_path / "disk").counts == {"train": 1}
+
+
+def test_linked_images_of_masks_are_read_when_allowed(tmp_path: Path):
+    folder = tmp_path / "data"
+    write_picture(tmp_path / "disk" / "a.png", 4, 5)
+    (folder / "masks").mkdir(parents=True)
+    cv2.imwrite(str(folder / "masks" / "a.png"), np.array([[0, 1, 1, 2, 2]] * 4, np.uint8))
+    (folder / "images").symlink_to(tmp_path / "disk")
+    with pytest.raises(DatasetError, match=r"images that are outside \S+data; allow such images with --outside-images"):
+        prepare(folder, tmp_path / "out")
+    assert prepare(folder, tmp_path / "out", outside_images=True).counts == {"train": 1}
 
 
 def test_what_is_left_out_beside_coco_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -5,6 +5,7 @@ What a folder holds is told from its content: COCO's layout, Pascal VOC, masks, 
 """
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from maskrcnn_jax.data.crowds import crowd_warnings
 from maskrcnn_jax.data.formats import labelme, mask_folder, via, voc
 from maskrcnn_jax.data.formats.json_kinds import COCO, LABELME, VIA, kind_of
 from maskrcnn_jax.data.formats.layout import json_files, read_json, split_folders
-from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, check_together, to_annotations
+from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, Picture, check_together, to_annotations
 from maskrcnn_jax.data.formats.recognise import MASKS, VOC, recognise
+from maskrcnn_jax.data.image_file import StoredFile
 from maskrcnn_jax.data.image_finder import ImageFinder
 from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
@@ -139,6 +141,8 @@ def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
             pictures = labelme.read(folders, root, options, findings)
         else:
             pictures = mask_folder.read(folders, root, options.class_name or UNNAMED, findings)
+    if kind == MASKS and not options.outside_images:
+        note_outside(pictures, root, findings)
     check_together(pictures, findings)
     findings.close()
     names = sorted({thing.class_name for split in pictures.values() for picture in split for thing in picture.objects})
@@ -147,6 +151,15 @@ def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
         where = f"{folder} ({split})"
         splits.append(Split(split, where, partial(to_annotations, inside, names, where)))
     return Dataset(kind, splits, findings.dropped)
+
+
+def note_outside(pictures: Mapping[str, Sequence[Picture]], root: Path, findings: Findings) -> None:
+    """Notes images to which links lead out of the data set's folder; finders refuse these before."""
+    inside = os.path.join(os.path.realpath(root), "")
+    for picture in (picture for split in pictures.values() for picture in split):
+        path = picture.file.path if isinstance(picture.file, StoredFile) else None
+        if isinstance(path, Path) and not os.path.realpath(path).startswith(inside):
+            findings.problems.add(f"images that are outside {root}; allow such images with --outside-images", str(path))
 
 
 def annotated_folders(kind: str, folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
