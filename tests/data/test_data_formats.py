@@ -65,7 +65,9 @@ def test_files_that_are_no_data_set(tmp_path: Path):
 def test_a_text_file_called_jpg(tmp_path: Path):
     folder = write(tmp_path / "data", "a.jpg", "b.jpg")
     (folder / "b.jpg").write_text("not a picture")
-    with pytest.raises(DatasetError, match=r"pictures that cannot be read; .*: \S+b\.jpg: no image \(13 bytes\)$"):
+    with pytest.raises(
+        DatasetError, match=r"images that cannot be read; .*: \S+b\.jpg: not an image but text \(13 bytes\)"
+    ):
         prepare(folder, tmp_path / "out")
 
 
@@ -205,7 +207,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     arguments = ["prepare", str(folder), "--out", str(out)]
     monkeypatch.setattr("sys.argv", ["maskrcnn_jax", *arguments])
     with pytest.raises(
-        SystemExit, match=r"^error: .*colour, size; say which of them is the class \(--class-attribute\)$"
+        SystemExit, match=r"^error: .*colour \(2\), size \(2\); say which of them is the class \(--class-attribute\)$"
     ):
         main()
     monkeypatch.setattr("sys.argv", ["m", *arguments, "--class-attribute", "size", "--validation-share", "0.5"])

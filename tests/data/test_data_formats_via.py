@@ -1,4 +1,5 @@
 import logging
+import math
 from pathlib import Path
 
 import cv2
@@ -130,7 +131,20 @@ def test_an_unclear_class_attribute_is_asked_for(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "value", ["", " ", None, {"cat": True, "dog": True}, {"cat": False}, {"cat": "false"}, {"cat": 1}, ["cat"], True]
+    "value",
+    [
+        "",
+        " ",
+        None,
+        {"cat": True, "dog": True},
+        {"cat": False},
+        {"cat": "false"},
+        {"cat": 1},
+        ["cat"],
+        True,
+        10**400,
+        math.nan,
+    ],
 )
 def test_a_region_without_a_class(tmp_path: Path, value: object):
     write(tmp_path / "data", region(SQUARE, kind="cat"), region(SQUARE, kind=value))
@@ -139,9 +153,10 @@ def test_a_region_without_a_class(tmp_path: Path, value: object):
 
 
 def test_classes_may_be_numbers_and_attributes_of_any_case(tmp_path: Path):
-    write(tmp_path / "data", region(SQUARE, Class=3), region(SQUARE, CLASS="3"), region(SQUARE, **{"class": 4.0}))
+    values = [{"Class": 3}, {"CLASS": "3"}, {"class": 4.0}, {"class": 1234567}, {"class": 0.5}]
+    write(tmp_path / "data", *[region(SQUARE, **value) for value in values])
     classes, [example] = prepared(tmp_path / "data")
-    assert_objects(example, classes, [("3", SQUARE_PIXELS), ("3", SQUARE_PIXELS), ("4", SQUARE_PIXELS)])
+    assert_objects(example, classes, [(name, SQUARE_PIXELS) for name in ("3", "3", "4", "1234567", "0.5")])
 
 
 def test_what_has_no_area_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):

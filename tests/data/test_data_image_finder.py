@@ -117,8 +117,8 @@ def test_a_missing_image_is_told_with_where_it_was_looked_for(tmp_path: Path):
     root = put(tmp_path, "images/IMG_0001.jpg")
     said = not_found(finder(root), "quite_another.png")
     assert said == (
-        f"quite_another.png: missing, looked for in {root / 'images'}, {root}; add the file, or take it out of the "
-        "annotations"
+        f"quite_another.png: missing, looked for in {root / 'images'}, {root}; add the files, or name their folder "
+        "(--images)"
     )
     with pytest.raises(ImageNotFound) as error:
         finder(root).find("quite_another.png")

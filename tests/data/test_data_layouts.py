@@ -194,12 +194,13 @@ def test_folders_of_other_layouts_are_told_what_they_seem_to_be(tmp_path: Path, 
 
 
 def test_xml_files_of_an_unknown_layout(tmp_path: Path):
-    (tmp_path / "a.xml").write_text('<?xml version="1.0"?><annotation><object/></annotation>')
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.xml").write_text('<?xml version="1.0"?><annotation><object/></annotation>')
     with pytest.raises(
         DatasetError, match=r"a\.xml looks like Pascal VOC, as labelImg writes it; put the XML files into"
     ):
         open_dataset(tmp_path)
-    (tmp_path / "a.xml").write_text("<annotations><image/></annotations>")
+    (tmp_path / "labels" / "a.xml").write_text("<annotations><image/></annotations>")
     with pytest.raises(DatasetError, match=r"a\.xml is CVAT's own XML, which is not read; export it in COCO's format"):
         open_dataset(tmp_path)
 

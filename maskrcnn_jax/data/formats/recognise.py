@@ -70,7 +70,7 @@ def voc_folder(folder: Path) -> Path | None:
     if is_voc(folder):
         return folder
     outer = [path for path in visible(folder) if path.name.upper().startswith("VOC") and path.is_dir()]
-    inner = [path for kit in outer for path in visible(kit) if path.is_dir()]
+    inner = [path for kit in outer if not is_voc(kit) for path in visible(kit) if path.is_dir()]
     found = [path for path in [*outer, *inner] if is_voc(path)]
     if len(found) > 1:
         raise DatasetError(f"{folder}: holds several data sets, {first_of(found)}; give one of them")

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.json_values import finite, whole
 from maskrcnn_jax.plural import counted
 
 CLASS_NAMES = ("class", "label", "name", "type", "category")
@@ -72,6 +73,9 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, dict):
         ticked = [option for option, is_on in value.items() if is_on is True]
         value = ticked[0] if len(ticked) == 1 else None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return value.strip() or None
+    if finite(value) is None:
         return None
-    return (value if isinstance(value, str) else f"{value:g}").strip() or None
+    number = whole(value)
+    return str(value if number is None else number)

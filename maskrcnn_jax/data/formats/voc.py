@@ -23,7 +23,7 @@ from maskrcnn_jax.data.formats.picture import OTHER_SIZE, UNREADABLE, Findings, 
 from maskrcnn_jax.data.formats.points import encloses_nothing, require_near
 from maskrcnn_jax.data.formats.raster import OtherSize, is_upright
 from maskrcnn_jax.data.formats.voc_images import VocImages
-from maskrcnn_jax.data.formats.voc_layout import Layout, layout_of, splits_of
+from maskrcnn_jax.data.formats.voc_layout import CLASS_NAMES, Layout, layout_of, splits_of
 from maskrcnn_jax.data.formats.voc_objects import join, name_by_class, read_class_names
 from maskrcnn_jax.data.formats.voc_xml import Named, VocFile, read_xml
 from maskrcnn_jax.data.image_file import StoredFile
@@ -32,7 +32,7 @@ from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.reading import AnyPath
 
 UNREAD = "annotations that cannot be read; correct them, or fetch or write them again"
-NO_MASK = "images that SegmentationObject/ does not show"
+NO_MASK = "left out images that SegmentationObject/ does not show"
 FROM_ZERO = "boxes that begin at 0, though VOC counts pixels from 1: all may lie a pixel too far to the left and top"
 NO_SIZE = (
     "images with an EXIF orientation whose XML says no size: took the coordinates for those of the stored raster, as "
@@ -43,11 +43,7 @@ Labels = Integer[np.ndarray, "H W"]
 
 
 def is_voc(folder: Path) -> bool:
-    """Whether a folder, or a folder of a split in it, is laid out as Pascal VOC.
-
-    Raises:
-        DatasetError: It holds VOC data of several years.
-    """
+    """Whether a folder, or a folder of a split in it, is laid out as Pascal VOC."""
     return layout_of(folder) is not None or any(layout_of(inside) for inside in split_folders(folder, ()).values())
 
 
@@ -60,7 +56,7 @@ def read(folder: Path, options: ReadOptions, findings: Findings) -> dict[str, li
         findings: Notes problems.
 
     Raises:
-        DatasetError: There is no such split, or nothing says the classes.
+        DatasetError: There is no such split, or its list is no text.
     """
     if (whole := layout_of(folder)) is not None:
         reader = Reader(whole, folder, options, findings)
@@ -87,7 +83,7 @@ class Reader:
         findings: Notes problems.
 
     Raises:
-        DatasetError: Nothing says the classes.
+        DatasetError: The list of classes is no text.
     """
 
     def __init__(self, layout: Layout, root: Path, options: ReadOptions, findings: Findings):
@@ -98,10 +94,7 @@ class Reader:
         self.classes = stems_in(layout.classes)
         self.images = VocImages(layout, root, options)
         self.names = sorted(self.xml_files if layout.annotations is not None else self.masks)
-        self.class_names: list[str] = []
-        if layout.annotations is None:
-            only = options.class_name
-            self.class_names = [only] if only else read_class_names(layout.root / "class_names.txt")
+        self.class_names = [] if layout.annotations is not None else read_class_names(layout.root / CLASS_NAMES)
 
     def splits(self) -> dict[str, list[str]]:
         """The names of each split's images."""
@@ -115,7 +108,7 @@ class Reader:
         for name in tqdm(names, f"reading {split}", unit=" images", disable=None):
             mask = self.masks.get(PurePosixPath(name).name)
             if self.masks and mask is None:
-                self.findings.drop(NO_MASK, name)
+                self.findings.warnings.add(NO_MASK, name)
             elif (picture := self.read_one(name, mask)) is not None:
                 pictures.append(picture)
         return pictures
@@ -179,8 +172,6 @@ class Reader:
 
     def objects_by_class(self, name: str, labels: Labels) -> list[Outlined]:
         """The objects of an image without XML."""
-        if self.options.class_name is not None:
-            return name_by_class(labels, None, self.class_names, name, self.findings)
         path = self.classes.get(name)
         if path is None:
             self.findings.problems.add("images that SegmentationClass/ does not show", name)

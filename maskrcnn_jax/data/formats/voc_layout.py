@@ -1,8 +1,8 @@
 """Where the parts of a Pascal VOC data set lie, as VOC itself and the tools that write its format have them.
 
-`Annotations/` and `JPEGImages/` (or `images/`, and in other case), above them perhaps `VOCdevkit/VOC2012/`; or XML
-files beside the images, as labelImg and Roboflow write them. Or without XML `SegmentationObject/`,
-`SegmentationClass/` and `class_names.txt`, as labelme exports them.
+`Annotations/` and `JPEGImages/` (or `images/`, and in other case); or XML files beside the images, as labelImg and
+Roboflow write them; or without XML `SegmentationObject/`, `SegmentationClass/` and `class_names.txt`, as labelme
+exports them.
 """
 
 import re
@@ -15,6 +15,9 @@ from maskrcnn_jax.data.formats.layout import pictures_in, visible
 from maskrcnn_jax.data.formats.picture import Findings
 from maskrcnn_jax.data.split_names import SPLITS
 from maskrcnn_jax.files.reading import read_bytes
+
+CLASS_NAMES = "class_names.txt"
+"""labelme's list of the classes that SegmentationClass shows, the background first."""
 
 LIST_LINE = re.compile(r"(.*\S)\s+-?[01]")
 """A line of a list of one class: the second column says whether it is there."""
@@ -39,27 +42,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(folder: Path) -> Layout | None:
-    """The layout of a folder, or of the one VOC year inside; None if it is not Pascal VOC.
-
-    Raises:
-        DatasetError: It holds several years.
-    """
-    found = flat_layout_of(folder)
-    if found is not None:
-        return found
-    kits = [path for path in folders_in(folder) if path.name.casefold() == "vocdevkit"] or [folder]
-    years = [
-        inside
-        for path in folders_in(kits[0])
-        if path.name[:3] == "VOC" and (inside := flat_layout_of(path)) is not None
-    ]
-    if len(years) > 1:
-        raise DatasetError(f"{kits[0]}: holds {', '.join(year.root.name for year in years)}; give one of these folders")
-    return years[0] if years else None
-
-
-def flat_layout_of(folder: Path) -> Layout | None:
-    """The layout of a folder itself."""
+    """The layout of a folder; None if it is not Pascal VOC."""
     objects = next(
         (path for name in ("SegmentationObject", "SegmentationObjectPNG") if holds(path := folder / name)), None
     )
@@ -74,7 +57,8 @@ def flat_layout_of(folder: Path) -> Layout | None:
                 return Layout(folder, path if direct == path or len(folders_in(path)) > 1 else direct, objects, classes)
     if any(is_annotation(xml) for xml in xmls_in(folder)):
         return Layout(folder, folder, objects, classes)
-    return Layout(folder, None, objects, classes) if objects is not None else None
+    is_exported = objects is not None and (folder / CLASS_NAMES).is_file()
+    return Layout(folder, None, objects, classes) if is_exported else None
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Objects of Pascal VOC's label images get their classes: by the boxes of the XML, or by an image of classes."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,15 +50,10 @@ def read_class_names(path: Path) -> list[str]:
     """The classes that labelme's export lists, one in a line, the background first.
 
     Raises:
-        DatasetError: There is no such list.
+        DatasetError: It is no text.
     """
     try:
         lines = read_bytes(path).decode("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise DatasetError(
-            f"{path.parent}: has SegmentationObject/, but neither Annotations/*.xml nor {path.name} that say the "
-            "classes; put one of them there, or name one class for all (--class-name)"
-        ) from error
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: its text is not UTF-8 (byte {error.start}); convert it") from error
     return [line.strip() for line in lines]
@@ -65,7 +61,7 @@ def read_class_names(path: Path) -> list[str]:
 
 def name_by_class(
     labels: Integer[np.ndarray, "H W"],
-    classes: Integer[np.ndarray, "H W"] | None,
+    classes: Integer[np.ndarray, "H W"],
     class_names: Sequence[str],
     name: str,
     findings: Findings,
@@ -74,27 +70,26 @@ def name_by_class(
 
     Args:
         labels: Numbers of objects.
-        classes: Places in `class_names`; None if all objects are of the one class.
-        class_names: The background first; or the one class.
+        classes: Places in `class_names`.
+        class_names: The background first.
         name: What messages call the image.
         findings: Notes problems.
     """
     inside = labels != 0
-    shown: dict[int, list[int]] = {}
-    if classes is not None:
-        pairs = np.unique(np.stack([labels[inside].astype(np.int64), classes[inside].astype(np.int64)]), axis=1)
-        for number, place in pairs.T.tolist():
-            shown.setdefault(number, []).append(place)
+    pairs = np.unique(np.stack([labels[inside].astype(np.int64), classes[inside].astype(np.int64)]), axis=1)
+    places: dict[int, list[int]] = defaultdict(list)
+    for number, place in pairs.T.tolist():
+        places[number].append(place)
     objects = []
     for number, code in object_masks(labels).items():
         named = f"{name} object {number}"
-        places = shown.get(number, [0])
-        if number == VOID and places in ([0], [VOID]):
+        first, *others = places[number]
+        if number == VOID and not others and first in (0, VOID):
             findings.drop("pixels that SegmentationObject/ calls void", named)
-        elif len(places) > 1:
-            findings.problems.add("objects of several classes in SegmentationClass/", f"{named} ({places})")
-        elif not (places[0] < len(class_names) and (classes is None or places[0] > 0)):
-            findings.problems.add("objects of a class that class_names.txt does not list", f"{named} ({places[0]})")
+        elif others:
+            findings.problems.add("objects of several classes in SegmentationClass/", f"{named} ({places[number]})")
+        elif not 0 < first < len(class_names) or not class_names[first]:
+            findings.problems.add("objects of a class that class_names.txt does not list", f"{named} ({first})")
         else:
-            objects.append(Outlined(class_names[places[0]], code))
+            objects.append(Outlined(class_names[first], code))
     return objects
