@@ -108,7 +108,8 @@ class CocoInstances:
             # The image stays encoded, so that reading annotations costs no decoding and decoding is ours.
             self.records = builder.as_data_source(config.split, decoders={"image": tfds.decode.SkipDecoding()})
         except Exception as error:
-            raise ConfigError(f"split = {config.split!r}: {folder} has {', '.join(splits)} ({error})") from error
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"split = {config.split!r}: {folder} has {', '.join(splits)} ({reason})") from error
         chosen = []
         self.shards: list[tuple[str, range]] = []
         """The files that hold the records, and which of each, in order."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn_jax.files import reading
-from maskrcnn_jax.files.reading import NotAFile, read_bytes, require_regular
+from maskrcnn_jax.files.reading import DamagedArchive, NotAFile, read_bytes, require_regular
 
 
 def test_a_file_gives_its_bytes(tmp_path: Path):
@@ -79,8 +79,18 @@ def test_members_of_archives_are_read(tmp_path: Path):
     assert read_bytes(member) == b"\x00" * 10_000
     with pytest.raises(NotAFile, match="10,000 bytes, more than the 9,999"):  # unpacked
         read_bytes(member, limit=9_999)
-    with pytest.raises(KeyError):
+    with pytest.raises(DamagedArchive, match=r"in/c: cannot be read from its archive \(.*\); fetch the archive again"):
         read_bytes(zipfile.Path(tmp_path / "a.zip", "in/c"))
+
+
+def test_a_damaged_member_is_noticed(tmp_path: Path):
+    """The content is stored as it is; its checksum does not fit any more."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("b", b"content")
+    whole = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole.replace(b"content", b"contend"))
+    with pytest.raises(DamagedArchive, match=r"b: cannot be read from its archive \(Bad CRC-32"):
+        read_bytes(zipfile.Path(tmp_path / "a.zip", "b"))
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path):

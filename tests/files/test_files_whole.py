@@ -92,6 +92,6 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path):
 
 def test_long_names_can_be_written(tmp_path: Path):
     """255 bytes are the limit of most file systems."""
-    for name in ("a" * 251 + ".png", "\U0001f600" * 62 + ".png", "a." + "b" * 250):
+    for name in ("a" * 251 + ".png", "ä" * 125 + ".png"):
         write_bytes(tmp_path / name, b"1")
         assert (tmp_path / name).read_bytes() == b"1"

@@ -83,6 +83,10 @@ def maker(kind: str):
                     {"splits": ["nowhere"]},
                     {"images": str(folder / "data")},
                     {"class_attribute": "class"},
+                    {"crowds_as_objects": True},
+                    {"boxes_from_masks": True},
+                    {"raster": "upright"},
+                    {"outside_images": True},
                 ]
             )
         (folder / "options.json").write_text(json.dumps(options))
@@ -94,8 +98,10 @@ def read(folder: Path) -> None:
     options = json.loads((folder / "options.json").read_text())
     if "images" in options:
         options["images"] = Path(options["images"])
-    for split in prepare(folder / "data", folder / "out", **options):
-        source = open_source(CocoSource(folder / "out", split, keep_empty=True))
+    summary = prepare(folder / "data", folder / "out", **options)
+    list(summary.lines())
+    for split in summary.splits:
+        source = open_source(CocoSource(folder / "out", split.name, keep_empty=True))
         for index in range(len(source)):
             source[index]
 

@@ -29,7 +29,8 @@ class Limits(NamedTuple):
 def chosen(subjects: tuple[Subject, ...], number: int) -> Subject:
     """The kind of the input of this number: all take turns by their shares."""
     turns = [subject for subject in subjects for _ in range(subject.share)]
-    return turns[number % len(turns)]
+    # One further in each round, so that processes that share the numbers share the kinds.
+    return turns[(number + number // len(turns)) % len(turns)]
 
 
 def randomness(seed: int, number: int) -> random.Random:
