@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from maskrcnn_jax.files.printable import one_line
+
 MOST_NAMED = 10
 """Things that a message names before it only counts."""
 
@@ -41,6 +43,6 @@ class Problems:
 
 
 def first_of(things: Sequence[object]) -> str:
-    """Names the first few and counts the rest."""
+    """Names the first few, each in one line of sane length, and counts the rest."""
     more = len(things) - MOST_NAMED
-    return ", ".join(map(str, things[:MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(one_line(str(thing)) for thing in things[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -23,6 +23,18 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str, most: int = 300) -> str:
+    """The printable text in one line: line breaks and tabs are escapes, too, and the middle of a long text is left out.
+
+    Args:
+        text: Such as a name from a file, which may be of any length.
+        most: Characters that are shown.
+    """
+    if len(text) > most:
+        text = f"{text[: most // 2]} … {text[-most // 2 :]}"
+    return printable(text).replace("\n", r"\n").replace("\t", r"\t")
+
+
 class PrintableFormatter(logging.Formatter):
     """Formats log records as `logging.Formatter` does, the whole text made printable."""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn_jax.files.printable import PrintableFormatter, printable
+from maskrcnn_jax.files.printable import PrintableFormatter, one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,9 @@ def test_nothing_that_commands_a_terminal_is_left(text: str):
 def test_logs_are_printable_with_their_arguments():
     record = logging.LogRecord("a", logging.WARNING, "f.py", 1, "%s: missing", ("\x1b[2J\udcff.png",), None)
     assert PrintableFormatter("%(levelname)s: %(message)s").format(record) == r"WARNING: \x1b[2J\udcff.png: missing"
+
+
+def test_names_are_shown_in_one_line_of_sane_length():
+    assert one_line("a\n\tb\x1b") == r"a\n\tb\x1b"
+    assert one_line("x" * 300) == "x" * 300
+    assert one_line("a" * 200 + "b" * 200, most=10) == "aaaaa … bbbbb"

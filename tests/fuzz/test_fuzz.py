@@ -15,7 +15,7 @@ import run
 
 from maskrcnn_jax.convert.rules import ConversionError
 
-COUNT = 360
+COUNT = 240
 
 
 @pytest.fixture(autouse=True)

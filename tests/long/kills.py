@@ -24,6 +24,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
 
+import jax  # noqa: E402
 import whole_runs  # noqa: E402
 
 from maskrcnn_jax.checkpoint import Checkpoints, steps  # noqa: E402
@@ -51,8 +52,7 @@ def main() -> None:
     if not (folder / "expected.json").exists():
         shutil.rmtree(reference, ignore_errors=True)
         began = time.monotonic()
-        ended = whole_runs.train(reference, *OVERRIDES)
-        assert ended.returncode == 0, ended.stderr
+        finish(reference)
         seconds = time.monotonic() - began
         (folder / "expected.json").write_text(json.dumps({"end": end(reference), "seconds": seconds}))
     expected = json.loads((folder / "expected.json").read_text())
@@ -103,7 +103,7 @@ def interrupt(run: Path, name: str, rng: random.Random, seconds: float) -> dict 
         time.sleep(rng.uniform(0, seconds / 2))
     unfinished = any(run.glob("checkpoints/*tmp*"))
     process.send_signal(signal.Signals[name])
-    _, errors = process.communicate(timeout=600)
+    _, errors = process.communicate()
     at = {"at": kind, "in_a_save": unfinished, "records": count(run), "steps": steps(run)[-1:]}
     if process.returncode == 0 and not SAID.search(errors):
         return None
@@ -114,9 +114,10 @@ def interrupt(run: Path, name: str, rng: random.Random, seconds: float) -> dict 
 
 
 def finish(run: Path) -> None:
-    """Resumes a run to its end."""
-    ended = whole_runs.train(run, *OVERRIDES)
-    assert ended.returncode == 0, ended.stderr
+    """Starts or resumes a run and waits for its end."""
+    process = whole_runs.start(run, *OVERRIDES)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
 
 
 def wait(process, condition) -> None:
@@ -138,8 +139,6 @@ def end(run: Path) -> dict[str, str]:
     found = {"steps": str(steps(run)), "metrics": repr(metrics.read(run))}
     with Checkpoints(run, keep=len(steps(run)), best=config.run.best) as checkpoints:
         for step in steps(run):
-            import jax
-
             for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(checkpoints.restore(like, step))):
                 found[f"{step}{jax.tree_util.keystr(path)}"] = hashlib.sha256(leaf.tobytes()).hexdigest()
     for name in ("metrics.json", "detections.json", "config.json"):
