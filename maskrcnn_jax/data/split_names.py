@@ -21,5 +21,6 @@ def split_in(name: str) -> str | None:
 
 
 def storable(name: str) -> str:
-    """A name as a prepared split may be called: letters, digits, "_" and "-"."""
-    return re.sub(r"[^\w-]+", "_", name).strip("_") or "split"
+    """A name as a prepared split may be called: letters, digits, "_" and "-", and not "all", TFDS's word for all."""
+    plain = re.sub(r"[^\w-]+", "_", name).strip("_") or "split"
+    return "all_images" if plain == "all" else plain

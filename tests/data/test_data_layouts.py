@@ -90,6 +90,13 @@ def test_splits_in_capitals_and_two_folders_of_one(tmp_path: Path):
         open_dataset(folder)
 
 
+def test_a_split_called_all_can_be_opened(tmp_path: Path):
+    """TFDS takes "all" for the union of the splits, and never ends where one of them has that name."""
+    write_json(tmp_path / "data" / "annotations" / "instances_all.json", coco("a.jpg"))
+    write_picture(tmp_path / "data" / "a.jpg", *SIZE)
+    assert [len(prepared(tmp_path / "data", "all_images")[1])] == [1]
+
+
 def test_linked_image_folders_are_read_when_allowed(tmp_path: Path):
     folder = tmp_path / "data"
     write_json(folder / "annotations" / "instances_train.json", coco("a.jpg"))

@@ -25,6 +25,7 @@ from maskrcnn_jax.data.image_file import StoredFile
 from maskrcnn_jax.data.image_finder import ImageFinder
 from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.split_names import storable
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +150,7 @@ def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
     splits = []
     for split, inside in pictures.items():
         where = f"{folder} ({split})"
-        splits.append(Split(split, where, partial(to_annotations, inside, names, where)))
+        splits.append(Split(storable(split), where, partial(to_annotations, inside, names, where)))
     return Dataset(kind, splits, findings.dropped)
 
 
