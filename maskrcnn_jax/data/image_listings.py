@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from maskrcnn_jax.data.image_names import Form, readings, same_letters
+from maskrcnn_jax.data.problems import MOST_NAMED
 from maskrcnn_jax.files.reading import AnyPath, kind_of
 from maskrcnn_jax.files.walking import files_below
 
@@ -60,6 +61,7 @@ class Missing:
         self.listings = listings
         self.folders = folders
         self.root = root
+        self._compared = 0
 
     def hint(self, name: str) -> str:
         """What is there instead of one name; nothing if there is nothing like it."""
@@ -97,7 +99,13 @@ class Missing:
         return found
 
     def _similar(self, last: str) -> list[str]:
-        """Names in the folders like this one: of another ending, or else of nearly the same letters."""
+        """Names in the folders like this one: of another ending, or else of nearly the same letters.
+
+        Only for the first few that are asked for, as messages name no more, and there may be as many as images.
+        """
+        self._compared += 1
+        if self._compared > MOST_NAMED:
+            return []
         names = {name for folder in self.folders for same in self.listings.of(folder).values() for name in same}
         stem = same_letters(PurePosixPath(last).stem)
         if same := sorted(name for name in names if same_letters(PurePosixPath(name).stem) == stem):

@@ -202,3 +202,10 @@ def test_each_folder_is_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for number in range(50):
         assert of.find(f"img_{number}.jpg").name == f"IMG_{number}.JPG"
     assert sorted(listed) == [root, root / "images"]
+
+
+def test_names_are_compared_for_the_first_few_that_are_missing(tmp_path: Path):
+    """A message names ten; to compare each of 100,000 missing names with as many files would take hours."""
+    of = finder(put(tmp_path, "images/IMG_0001.JPG"))
+    said = [not_found(of, f"IMG_000{letter}.JPG") for letter in "abcdefghijkl"]
+    assert ["there is IMG_0001.JPG" in text for text in said] == [True] * 10 + [False] * 2
