@@ -123,4 +123,4 @@ def test_images_that_are_no_images_or_missing(write_coco: WriteCoco, tmp_path: P
     with pytest.raises(DatasetError) as error:
         prepare(folder, tmp_path / "out")
     assert "images that cannot be used: 010.png: not an image" in str(error.value)
-    assert "; add the file, or take it out of the annotations: 020.png" in str(error.value)
+    assert "; add the files, or name their folder (--images): 020.png" in str(error.value)
