@@ -16,6 +16,9 @@ from maskrcnn_jax.files.walking import files_below
 MOST_COMPARED, MOST_WALKED = 5000, 200_000
 """Names that a missing one is compared with, and files that are looked at below the data set's folder, at most."""
 
+NO_IMAGES = (".json", ".xml", ".txt", ".csv", ".yaml", ".zip")
+"""Endings of annotations, which often lie beside images under the same name."""
+
 
 class Listings:
     """The names in folders, each folder read once."""
@@ -107,6 +110,7 @@ class Missing:
         if self._compared > MOST_NAMED:
             return []
         names = {name for folder in self.folders for same in self.listings.of(folder).values() for name in same}
+        names = {name for name in names if not name.lower().endswith(NO_IMAGES)}
         stem = same_letters(PurePosixPath(last).stem)
         if same := sorted(name for name in names if same_letters(PurePosixPath(name).stem) == stem):
             return same[:3]

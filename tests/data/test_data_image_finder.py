@@ -139,7 +139,14 @@ def test_a_missing_image_is_told_with_where_it_was_looked_for(tmp_path: Path):
     ],
 )
 def test_what_is_there_instead_is_named(tmp_path: Path, name: str, there: str):
-    root = put(tmp_path, "images/photo.jpg", "images/IMG_0001.JPG", "images/below/deep.jpg", "images/below.jpg/x")
+    root = put(
+        tmp_path,
+        "images/photo.jpg",
+        "images/photo.json",
+        "images/IMG_0001.JPG",
+        "images/below/deep.jpg",
+        "images/below.jpg/x",
+    )
     (root / "images" / "gone.jpg").symlink_to("nowhere")
     os.mkfifo(root / "images" / "pipe.jpg")
     assert there in not_found(finder(root), name)
