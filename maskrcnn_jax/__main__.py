@@ -32,11 +32,11 @@ def prepare(
     images/, or the official zips), COCO's JSON elsewhere (Roboflow's SPLIT/_annotations.coco.json, Label Studio's
     result.json, LVIS, exports of CVAT, labelme and VIA), VGG Image Annotator's JSON of version 1 or 2 beside its
     images, labelme's JSON of each image, folders of masks (ID/images/ and ID/masks/*.png, or images/NAME.jpg and
-    masks/NAME.png with numbered objects), Pascal VOC (Annotations/*.xml, JPEGImages/, and SegmentationObject/ for
-    masks).
+    masks/NAME.png with numbered objects), Pascal VOC (Annotations/*.xml and JPEGImages/ or images/, or XML beside the
+    images; masks are SegmentationObject/ or polygons in the XML).
 
     Args:
-        folder: The data set, or one JSON file; all but COCO and Pascal VOC may be divided into train/, val/ and test/.
+        folder: The data set, or one JSON file; all but COCO may be divided into train/, val/ and test/.
         out: Folder for the records. An earlier data set there is replaced once the new one is complete.
         reading: How the data set is read.
         validation_share: Share of an undivided data set that becomes its split "val", such as 0.2.
