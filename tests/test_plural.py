@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.plural import counted, listed
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,10 @@ from maskrcnn_jax.plural import counted
 )
 def test_one_is_single(number: int, noun: str, words: str):
     assert counted(number, noun) == words
+
+
+def test_names_come_after_their_number():
+    assert listed(["a"]) == "1: a"
+    assert listed(["a", "b"], most=2) == "2: a, b"
+    assert listed(["a", "b", "c"], most=2) == "3: a, b and 1 other"
+    assert listed([f"n{i}" for i in range(30)], most=1) == "30: n0 and 29 others"

@@ -1,20 +1,28 @@
 """Files of weights of any format, as mappings from name to array."""
 
+import logging
+import math
 import mmap
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from maskrcnn_jax.convert.keras_file import read_keras
-from maskrcnn_jax.convert.state_dict import find_weights
-from maskrcnn_jax.convert.stored import StoredArray, WeightFileError, damaged
+from maskrcnn_jax.convert.stand_ins import PickledArray, kind_of
+from maskrcnn_jax.convert.state_dict import CONTAINERS, find_state_dict, summary
+from maskrcnn_jax.convert.stored import ArrayMapping, StoredArray, WeightFileError, damaged, stored_view
 from maskrcnn_jax.convert.torch_file import LEGACY_START, read_legacy, read_zip
 from maskrcnn_jax.convert.unpickle import Unpickler
+from maskrcnn_jax.files.reading import NotAFile, require_regular
+from maskrcnn_jax.plural import listed
+
+log = logging.getLogger(__name__)
 
 SAFETENSORS_TYPES = {
     "F64": np.float64,
@@ -32,12 +40,14 @@ SAFETENSORS_TYPES = {
     "BOOL": np.bool_,
 }
 
+SHARED = 16
+"""Times the size of a file that its arrays may have in all: some share their bytes, as a layer that is used twice."""
 
 PICKLE_STARTS = (b"\x80", b"(dp", b"}q")
 """How pickles begin: any from protocol 2 on, and dicts in protocols 0 and 1."""
 
 
-class WeightFile(Mapping[str, np.ndarray]):
+class WeightFile(ArrayMapping):
     """The arrays of a file by name, each read when it is asked for and not kept.
 
     The file stays open, and must stay as it is, as long as this object lives.
@@ -65,7 +75,7 @@ class WeightFile(Mapping[str, np.ndarray]):
         array = self._arrays[name]
         try:
             return array.read()
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, SafetensorError) as error:
             raise WeightFileError(f"{self.path}: {name} of shape {array.shape} cannot be read: {error}") from error
 
     def __contains__(self, name: object) -> bool:
@@ -86,7 +96,7 @@ def open_weights(source: Path | str) -> WeightFile:
 
     The format is recognised by the content, whatever the file is called. Arrays come in the names, layouts and types of
     the file (bfloat16 as `ml_dtypes.bfloat16`), bit by bit. Of checkpoints only the model's weights are given; see
-    `find_weights`, and `read_keras` for the names of Keras.
+    `find_state_dict`, and `read_keras` for the names of Keras.
 
     Args:
         source: the path of the file. A pickle without torch (.pkl) is read into memory; of others only what is asked
@@ -103,18 +113,60 @@ def open_weights(source: Path | str) -> WeightFile:
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
         return _open_safetensors(path)
     if start.startswith(b"PK\x03\x04"):
-        return WeightFile(path, find_weights(read_zip(path, mapped), path, size), {})
+        return WeightFile(path, _weights(read_zip(path, mapped), path, size), {})
     if start.startswith(LEGACY_START):
-        return WeightFile(path, find_weights(read_legacy(path, mapped), path, size), {})
+        return WeightFile(path, _weights(read_legacy(path, mapped), path, size), {})
     if start.startswith(PICKLE_STARTS):
-        return WeightFile(path, find_weights(Unpickler(mapped, path).load(), path, size), {})
+        return WeightFile(path, _weights(Unpickler(mapped, path).load(), path, size), {})
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return WeightFile(path, read_keras(path), {})
     raise WeightFileError(f"{path} is no file of weights: {_describe(start)}")
 
 
+def _weights(loaded: Any, path: Path, file_size: int) -> dict[str, StoredArray]:
+    """The arrays of the weights in a checkpoint.
+
+    Raises:
+        WeightFileError: there are none, one is described wrongly, or they are larger than the file.
+    """
+    found = find_state_dict(loaded, lambda value: isinstance(value, PickledArray), kind_of)
+    if found is None:
+        raise WeightFileError(
+            f"{path} holds no weights: wanted a dict of arrays by name, by itself or under one of {list(CONTAINERS)}; "
+            f"found {summary(loaded, kind_of)}. Save `model.state_dict()`"
+        )
+    if found.others:
+        log.warning(
+            "%s: the weights under %r are taken; those under %s are not",
+            path,
+            found.place,
+            ", ".join(map(repr, found.others)),
+        )
+    objects = {name: what for name, what in found.beside.items() if "." in what}
+    if objects:
+        named = listed([f"{name} ({what})" for name, what in objects.items()])
+        log.warning("%s: entries of the weights that are objects, not arrays, are not read: %s", path, named)
+    arrays = {name: _stored(array, f"{path}: {name}", file_size) for name, array in found.arrays.items()}
+    claimed = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays.values())
+    if claimed > SHARED * file_size:
+        raise WeightFileError(f"{path} describes arrays of {claimed:,} bytes in all, and has {file_size:,} bytes")
+    return arrays
+
+
+def _stored(array: PickledArray, name: str, file_size: int) -> StoredArray:
+    try:
+        view = array.view()
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise WeightFileError(f"{name} is described wrongly, the file is damaged: {error}") from error
+    if math.prod(view.shape) * view.itemsize > file_size:
+        raise WeightFileError(f"{name} of shape {view.shape} is larger than the whole file")
+    return stored_view(view, array.verify)
+
+
 def _map(path: Path) -> mmap.mmap:
     try:
+        if not path.is_dir():
+            require_regular(path)
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise WeightFileError(f"{path} is empty: download or copy it again")
@@ -123,8 +175,12 @@ def _map(path: Path) -> mmap.mmap:
         raise WeightFileError(f"{path} does not exist; give the path of a file of weights") from error
     except IsADirectoryError as error:
         raise WeightFileError(f"{path} is a folder; give the file of weights in it") from error
+    except NotAFile as error:
+        raise WeightFileError(str(error)) from error
     except OSError as error:
         raise WeightFileError(f"{path} cannot be opened: {error}") from error
+    except ValueError as error:
+        raise WeightFileError(f"{str(path)!r} is no name of a file: {error}") from error
 
 
 def _open_safetensors(path: Path) -> WeightFile:

@@ -13,6 +13,7 @@ from maskrcnn_jax.config_json import from_json
 from maskrcnn_jax.convert.layout import Same
 from maskrcnn_jax.convert.rules import ConversionError, Rule
 from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.writing import write_bytes
 
 FORMAT = "maskrcnn_jax"
@@ -65,8 +66,8 @@ def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:
     if metadata.get("format") != FORMAT:
         return None
     try:
-        values = json.loads(metadata.get("config", ""))
-    except ValueError as error:
+        values = parse_json(metadata.get("config", "").encode())
+    except JsonError as error:
         raise ConversionError(f"its configuration is no JSON ({error}); write the file again") from error
     return from_json(ModelConfig, values, "model")
 

@@ -1,73 +1,119 @@
 """Which entries of a checkpoint are the weights of the model."""
 
-import math
 import reprlib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from maskrcnn_jax.convert.stored import StoredArray, WeightFileError, stored_view
-from maskrcnn_jax.convert.unpickle import PickledArray
-
-CONTAINERS = ("model", "state_dict", "model_state", "model_ema", "ema", "blobs")
-"""Where training programs put the weights; the first that is there is taken."""
+CONTAINERS = (
+    "model",
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "net",
+    "network",
+    "module",
+    "params",
+    "weights",
+    "student",
+    "model_ema",
+    "ema",
+    "ema_state_dict",
+    "state_dict_ema",
+    "model_ema_state_dict",
+    "params_ema",
+    "ema_model",
+    "teacher",
+    "blobs",
+)
+"""Where training programs put the weights; the first that holds some is taken: what was trained before its average."""
 
 OPTIMIZER = "_momentum"
 """How the names of Caffe2's optimiser state end, which lies among the weights."""
 
+DEPTH = 3
+"""Dicts in dicts that are looked into: `{"checkpoint": {"model": {"state_dict": …}}}`."""
 
-def find_weights(loaded: Any, path: Path, file_size: int) -> dict[str, StoredArray]:
-    """The arrays of a state dict, or of a checkpoint that holds one.
+SHARE = 0.1
+"""Dicts that hold fewer arrays than this share of the largest are no state dicts: statistics, an average's decay."""
 
-    Entries that are no arrays are left out, and so is Caffe2's optimiser state. Counters such as `num_batches_tracked`
-    stay: they tell a batch norm that was trained from a frozen one. The prefix "module." of torch's DataParallel is
-    taken off where all names have it.
+Kind = Callable[[Any], str]
+"""Gives what an entry is, in a few words."""
+
+
+class StateDict(NamedTuple):
+    """The weights in a checkpoint, and what lies around them."""
+
+    arrays: dict[str, Any]
+    """By name."""
+    place: str
+    """The dict that holds them, such as "model"; empty for the checkpoint itself."""
+    beside: dict[str, str]
+    """What is no array among them, by name: what it is."""
+    others: tuple[str, ...]
+    """Places of other dicts that hold as many arrays and are not taken, such as an average."""
+
+
+def find_state_dict(loaded: Any, is_array: Callable[[Any], bool], kind: Kind) -> StateDict | None:
+    """The weights in a checkpoint of a training program; None if it holds none.
+
+    Where several dicts hold arrays, the first in the order of `CONTAINERS` is taken, and of dicts that are called
+    otherwise the one with the most. Entries that are no arrays are left out, and so is Caffe2's optimiser state.
+    Counters such as `num_batches_tracked` stay: they tell a batch norm that was trained from a frozen one.
 
     Args:
-        loaded: the object that a pickle gave.
-        path: the name of the file, for messages.
-        file_size: in bytes; an array that takes more, as a broadcast one may, is refused.
-
-    Raises:
-        WeightFileError: there are no arrays, or the description of one is wrong.
+        loaded: the checkpoint.
+        is_array: whether an entry is an array.
+        kind: what an entry is, in a few words.
     """
-    found = _state_dict(loaded)
-    if not found:
-        raise WeightFileError(
-            f"{path} holds no weights: wanted a dict of arrays by name, by itself or under one of {list(CONTAINERS)}; "
-            f"found {_summary(loaded)}. Save `model.state_dict()`"
-        )
-    prefix = "module." if all(name.startswith("module.") for name in found) else ""
-    weights = {name.removeprefix(prefix): array for name, array in found.items() if not name.endswith(OPTIMIZER)}
-    return {name: _stored(array, f"{path}: {name}", file_size) for name, array in weights.items()}
+    if not isinstance(loaded, Mapping):
+        return None
+    counts = {
+        place: sum(isinstance(name, str) and is_array(value) for name, value in entries.items())
+        for place, entries in _dicts(loaded)
+        if not any("optim" in name or "scheduler" in name for name in place)
+    }
+    largest = max(counts.values(), default=0)
+    if largest == 0:
+        return None
+    places = [place for place, count in counts.items() if count > 0 and count >= SHARE * largest]
+    places.sort(key=lambda place: (_rank(place), -counts[place]))
+    entries = loaded
+    for step in places[0]:
+        entries = entries[step]
+    named = {name: value for name, value in entries.items() if isinstance(name, str) and not name.endswith(OPTIMIZER)}
+    return StateDict(
+        {name: value for name, value in named.items() if is_array(value)},
+        ".".join(places[0]),
+        {name: kind(value) for name, value in named.items() if not is_array(value)},
+        tuple(".".join(place) for place in places[1:] if place),
+    )
 
 
-def _state_dict(loaded: Any) -> dict[str, PickledArray]:
-    if not isinstance(loaded, dict):
-        return {}
-    for container in CONTAINERS:
-        if isinstance(loaded.get(container), dict):
-            return _arrays(loaded[container])
-    return _arrays(loaded)
-
-
-def _arrays(entries: Mapping[Any, Any]) -> dict[str, PickledArray]:
-    return {k: v for k, v in entries.items() if isinstance(k, str) and isinstance(v, PickledArray)}
-
-
-def _stored(array: PickledArray, name: str, file_size: int) -> StoredArray:
-    try:
-        view = array.view()
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise WeightFileError(f"{name} is described wrongly, the file is damaged: {error}") from error
-    if math.prod(view.shape) * view.itemsize > file_size:
-        raise WeightFileError(f"{name} of shape {view.shape} is larger than the whole file")
-    return stored_view(view)
-
-
-def _summary(loaded: Any) -> str:
-    """What an object is, by types alone: the values may be of any size."""
-    if not isinstance(loaded, dict):
-        return f"a {type(loaded).__name__}"
-    entries = [f"{reprlib.repr(key)}: {type(value).__name__}" for key, value in list(loaded.items())[:10]]
+def summary(loaded: Any, kind: Kind) -> str:
+    """What a checkpoint is, by the kinds of its entries alone: the values may be of any size."""
+    if not isinstance(loaded, Mapping):
+        return f"a {kind(loaded)}"
+    entries = [f"{reprlib.repr(key)}: {kind(value)}" for key, value in list(loaded.items())[:10]]
     return f"a dict of {len(loaded)} entries, {{{', '.join(entries)}}}"
+
+
+def _dicts(loaded: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
+    """A dict and those in it, each once, with their places: of a pickle they may hold each other."""
+    seen: set[int] = set()
+    waiting: deque[tuple[tuple[str, ...], Any]] = deque([((), loaded)])
+    while waiting:
+        place, entries = waiting.popleft()
+        if id(entries) in seen:
+            continue
+        seen.add(id(entries))
+        yield place, entries
+        if len(place) < DEPTH:
+            inner = ((name, value) for name, value in entries.items() if isinstance(value, Mapping))
+            waiting += [((*place, name), value) for name, value in inner if isinstance(name, str)]
+
+
+def _rank(place: tuple[str, ...]) -> tuple[int, ...]:
+    """What known containers come before, in the order of their names from the outermost in."""
+    known = tuple(CONTAINERS.index(name) for name in place if name in CONTAINERS)
+    return known or (len(CONTAINERS),)

@@ -1,8 +1,9 @@
 """What every reader of a file format gives: arrays that are described at once and read when asked for."""
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,30 @@ class StoredArray(NamedTuple):
     """Gives a new C-contiguous array in the byte order of this machine."""
 
 
-def stored_view(view: np.ndarray) -> StoredArray:
-    """The array that a view of a mapped file, or of bytes in memory, shows; nothing is copied before it is read."""
+def stored_view(view: np.ndarray, verify: Callable[[], None] = lambda: None) -> StoredArray:
+    """The array that a view of a mapped file, or of bytes in memory, shows; nothing is copied before it is read.
+
+    Args:
+        view: the array.
+        verify: is called before the array is copied, and raises WeightFileError if its bytes are not those written.
+    """
     dtype = view.dtype.newbyteorder("=")
-    return StoredArray(view.shape, dtype, lambda: np.array(view, dtype=dtype, order="C"))
+
+    def read() -> np.ndarray:
+        verify()
+        return np.array(view, dtype=dtype, order="C")
+
+    return StoredArray(view.shape, dtype, read)
+
+
+class ArrayMapping(Mapping[str, Any]):
+    """Arrays by name whose shapes are known without reading them."""
+
+    @abstractmethod
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of an array, without reading it."""
+
+
+def shape_of(arrays: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    """The shape of an array in a mapping, without reading it where the mapping knows."""
+    return arrays.shape(name) if isinstance(arrays, ArrayMapping) else tuple(np.shape(arrays[name]))

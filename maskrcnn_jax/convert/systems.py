@@ -3,8 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.convert import (
     detectron2,
@@ -18,6 +16,7 @@ from maskrcnn_jax.convert import (
 )
 from maskrcnn_jax.convert.files import WeightFile
 from maskrcnn_jax.convert.rules import ConversionError, Rule
+from maskrcnn_jax.convert.stored import shape_of
 from maskrcnn_jax.plural import counted
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -67,7 +66,7 @@ def recognise(arrays: Mapping[str, Any], config: ModelConfig | None = None) -> R
         if config is None:
             raise ConversionError("these are arrays of ours without a configuration: pass config=…")
         return Recognised(OURS, config)
-    shapes = {name: _shape(arrays, name) for name in arrays}
+    shapes = {name: shape_of(arrays, name) for name in arrays}
     for system in SYSTEMS.values():
         if found := system.recognise(shapes):
             return Recognised(system, found)
@@ -76,7 +75,3 @@ def recognise(arrays: Mapping[str, Any], config: ModelConfig | None = None) -> R
         f"of no known system: {counted(len(shapes), 'array')} such as {some}. Known are ResNets with FPN of "
         f"{', '.join(SYSTEMS)} and our own run folders and .safetensors"
     )
-
-
-def _shape(arrays: Mapping[str, Any], name: str) -> tuple[int, ...]:
-    return arrays.shape(name) if isinstance(arrays, WeightFile) else tuple(np.shape(arrays[name]))

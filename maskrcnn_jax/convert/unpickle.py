@@ -3,8 +3,11 @@
 A pickle is a program for a small stack machine. Reading one is dangerous because the machine fetches any function of
 any module by name and calls it. Here it cannot, by these steps:
 
-- Every name goes through `find_class`, which imports nothing. It looks the name up in a table; what is not there is
-  refused. The table holds only strings and the stand-ins of this package: no function or class of any other module.
+- Every name goes through `find_class`, which imports nothing. It looks the name up in a table, which holds only strings
+  and the stand-ins of this package: no function or class of any other module. What is not there becomes `Unknown`, an
+  object that keeps its name and does nothing whatever it is asked; training programs save their own classes beside the
+  weights. Names of Python's own modules, and names that say that they run or load something, are refused instead: that
+  would be as harmless, but such a file is an attack.
 - The instructions that call (REDUCE, INST, OBJ, NEWOBJ, NEWOBJ_EX) therefore only ever meet stand-ins, whose
   constructors keep their arguments or drop them. Strings, numbers and containers cannot be called, and no instruction
   fetches an attribute that could be.
@@ -12,155 +15,39 @@ any module by name and calls it. Here it cannot, by these steps:
   so no attribute is set, neither on an object nor (as `__setstate__` of a class wants two arguments) on a class.
 - The registry of `copyreg`, a second way to names, is closed.
 - The instructions run in Python, not in the C version: that one sizes its table of remembered objects by a number in
-  the file, so that ten bytes take all memory. Here no object outgrows the bytes that it is read from.
-
-A hostile file can still waste time and memory, by nesting and repetition; it cannot do anything.
+  the file, so that ten bytes take all memory. Here no object outgrows the bytes that it is read from, and what the
+  stand-ins copy in all is bounded by the size of the file.
+- Nested tuples are never hashed, which takes exponential time or all of the stack: as keys they are replaced.
 """
 
 import pickle
-import reprlib
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from mmap import mmap
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
+from maskrcnn_jax.convert.stand_ins import NAMES, StandIn, Unknown, as_key, kind_of
 from maskrcnn_jax.convert.stored import WeightFileError, damaged
 
-NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-"""NumPy's codes of the types that an array of weights may have."""
+STANDARD_LIBRARY = sys.stdlib_module_names | {"__builtin__", "copy_reg", "commands", "exceptions", "distutils"}
+"""Modules of Python 3 and 2 of which only the names in the table may be named."""
 
-
-class StandIn:
-    """Takes the place of a class or function: accepts every argument and state, and keeps none.
-
-    What the file gives to the stand-ins below is declared as `Any`, for it may be anything.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-class PickledArray(StandIn):
-    """A stand-in that can show an array."""
-
-    __slots__ = ()
-
-    def view(self) -> np.ndarray:
-        """The array, read-only and not copied.
-
-        Raises:
-            ValueError, TypeError or AttributeError: the file describes it wrongly or in part.
-        """
-        raise NotImplementedError
-
-
-class _Dict(StandIn, dict):
-    """An OrderedDict, Counter or defaultdict: a dict whose entries may come as an argument."""
-
-    __slots__ = ()
-
-    def __init__(self, *arguments: Any) -> None:
-        for argument in arguments:
-            if isinstance(argument, list | dict):
-                self.update(argument)
-
-
-class _Bytes(StandIn):
-    """`bytes()`, the empty bytes of protocol 2."""
-
-    def __new__(cls) -> Any:
-        return b""
-
-
-class _Encoded(StandIn):
-    """`_codecs.encode(text, "latin1")`: how protocol 2 writes bytes."""
-
-    def __new__(cls, text: Any, encoding: Any) -> Any:
-        if encoding != "latin1":
-            raise WeightFileError("it holds bytes in an unknown encoding")
-        return str.encode(text, "latin1")
-
-
-class _DType(StandIn):
-    """`numpy.dtype`: a code such as "f4", then a state that has the byte order in second place."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        self.code, self.order = code, "|"
-
-    def __setstate__(self, state: Any) -> None:
-        self.order = state[1]
-
-
-class _NumpyArray(PickledArray):
-    """`numpy.core.multiarray._reconstruct`: an empty array that gets everything by its state."""
-
-    __slots__ = ("_view",)
-
-    def __setstate__(self, state: Any) -> None:
-        *_, shape, dtype, is_fortran, raw = state
-        # Bytes that Python 2 wrote arrive as text.
-        raw = raw.encode("latin1") if isinstance(raw, str) else raw
-        self._view = _array(raw, dtype, shape, "F" if is_fortran else "C")
-
-    def view(self) -> np.ndarray:
-        return self._view
-
-
-class _NumpyBuffer(PickledArray):
-    """`numpy.core.numeric._frombuffer`: an array as protocol 5 writes it."""
-
-    __slots__ = ("_view",)
-
-    def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> None:
-        # Of transposed arrays the bytes come in the order of memory, and `axes` brings them back.
-        array = _array(raw, dtype, shape, "C" if order == "K" else order)
-        self._view = array if axes is None else array.transpose(axes)
-
-    def view(self) -> np.ndarray:
-        return self._view
-
-
-def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    code = dtype.code if isinstance(dtype, _DType) else dtype
-    if code not in NUMBERS:
-        raise WeightFileError(f"it holds an array of type {reprlib.repr(code)}, and weights are numbers")
-    return np.frombuffer(raw, np.dtype(code).newbyteorder(dtype.order)).reshape(shape, order=order)
-
-
-def _under(modules: str, names: str, stand_in: type | str | None = None) -> dict[str, type | str]:
-    """Table entries for every name in every module; a name without a stand-in becomes a string."""
-    pairs = [f"{module}.{name}" for module in modules.split() for name in names.split()]
-    return {name: name if stand_in is None else stand_in for name in pairs}
-
-
-NAMES: Mapping[str, type | str] = {
-    **_under("collections", "OrderedDict Counter defaultdict", _Dict),
-    **_under("builtins __builtin__", "bytes", _Bytes),
-    **_under("_codecs", "encode", _Encoded),
-    **_under("numpy.core.multiarray numpy._core.multiarray", "_reconstruct", _NumpyArray),
-    **_under("numpy.core.numeric numpy._core.numeric", "_frombuffer", _NumpyBuffer),
-    **_under("numpy", "dtype", _DType),
-    **_under("numpy", "ndarray"),
-    # What training programs keep beside the weights: options, paths, counters.
-    **_under("numpy.core.multiarray numpy._core.multiarray", "scalar", StandIn),
-    **_under("builtins __builtin__", "set frozenset list dict tuple int float complex bool str bytearray", StandIn),
-    **_under("builtins __builtin__", "object slice range", StandIn),
-    **_under("argparse", "Namespace", StandIn),
-    **_under("pathlib pathlib._local", "Path PosixPath WindowsPath PurePosixPath PureWindowsPath", StandIn),
-    **_under("datetime", "date datetime timedelta", StandIn),
+RUNS_CODE = {"eval", "exec", "execfile", "compile", "system", "popen", "call", "run", "spawn", "open", "getattr"}
+RUNS_CODE |= {
+    "load",
+    "loads",
+    "load_module",
+    "load_library",
+    "load_inline",
+    "import_module",
+    "__import__",
+    "__globals__",
 }
-"""What a file may name, by module and name: a stand-in, or a string where only the name counts."""
+RUNS_CODE |= {"fromfile", "memmap", "loadtxt", "genfromtxt"}
+"""Names that are refused in every module."""
 
 
 class _Source:
@@ -187,12 +74,16 @@ class Unpickler(pickle._Unpickler):
     """
 
     read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
     append: Callable[[Any], None]
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(self, file: BytesIO | mmap, path: Path, names: Mapping[str, type | str] = NAMES) -> None:
         super().__init__(_Source(file), encoding="latin1")
         self._path = path
         self._names = names
+        self._to_copy = len(file) if isinstance(file, mmap) else file.getbuffer().nbytes
 
     def load(self) -> Any:
         """The object: dicts, lists, tuples, numbers, strings, and stand-ins.
@@ -207,22 +98,122 @@ class Unpickler(pickle._Unpickler):
         except Exception as error:
             raise damaged(self._path, f"{type(error).__name__}: {error}") from error
 
+    def find_class(self, module: str, name: str) -> type | str | Unknown:
+        whole = f"{module}.{name}"
+        known = self._names.get(whole)
+        if known is not None:
+            return known
+        if module.partition(".")[0] in STANDARD_LIBRARY or not RUNS_CODE.isdisjoint(name.split(".")):
+            raise WeightFileError(
+                f"it asks for {whole!r:.200}, which could run code, and no file of weights needs it. If "
+                "you trust the file, load it in the program that wrote it and save the bare `model.state_dict()`, or "
+                "write a .safetensors file"
+            )
+        return Unknown(whole)
+
+    def get_extension(self, code: int) -> None:
+        raise WeightFileError(f"it asks for extension {code} of the module copyreg, which no file of weights needs")
+
+    def _call(self, function: Any, arguments: Any, named: Any = None) -> None:
+        """Pushes what a stand-in gives for arguments; only stand-ins are called."""
+        is_class = isinstance(function, type) and issubclass(function, StandIn)
+        if not is_class and not isinstance(function, Unknown):
+            raise WeightFileError(f"it calls a {kind_of(function)}, which is no function")
+        if not isinstance(arguments, tuple):
+            raise WeightFileError(f"it calls a function with a {kind_of(arguments)}, not with a tuple of arguments")
+        self._count(*arguments)
+        self.append(function(*arguments))
+
+    def _count(self, *values: Any) -> None:
+        """Counts what stand-ins may copy: each byte of the file once, and a little for short texts that are shared."""
+        self._to_copy -= sum(len(value) for value in values if isinstance(value, str | list | dict) and len(value) > 64)
+        if self._to_copy < 0:
+            raise WeightFileError("it repeats its content until it is larger than the file")
+
+    def _load_reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self._call(function, arguments)
+
+    def _load_newobj_ex(self) -> None:
+        self.stack.pop()  # named arguments, which no stand-in takes
+        self._load_reduce()
+
+    def _load_inst(self) -> None:
+        module, name = (self.readline()[:-1].decode("utf-8") for _ in range(2))
+        self._call(self.find_class(module, name), tuple(self.pop_mark()))
+
+    def _load_obj(self) -> None:
+        function, *arguments = self.pop_mark()
+        self._call(function, tuple(arguments))
+
+    def _load_build(self) -> None:
+        state = self.stack.pop()
+        if not isinstance(self.stack[-1], StandIn):
+            raise WeightFileError(f"it gives a state to a {kind_of(self.stack[-1])}, which takes none")
+        self._count(*state if isinstance(state, tuple) else (state,))
+        self.stack[-1].__setstate__(state)
+
     def _load_bytearray(self) -> None:
         # As bytes: an array would be filled with zeros, as many as the file says, before its bytes are read.
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(self.read(size))
 
-    dispatch: ClassVar[dict] = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: _load_bytearray}
+    def _load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set(self.stack[-1], [key, value])
 
-    def find_class(self, module: str, name: str) -> type | str:
-        known = self._names.get(f"{module}.{name}")
-        if known is None:
-            raise WeightFileError(
-                f"it asks for {f'{module}.{name}'!r:.200}, which could run code, and no file of weights needs it. If "
-                "you trust the file, load it in the program that wrote it and save the bare `model.state_dict()`, or "
-                "write a .safetensors file"
-            )
-        return known
+    def _load_setitems(self) -> None:
+        items = self.pop_mark()
+        self._set(self.stack[-1], items)
 
-    def get_extension(self, code: int) -> None:
-        raise WeightFileError(f"it asks for extension {code} of the module copyreg, which no file of weights needs")
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set(self.stack[-1], items)
+
+    def _set(self, target: Any, items: list[Any]) -> None:
+        if not isinstance(target, dict | Unknown):
+            raise WeightFileError(f"it gives entries to a {kind_of(target)}, which has none")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[as_key(key)] = value
+
+    def _load_append(self) -> None:
+        item = self.stack.pop()
+        self._extend([item])
+
+    def _load_appends(self) -> None:
+        self._extend(self.pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif not isinstance(target, StandIn):
+            raise WeightFileError(f"it gives items to a {kind_of(target)}, which has none")
+
+    def _load_set(self) -> None:
+        # Sets of training programs are not needed, and their items are not hashed.
+        self.pop_mark()
+        self.append(Unknown("a set"))
+
+    def _load_empty_set(self) -> None:
+        self.append(Unknown("a set"))
+
+    dispatch: ClassVar[dict] = {
+        **pickle._Unpickler.dispatch,
+        pickle.REDUCE[0]: _load_reduce,
+        pickle.NEWOBJ[0]: _load_reduce,
+        pickle.NEWOBJ_EX[0]: _load_newobj_ex,
+        pickle.INST[0]: _load_inst,
+        pickle.OBJ[0]: _load_obj,
+        pickle.BUILD[0]: _load_build,
+        pickle.BYTEARRAY8[0]: _load_bytearray,
+        pickle.SETITEM[0]: _load_setitem,
+        pickle.SETITEMS[0]: _load_setitems,
+        pickle.DICT[0]: _load_dict,
+        pickle.APPEND[0]: _load_append,
+        pickle.APPENDS[0]: _load_appends,
+        pickle.ADDITEMS[0]: _load_appends,
+        pickle.FROZENSET[0]: _load_set,
+        pickle.EMPTY_SET[0]: _load_empty_set,
+    }

@@ -37,8 +37,14 @@ def opened(tmp_path):
         {"blobs": {"conv": ONE, "conv_momentum": TWO}, "cfg": "MODEL: ..."},
         {"conv": ONE, "conv_momentum": TWO},
         {"conv": ONE, "version": 2, "name": "x", 5: TWO},
-        {"module.conv": ONE},
-        {"model": {"module.conv": ONE}},
+        {"model_state_dict": {"conv": ONE}},
+        {"net": {"conv": ONE}, "acc": 93.1},
+        {"checkpoint": {"model": {"state_dict": {"conv": ONE}}}},
+        {"ema": {"module": {"conv": ONE}, "decay": 0.999}},
+        {"weights_of_today": {"conv": ONE}},
+        {"backbone": {"conv": ONE}, "epoch": 3},
+        {"optimizer": {"conv": TWO, "fc": TWO}, "params": {"conv": ONE}},
+        {"optimizer_state": {"conv": TWO, "fc": TWO}, "whatever": {"conv": ONE}},
     ],
 )
 def test_weights_are_found(opened, checkpoint: dict):
@@ -52,8 +58,36 @@ def test_counters_stay(opened):
     assert list(opened({"norm.weight": ONE, "norm.num_batches_tracked": np.array(7)}))[1] == "norm.num_batches_tracked"
 
 
-def test_weights_that_were_trained_come_before_their_average(opened):
-    assert opened({"model_ema": {"conv": TWO}, "model": {"conv": ONE}})["conv"] == 1
+@pytest.mark.parametrize(
+    ("checkpoint", "taken", "other"),
+    [
+        ({"model_ema": {"conv": TWO}, "model": {"conv": ONE}}, "model", "model_ema"),
+        ({"state_dict_ema": {"conv": TWO}, "state_dict": {"conv": ONE}}, "state_dict", "state_dict_ema"),
+        ({"teacher": {"conv": TWO}, "student": {"conv": ONE}}, "student", "teacher"),
+        ({"x": {"params_ema": {"conv": TWO}, "params": {"conv": ONE}}}, "x.params", "x.params_ema"),
+    ],
+)
+def test_weights_that_were_trained_come_before_their_average_and_that_is_said(
+    opened, caplog: pytest.LogCaptureFixture, checkpoint: dict, taken: str, other: str
+):
+    assert opened(checkpoint)["conv"] == 1
+    [said] = caplog.messages
+    assert said.endswith(f"the weights under {taken!r} are taken; those under {other!r} are not")
+
+
+def test_a_few_arrays_beside_the_weights_are_no_weights(opened, caplog: pytest.LogCaptureFixture):
+    """Statistics of images, the decay of an average, counters: less than a tenth of what the largest dict has."""
+    weights = {f"conv{i}": ONE for i in range(11)}
+    assert opened({**weights, "epoch": TWO, "cfg": {"pixel_mean": TWO}}).keys() == weights.keys() | {"epoch"}
+    assert opened({"model": {"decay": TWO}, "averaged": weights}).keys() == weights.keys()
+    assert not caplog.messages
+
+
+def test_dicts_that_hold_each_other_are_looked_into_once(opened):
+    """A thousand names of each dict in each: 1000³ places."""
+    first: dict = {"conv": ONE}
+    first.update({f"again{i}": first for i in range(1000)})
+    assert list(opened(first)) == ["conv"]
 
 
 def test_a_layer_called_model_is_no_container(opened):
@@ -71,7 +105,7 @@ def test_a_prefix_of_some_names_stays(opened):
         ([ONE], "a list"),
         (7, "a int"),
         ({}, "a dict of 0 entries, {}"),
-        ({"backbone": {"conv": ONE}, "epoch": 3}, "a dict of 2 entries, {'backbone': dict, 'epoch': int}"),
+        ({"optimizer": {"conv": ONE}, "epoch": 3}, "a dict of 2 entries, {'optimizer': dict, 'epoch': int}"),
         ({"model": {"epoch": 3}}, "a dict of 1 entries, {'model': dict}"),
         ({("a", "b"): ONE}, "a dict of 1 entries, {('a', 'b'): _NumpyArray}"),
     ],

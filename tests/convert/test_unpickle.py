@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from pickle_writer import Call, Instructions, Name, pickled
 
-from maskrcnn_jax.convert import unpickle
+from maskrcnn_jax.convert import stand_ins
+from maskrcnn_jax.convert.stand_ins import NAMES, PickledArray, StandIn, Unknown
 from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.convert.torch_file import TORCH_NAMES
-from maskrcnn_jax.convert.unpickle import NAMES, PickledArray, StandIn, Unpickler
+from maskrcnn_jax.convert.unpickle import Unpickler
 
 PATH = Path("weights.pkl")
 
@@ -72,8 +73,14 @@ def mark(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_is_refused_and_does_nothing(mark: Path, attack: str):
+def test_an_attack_is_refused_or_inert_and_does_nothing(mark: Path, attack: str):
+    """Of Python's own functions it is refused; an unknown class may be a training program's and is not made."""
     name, data = ATTACKS[attack]
+    if name == "pathlib_like.Thing":
+        loaded = load(data)
+        assert isinstance(loaded, Unknown) and loaded.name == name
+        assert not mark.exists()
+        return
     with pytest.raises(WeightFileError) as refused:
         load(data)
     assert not mark.exists()
@@ -97,8 +104,6 @@ def test_the_attacks_are_real(mark: Path, attack: str):
         "builtins.getattr",
         "builtins.__import__",
         "operator.attrgetter",
-        "functools.partial",
-        "copyreg._reconstructor",
     ],
 )
 def test_names_beside_the_table_are_refused(name: str):
@@ -317,4 +322,4 @@ def test_the_file_is_left_where_the_pickle_ends():
 def test_nothing_of_the_module_can_be_called_but_stand_ins():
     """The list of what a pickle can reach is what the docstring says it is."""
     reachable = {stand_in for stand_in in NAMES.values() if not isinstance(stand_in, str)}
-    assert all(vars(unpickle)[stand_in.__name__] is stand_in for stand_in in reachable)
+    assert all(vars(stand_ins)[stand_in.__name__] is stand_in for stand_in in reachable)
