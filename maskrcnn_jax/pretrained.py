@@ -15,6 +15,7 @@ from maskrcnn_jax.checkpoint import CheckpointError, load_weights
 from maskrcnn_jax.config import Config, ConfigError, ModelConfig
 from maskrcnn_jax.config_json import to_json
 from maskrcnn_jax.convert.files import open_weights
+from maskrcnn_jax.convert.given import given_arrays
 from maskrcnn_jax.convert.rules import ConversionError, convert
 from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.convert.systems import OURS, Recognised, recognise
@@ -24,7 +25,19 @@ from maskrcnn_jax.model import MaskRCNN
 log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, Any]
-"""By name what NumPy takes for arrays, tensors of torch in the memory of the CPU, too."""
+"""By name what NumPy takes for arrays, tensors of torch in the memory of the CPU, too; or a checkpoint that holds them,
+as `torch.load` gives it."""
+
+BELONGING = (
+    "input.mean",
+    "input.std",
+    "input.bgr",
+    "backbone.norm_eps",
+    "backbone.stride_in_1x1",
+    "rpn.anchors.sizes",
+    "rpn.anchors.aspect_ratios",
+)
+"""What weights mean nothing without."""
 
 OF_CLASSES = ("box_head.logits.", "box_head.deltas.", "mask_head.logits.")
 """Arrays that mean nothing to other classes."""
@@ -42,7 +55,7 @@ def build_model(config: Config) -> MaskRCNN:
     if source is None:
         return config.customize(jax.jit(lambda: _network(config))())
     try:
-        return _fill(config, *_open(source, None, config.model))
+        return _fill(config, _open(source, None, config.model))
     except (ConversionError, WeightFileError, CheckpointError, ConfigError) as error:
         raise ConfigError(f"run.init = {str(source)!r}: {error}") from error
 
@@ -126,11 +139,13 @@ def load_pretrained(
     elif step is not None:
         raise ConfigError(f"step = {step}: only run folders have steps; leave it out")
     try:
-        arrays, found = _open(source, step, model)
+        found = _open(source, step, model)
+        if model is None:
+            _say_assumptions(found)
         model = model or found.config
         if class_names:
             model = dataclasses.replace(model, num_classes=len(class_names), class_names=tuple(class_names))
-        return _fill(dataclasses.replace(experiment, model=model), arrays, found)
+        return _fill(dataclasses.replace(experiment, model=model), found)
     except ConversionError as error:
         raise ConversionError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
 
@@ -153,22 +168,22 @@ def _network(config: Config) -> MaskRCNN:
     return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
 
 
-def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | None) -> tuple[Arrays, Recognised]:
+def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | None) -> Recognised:
     if isinstance(source, Mapping):
-        return source, recognise(source, config)
+        return recognise(given_arrays(source), config)
     if Path(source).is_dir():
         saved = load_weights(source, step)
         params = saved.params if saved.ema is None else saved.ema
-        return params | saved.statistics, Recognised(OURS, read_config(source).model)
-    file = open_weights(source)
-    return file, recognise(file, config)
+        return Recognised(OURS, read_config(source).model, params | saved.statistics)
+    return recognise(open_weights(source), config)
 
 
-def _fill(config: Config, arrays: Arrays, found: Recognised) -> MaskRCNN:
+def _fill(config: Config, found: Recognised) -> MaskRCNN:
     """The network of an experiment with all of its arrays that there are.
 
-    There is never more in memory than one copy of the weights and one array, besides `arrays`.
+    There is never more in memory than one copy of the weights and one array, besides the given ones.
     """
+    arrays = found.arrays
     structure, params, statistics = weights.split(abstract_model(config))
     shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
     rules = found.system.rules(shapes, config.model, arrays.keys())
@@ -178,7 +193,8 @@ def _fill(config: Config, arrays: Arrays, found: Recognised) -> MaskRCNN:
     replaced = {theirs for name in fresh & rules.keys() for theirs in rules[name].names}
     wanted = {name: shape for name, shape in shapes.items() if name not in fresh}
     read = convert(arrays, rules, wanted, found.system.unused(arrays) | replaced)
-    _say(found.config, config.model, fresh, shapes)
+    _say_what_is_fresh(fresh, shapes)
+    _say_what_belongs(found, config.model)
     # Copied, as JAX would else look into the memory of the caller's arrays.
     values = {name: jnp.array(read.pop(name)) for name in wanted} | _fresh(config, fresh)
     params, statistics = ({name: values[name] for name in names} for names in (params, statistics))
@@ -200,8 +216,8 @@ def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
     return jax.jit(program)() if names else {}
 
 
-def _say(theirs: ModelConfig, ours: ModelConfig, fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Warns of arrays that start fresh, whole parts by one name, and of weights in a world that is not theirs."""
+def _say_what_is_fresh(fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Warns of arrays that start fresh, whole parts by one name."""
     parts: dict[str, list[str]] = {}
     for name in shapes:
         parts.setdefault(name.partition(".")[0], []).append(name)
@@ -211,8 +227,33 @@ def _say(theirs: ModelConfig, ours: ModelConfig, fresh: Collection[str], shapes:
         listed += [f"all {len(names)} arrays of {part}"] if len(new) == len(names) else new
     if listed:
         log.warning("these start fresh: %s", ", ".join(listed))
-    for name in ("input.mean", "input.std", "input.bgr", "backbone.norm_eps", "backbone.stride_in_1x1"):
-        section, _, field = name.partition(".")
-        given, trained = (getattr(getattr(config, section), field) for config in (ours, theirs))
-        if given != trained:
-            log.warning("model.%s = %s, but these weights were trained with %s", name, given, trained)
+
+
+def _say_what_belongs(found: Recognised, ours: ModelConfig) -> None:
+    """Warns of what was left out or assumed of weights, and of a model that is used in another way than they were."""
+    for note in found.notes:
+        log.warning("%s", note)
+    for name in dict.fromkeys((*BELONGING, *found.assumed)):
+        given, theirs = (_field(config, name) for config in (ours, found.config))
+        reason = found.assumed.get(name)
+        if given != theirs and reason is None:
+            log.warning("model.%s = %s, but these weights were trained with %s", name, given, theirs)
+        elif given != theirs:
+            log.warning("model.%s = %s, but %s is assumed of these weights: %s", name, given, theirs, reason)
+
+
+def _say_assumptions(found: Recognised) -> None:
+    """Warns of what is taken to be so of weights because nothing says it."""
+    fields: dict[str, list[str]] = {}
+    for name, reason in found.assumed.items():
+        fields.setdefault(reason, []).append(f"model.{name} = {_field(found.config, name)}")
+    for reason, values in fields.items():
+        log.warning("assumed %s, because %s; if you know better, pass config=…", ", ".join(values), reason)
+
+
+def _field(config: ModelConfig, name: str) -> Any:
+    section, *fields = name.split(".")
+    value = getattr(config, section)
+    for field in fields:
+        value = getattr(value, field)
+    return value

@@ -80,7 +80,7 @@ def _backbone(found: Shapes, affine: bool) -> BackboneConfig | None:
     stem = found.get(f"{BOTTOM_UP}.stem.conv1.weight")
     places = [re.match(rf"{re.escape(BOTTOM_UP)}\.res(\d)\.\d+\.conv1\.weight", name) for name in found]
     blocks = Counter(place[1] for place in places if place)
-    bottleneck = f"{BOTTOM_UP}.res2.0.conv3.weight" in found
+    bottleneck = any(name.startswith(f"{BOTTOM_UP}.res") and ".conv3." in name for name in found)
     depths = [
         d for d, counts in BLOCKS.items() if counts == tuple(blocks[s] for s in "2345") and (d > 34) == bottleneck
     ]

@@ -11,6 +11,14 @@ BOTTOM_UP = "backbone.bottom_up"
 RPN_HEAD, BOX_HEAD, MASK_HEAD = "proposal_generator.rpn_head", "roi_heads.box_head", "roi_heads.mask_head"
 PREDICTOR = "roi_heads.box_predictor"
 
+PARTS = (
+    *("backbone.", "proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std", "anchor_generator."),
+    *("stem.", "res", "conv1_", "fc1000_", "pred_", "linear."),
+    # Of Detectron's own detectors, whose backbones alone would be of no use.
+    *("fpn_", "conv_rpn", "rpn_", "cls_score", "bbox_pred", "fc6_", "fc7_"),
+)
+"""How the names of a network begin; others are a training program's."""
+
 _UNUSED = re.compile(
     r"pixel_(mean|std)|(proposal_generator\.)?anchor_generator\..+"  # of old detectors
     r"|.*\.num_batches_tracked"  # of synchronised batch norm

@@ -57,7 +57,7 @@ def convert(
         theirs = {name: file if isinstance(file, ArrayMapping) else {name: file[name]} for name in rule.names}
         given = {name: shape_of(source, name) for name, source in theirs.items()}
         if _fits(rule, list(given.values()), shape):
-            arrays[ours] = np.ascontiguousarray(rule.read(*(_numbers(source[n], n) for n, source in theirs.items())))
+            arrays[ours] = np.ascontiguousarray(rule.read(*(as_numbers(source[n], n) for n, source in theirs.items())))
         else:
             described = ", ".join(f"{name} {size}" for name, size in given.items())
             problems.append(f"shape: {described} does not make {ours} {shape}")
@@ -83,7 +83,7 @@ def _fits(rule: Rule, given: list[tuple[int, ...]], shape: tuple[int, ...]) -> b
         return False
 
 
-def _numbers(value: Any, name: str) -> np.ndarray:
+def as_numbers(value: Any, name: str) -> np.ndarray:
     """An array as float32.
 
     Raises:

@@ -20,7 +20,7 @@ from maskrcnn_jax.convert.layout import (
     TransposedConv,
 )
 from maskrcnn_jax.convert.rules import Rule
-from maskrcnn_jax.convert.torchvision_model import BODY, OLDER, PLAIN
+from maskrcnn_jax.convert.torchvision_model import BODY, is_older, is_plain
 
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 CONV, LINEAR = Axes((2, 3, 1, 0)), Axes((1, 0))
@@ -45,8 +45,9 @@ def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> 
         One rule for each of our arrays that torchvision has, too; only those of the backbone if `theirs` are a plain
         ResNet's.
     """
-    places = {name: place(name, config, older=OLDER in theirs) for name in ours}
-    if PLAIN in theirs:
+    older = is_older(theirs)
+    places = {name: place(name, config, older) for name in ours}
+    if is_plain(theirs):
         places = {name: _without_prefix(found) for name, found in places.items()}
     return {name: Rule((found.name,), found.layout.read) for name, found in places.items() if found is not None}
 

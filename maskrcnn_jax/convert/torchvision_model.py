@@ -15,6 +15,7 @@ Source: torchvision `models/detection/{faster_rcnn,mask_rcnn,anchor_utils,rpn,ro
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping
 
 from maskrcnn_jax.config import (
@@ -38,9 +39,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 BODY = "backbone.body."
 """Where a detector keeps its ResNet."""
-PLAIN = "layer4.0.conv1.weight"
-"""In every plain ResNet, and in no detector."""
-OLDER = "rpn.head.conv.weight"
+_OLDER = re.compile(r"rpn\.head\.conv\.(weight|bias)|roi_heads\.mask_head\.mask_fcn\d\..+")
 """In the older spelling, and not in the newer."""
 
 COCO_NAMES = {len(names): names for names in (COCO_80, COCO_90)}
@@ -71,7 +70,7 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
     Args:
         shapes: of the arrays, by name.
     """
-    if PLAIN in shapes:
+    if is_plain(shapes):
         backbone = _backbone(shapes, "", frozen=True)
         return None if backbone is None else dataclasses.replace(CONVENTIONS, backbone=backbone)
     predictor = "roi_heads.box_predictor.cls_score.weight"
@@ -93,6 +92,17 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
         box_head=_box_head(shapes, fpn.channels, frozen),
         mask_head=_mask_head(shapes, frozen),
     )
+
+
+def is_plain(theirs: Iterable[str]) -> bool:
+    """Whether names are those of a plain ResNet."""
+    names = list(theirs)
+    return any(name.startswith("layer4.") for name in names) and not any(name.startswith(BODY) for name in names)
+
+
+def is_older(theirs: Iterable[str]) -> bool:
+    """Whether names of a detector have the older spelling."""
+    return any(_OLDER.fullmatch(name) for name in theirs)
 
 
 def unused(theirs: Iterable[str]) -> set[str]:
@@ -117,7 +127,7 @@ def _norm(shapes: Shapes, module: str, frozen: bool) -> Norm:
 
 
 def _backbone(shapes: Shapes, prefix: str, frozen: bool) -> BackboneConfig | None:
-    bottleneck = f"{prefix}layer1.0.conv3.weight" in shapes
+    bottleneck = any(name.startswith(f"{prefix}layer") and ".conv3." in name for name in shapes)
     blocks = tuple(_count(shapes, f"{prefix}layer{stage}.#.conv1.weight") for stage in (1, 2, 3, 4))
     depths = [depth for depth, counts in BLOCKS.items() if counts == blocks and (depth >= 50) == bottleneck]
     if not depths or f"{prefix}conv1.weight" not in shapes:
@@ -127,7 +137,7 @@ def _backbone(shapes: Shapes, prefix: str, frozen: bool) -> BackboneConfig | Non
         depth=depths[0],
         width=width,
         norm=(norm := _norm(shapes, f"{prefix}bn1", frozen)),
-        norm_eps=0.0 if OLDER in shapes and norm == "frozen_batch" else 1e-5,
+        norm_eps=0.0 if is_older(shapes) and norm == "frozen_batch" else 1e-5,
         inner_width=None if inner == width else inner,
         groups=inner // shapes[f"{prefix}layer1.0.conv2.weight"][1],
     )
@@ -140,7 +150,7 @@ def _fpn(shapes: Shapes, frozen: bool) -> FPNConfig:
 
 
 def _rpn(shapes: Shapes, channels: int) -> RPNConfig:
-    convs = 1 if OLDER in shapes else _count(shapes, "rpn.head.conv.#.0.weight")
+    convs = 1 if is_older(shapes) else _count(shapes, "rpn.head.conv.#.0.weight")
     logits = shapes.get("rpn.head.cls_logits.weight", (0, channels))
     return dataclasses.replace(CONVENTIONS.rpn, convs=convs, channels=None if logits[1] == channels else logits[1])
 

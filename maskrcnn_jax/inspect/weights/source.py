@@ -87,9 +87,9 @@ def _converted(file: WeightFile, name: str) -> WeightSource:
     found = recognise(file)
     _, params, statistics = weights.split(abstract_model(dataclasses.replace(Config(), model=found.config)))
     shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
-    rules = found.system.rules(shapes, found.config, file.keys())
+    rules = found.system.rules(shapes, found.config, found.arrays.keys())
     wanted = {name: shape for name, shape in shapes.items() if name in rules}
-    arrays = convert(file, rules, wanted, found.system.unused(file))
+    arrays = convert(found.arrays, rules, wanted, found.system.unused(found.arrays))
     absent = {name.partition(".")[0] for name in shapes} - {name.partition(".")[0] for name in wanted}
     about = f"{len(arrays)} arrays of the file in our names and layouts"
     about += f"; it has none for {', '.join(sorted(absent))}." if absent else "."
