@@ -49,8 +49,9 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
     starts = np.cumsum([0, *((side // stride) ** 2 * ratios for stride in STRIDES[:-1])])
     first = corners[starts[:, None] + np.arange(ratios)]
     height, width = first[..., 2] - first[..., 0], first[..., 3] - first[..., 1]
-    if not np.isfinite(first).all() or (height <= 0).any() or (width <= 0).any():
-        raise ConversionError(f"{names[0]} holds anchors that are empty or not finite")
+    centred = (np.abs(first[..., :2] + first[..., 2:]) < NEAR * side).all()
+    if not np.isfinite(first).all() or not centred or (height <= 0).any() or (width <= 0).any():
+        raise ConversionError(f"{names[0]} holds anchors that are empty, or not about the corners of cells")
     sizes, shares = np.sqrt(height * width), height / width
     same = (np.abs(sizes / sizes[:, :1] - 1) < 10 * NEAR).all() and (np.abs(shares / shares[0] - 1) < 10 * NEAR).all()
     if not same:

@@ -134,10 +134,15 @@ class _Found(NamedTuple):
 
 def _recognise(system: System, naming: Naming, shapes: Shapes) -> _Found | None:
     read = {name: shapes[whole] for name, whole in naming.names.items() if name.startswith(system.parts)}
-    for given in (read, system.complete(read)):
-        config = None if given is None else system.recognise(given)
-        if given is not None and config is not None:
-            return _Found(config, read.keys() & given.keys())
+    try:
+        # What is put in for missing arrays leaves those that are there as they are.
+        for given in (system.complete(read), read):
+            config = None if given is None else system.recognise(given)
+            if given is not None and config is not None:
+                return _Found(config, read.keys() & given.keys())
+    except (LookupError, ValueError, ZeroDivisionError):
+        # An array has other dimensions than its name promises.
+        return None
     return None
 
 

@@ -1,13 +1,14 @@
 """The report on the weights of a network: every tensor, what is wrong with it, and how two checkpoints differ."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.page import Step, write_page
 from maskrcnn_jax.inspect.weights.change import Comparison, change_table, compare, part_table
+from maskrcnn_jax.inspect.weights.features import EXPLODED, exploded, feature_means
 from maskrcnn_jax.inspect.weights.figures import change_figures, histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.rows import WeightRow, weight_rows, weight_table
 from maskrcnn_jax.inspect.weights.source import WeightSource, read_source, with_same_names
@@ -79,6 +80,9 @@ def _steps(
         facts={"Flagged tensors": f"{len(flagged)} of {len(rows)}"},
         tables=[weight_table(flagged)] if flagged else [],
     )
+    means = feature_means(weights)
+    if means:
+        yield _feature_step(means)
     yield Step(
         "Layer by layer",
         "Every kernel from the stem down to the heads: its norm, its size regardless of its width, and how many of its "
@@ -99,6 +103,24 @@ def _steps(
             )
     if other and comparison:
         yield from _comparison_steps(other, comparison)
+
+
+def _feature_step(means: Mapping[str, float]) -> Step:
+    large = exploded(means)
+    verdict = (
+        f"Those of {', '.join(large)} are above {EXPLODED:,.0f} or not finite: the weights are damaged, or are used with "
+        "other conventions than they were trained with. Look at backbone.norm_eps (0 for torchvision's published v1 "
+        "detectors), input.mean, input.std and input.bgr in the configuration above."
+        if large
+        else "Of wrong conventions they often explode; these do not."
+    )
+    rows = [(level, mean, "exploded" if level in large else "") for level, mean in means.items()]
+    return Step(
+        "Features of noise",
+        f"The mean magnitude of the features of each level, for one small image of noise. {verdict}",
+        facts={"Exploded levels": f"{len(large)} of {len(means)}"},
+        tables=[Table(("level", "mean magnitude", "flags"), rows, "", {i for i, row in enumerate(rows) if row[2]})],
+    )
 
 
 def _comparison_steps(other: WeightSource, comparison: Comparison) -> Iterator[Step]:

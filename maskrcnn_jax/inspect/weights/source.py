@@ -93,6 +93,9 @@ def _converted(file: WeightFile, name: str) -> WeightSource:
     absent = {name.partition(".")[0] for name in shapes} - {name.partition(".")[0] for name in wanted}
     about = f"{len(arrays)} arrays of the file in our names and layouts"
     about += f"; it has none for {', '.join(sorted(absent))}." if absent else "."
+    about += "".join(f" {note[0].upper()}{note[1:]}." for note in found.notes)
+    assumed = [f"model.{field}" for field in found.assumed]
+    about += f" Nothing says, and so it is assumed, what belongs to {', '.join(assumed)}." if assumed else ""
     return WeightSource(name, _in_order(arrays), about, found.config)
 
 
