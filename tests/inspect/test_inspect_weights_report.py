@@ -111,12 +111,12 @@ def test_two_files_meet_in_the_names_that_both_have(tmp_path: Path):
     arrays = ours(THEIRS)
     good = write_torchvision(tmp_path / "good.pth", arrays, THEIRS)[0]
     stored = dict(read_source(good, as_stored=True).arrays)
-    strange = stored | {"extra.weight": np.ones((2, 2), np.float32)}
+    strange = stored | {"backbone.extra.weight": np.ones((2, 2), np.float32)}
     strange["rpn.head.cls_logits.bias"] = strange["rpn.head.cls_logits.bias"] + 1
     write_state_dict(tmp_path / "strange.pth", strange)
     first, second = with_same_names(read_source(good), read_source(tmp_path / "strange.pth"))
     found = compare(first.arrays, second.arrays)
-    assert found.added == ["extra.weight"] and not found.missing
+    assert found.added == ["backbone.extra.weight"] and not found.missing
     assert [change.name for change in found.changes if change.difference] == ["rpn.head.cls_logits.bias"]
     assert with_same_names(second, read_source(good))[1].arrays.keys() == stored.keys()
     assert with_same_names(first, first) == (first, first)
@@ -153,6 +153,7 @@ def test_the_command_names_what_is_flagged(model: Path, tmp_path: Path, monkeypa
     ]
     page = (out / "index.html").read_text()
     assert all(name in page for name in broken)
+    assert "Features of noise" in page and "Those of P2, P3" in page
     assert re.search(r"<td[^>]*>backbone\.depth</td><td[^>]*>18</td>", page)
 
 

@@ -1,6 +1,7 @@
 """The report on the weights of a network: every tensor, what is wrong with it, and how two checkpoints differ."""
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from maskrcnn_jax.inspect.weights.features import EXPLODED, exploded, feature_me
 from maskrcnn_jax.inspect.weights.figures import change_figures, histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.rows import WeightRow, weight_rows, weight_table
 from maskrcnn_jax.inspect.weights.source import WeightSource, read_source, with_same_names
+
+log = logging.getLogger(__name__)
 
 
 class WeightReport(NamedTuple):
@@ -71,18 +74,21 @@ def _steps(
         tables=[] if weights.config is None else [config_table(weights.config)],
     )
     flagged = [row for row in rows if row.flags]
+    means = feature_means(weights)
+    seen, features = _features(means)
+    if large := exploded(means):
+        log.warning(
+            "%s: the features of %s on an image of noise explode; the page says why", weights.name, ", ".join(large)
+        )
     yield Step(
         "Flags",
         "What should be looked at: values that are not finite, arrays whose values are all equal, output channels that "
         "are nearly 0, values above 1000 (of variances, whose unit is the square, above a million), and arrays that "
         "are far larger or smaller than most of their kind. Biases of 0 and norms that scale by 1 are as they should "
-        "be." + ("" if flagged else " Nothing was found."),
+        "be." + ("" if flagged else " Nothing was found.") + (seen if means else ""),
         facts={"Flagged tensors": f"{len(flagged)} of {len(rows)}"},
-        tables=[weight_table(flagged)] if flagged else [],
+        tables=([weight_table(flagged)] if flagged else []) + ([features] if means else []),
     )
-    means = feature_means(weights)
-    if means:
-        yield _feature_step(means)
     yield Step(
         "Layer by layer",
         "Every kernel from the stem down to the heads: its norm, its size regardless of its width, and how many of its "
@@ -105,22 +111,19 @@ def _steps(
         yield from _comparison_steps(other, comparison)
 
 
-def _feature_step(means: Mapping[str, float]) -> Step:
+def _features(means: Mapping[str, float]) -> tuple[str, Table]:
+    """What is to be seen of the features of noise: a sentence, and the table."""
     large = exploded(means)
-    verdict = (
-        f"Those of {', '.join(large)} are above {EXPLODED:,.0f} or not finite: the weights are damaged, or are used with "
-        "other conventions than they were trained with. Look at backbone.norm_eps (0 for torchvision's published v1 "
-        "detectors), input.mean, input.std and input.bgr in the configuration above."
-        if large
-        else "Of wrong conventions they often explode; these do not."
-    )
+    text = " The last table is the mean magnitude of the features of each level for one small image of noise."
+    if large:
+        text += (
+            f" Those of {', '.join(large)} are above {EXPLODED:,.0f} or not finite: the weights are damaged, or used with "
+            "other conventions than they were trained with. Look at backbone.norm_eps (0 for torchvision's published v1 "
+            "detectors), input.mean, input.std and input.bgr in the configuration above."
+        )
     rows = [(level, mean, "exploded" if level in large else "") for level, mean in means.items()]
-    return Step(
-        "Features of noise",
-        f"The mean magnitude of the features of each level, for one small image of noise. {verdict}",
-        facts={"Exploded levels": f"{len(large)} of {len(means)}"},
-        tables=[Table(("level", "mean magnitude", "flags"), rows, "", {i for i, row in enumerate(rows) if row[2]})],
-    )
+    marked = {place for place, row in enumerate(rows) if row[2]}
+    return text, Table(("level", "mean magnitude", "flags"), rows, "Features of noise", marked)
 
 
 def _comparison_steps(other: WeightSource, comparison: Comparison) -> Iterator[Step]:
