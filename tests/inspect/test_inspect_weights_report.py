@@ -153,7 +153,7 @@ def test_the_command_names_what_is_flagged(model: Path, tmp_path: Path, monkeypa
     ]
     page = (out / "index.html").read_text()
     assert all(name in page for name in broken)
-    assert "Features of noise" in page and "Those of P2, P3" in page
+    assert "Features of noise" in page and "Those of P2 are above 1,000" in page
     assert re.search(r"<td[^>]*>backbone\.depth</td><td[^>]*>18</td>", page)
 
 
