@@ -117,9 +117,9 @@ def _features(means: Mapping[str, float]) -> tuple[str, Table]:
     text = " The last table is the mean magnitude of the features of each level for one small image of noise."
     if large:
         text += (
-            f" Those of {', '.join(large)} are above {EXPLODED:,.0f} or not finite: the weights are damaged, or are "
-            "used with other conventions than in training. Look at backbone.norm_eps (0 for torchvision's published v1 detectors), "
-            "input.mean, input.std and input.bgr in the configuration above."
+            f" Those of {', '.join(large)} are above {EXPLODED:,.0f} or not finite: the weights are damaged, or they "
+            "were trained with other conventions. Look at backbone.norm_eps (0 for torchvision's published v1 "
+            "detectors), input.mean, input.std and input.bgr in the configuration above."
         )
     rows = [(level, mean, "exploded" if level in large else "") for level, mean in means.items()]
     marked = {place for place, row in enumerate(rows) if row[2]}
