@@ -156,3 +156,31 @@ def test_a_damaged_array_is_named_when_it_is_read(tmp_path: Path):
     np.testing.assert_array_equal(weights["a/w"], 0)
     with pytest.raises(WeightFileError, match=r"w\.h5: b/w of shape \(64, 64\) cannot be read"):
         weights["b/w"]
+
+
+# Arrays that claim more than the file holds.
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shape": (10**6, 10**6), "chunks": (10, 10)},
+        {"shape": (10**6, 10**6), "chunks": (10, 10), "compression": "gzip"},
+        {"shape": (1,), "maxshape": (None,), "chunks": (10**8,), "compression": "gzip"},
+    ],
+    ids=["never written", "compressed", "one large chunk"],
+)
+def test_arrays_larger_than_what_is_stored_are_refused(tmp_path: Path, options: dict):
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file.create_dataset("a/w", dtype="f4", **options)
+    with pytest.raises(WeightFileError, match=r"w\.h5: a/w of shape .* and the file holds 0"):
+        open_weights(tmp_path / "w.h5")
+
+
+def test_links_in_a_circle_end(tmp_path: Path):
+    path = write(tmp_path / "w.h5", {"a/w": KERNEL})
+    with h5py.File(path, "a") as file:
+        file["a/again"] = file["/"]
+        file["b"] = h5py.SoftLink("/b")
+        file["c"] = h5py.SoftLink("/a")
+    assert list(open_weights(path)) == ["a/w"]
