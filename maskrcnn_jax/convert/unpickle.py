@@ -96,7 +96,9 @@ class Unpickler(pickle._Unpickler):
         except WeightFileError as error:
             raise WeightFileError(f"{self._path} is refused: {error}") from error
         except Exception as error:
-            raise damaged(self._path, f"{type(error).__name__}: {error}") from error
+            # What went wrong in the machine says nothing to a user, but for Python's own words on pickles.
+            said = str(error) if isinstance(error, pickle.UnpicklingError) else ""
+            raise damaged(self._path, said or "its pickle cannot be followed to the end") from error
 
     def find_class(self, module: str, name: str) -> type | str | Unknown:
         whole = f"{module}.{name}"
