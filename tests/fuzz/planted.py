@@ -43,6 +43,12 @@ def hang(folder: Path) -> None:
     time.sleep(3600)
 
 
+def take_time(folder: Path) -> None:
+    began = time.process_time()
+    while time.process_time() - began < 1.8:
+        pass
+
+
 def take_memory(folder: Path) -> None:
     np.ones(300_000_000, np.uint8)
 
@@ -94,6 +100,7 @@ FAULTS = (
     (show_a_type_error, "TypeError in planted.py:show_a_type_error"),
     (die_of_a_segmentation_fault, "SIGSEGV in die_of_a_segmentation_fault"),
     (hang, "hangs in hang"),
+    (take_time, "time (take_time)"),
     (take_memory, "memory (take_memory)"),
     (print_a_traceback, "prints a traceback"),
     (say_nothing, "message: the message names neither a file nor a field (DatasetError in planted.py:say_nothing)"),

@@ -18,10 +18,14 @@ class Subject(NamedTuple):
     """How often it takes its turn."""
 
 
+PATIENCE = 6
+
+
 class Limits(NamedTuple):
     """What an input may take."""
 
     seconds: float = 20
+    """Of all cores together, whatever else the machine does; `PATIENCE` times as many by the clock."""
     memory: int = 2**30
     """Bytes beyond what the process has."""
 

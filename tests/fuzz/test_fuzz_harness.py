@@ -13,7 +13,7 @@ EXPECTED = [None] * len(planted.FINE) + [fault for _, fault in planted.FAULTS]
 
 def test_each_planted_fault_is_found_and_no_other(tmp_path: Path):
     numbers = range(len(EXPECTED))
-    found = sorted(run.fuzz(numbers, 0, tmp_path, "planted", limits=Limits(seconds=6, memory=2**28)))
+    found = sorted(run.fuzz(numbers, 0, tmp_path, "planted", limits=Limits(seconds=1.5, memory=2**28)))
     assert [ended.number for ended in found] == [*numbers]
     assert {ended.kind: ended.fault for ended in found} == dict(
         zip((subject.name for subject in planted.SUBJECTS), EXPECTED, strict=True)

@@ -27,7 +27,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "convert")]
 os.environ |= {"JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 from errors_with_names import complaint, is_named  # noqa: E402
-from subject import Limits, Subject, chosen, randomness  # noqa: E402
+from subject import PATIENCE, Limits, Subject, chosen, randomness  # noqa: E402
 
 
 def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[int]) -> None:
@@ -50,19 +50,21 @@ def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[in
         subject.make(randomness(seed, number), folder)
         gc.freeze()  # what lives so far is not searched again
         verdicts.write(json.dumps({"begins": number, "kind": subject.name}) + "\n")
-        began, before = time.monotonic(), memory("VmRSS")
+        began, before = time.process_time(), memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
         with printed() as output:
-            faulthandler.dump_traceback_later(limits.seconds, exit=True, file=trace)
+            faulthandler.dump_traceback_later(PATIENCE * limits.seconds, exit=True, file=trace)
             fault, detail = outcome(subject, folder)
             gc.collect()  # errors of tasks that nobody waited for are printed when they are freed
             faulthandler.cancel_dump_traceback_later()
-        taken, seconds = memory("VmHWM") - before, time.monotonic() - began
+        taken, seconds = memory("VmHWM") - before, time.process_time() - began
         said = "".join(output)
         if fault is None and "Traceback" in said:
             fault, detail = "prints a traceback", said[said.index("Traceback") :][-2000:]
         if fault is None and taken > limits.memory:
             fault, detail = f"memory ({subject.name})", f"takes {taken / 2**20:.0f} MiB; {detail}"
+        if fault is None and seconds > limits.seconds:
+            fault, detail = f"time ({subject.name})", f"takes {seconds:.0f} s; {detail}"
         verdict = {"ended": number, "fault": fault, "detail": detail, "seconds": seconds, "memory": taken}
         verdicts.write(json.dumps(verdict) + "\n")
         discard(folder)
