@@ -28,8 +28,8 @@ from maskrcnn_jax.config import Config, ConfigError, require, unchanged
 from maskrcnn_jax.convert.rules import ConversionError
 from maskrcnn_jax.convert.stored import WeightFileError
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.annotations import first_of
 from maskrcnn_jax.data.pipeline import validation_batches
+from maskrcnn_jax.data.problems import first_of
 from maskrcnn_jax.data.source import BrokenImage, ImageSource
 from maskrcnn_jax.devices import require_devices
 from maskrcnn_jax.evaluation import CocoEvaluator, coco_metrics, label_categories, write_evaluation

@@ -9,7 +9,7 @@ from maskrcnn_jax.data.box_agreement import Box, BoxAgreement, clip
 from maskrcnn_jax.data.box_mask import box_warning, fill
 from maskrcnn_jax.data.coco_entries import Findings, add_to, read_entries
 from maskrcnn_jax.data.coco_types import RawAnnotation
-from maskrcnn_jax.data.image_entry import ImageEntry, Locate, locate_by_name
+from maskrcnn_jax.data.image_entry import Locate, locate_by_name
 from maskrcnn_jax.data.problems import DatasetError, Dropped, Problems, Refused, first_of
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import decode_runs, extent
@@ -19,19 +19,6 @@ log = logging.getLogger(__name__)
 
 BEYOND = 1.0
 """Pixels by which a box may reach beyond its image unsaid, as COCO's do by rounding."""
-
-__all__ = [
-    "AnnotatedImage",
-    "Annotations",
-    "DatasetError",
-    "ImageEntry",
-    "Locate",
-    "Problems",
-    "Refused",
-    "first_of",
-    "locate_by_name",
-    "read_annotations",
-]
 
 
 def read_annotations(

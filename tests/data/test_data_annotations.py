@@ -7,8 +7,9 @@ import pycocotools.mask as reference
 import pytest
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import DatasetError, Refused, first_of, read_annotations
+from maskrcnn_jax.data.annotations import read_annotations
 from maskrcnn_jax.data.image_file import Located
+from maskrcnn_jax.data.problems import DatasetError, Refused, first_of
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import decode_mask
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import DatasetError, read_annotations
+from maskrcnn_jax.data.annotations import read_annotations
 from maskrcnn_jax.data.box_mask import fill
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import decode_runs
 

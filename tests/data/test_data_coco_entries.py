@@ -3,7 +3,8 @@
 import pytest
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import DatasetError, read_annotations
+from maskrcnn_jax.data.annotations import read_annotations
+from maskrcnn_jax.data.problems import DatasetError
 
 
 def message(content) -> str:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
 from maskrcnn_jax.data.formats.labelme_shape import place
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.rle import decode_mask
 
 SIZE = (10, 12)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from prepared import assert_objects, block, mean_under, prepared, write_json, write_picture, write_turned
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 
 SIZE = (10, 12)

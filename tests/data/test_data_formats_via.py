@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 
 SIZE = (10, 12)

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 from prepared import assert_objects, block, prepared, write_picture
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats import open_dataset
 from maskrcnn_jax.data.formats.voc import is_voc
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 
 SIZE = (10, 12)

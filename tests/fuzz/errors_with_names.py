@@ -7,7 +7,7 @@ from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.convert.rules import ConversionError
 from maskrcnn_jax.convert.stored import WeightFileError
-from maskrcnn_jax.data.annotations import DatasetError
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.source import BrokenImage
 from maskrcnn_jax.files.json_text import JsonError
 from maskrcnn_jax.refusals import in_words

@@ -11,12 +11,15 @@ from faster_coco_eval.core import mask as rle
 from jaxtyping import UInt8
 from PIL import Image
 
-from maskrcnn_jax.data.annotations import Annotations, ImageEntry, Problems, first_of, read_annotations
+from maskrcnn_jax.data.annotated import Annotations
+from maskrcnn_jax.data.annotations import read_annotations
 from maskrcnn_jax.data.box_mask import box_warning
 from maskrcnn_jax.data.formats.runs import is_empty
+from maskrcnn_jax.data.image_entry import ImageEntry
 from maskrcnn_jax.data.image_file import ImageFile, Located, StoredFile
 from maskrcnn_jax.data.image_finder import ImageFinder, ImageNotFound
 from maskrcnn_jax.data.images import Header, read_header
+from maskrcnn_jax.data.problems import Problems, first_of
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.data.rle import encode_mask
 from maskrcnn_jax.data.source import BrokenImage

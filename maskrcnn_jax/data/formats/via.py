@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats.layout import json_files, read_json, relative
 from maskrcnn_jax.data.formats.picture import UNNAMED, Findings, Picture
 from maskrcnn_jax.data.formats.via_classes import choose_attribute
@@ -17,6 +16,7 @@ from maskrcnn_jax.data.image_file import StoredFile
 from maskrcnn_jax.data.image_finder import ImageFinder
 from maskrcnn_jax.data.images import Header
 from maskrcnn_jax.data.json_values import shown
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.reading import AnyPath
 

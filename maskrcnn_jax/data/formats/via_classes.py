@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.json_values import finite, whole
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.plural import counted
 
 CLASS_NAMES = ("class", "label", "name", "type", "category")

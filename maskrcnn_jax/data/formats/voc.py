@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Integer
 from tqdm import tqdm
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats.label_image import read_label_image
 from maskrcnn_jax.data.formats.layout import pictures_in, relative, split_folders
 from maskrcnn_jax.data.formats.outlines import fill_box, fill_polygon
@@ -28,6 +27,7 @@ from maskrcnn_jax.data.formats.voc_objects import join, name_by_class, read_clas
 from maskrcnn_jax.data.formats.voc_xml import Named, VocFile, read_xml
 from maskrcnn_jax.data.image_file import StoredFile
 from maskrcnn_jax.data.images import Header
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.read_options import ReadOptions
 from maskrcnn_jax.files.reading import AnyPath
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats.layout import pictures_in, visible
 from maskrcnn_jax.data.formats.picture import Findings
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.split_names import SPLITS
 from maskrcnn_jax.files.reading import read_bytes
 

@@ -8,10 +8,10 @@ import numpy as np
 from faster_coco_eval.core import mask as rle
 from jaxtyping import Integer
 
-from maskrcnn_jax.data.annotations import DatasetError
 from maskrcnn_jax.data.formats.label_image import object_masks
 from maskrcnn_jax.data.formats.picture import Findings, Outlined
 from maskrcnn_jax.data.formats.voc_xml import Named
+from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.files.reading import read_bytes
 
 VOID = 255

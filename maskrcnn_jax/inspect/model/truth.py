@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.data.annotations import first_of
 from maskrcnn_jax.data.buckets import fitted_sizes
+from maskrcnn_jax.data.problems import first_of
 from maskrcnn_jax.data.source import Example, ImageSource
 from maskrcnn_jax.evaluation import Result, coco_metrics, image_results, label_categories
 from maskrcnn_jax.inspect.document import Table
