@@ -47,6 +47,8 @@ def read_keras(path: Path) -> dict[str, StoredArray]:
         raise
     except ERRORS as error:
         raise damaged(path, error) from error
+    if not all(isinstance(name, str) for name in arrays):
+        raise damaged(path, "a name in it is no text in UTF-8")
     if any(name.startswith(WHOLE_MODEL) for name in arrays):
         arrays = {n.removeprefix(WHOLE_MODEL): array for n, array in arrays.items() if n.startswith(WHOLE_MODEL)}
     names = _short_names(list(arrays))

@@ -184,3 +184,10 @@ def test_links_in_a_circle_end(tmp_path: Path):
         file["b"] = h5py.SoftLink("/b")
         file["c"] = h5py.SoftLink("/a")
     assert list(open_weights(path)) == ["a/w"]
+
+
+def test_names_that_are_no_text_are_named(tmp_path: Path):
+    path = write(tmp_path / "w.h5", {"layer_a/weight_b": KERNEL})
+    path.write_bytes(path.read_bytes().replace(b"weight_b", b"weight_\xff"))
+    with pytest.raises(WeightFileError, match=r"w\.h5 is cut off or damaged.*no text in UTF-8"):
+        open_weights(path)
