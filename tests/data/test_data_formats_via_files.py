@@ -63,6 +63,18 @@ def test_files_of_parts_are_put_together(tmp_path: Path):
     assert [example.labels.tolist() for example in examples] == [[0], [0], [0]]
 
 
+def test_files_that_list_all_images_and_annotate_some(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_json(tmp_path / "data" / "one.json", entries("a.png") | entries("b.png", "c.png", regions=[]))
+    write_json(tmp_path / "data" / "two.json", entries("b.png") | entries("a.png", "c.png", regions=[]))
+    write_images(tmp_path / "data", "a.png", "b.png", "c.png")
+    with caplog.at_level(logging.WARNING):
+        classes, found = prepared(tmp_path / "data")
+    assert len(found) == 3
+    for example, objects in zip(found, ([SQUARE_PIXELS], [SQUARE_PIXELS], []), strict=True):
+        assert_objects(example, classes, [("object", mask) for mask in objects])
+    assert "images that others list without any: one.json: a.png, two.json: b.png" in caplog.text
+
+
 def test_one_name_in_two_folders_is_two_images(tmp_path: Path):
     for part in ("one", "two"):
         write_json(tmp_path / "data" / part / "via.json", entries("a.png"))
@@ -73,7 +85,7 @@ def test_one_name_in_two_folders_is_two_images(tmp_path: Path):
 
 def test_files_that_annotate_an_image_differently(tmp_path: Path):
     write_json(tmp_path / "data" / "one.json", entries("a.png"))
-    write_json(tmp_path / "data" / "two.json", entries("a.png", regions=[]))
+    write_json(tmp_path / "data" / "two.json", entries("a.png", regions=[region(), region()]))
     write_images(tmp_path / "data", "a.png")
     with pytest.raises(
         DatasetError, match=r"several VIA files annotate differently.*: a\.png \(one\.json, two\.json\)$"

@@ -128,6 +128,12 @@ def read_entries(folder: Path, findings: Findings) -> list[Entry]:
 
 def once(same: Sequence[Found], findings: Findings) -> list[Found]:
     """What several VIA files say of one image, such as a project and its export: once if it is the same."""
+    annotated = [found for found in same if found.entry.regions] or same
+    if len(annotated) < len(same) and len({found.entry.path for found in same}) > 1:
+        # Parts of a team's work: each file lists all images and annotates some.
+        what = "took the regions of one VIA file for images that others list without any"
+        findings.warnings.add(what, annotated[0].entry.name)
+        same = annotated
     first, *others = same
     kept = [first]
     for other in others:

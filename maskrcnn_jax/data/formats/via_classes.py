@@ -52,7 +52,7 @@ def choose_attribute(regions: Iterable[Any], wanted: str | None, where: str) -> 
     counts = ", ".join(f"{name} ({times[folded]})" for folded, name in found.items())
     raise DatasetError(
         f"{where}: of {counted(total, 'region')} these have the attributes {counts}; say which of them is the class "
-        "(--class-attribute)"
+        "(--class-attribute), or read all objects as one class (--class-name)"
     )
 
 
