@@ -54,12 +54,15 @@ def require_descriptions(step: Path) -> None:
 
 
 def require_whole(item: Path) -> None:
-    """Reads every file of a saved tree once; TensorStore checks the lengths and the checksums of its own.
+    """Reads every array of a saved tree once; TensorStore checks the lengths and the checksums of its own.
+
+    Args:
+        item: The tree, in the folder of its step, whose other files must be regular ones, too.
 
     Raises:
         DamageError: A file is missing, is no regular file, or is not what was written.
     """
-    for file in item.rglob("*"):
+    for file in item.parent.rglob("*"):
         if not file.is_dir():
             checked(file, partial(require_regular, file))
     for description in (item / "_METADATA", item / "_sharding", *(item / "array_metadatas").glob("*")):
@@ -73,9 +76,12 @@ def _json(file: Path) -> Any:
 
 
 def _read_arrays(item: Path) -> list[bytes]:
-    """The names of the stored pieces of all arrays, each of which is read once."""
-    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{item}/"}}).result()
+    """The names of the stored pieces of all arrays, each of which is read and decoded once."""
+    database = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{item}/"}}
+    store = tensorstore.KvStore.open(database).result()
     keys = store.list().result()
     for key in keys:
-        store.read(key).result()
+        name, _, last = key.decode().rpartition("/")
+        if last == "zarr.json":
+            tensorstore.open({"driver": "zarr3", "kvstore": {**database, "path": f"{name}/"}}).result().read().result()
     return keys

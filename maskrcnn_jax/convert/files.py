@@ -156,7 +156,9 @@ def _weights(loaded: Any, path: Path, file_size: int) -> dict[str, StoredArray]:
 def _stored(array: PickledArray, name: str, file_size: int) -> StoredArray:
     try:
         view = array.view()
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (TypeError, AttributeError) as error:
+        raise WeightFileError(f"{name} is described wrongly or in part, the file is damaged") from error
+    except (ValueError, OverflowError) as error:
         raise WeightFileError(f"{name} is described wrongly, the file is damaged: {error}") from error
     if math.prod(view.shape) * view.itemsize > file_size:
         raise WeightFileError(f"{name} of shape {view.shape} is larger than the whole file")

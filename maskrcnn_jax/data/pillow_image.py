@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import cv2
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -118,9 +119,10 @@ def named_faults(name: str, kind: FileKind, truncated: str) -> Generator[None]:
     except Exception as error:  # Pillow's readers raise whatever their parsing meets.
         if "truncated" in str(error).lower():
             raise BrokenImage(truncated) from error
-        found = f"{error}".strip() or type(error).__name__
+        # Pillow's own words; those of Python on what went wrong inside say nothing of the file.
+        found = f" ({error})" if isinstance(error, OSError | SyntaxError | cv2.error) and str(error) else ""
         raise BrokenImage(
-            f"{name}: {kind.name} that cannot be decoded ({found}); write it again as PNG or JPEG, or give another file"
+            f"{name}: {kind.name} that cannot be decoded{found}; write it again as PNG or JPEG, or give another file"
         ) from error
 
 

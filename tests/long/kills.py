@@ -34,6 +34,8 @@ from maskrcnn_jax.running import metrics  # noqa: E402
 from maskrcnn_jax.training import start  # noqa: E402
 
 OVERRIDES = ("--run.save-every", "2", "--run.evaluate-every", "20")
+STARTING = 12.0
+"""Seconds of processor time within which a run has started and trains."""
 SAID = re.compile(r"stopped and saved at step \d+")
 
 
@@ -51,15 +53,13 @@ def main() -> None:
     reference = folder / "undisturbed"
     if not (folder / "expected.json").exists():
         shutil.rmtree(reference, ignore_errors=True)
-        began = time.monotonic()
         finish(reference)
-        seconds = time.monotonic() - began
-        (folder / "expected.json").write_text(json.dumps({"end": end(reference), "seconds": seconds}))
+        (folder / "expected.json").write_text(json.dumps(end(reference)))
     expected = json.loads((folder / "expected.json").read_text())
-    disturb(folder, {"SIGKILL": given.kills, "SIGTERM": given.terms}, given.seed, expected["end"], expected["seconds"])
+    disturb(folder, {"SIGKILL": given.kills, "SIGTERM": given.terms}, given.seed, expected)
 
 
-def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str, str], seconds: float) -> None:
+def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str, str]) -> None:
     """Interrupts runs until there were as many signals of each kind as wanted, and the last run has ended."""
     tally = folder / "tally.jsonl"
     events = [json.loads(line) for line in tally.read_text().splitlines()] if tally.exists() else []
@@ -71,7 +71,7 @@ def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str,
         if not waiting and not run.exists():
             break
         rng = random.Random(f"{seed}/{len(events)}")
-        event = interrupt(run, rng.choice(waiting), rng, seconds) if waiting else finish(run)
+        event = interrupt(run, rng.choice(waiting), rng) if waiting else finish(run)
         if event is None:  # it has ended
             found = end(run)
             different = sorted(name for name in expected if found.get(name) != expected[name])
@@ -85,22 +85,22 @@ def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str,
     print(json.dumps(figures(events)))
 
 
-def interrupt(run: Path, name: str, rng: random.Random, seconds: float) -> dict | None:
+def interrupt(run: Path, name: str, rng: random.Random) -> dict | None:
     """Starts or resumes a run and sends it a signal at a random moment; None if it has ended before."""
     process = whole_runs.start(run, *OVERRIDES)
-    kind = rng.choice(["start", "steps", "steps", "save"])
-    records = count(run)
-    if kind == "steps":
-        wait(process, lambda: count(run) > records)
-        time.sleep(rng.uniform(0, seconds / 3))
-    elif kind == "save":
-        saves = rng.randint(1, 4)
-        for _ in range(saves):
+    kind = rng.choice(["start", "steps", "steps", "save", "save"])
+    if kind == "start":
+        cpu = rng.uniform(0, STARTING)
+        wait(process, lambda: used(process.pid) > cpu)
+    elif kind == "steps":
+        records = count(run) + rng.randint(1, 10)
+        wait(process, lambda: count(run) >= records)
+        time.sleep(rng.uniform(0, 0.2))
+    else:
+        for _ in range(rng.randint(1, 4)):
             wait(process, lambda: not any(run.glob("checkpoints/*tmp*")))
             wait(process, lambda: any(run.glob("checkpoints/*tmp*")))
         time.sleep(rng.choice([0, 0.002, 0.01, 0.05]))
-    else:
-        time.sleep(rng.uniform(0, seconds / 2))
     unfinished = any(run.glob("checkpoints/*tmp*"))
     process.send_signal(signal.Signals[name])
     _, errors = process.communicate()
@@ -124,6 +124,15 @@ def wait(process, condition) -> None:
     """Returns when a condition holds or the process has ended."""
     while process.poll() is None and not condition():
         time.sleep(0.001)
+
+
+def used(pid: int) -> float:
+    """Seconds of processor time of a process, which do not depend on what else the machine does."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def count(run: Path) -> int:
