@@ -1,5 +1,6 @@
 """Checkpoints give back exactly what was saved, on any devices, after any interruption."""
 
+import gc
 import os
 import signal
 import time
@@ -274,3 +275,31 @@ def test_an_empty_folder_is_named(tmp_path):
 def test_a_step_that_does_not_exist_is_named_with_those_that_do(run):
     with pytest.raises(CheckpointError, match=r"no checkpoint of step 5; it holds \[1, 2\]"):
         load_weights(run, 5)
+
+
+def test_a_pipe_in_the_place_of_any_file_is_refused(run):
+    """Opened as a file it would wait for ever; Orbax opens the one beside the arrays, too."""
+    path = run / "checkpoints" / "2" / "_CHECKPOINT_METADATA"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(CheckpointError, match=r"step 2 .*_CHECKPOINT_METADATA: is a named pipe, not a regular file"):
+        load_weights(run, 2)
+
+
+def test_damage_anywhere_in_the_arrays_is_noticed_before_all_of_them_are_read(run, caplog):
+    """Orbax leaves the tasks of the other arrays behind, and each would print a traceback when it is freed."""
+    expected = load_weights(run, 2)
+    state = run / "checkpoints" / "2" / "state"
+    file = max(state.rglob("d/*"), key=lambda path: path.stat().st_size)
+    whole = file.read_bytes()
+    damaged = 0
+    for place in range(0, len(whole), max(1, len(whole) // 25)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            assert_same(load_weights(run, 2), expected)
+        except CheckpointError as error:
+            assert "is damaged" in str(error)
+            damaged += 1
+    gc.collect()
+    assert damaged > 0
+    assert "never retrieved" not in caplog.text
