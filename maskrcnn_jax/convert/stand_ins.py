@@ -1,5 +1,6 @@
 """What takes the place of classes and functions in a pickle: objects that hold data, or nothing at all."""
 
+import pickle
 import reprlib
 from collections.abc import Mapping
 from typing import Any
@@ -143,7 +144,7 @@ def _array(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if code not in NUMBERS:
         raise WeightFileError(f"it holds an array of type {reprlib.repr(code)}, and weights are numbers")
     if not isinstance(shape, tuple) or not all(type(side) is int and 0 <= side < 2**48 for side in shape):
-        raise ValueError(f"it describes an array of shape {reprlib.repr(shape)}")
+        raise pickle.UnpicklingError(f"it describes an array of shape {reprlib.repr(shape)}")
     return np.frombuffer(raw, np.dtype(code).newbyteorder(dtype.order)).reshape(shape, order=order)
 
 

@@ -207,7 +207,7 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     arguments = ["prepare", str(folder), "--out", str(out)]
     monkeypatch.setattr("sys.argv", ["maskrcnn_jax", *arguments])
     with pytest.raises(
-        SystemExit, match=r"^error: .*colour \(2\), size \(2\); say which of them is the class \(--class-attribute\)$"
+        SystemExit, match=r"^error: .*colour \(2\), size \(2\); say which of them is the class \(--class-attribute\)"
     ):
         main()
     monkeypatch.setattr("sys.argv", ["m", *arguments, "--class-attribute", "size", "--validation-share", "0.5"])

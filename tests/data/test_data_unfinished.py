@@ -1,12 +1,15 @@
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from maskrcnn_jax.data.problems import DatasetError
 from maskrcnn_jax.data.unfinished import finish, unfinished
+
+ROOT = Path(__file__).parents[2]
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -19,20 +22,25 @@ def fill(out: Path, text: str) -> None:
         finish(written, out)
 
 
-def die_while_filling(out: Path, replacing: bool) -> None:
-    """Ends as by `kill -9`, in the middle of writing or of the replacement."""
-    with unfinished(out) as written:
-        (written / "records").write_text("half")
-        if replacing:
-            os.replace(out, written.with_name("earlier"))
-        os.kill(os.getpid(), signal.SIGKILL)
+DIES_WHILE_FILLING = """
+import os, signal, sys
+from pathlib import Path
+from maskrcnn_jax.data.unfinished import unfinished
+
+out, replacing = Path(sys.argv[1]), sys.argv[2] == "True"
+with unfinished(out) as written:
+    (written / "records").write_text("half")
+    if replacing:
+        os.replace(out, written.with_name("earlier"))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def killed(out: Path, replacing: bool) -> None:
-    process = multiprocessing.get_context("fork").Process(target=die_while_filling, args=(out, replacing))
-    process.start()
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
+    """Ends a process as by `kill -9`, in the middle of writing or of the replacement."""
+    # A process of its own: one that runs JAX must not be forked.
+    arguments = [sys.executable, "-c", DIES_WHILE_FILLING, str(out), str(replacing)]
+    assert subprocess.run(arguments, cwd=ROOT, timeout=60, check=False).returncode == -signal.SIGKILL
 
 
 def test_a_finished_folder_takes_the_place_of_an_earlier_one(tmp_path: Path):

@@ -211,8 +211,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split in ("train", "val"):
         text = f'{{"images": [{image}], "annotations": [], {category}}}'
         (folder / "annotations" / f"instances_{split}.json").write_text(text)
-    prepare(folder, folder / "records")
-    return folder / "records"
+    records = tmp_path_factory.mktemp("prepared") / "records"
+    prepare(folder, records)
+    return records
 
 
 def test_pictures_without_objects(empty: Path):

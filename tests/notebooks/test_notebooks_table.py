@@ -70,7 +70,11 @@ def check_command(text: str) -> None:
     if words[:3] == ["python", "-m", "maskrcnn_jax"]:
         commands = inspect_commands if words[3] == "inspect" else command_line
         parameters = inspect.signature(getattr(commands, "_".join(words[3:]))).parameters
-        assert {option.replace("-", "_") for option in options} <= set(parameters), text
+        # A dataclass among the parameters gives an option for each of its fields.
+        kinds = [getattr(p.annotation, "__origin__", p.annotation) for p in parameters.values()]  # of Annotated
+        nested = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+        known = {*parameters, *(field.name for kind in nested for field in dataclasses.fields(kind))}
+        assert {option.replace("-", "_") for option in options} <= known, text
     elif words[0] == "python":
         source = (ROOT / words[1]).read_text(encoding="utf-8")
         for option in options:
