@@ -54,7 +54,8 @@ def require_descriptions(step: Path) -> None:
 
 
 def require_whole(item: Path) -> None:
-    """Reads every array of a saved tree once; TensorStore checks the lengths and the checksums of its own.
+    """Reads every array of a saved tree once; TensorStore checks the lengths, and the checksums of its own: of
+    its tables, not of the compressed numbers.
 
     Args:
         item: The tree, in the folder of its step, whose other files must be regular ones, too.

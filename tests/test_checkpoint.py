@@ -286,7 +286,7 @@ def test_a_pipe_in_the_place_of_any_file_is_refused(run):
         load_weights(run, 2)
 
 
-def test_damage_anywhere_in_the_arrays_is_noticed_before_all_of_them_are_read(tmp_path, caplog):
+def test_zeros_anywhere_in_the_arrays_are_noticed_before_all_of_them_are_read(tmp_path, caplog):
     """Orbax leaves the tasks of the other arrays behind, and each would print a traceback when it is freed."""
     with open_run(tmp_path) as checkpoints:
         checkpoints.save(2, make_state(2, side=5000))  # small arrays lie elsewhere, with a checksum of their own
@@ -294,13 +294,9 @@ def test_damage_anywhere_in_the_arrays_is_noticed_before_all_of_them_are_read(tm
     state = tmp_path / "checkpoints" / "2" / "state"
     file = max(state.rglob("d/*"), key=lambda path: path.stat().st_size)
     whole = file.read_bytes()
-    places = range(0, len(whole), max(1, len(whole) // 25))
-    # A bit, all bytes from somewhere on as interrupted copies leave them, and all bytes.
-    flipped = [whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :] for place in places]
-    zeros = [whole[:place] + bytes(len(whole) - place) for place in places]
     damaged = 0
-    for content in (*flipped, *zeros):
-        file.write_bytes(content)
+    for place in range(0, len(whole), len(whole) // 25):
+        file.write_bytes(whole[:place] + bytes(len(whole) - place))  # as interrupted copies leave files
         try:
             assert_same(load_weights(tmp_path, 2)[1:], expected[1:])
         except CheckpointError as error:
