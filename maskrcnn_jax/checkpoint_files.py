@@ -54,8 +54,9 @@ def require_descriptions(step: Path) -> None:
 
 
 def require_whole(item: Path) -> None:
-    """Reads every array of a saved tree once; TensorStore checks the lengths, and the checksums of its own: of
-    its tables, not of the compressed numbers.
+    """Reads every array of a saved tree once.
+
+    TensorStore checks the lengths, and the checksums of its own tables; the compressed numbers have none.
 
     Args:
         item: The tree, in the folder of its step, whose other files must be regular ones, too.
