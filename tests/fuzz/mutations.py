@@ -96,6 +96,8 @@ def otherwise(rng: Random, value: Any) -> Any:
     if isinstance(value, bool):
         return rng.choice([str(value), int(value), not value])
     if isinstance(value, int | float):
+        if abs(value) > 10**300:  # Already changed, to a whole number that no float holds.
+            return None
         return rng.choice([str(value), -value, value * 1e8, value + 0.5, float(value), bool(value), value * 10, None])
     if isinstance(value, str):
         return rng.choice(
