@@ -48,8 +48,10 @@ def test_an_image_is_opened_by_the_reader_of_its_kind():
     [
         (MemoryError(), "x: not enough memory for its pixels; cut it into tiles, or use a machine with more"),
         (OSError("image file is truncated (3 bytes not processed)"), r"x: truncated after \d+ bytes; fetch the file"),
-        (KeyError("tile"), r"x: PNG that cannot be decoded \('tile'\); write it again as PNG or JPEG"),
-        (EOFError(), r"x: PNG that cannot be decoded \(EOFError\); write it again"),
+        (SyntaxError("broken PNG file"), r"^x: PNG that cannot be decoded \(broken PNG file\); write it again"),
+        # What went wrong inside Python says nothing of the file.
+        (KeyError("tile"), "^x: PNG that cannot be decoded; write it again as PNG or JPEG"),
+        (EOFError(), "^x: PNG that cannot be decoded; write it again"),
         (BrokenImage("x: what was found"), "^x: what was found$"),
     ],
 )
