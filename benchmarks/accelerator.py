@@ -51,18 +51,18 @@ def prepare(experiment: Experiment):
     import jax
     from flax import nnx
 
-    from maskrcnn_jax.experiment import load_config
-    from maskrcnn_jax.model import MaskRCNN
-    from maskrcnn_jax.parallel import data_mesh, put, to_devices, weight_places
+    from maskrcnn_jax.config.loading import load_config
+    from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, to_devices
+    from maskrcnn_jax.model.mask_rcnn import MaskRCNN
     from maskrcnn_jax.structs import Batch
-    from maskrcnn_jax.training import on_mesh, start
+    from maskrcnn_jax.training.step import on_mesh, start
 
     overrides = ("--model.dtype", "bfloat16", "--optimizer.learning-rate", RATE, "--optimizer.warmup-steps", "0")
     config = load_config(ROOT / experiment.config, overrides)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, buckets=(experiment.size,)))
     mesh = data_mesh(devices=jax.devices()[:1])
     state, step = start(MaskRCNN(config.model, rngs=nnx.Rngs(0)), config)
-    places = weight_places(state, mesh)
+    places = param_shardings(state, mesh)
     rng, count = np.random.default_rng(0), experiment.batch
     truth = ground_truth([random_boxes(rng, OBJECTS, experiment.size) for _ in range(count)], config.data.mask_size)
     images = np.stack([picture(*experiment.size, seed) for seed in range(count)])

@@ -17,8 +17,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
-from maskrcnn_jax.evaluation import CocoEvaluator
+from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
+from maskrcnn_jax.evaluation.coco import CocoEvaluator
 from maskrcnn_jax.structs import Detections, ImageRecord
 
 SHAPE = (480, 640)

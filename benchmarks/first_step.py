@@ -17,7 +17,7 @@ from typing import NamedTuple
 import tyro
 from pair import report
 
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 
 ROOT = Path(__file__).parents[1]
 ONE_STEP = ("--run.steps=1", "--run.log-every=1", "--optimizer.schedule=cosine", "--optimizer.warmup-steps=0")

@@ -26,12 +26,12 @@ from training import LOSS, RATE
 
 import maskrcnn_jax as mr
 from maskrcnn_jax.config import Config, DataConfig, OptimizerConfig, Phase, RunConfig
-from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.plural import counted
-from maskrcnn_jax.running import metrics
-from maskrcnn_jax.slots import in_filled_slots
+from maskrcnn_jax.messages.counts import pluralize
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.nn.padded_rois import apply_to_valid
 from maskrcnn_jax.structs import Batch
-from maskrcnn_jax.training import start
+from maskrcnn_jax.training import metrics
+from maskrcnn_jax.training.step import start
 
 ROOT = Path(__file__).parents[1]
 FIGURE = ROOT / "docs" / "growth.png"
@@ -62,7 +62,7 @@ def prediction(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, flo
 
 
 def all_slots(head: nnx.Module, x: jax.Array, _: jax.Array) -> jax.Array:
-    """What GPUs and TPUs do in place of `slots.in_filled_slots`."""
+    """What GPUs and TPUs do in place of `slots.apply_to_valid`."""
     return head(x)
 
 
@@ -133,13 +133,13 @@ def main(rounds: int = 5, steps: int = 2000) -> None:
     large, small = picture(800, 1088, seed=0), picture(512, 512, seed=0)
     _, model = models.models(large, background=3.0)
     by_objects = {}
-    for note, apply in (("", in_filled_slots), (", all slots", all_slots)):
-        with mock.patch("maskrcnn_jax.model.in_filled_slots", apply):
+    for note, apply in (("", apply_to_valid), (", all slots", all_slots)):
+        with mock.patch("maskrcnn_jax.model.mask_rcnn.apply_to_valid", apply):
             by_objects["prediction, 800 × 1088" + note] = prediction(model, large, rounds)
             by_objects["training step, 512 × 512" + note] = training(model, small, rounds)
     samples = long_training(steps)
     rows = {
-        f"{name}, {counted(count, 'object')}": {"seconds": s}
+        f"{name}, {pluralize(count, 'object')}": {"seconds": s}
         for name, seconds in by_objects.items()
         for count, s in seconds.items()
     }

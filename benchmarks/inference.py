@@ -13,8 +13,8 @@ from pair import alternate, report
 from pictures import picture
 
 import maskrcnn_jax as mr
+from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction.predictor import detect
-from maskrcnn_jax.weights import split
 
 
 def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:

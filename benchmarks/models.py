@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from our_trace import same_model
 
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 
 
 def to_torch(image: np.ndarray) -> torch.Tensor:

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 
 from maskrcnn_jax.config import CocoSource, DataConfig
 from maskrcnn_jax.data import open_source, train_batches
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 
 
 def their_loader(folder: Path, batch: int) -> DataLoader:

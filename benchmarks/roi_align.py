@@ -15,7 +15,7 @@ from pictures import random_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from maskrcnn_jax.config import PoolConfig
-from maskrcnn_jax.stages import pool
+from maskrcnn_jax.model.stages import pool
 
 SHAPE = (800, 1088)
 

@@ -15,7 +15,7 @@ from pictures import ground_truth, picture
 
 from maskrcnn_jax.config import Config, DataConfig, LossConfig, OptimizerConfig, Phase, RunConfig
 from maskrcnn_jax.structs import Batch
-from maskrcnn_jax.training import start
+from maskrcnn_jax.training.step import start
 
 RATE = 1e-6
 """Of learning: so small that all rounds have the same to do."""

@@ -10,7 +10,7 @@ It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x.py` says.
 from dataclasses import replace
 from pathlib import Path
 
-from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.config.loading import load_config
 
 base = load_config(Path(__file__).with_name("mask_rcnn_r50_fpn_1x.py"))
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskrcnn_jax.config import Phase, ShapesSource
-from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.config.loading import load_config
 
 # What was trained: a run folder, or a file of weights of torchvision, Detectron2, Matterport or ours.
 INIT = Path("runs/shapes")

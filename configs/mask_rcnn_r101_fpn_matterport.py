@@ -15,8 +15,8 @@ cell instead of once; and no weights decay, as there their decay is divided by t
 from dataclasses import replace
 from pathlib import Path
 
+from maskrcnn_jax.checkpoints.convert.matterport_model import CONVENTIONS
 from maskrcnn_jax.config import Config, DataConfig, LossConfig, MatchConfig, OptimizerConfig, Phase, RunConfig
-from maskrcnn_jax.convert.matterport_model import CONVENTIONS
 
 config = Config(
     # The data set names the classes.

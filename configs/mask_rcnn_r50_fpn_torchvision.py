@@ -16,8 +16,8 @@ pictures are rounded to whole values in training; and norms and biases do not de
 from dataclasses import replace
 from pathlib import Path
 
+from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.config import Config, DataConfig, InputConfig, LossConfig, OptimizerConfig, Phase, RunConfig
-from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
 
 EPOCH = 7329
 

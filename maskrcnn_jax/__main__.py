@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.cli.inspect import INSPECT
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.files.writing import require_writable, write_text
-from maskrcnn_jax.inspect_commands import INSPECT
-from maskrcnn_jax.refusals import in_words
+from maskrcnn_jax.messages.system_errors import format_error
 
 COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
@@ -41,7 +41,7 @@ def prepare(
         reading: How the data set is read.
         validation_share: Share of an undivided data set that becomes its split "val", such as 0.2.
     """
-    from maskrcnn_jax.data.prepare import prepare as write
+    from maskrcnn_jax.data.prepare.run import prepare as write
 
     for line in write(folder, out, validation_share=validation_share, **vars(reading)).lines():
         print(printable(line))
@@ -80,21 +80,21 @@ def predict(
         semantic: Write label maps, too: the class of the best object at each pixel.
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
-    from maskrcnn_jax.command_model import load_trained
+    from maskrcnn_jax.cli.checkpoint import load_trained
     from maskrcnn_jax.prediction.choice import choose
-    from maskrcnn_jax.prediction.files import Wanted, predict_files
+    from maskrcnn_jax.prediction.files import OutputOptions, predict_files
     from maskrcnn_jax.prediction.inputs import find_inputs
     from maskrcnn_jax.prediction.predictor import Predictor
     from maskrcnn_jax.prediction.video import silence
-    from maskrcnn_jax.running.compilation import keep_programs
+    from maskrcnn_jax.training.compilation import enable_compilation_cache
 
     silence()
-    keep_programs()
+    enable_compilation_cache()
     found = find_inputs(inputs, out)
     trained = load_trained(checkpoint, step, trust_code)
     model, least = choose(trained, min_score, nms_iou=nms_iou, count=detections, tile=tile)
     predictor = Predictor(model, batch_size=batch_size)
-    failures = predict_files(predictor, found, Wanted(out, least, tile, splash, semantic))
+    failures = predict_files(predictor, found, OutputOptions(out, least, tile, splash, semantic))
     if len(failures) == len(found):
         none = f"none of the {len(found)} inputs could be done; the warnings say what to do"
         raise ValueError(failures[0] if len(found) == 1 else none)
@@ -115,8 +115,8 @@ def curves(
         out: The PNG to write.
         figures: Which of those in metrics.jsonl, a panel for each.
     """
-    from maskrcnn_jax.running.metrics import read
-    from maskrcnn_jax.visualize import compare_curves
+    from maskrcnn_jax.draw.detections import compare_curves
+    from maskrcnn_jax.training.metrics import read
 
     compare_curves({str(run): read(run) for run in runs}, out, figures)
     print(printable(f"wrote {out}"))
@@ -143,9 +143,9 @@ def convert(
     """
     import jax
 
-    from maskrcnn_jax.command_model import load_trained
-    from maskrcnn_jax.convert import own, torchvision_export
-    from maskrcnn_jax.weights import split
+    from maskrcnn_jax.checkpoints.convert import own, torchvision_export
+    from maskrcnn_jax.cli.checkpoint import load_trained
+    from maskrcnn_jax.nn.params import split
 
     files_for, write = {
         "torchvision": (torchvision_export.written_files, torchvision_export.write_torchvision),
@@ -178,8 +178,8 @@ def plan(
     """
     # Read when JAX is imported: the compiler for GPUs logs each of its attempts.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from maskrcnn_jax.devices import require_devices
-    from maskrcnn_jax.experiment import load_config
+    from maskrcnn_jax.config.loading import load_config
+    from maskrcnn_jax.distributed.devices import require_devices
     from maskrcnn_jax.plan.report import make_plan
     from maskrcnn_jax.plan.targets import parse
     from maskrcnn_jax.plan.text import to_json, to_text
@@ -217,8 +217,8 @@ def export(
         overwrite: Replace files that exist.
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
-    from maskrcnn_jax.command_model import load_trained
-    from maskrcnn_jax.export import export_model, write_export, written_files
+    from maskrcnn_jax.cli.checkpoint import load_trained
+    from maskrcnn_jax.prediction.export import export_model, write_export, written_files
 
     for file in written_files(out):
         require_writable(file, overwrite=overwrite)
@@ -239,7 +239,7 @@ def main() -> None:
     try:
         COMMANDS.cli(prog="python -m maskrcnn_jax")
     except (ValueError, OSError) as error:
-        sys.exit(printable(f"error: {in_words(error)}"))
+        sys.exit(printable(f"error: {format_error(error)}"))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ class Detections(NamedTuple):
     is looked at."""
 
 
-class Pairs(NamedTuple):
+class ClassCandidates(NamedTuple):
     """The best pairs of a roi and a class, before and after class-wise suppression, best first."""
 
     roi_index: Array
@@ -167,7 +167,7 @@ class Trace(NamedTuple):
     roi_features: Array
     """`[B, N, p, p, F]`, `p` the box head's `pool_size`, 7 in the paper."""
     box: BoxOutput
-    pairs: Pairs
+    pairs: ClassCandidates
     detections: Detections
     mask_rois: Rois | None
     """The boxes that the mask head looks at: the detections, or in training the sampled foreground. The three mask

@@ -28,9 +28,9 @@ from maskrcnn_jax.config import (
     RunConfig,
     ShapesSource,
 )
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.structs import Batch, GroundTruth
-from maskrcnn_jax.training import TrainState, TrainStep, start
+from maskrcnn_jax.training.step import TrainState, TrainStep, start
 
 SIDE = 64
 SLOTS = 4

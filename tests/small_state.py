@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from maskrcnn_jax.checkpoint import Checkpoints
+from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
 
 
 class TrainState(NamedTuple):

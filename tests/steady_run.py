@@ -12,9 +12,9 @@ from pathlib import Path
 import small
 from pytest import MonkeyPatch
 
-import train
-from maskrcnn_jax.parallel import data_mesh
-from maskrcnn_jax.running.processes import join_processes
+from maskrcnn_jax.distributed.mesh import data_mesh
+from maskrcnn_jax.distributed.processes import join_processes
+from maskrcnn_jax.training import loop
 
 STEPS = 20
 CONFIG = small.change(
@@ -36,11 +36,11 @@ CONFIG = small.change(
 def run(folder: Path, mesh=data_mesh) -> None:
     """Trains to the end, or goes on from what it finds in the folder."""
     with MonkeyPatch.context() as patch:
-        patch.setattr(train, "data_mesh", mesh)
-        patch.setattr(train, "build_model", lambda config: small.build(config.model))
-        patch.setattr(train, "evaluate", lambda *_: {})
-        patch.setattr(train, "report", lambda *_: None)
-        train.train(small.change(CONFIG, run__folder=folder))
+        patch.setattr(loop, "data_mesh", mesh)
+        patch.setattr(loop, "build_model", lambda config: small.build(config.model))
+        patch.setattr(loop, "evaluate", lambda *_: {})
+        patch.setattr(loop, "report", lambda *_: None)
+        loop.train(small.change(CONFIG, run__folder=folder))
 
 
 if __name__ == "__main__":

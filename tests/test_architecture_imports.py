@@ -2,7 +2,6 @@
 
 import ast
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,76 +14,67 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "maskrcnn_jax"
 SCRIPTS = ("train", "evaluate")
 
-ALLOWED = {
-    "files": set(),
-    "config": set(),
-    "structs": set(),
-    "plural": set(),
-    "literal_figure": set(),
-    "validate": {"config"},
-    "config_json": {"config"},
-    "experiment": {"files", "config", "config_json", "refusals", "validate"},
-    "ops": {"ops"},
-    "islands": set(),
-    "nn": {"nn", "islands"},
-    "parallel": {"structs", "config"},
-    "stages": {"ops", "structs", "config"},
-    "targets": {"ops", "structs", "config"},
-    "losses": {"targets", "ops", "structs", "config"},
-    "weights": set(),
-    "slots": {"nn", "islands", "weights"},
-    "model": {"nn", "ops", "stages", "slots", "islands", "structs", "config"},
-    "optimizer": {"weights", "config"},
-    "rematerialize": {"config"},
-    "training": {
-        "model",
-        "losses",
-        "targets",
-        "stages",
-        "ops",
-        "islands",
-        "parallel",
-        "rematerialize",
-        "optimizer",
-        "weights",
-        "structs",
-        "config",
-    },
-    "devices": {"config"},
-    "refusals": set(),
-    "checkpoint_files": {"files", "refusals"},
-    "checkpoint": {"files", "checkpoint_files", "devices", "refusals"},
-    "data": {"data", "files", "plural", "structs", "config"},
-    "paste": {"structs", "config"},
-    "picture": {"files"},
-    "evaluation": {"files", "paste", "picture", "structs", "config"},
-    "crops": {"paste", "structs"},
-    "colors": set(),
-    "plates": set(),
-    "visualize": {"files", "colors", "plates", "crops", "literal_figure", "structs"},
-    "running": {"files", "refusals", "training", "parallel", "plural", "structs", "config"},
-    "prediction": {
-        "files",
-        "model",
-        "ops",
-        "parallel",
-        "weights",
-        "data",
-        "paste",
-        "picture",
-        "crops",
-        "colors",
-        "visualize",
+LAYERS = (
+    ("files", set()),
+    ("messages", {"files"}),
+    ("structs", set()),
+    ("config", {"files", "messages"}),
+    ("ops", set()),
+    ("masks", {"config", "structs"}),
+    ("distributed", {"config"}),
+    ("nn", {"distributed"}),
+    ("model", {"config", "distributed", "nn", "ops", "structs"}),
+    ("draw", {"files", "masks", "structs"}),
+    ("data.images", {"files"}),
+    ("data.sources", {"config", "data.images", "files", "masks", "messages"}),
+    ("data.transforms", {"config", "data.sources", "structs"}),
+    ("data.prepare", {"data.images", "data.sources", "files", "masks", "messages"}),
+    ("data", {"config", "data.images", "data.sources", "data.transforms", "messages", "structs"}),
+    (
+        "prediction",
+        {
+            "config",
+            "data.images",
+            "data.sources",
+            "data.transforms",
+            "distributed",
+            "draw",
+            "files",
+            "masks",
+            "messages",
+        }
+        | {"model", "nn", "ops", "structs"},
+    ),
+    (
         "evaluation",
-        "plural",
-        "refusals",
-        "structs",
-        "config",
-        "validate",
-    },
-}
-"""What each file or folder of the package may import from the package. What is not named here stands on top of these
-and may import all of them."""
+        {"config", "data", "distributed", "files", "messages", "model", "nn", "prediction", "structs"}
+        | {"data.sources"},
+    ),
+    ("checkpoints.formats", {"files", "messages"}),
+    ("checkpoints.convert", {"checkpoints.formats", "config", "files", "messages", "nn"}),
+    (
+        "checkpoints",
+        {"checkpoints.convert", "checkpoints.formats", "config", "distributed", "files", "messages", "model", "nn"},
+    ),
+    (
+        "training",
+        {"checkpoints", "config", "data", "data.sources", "distributed", "draw", "evaluation", "files", "messages"}
+        | {"model", "nn", "ops", "prediction", "structs"},
+    ),
+    (
+        "plan",
+        {"checkpoints", "config", "distributed", "messages", "model", "nn", "prediction", "structs", "training"},
+    ),
+    (
+        "inspect",
+        {"checkpoints", "checkpoints.convert", "checkpoints.formats", "config", "data", "data.images", "data.prepare"}
+        | {"data.sources", "data.transforms", "draw", "evaluation", "masks", "messages", "model", "nn", "ops"}
+        | {"prediction", "structs", "training"},
+    ),
+)
+"""Every folder of the package and the file that stands alone, from the lowest layer up: what each may import."""
+
+ALLOWED = dict(LAYERS)
 
 
 def imported_modules(file: Path, module: str) -> set[str]:
@@ -112,12 +102,19 @@ def import_graph(root: Path) -> dict[str, set[str]]:
 
 
 def rooms(modules: Iterable[str]) -> set[str]:
-    """The files or folders of the package that dotted names lie in: `maskrcnn_jax.ops.nms` in `ops`.
+    """The rooms of the table that dotted names lie in, the innermost each: `maskrcnn_jax.data.images.reading` lies in
+    `data.images`.
 
-    The package itself and its flat names, `from maskrcnn_jax import MaskRCNN`, count as rooms: they are no way around.
+    What is in no row counts by its first name. The package itself and its flat names, `from maskrcnn_jax import
+    MaskRCNN`, count as a room: they are no way around the table.
     """
-    ours = (m.split(".") for m in modules if m.split(".")[0] == PACKAGE)
-    return {parts[1] if len(parts) > 1 else PACKAGE for parts in ours}
+    ours = [m.split(".")[1:] for m in modules if m.split(".")[0] == PACKAGE]
+    return {_room(parts) for parts in ours}
+
+
+def _room(parts: list[str]) -> str:
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((prefix for prefix in prefixes if prefix in ALLOWED), parts[0] if parts else PACKAGE)
 
 
 def wrong_imports(root: Path, room: str) -> list[str]:
@@ -146,19 +143,28 @@ def files_of_tests() -> list[Path]:
     return list((ROOT / "tests").rglob("*.py"))
 
 
-def non_blank_lines(files: Iterable[Path]) -> int:
-    return sum(bool(line.strip()) for file in files for line in file.read_text(encoding="utf-8").splitlines())
-
-
 @pytest.mark.parametrize("room", ALLOWED)
 def test_imports_point_one_way(room: str):
     offenders = wrong_imports(ROOT, room)
     assert not offenders, f"{offenders}: {room} may import only {sorted(ALLOWED[room]) or 'nothing of ours'}"
 
 
-@pytest.mark.parametrize("room", ALLOWED)
-def test_the_table_names_only_what_exists(room: str):
-    assert room in rooms(import_graph(ROOT)), f"there is no {PACKAGE}/{room}: correct the table ALLOWED"
+def test_every_module_is_in_the_table():
+    found = rooms(import_graph(ROOT)) - {PACKAGE}
+    assert found - {"__main__", "cli"} == set(ALLOWED), "a row for each folder of the package, and for structs.py"
+
+
+def test_rows_name_only_rows_above_them():
+    seen: set[str] = set()
+    for room, allowed in LAYERS:
+        assert allowed <= seen, f"{room} may not import {sorted(allowed - seen)}: they are its equals or stand on it"
+        seen.add(room)
+
+
+def test_the_package_has_few_rooms():
+    """Folders at its first level, and files that stand alone there."""
+    folders = {room.partition(".")[0] for room in rooms(import_graph(ROOT)) - {PACKAGE}}
+    assert len(folders) <= 20
 
 
 def test_no_import_cycles():
@@ -203,7 +209,9 @@ def test_importing_the_data_loads_no_tensorflow(tmp_path: Path):
     """A stand-in that can be imported, so that an import hidden in a `try` or in a library is noticed too."""
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("")
-    modules = [module for module in import_graph(ROOT) if rooms([module]) & {"data", "evaluation"}]
+    modules = [
+        module for module in import_graph(ROOT) if "data" in module.split(".")[1:2] or rooms([module]) & {"evaluation"}
+    ]
     assert modules
     program = f"import sys, {', '.join(modules)}; sys.exit('tensorflow' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
@@ -214,11 +222,6 @@ def test_importing_the_data_loads_no_tensorflow(tmp_path: Path):
 def test_no_file_is_long():
     offenders = too_long([*code_files(), *files_of_tests()], 350)
     assert not offenders, f"{offenders}: above 350; is there a second noun inside?"
-
-
-def test_the_median_file_is_short():
-    median = statistics.median(len(file.read_text(encoding="utf-8").splitlines()) for file in code_files())
-    assert median <= 150, f"the median file has {median} lines, more than 150"
 
 
 def test_there_is_no_utils():
@@ -233,11 +236,6 @@ def test_annotations_are_never_postponed():
         if "__future__.annotations" in imported_modules(file, "")
     ]
     assert not offenders, f"{offenders}: `from __future__ import annotations` turns off jaxtyping's checks"
-
-
-def test_there_are_tests_enough():
-    code, tests = non_blank_lines(code_files()), non_blank_lines(files_of_tests())
-    assert tests >= 0.7 * code, f"{tests} lines of tests for {code} lines of code: below 0.7"
 
 
 # The checkers themselves, on made-up trees.
@@ -281,4 +279,3 @@ def test_checker_counts_lines(tmp_path: Path):
     (tmp_path / "long.py").write_text("x\n" * 3)
     (tmp_path / "short.py").write_text("x\n\n")
     assert too_long(sorted(tmp_path.iterdir()), 2) == ["long.py has 3 lines"]
-    assert non_blank_lines(tmp_path.iterdir()) == 4

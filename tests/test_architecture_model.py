@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from small import CONFIG, OBJECTS, SLOTS, abstract, batch, build, jit, mixed, trained, truth
 
+from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, ModelConfig
-from maskrcnn_jax.experiment import load_config
-from maskrcnn_jax.model import MaskRCNN, forward, predict
-from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
+from maskrcnn_jax.config.loading import load_config
+from maskrcnn_jax.distributed.mesh import data_mesh, replicated, to_devices
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, predict
+from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.plan.collectives import computations, reachable
-from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals
-from maskrcnn_jax.training import start
-from maskrcnn_jax.weights import split
+from maskrcnn_jax.training.step import start
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from maskrcnn_jax.experiment import load_config, read_trusted_config, save_config
-from maskrcnn_jax.model import MaskRCNN, forward
+from maskrcnn_jax.config.loading import load_config, read_trusted_config, save_config
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
 
 ROOT = Path(__file__).parents[1]
 

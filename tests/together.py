@@ -13,15 +13,15 @@ import jax
 import numpy as np
 import small
 
-import evaluate
+from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.source import ImageSource
-from maskrcnn_jax.experiment import load_config
-from maskrcnn_jax.parallel import data_mesh, from_devices, put, replicated, to_devices
-from maskrcnn_jax.running.processes import gather, is_first, join_processes
-from maskrcnn_jax.running.stop_request import StopRequest
+from maskrcnn_jax.data.sources.example import ImageSource
+from maskrcnn_jax.distributed.mesh import data_mesh, from_devices, put, replicated, to_devices
+from maskrcnn_jax.distributed.processes import gather, is_first, join_processes
+from maskrcnn_jax.evaluation import run as evaluate
+from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.weights import merge, split
+from maskrcnn_jax.training.stop_request import StopRequest
 
 TINY = Path(__file__).parent / "configs" / "tiny.py"
 """Validates on six images in batches of four: two of the last are there to fill it up only."""

@@ -1,11 +1,12 @@
 """Data sets and their way to the device: host code in NumPy that knows nothing of the model."""
 
 from maskrcnn_jax import config
-from maskrcnn_jax.data.coco import CocoInstances
+from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches, validation_batches
-from maskrcnn_jax.data.shapes import Shapes
-from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
-from maskrcnn_jax.data.transforms import fit
+from maskrcnn_jax.data.sources.example import Example, ImageSource
+from maskrcnn_jax.data.sources.prepared import CocoInstances
+from maskrcnn_jax.data.sources.shapes import Shapes
+from maskrcnn_jax.data.transforms.geometry import fit
 
 
 def open_source(source: config.Source) -> ImageSource:

@@ -13,12 +13,13 @@ import grain
 import numpy as np
 
 from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, require
-from maskrcnn_jax.data.buckets import choose_buckets, fitted_sizes, resized_sizes
-from maskrcnn_jax.data.copy_paste import augment_together
+from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
-from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
-from maskrcnn_jax.data.transforms import augment, empty_slots, fit
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.data.sources.example import Example, ImageSource
+from maskrcnn_jax.data.transforms.buckets import choose_buckets, fitted_sizes, resized_sizes
+from maskrcnn_jax.data.transforms.copy_paste import augment_together
+from maskrcnn_jax.data.transforms.geometry import augment, empty_slots, fit
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Batch, ImageRecord
 
 log = logging.getLogger(__name__)
@@ -241,7 +242,7 @@ def warn_of_overflow(source: ImageSource, max_objects: int) -> None:
         log.warning(
             "more than max_objects = %d objects in %s (in one %d); the smallest, %d in all, are left out",
             max_objects,
-            counted(int(np.count_nonzero(surplus)), "image"),
+            pluralize(int(np.count_nonzero(surplus)), "image"),
             source.num_objects.max(),
             surplus.sum(),
         )

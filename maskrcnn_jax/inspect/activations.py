@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from flax import nnx
 
-from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, forward
+from maskrcnn_jax.model.mask_rcnn import Images, ImageSizes, MaskRCNN, forward
 from maskrcnn_jax.structs import Trace
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from maskrcnn_jax.colors import contrast
+from maskrcnn_jax.draw.colors import contrast
+from maskrcnn_jax.draw.label_layout import find_place
 from maskrcnn_jax.inspect.panels import Color
-from maskrcnn_jax.plates import find_place
 
 MOST = 20
 """Boxes of one panel that get a text: more would cover the picture."""

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.draw.detections import save_png
 from maskrcnn_jax.inspect.document import FILE_NAME, Picture, Section, Table, earlier_pictures, write_html
-from maskrcnn_jax.visualize import save_png
 
 WIDTH = 12.5
 """Of the page, inches: wider figures are scaled down."""

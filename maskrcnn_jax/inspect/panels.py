@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from maskrcnn_jax.colors import PALETTE, distinct_color
+from maskrcnn_jax.draw.colors import PALETTE, distinct_color
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.page import WIDTH
-from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Array
 
 TALLEST = 6.5

@@ -10,8 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.page import DPI, WIDTH
-from maskrcnn_jax.literal_figure import LiteralFigure
 
 TALLEST = 2.6
 """Of a cell, inches."""

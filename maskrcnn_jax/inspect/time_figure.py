@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.literal_figure import LiteralFigure
-from maskrcnn_jax.visualize import CURVES
+from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES[1:])
 Seconds = Mapping[str, Mapping[str, float]]

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 from flax.nnx.nn import dtypes
 
-from maskrcnn_jax.islands import own_images
+from maskrcnn_jax.distributed.sharding import shard_over_images
 
 
 def weights_in_float32(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
@@ -31,6 +31,6 @@ def summed_in_float32(product: Callable[..., jax.Array]) -> Callable[..., jax.Ar
         def own(kernel: jax.Array, x: jax.Array) -> jax.Array:
             return product(x, kernel.astype(x.dtype), *settings, **more)
 
-        return own(kernel, x) if kernel.dtype == x.dtype else own_images(own, kernel, x)
+        return own(kernel, x) if kernel.dtype == x.dtype else shard_over_images(own, kernel, x)
 
     return in_type_of_x

@@ -64,12 +64,12 @@ conv3x3.defvjp(_forward, _backward)
 def _fastest(
     threshold: float, on_cpu: Callable, elsewhere: Callable, x: jax.Array, kernel: jax.Array, *more: jax.Array
 ):
-    if not in_products(x.shape, kernel.shape[3], x.dtype, threshold):
+    if not uses_winograd(x.shape, kernel.shape[3], x.dtype, threshold):
         return elsewhere(x, kernel, *more)
     return jax.lax.platform_dependent(x, kernel, *more, cpu=on_cpu, default=elsewhere)
 
 
-def in_products(shape: Sequence[Any], outputs: int, dtype: Dtype, threshold: float) -> bool:
+def uses_winograd(shape: Sequence[Any], outputs: int, dtype: Dtype, threshold: float) -> bool:
     """Whether a 3×3 convolution of `[b, h, w, c]` to so many channels is matrix products on CPUs.
 
     Pictures of unknown number count as one.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from maskrcnn_jax.ops.pyramid import lay_end_to_end
+from maskrcnn_jax.ops.pyramid import concatenate_levels
 
 
 def _corners(low: Float[Array, " n"], high: Float[Array, " n"], last: Int[Array, " n"], bins: int):
@@ -66,7 +66,7 @@ def crop_and_resize(
     carries the last samples of 7 % of the boxes that end on the border over it, where they count 0; here of none.
     """
     boxes = jax.lax.stop_gradient(boxes)
-    table, start, height, width = lay_end_to_end(features, level)
+    table, start, height, width = concatenate_levels(features, level)
     table = table.astype(jnp.float32)  # so that the gradients of many rois add up in it
     rightmost, lowest = image_shape[1] - 1, image_shape[0] - 1
     x0, y0, x1, y1 = (boxes / jnp.asarray([[rightmost, lowest, rightmost, lowest]], jnp.float32)).T

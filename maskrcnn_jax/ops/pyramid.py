@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 
-def lay_end_to_end(
+def concatenate_levels(
     features: Sequence[Float[Array, "_h _w f"]], level: Int[Array, " n"]
 ) -> tuple[Float[Array, "cells f"], Int[Array, " n"], Int[Array, " n"], Int[Array, " n"]]:
     """The cells of all levels, row by row, and where each box's level lies among them.

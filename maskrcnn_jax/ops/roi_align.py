@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.ops.pyramid import lay_end_to_end
+from maskrcnn_jax.ops.pyramid import concatenate_levels
 
 
 def assign_levels(
@@ -172,7 +172,7 @@ def roi_align(
     """
     boxes = jax.lax.stop_gradient(boxes)
     shapes = [f.shape[:2] for f in features]
-    table, base, height, width = lay_end_to_end(features, level)
+    table, base, height, width = concatenate_levels(features, level)
     # A level's scale is the power of two nearest to its share of the image, as torchvision infers it.
     scale_y = jnp.asarray([2.0 ** round(math.log2(h / image_shape[0])) for h, _ in shapes])[level]
     scale_x = jnp.asarray([2.0 ** round(math.log2(w / image_shape[1])) for _, w in shapes])[level]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from maskrcnn_jax.plan.collectives import Row, collectives, rows
-from maskrcnn_jax.plan.products import product_flops
+from maskrcnn_jax.plan.hlo_flops import product_flops
 from maskrcnn_jax.plan.programs import Program
 
 

@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, Sharding
 from jax.tree_util import Partial
 
+from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, require
-from maskrcnn_jax.optimizer import learners
-from maskrcnn_jax.parallel import replicated, spread, weight_places
+from maskrcnn_jax.distributed.mesh import param_shardings, replicated, spread
+from maskrcnn_jax.nn.params import Arrays, merge, split
 from maskrcnn_jax.plan.arithmetic import model_flops
 from maskrcnn_jax.prediction.predictor import detect
-from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import Batch, GroundTruth
-from maskrcnn_jax.training import TrainState, TrainStep, compute_losses, on_mesh, start
-from maskrcnn_jax.weights import Arrays, merge, split
+from maskrcnn_jax.training.optimizer import trainable_names
+from maskrcnn_jax.training.step import TrainState, TrainStep, compute_losses, on_mesh, start
 
 
 class Program(NamedTuple):
@@ -77,7 +77,7 @@ def train_program(config: Config, mesh: Mesh, images: int) -> Program:
     state, step = train_state(config)
     phase, _ = _busiest_phase(config, state.params)
     batch = _place(train_batch(config, images * mesh.size * config.run.accumulate), spread(mesh))
-    places = weight_places(state, mesh)
+    places = param_shardings(state, mesh)
     state = jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state, places)
     with jax.set_mesh(mesh):
         lowered = on_mesh(step, places, mesh).lower(state, batch, phase=phase)
@@ -109,7 +109,7 @@ def losses_flops(config: Config, images: int) -> float:
 
 def _busiest_phase(config: Config, params: Arrays) -> tuple[int, set[str]]:
     """The index of the phase in which most numbers learn, and the names of what learns there."""
-    learning = learners(params, config.optimizer)
+    learning = trainable_names(params, config.optimizer)
     numbers = [sum(math.prod(params[name].shape) for name in names) for names in learning]
     phase = numbers.index(max(numbers))
     return phase, learning[phase]

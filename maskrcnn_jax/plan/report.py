@@ -6,12 +6,12 @@ from typing import NamedTuple
 from jax.sharding import Mesh
 
 from maskrcnn_jax.config import Config, require
-from maskrcnn_jax.parallel import data_mesh
+from maskrcnn_jax.distributed.mesh import data_mesh
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
-from maskrcnn_jax.plan.fit import look_for_largest
+from maskrcnn_jax.plan.largest_batch import look_for_largest
 from maskrcnn_jax.plan.programs import predict_program, train_program
 from maskrcnn_jax.plan.targets import GIB, Target, devices
-from maskrcnn_jax.plural import counted
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +47,15 @@ def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
     figures: dict[int, Figures] = {}
 
     def needed(images: int) -> int:
-        log.info("compiling the train step for %s per device", counted(images, "image"))
+        log.info("compiling the train step for %s per device", pluralize(images, "image"))
         program = train_program(config, mesh, images)
         try:
             figures[images] = compile_program(program, target.options)
         except TooLarge as error:
-            log.info("%s per device: %s", counted(images, "image"), error)
+            log.info("%s per device: %s", pluralize(images, "image"), error)
             return error.needed
         done = figures[images]
-        log.info("%s per device: %.2f GiB, %.0f s", counted(images, "image"), done.total / GIB, done.seconds)
+        log.info("%s per device: %.2f GiB, %.0f s", pluralize(images, "image"), done.total / GIB, done.seconds)
         return figures[images].total
 
     memory = target.device.memory
@@ -71,9 +71,9 @@ def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
 
 def _prediction(config: Config, mesh: Mesh, target: Target) -> Figures | None:
     images = max(config.data.validation_batch_size // target.count, 1)
-    log.info("compiling the prediction for %s per device", counted(images, "image"))
+    log.info("compiling the prediction for %s per device", pluralize(images, "image"))
     try:
         return compile_program(predict_program(config, mesh, images), target.options)
     except TooLarge as error:
-        log.info("%s per device: %s", counted(images, "image"), error)
+        log.info("%s per device: %s", pluralize(images, "image"), error)
         return None

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.plan.compiled import Figures
 from maskrcnn_jax.plan.report import Plan
 from maskrcnn_jax.plan.targets import GIB, Device
-from maskrcnn_jax.plural import counted
 
 
 def to_text(plan: Plan) -> str:
@@ -40,7 +40,7 @@ def _program(title: str, figures: Figures, plan: Plan) -> list[str]:
     share = other_share(figures)
     verdict = "" if device.memory is None else (": fits" if figures.total <= device.memory else ": DOES NOT FIT")
     lines = [
-        f"{title}: {counted(images, 'image')} of {height} × {width} per device, {plan.dtype}; "
+        f"{title}: {pluralize(images, 'image')} of {height} × {width} per device, {plan.dtype}; "
         f"compiled in {figures.seconds:.0f} s",
         "  memory per device, GiB",
         *(_row(name, f"{size / GIB:.3f}") for name, size in figures.memory.items()),

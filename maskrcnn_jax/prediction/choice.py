@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.prediction.joining import UNSURE
-from maskrcnn_jax.validate import validate_detect
-from maskrcnn_jax.weights import merge, split
+from maskrcnn_jax.config.validation import validate_detect
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO
 
 USUAL = 0.5
 """The least score if none is asked for and the model's own threshold is not higher."""
@@ -41,7 +41,7 @@ def choose(
     require_score(min_score)
     detect = replace(
         own,
-        score_threshold=min(own.score_threshold, min_score * (UNSURE if tile else 1.0)),
+        score_threshold=min(own.score_threshold, min_score * (MIN_SCORE_RATIO if tile else 1.0)),
         nms_iou=own.nms_iou if nms_iou is None else nms_iou,
         count=own.count if count is None else count,
         top_k=own.top_k if count is None else max(own.top_k, count),

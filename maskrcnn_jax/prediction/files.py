@@ -13,27 +13,27 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from maskrcnn_jax.colors import distinct_color
-from maskrcnn_jax.crops import select
-from maskrcnn_jax.data.images import read_image
-from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.data.images.broken import BrokenImage
+from maskrcnn_jax.data.images.reading import read_image
+from maskrcnn_jax.draw.colors import distinct_color
+from maskrcnn_jax.draw.detections import draw_detections, save_png, splash
 from maskrcnn_jax.files.printable import printable
 from maskrcnn_jax.files.reading import require_regular
 from maskrcnn_jax.files.writing import write_text
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.masks.lazy_masks import select
+from maskrcnn_jax.messages.counts import pluralize
+from maskrcnn_jax.messages.system_errors import format_error
 from maskrcnn_jax.prediction.choice import require_score
 from maskrcnn_jax.prediction.inputs import Input
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.prediction.results import ResultsWriter
 from maskrcnn_jax.prediction.semantic import class_table, label_map, save_label_map
 from maskrcnn_jax.prediction.several import count_images
-from maskrcnn_jax.prediction.threads import Behind, ahead
+from maskrcnn_jax.prediction.threads import BackgroundWriter, ahead
 from maskrcnn_jax.prediction.tiling import predict_tiled
 from maskrcnn_jax.prediction.tracking import Tracks, follow, keep_colors
 from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter
-from maskrcnn_jax.refusals import in_words
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.visualize import draw_detections, save_png, splash
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ Key = TypeVar("Key")
 """What tells pictures apart on their way."""
 
 
-class Wanted(NamedTuple):
+class OutputOptions(NamedTuple):
     """What is to be written, and where."""
 
     folder: Path
@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
     semantic: bool = False
 
 
-def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted) -> list[str]:
+def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: OutputOptions) -> list[str]:
     """Looks at pictures and videos and writes what is wanted of them.
 
     The device, the reading of what comes next and the drawing of what was found work side by side. Of `photo.jpg` come
@@ -78,7 +78,7 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
     failures: list[str] = []
 
     def fail(error: ValueError | OSError) -> None:
-        failures.append(in_words(error))
+        failures.append(format_error(error))
         if len(inputs) > 1:
             log.warning("%s", failures[-1])
 
@@ -92,8 +92,8 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
             except (BrokenVideo, OSError) as error:
                 fail(error)
     if results.images:
-        seen = counted(results.images, "image" if not videos else "image or frame")
-        print(printable(f"{seen}, {counted(results.objects, 'object')}, in {wanted.folder}"))
+        seen = pluralize(results.images, "image" if not videos else "image or frame")
+        print(printable(f"{seen}, {pluralize(results.objects, 'object')}, in {wanted.folder}"))
     if wanted.semantic and len(failures) < len(inputs):
         table = json.dumps(class_table(config.class_names, config.num_classes), indent=1)
         write_text(wanted.folder / "classes.json", table + "\n")
@@ -101,7 +101,7 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: Wanted)
 
 
 def detect_stream(
-    predictor: Predictor, pictures: Iterable[tuple[Key, np.ndarray | None]], wanted: Wanted
+    predictor: Predictor, pictures: Iterable[tuple[Key, np.ndarray | None]], wanted: OutputOptions
 ) -> Generator[tuple[Key, np.ndarray | None, Detections | None], None, None]:
     """Detects in pictures as they come, a batch at a time; the next ones are fetched in a thread meanwhile.
 
@@ -126,7 +126,7 @@ def detect_stream(
 def _pictures(
     predictor: Predictor,
     inputs: Sequence[Input],
-    wanted: Wanted,
+    wanted: OutputOptions,
     results: ResultsWriter,
     fail: Callable[[ValueError | OSError], None],
 ) -> None:
@@ -154,20 +154,20 @@ def _pictures(
         results.add(str(one.source), size, found)
 
     stream = detect_stream(predictor, read(), wanted)
-    with Behind(predictor.batch_size) as writer:
+    with BackgroundWriter(predictor.batch_size) as writer:
         for one, image, found in tqdm(stream, total=len(inputs), unit=" pictures", disable=None):
             if image is not None and found is not None:
                 writer.call(write, one, image, found)
 
 
-def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsWriter) -> None:
+def _video(predictor: Predictor, video: Input, wanted: OutputOptions, results: ResultsWriter) -> None:
     reader = VideoReader(video.source)
     film = _Film(predictor, video, reader, wanted, results)
     start = time.monotonic()
     try:
         # Closed before the reader is: a thread may be in the middle of a frame.
         found_stream = contextlib.closing(detect_stream(predictor, enumerate(reader.frames()), wanted))
-        with found_stream as stream, Behind(2 * predictor.batch_size) as writer:
+        with found_stream as stream, BackgroundWriter(2 * predictor.batch_size) as writer:
             try:
                 frames = tqdm(stream, printable(video.name), reader.count, unit=" frames", disable=None)
                 for number, image, found in frames:
@@ -183,14 +183,14 @@ def _video(predictor: Predictor, video: Input, wanted: Wanted, results: ResultsW
         reader.close()
     seconds = time.monotonic() - start
     speed = f"{film.count / seconds:.1f} a second"
-    print(printable(f"{video.name}: {counted(film.count, 'frame')}, {speed}, in {film.drawn.path}"))
+    print(printable(f"{video.name}: {pluralize(film.count, 'frame')}, {speed}, in {film.drawn.path}"))
 
 
 class _Film:
     """What becomes of a video's frames."""
 
     def __init__(
-        self, predictor: Predictor, video: Input, reader: VideoReader, wanted: Wanted, results: ResultsWriter
+        self, predictor: Predictor, video: Input, reader: VideoReader, wanted: OutputOptions, results: ResultsWriter
     ) -> None:
         self._name, self._size, self._results = reader.name, reader.size, results
         self._class_names, self._classes = predictor.class_names, predictor.config.num_classes

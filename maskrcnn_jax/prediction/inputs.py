@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.prediction.several import count_images
 
 log = logging.getLogger(__name__)
@@ -126,12 +126,12 @@ def _listed(left_out: Counter[str]) -> str:
         "folder": "folder",
         "irregular": "irregular file",
     }
-    parts = [counted(left_out[kind], noun) for kind, noun in kinds.items() if left_out[kind]]
+    parts = [pluralize(left_out[kind], noun) for kind, noun in kinds.items() if left_out[kind]]
     endings = sorted(left_out.keys() - kinds.keys())
     if endings:
         count = sum(left_out[ending] for ending in endings)
         more = ", …" if len(endings) > MOST else ""
-        parts.append(f"{counted(count, 'file')} neither image nor video ({', '.join(endings[:MOST])}{more})")
+        parts.append(f"{pluralize(count, 'file')} neither image nor video ({', '.join(endings[:MOST])}{more})")
     return ", ".join(parts)
 
 

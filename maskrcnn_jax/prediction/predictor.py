@@ -11,16 +11,16 @@ import numpy as np
 from flax import nnx
 
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.crops import Crops, Patch
-from maskrcnn_jax.data.transforms import Fitted, fit
-from maskrcnn_jax.model import MaskRCNN, forward, picture_windows
+from maskrcnn_jax.config.validation import validate_input
+from maskrcnn_jax.data.transforms.geometry import Fitted, fit
+from maskrcnn_jax.distributed.mesh import everywhere
+from maskrcnn_jax.masks.lazy_masks import Crops, Patch
+from maskrcnn_jax.masks.paste import paste_mask, snap
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, valid_regions
+from maskrcnn_jax.nn.params import Arrays, merge, split
 from maskrcnn_jax.ops.boxes import clip, shorten
-from maskrcnn_jax.parallel import everywhere
-from maskrcnn_jax.paste import paste_mask, snap
-from maskrcnn_jax.picture import to_network, to_picture
+from maskrcnn_jax.prediction.coordinates import to_image_coords, to_input_coords
 from maskrcnn_jax.structs import Detections, Proposals
-from maskrcnn_jax.validate import validate_input
-from maskrcnn_jax.weights import Arrays, merge, split
 
 
 @partial(jax.jit, static_argnames="structure")
@@ -38,7 +38,7 @@ def detect(
     its canvas.
     """
     model = merge(structure, *everywhere((params, statistics)))
-    windows = picture_windows(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
+    windows = valid_regions(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
     corners = jnp.tile(windows[:, :2], 2)[:, None]
     if proposals is not None:
         boxes = proposals.boxes + jnp.broadcast_to(corners, proposals.boxes.shape)
@@ -117,7 +117,7 @@ class Predictor:
         inside = None
         if proposals is not None:
             inside = [
-                to_network(np.reshape(boxes, (-1, 4)), image.shape[:2], f.scale, self.config.inclusive_boxes)
+                to_input_coords(np.reshape(boxes, (-1, 4)), image.shape[:2], f.scale, self.config.inclusive_boxes)
                 for boxes, image, f in zip(proposals, images, fitted, strict=True)
             ]
         results: list[Detections | None] = [None] * len(images)
@@ -172,7 +172,7 @@ def to_original(
     """
     kept = jax.tree.map(lambda x: x[detections.valid], detections)
     height, width = size
-    boxes = to_picture(kept.boxes, size, scale, config.inclusive_boxes).astype(np.float32)
+    boxes = to_image_coords(kept.boxes, size, scale, config.inclusive_boxes).astype(np.float32)
     masks = kept.masks
     if masks is not None and config.mask_head is not None:
         places = snap(boxes, masks.shape[-1], config.mask_head.paste)

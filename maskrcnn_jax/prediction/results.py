@@ -9,10 +9,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from maskrcnn_jax.crops import as_crop
-from maskrcnn_jax.evaluation import Result, encode_crop
 from maskrcnn_jax.files.lock import turn
 from maskrcnn_jax.files.writing import write_text, written_whole
+from maskrcnn_jax.masks.lazy_masks import as_crop
+from maskrcnn_jax.prediction.coco_results import Result, encode_crop
 from maskrcnn_jax.structs import Detections
 
 

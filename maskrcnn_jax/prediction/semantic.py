@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Integer
 from PIL import Image
 
-from maskrcnn_jax.colors import distinct_color
-from maskrcnn_jax.crops import as_crop
+from maskrcnn_jax.draw.colors import distinct_color
 from maskrcnn_jax.files.writing import written_whole
+from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.structs import Detections
 
 LARGEST = 255

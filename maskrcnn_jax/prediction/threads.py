@@ -21,7 +21,7 @@ def ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
             worker.shutdown(cancel_futures=True)
 
 
-class Behind:
+class BackgroundWriter:
     """Calls functions in a thread, in order; what one raises is raised by a later call or at the end.
 
     Args:
@@ -33,7 +33,7 @@ class Behind:
         self._pending: deque[Future[Any]] = deque()
         self._count = count
 
-    def __enter__(self) -> "Behind":
+    def __enter__(self) -> "BackgroundWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

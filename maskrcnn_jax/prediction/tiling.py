@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax.config import InputConfig
-from maskrcnn_jax.crops import Window, select
-from maskrcnn_jax.prediction.joining import UNSURE, Pieces, gather, join
+from maskrcnn_jax.masks.lazy_masks import Window, select
+from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO, TileDetections, gather, join
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.structs import Detections
 
@@ -66,7 +66,7 @@ def predict_tiled(
         one picture.
     """
     (height, width), shape = image.shape[:2], shape or native_shape(predictor.config.input)
-    seen: list[Pieces] = []
+    seen: list[TileDetections] = []
     while True:
         windows = tile(image.shape[:2], shape, overlap)
         scale = width / image.shape[1], height / image.shape[0]
@@ -75,7 +75,7 @@ def predict_tiled(
             tiles = [image[y0:y1, x0:x1] for x0, y0, x1, y1 in part]
             for window, found in zip(part, predictor(tiles, crops=True), strict=True):
                 # What is less sure may still confirm what another window shows.
-                heard = select(found, found.scores >= UNSURE * min_score)
+                heard = select(found, found.scores >= MIN_SCORE_RATIO * min_score)
                 seen.append(gather(heard, window, scale, (height, width)))
         if len(windows) == 1:
             found = join(seen, predictor.config.detect.nms_iou)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-LEAST = 0.3
+MIN_IOU = 0.3
 """IoU from which on a box may be where its object moved to."""
 MEMORY = 10
 """Frames for which an object that is not seen keeps its number."""
@@ -52,7 +52,7 @@ def follow(
     known = np.array([track.box for track in tracks.current]).reshape(-1, 4)
     iou = _iou(known, boxes) * (np.array([track.label for track in tracks.current], int)[:, None] == labels)
     for old, new in zip(*np.unravel_index(np.argsort(-iou, axis=None, kind="stable"), iou.shape), strict=True):
-        if iou[old, new] < LEAST:
+        if iou[old, new] < MIN_IOU:
             break
         if numbers[new] < 0 and old not in found:
             numbers[new] = tracks.current[old].number

@@ -10,7 +10,7 @@ from PIL import Image
 
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import Example, open_source
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 
 
 def write_picture(path: Path, height: int, width: int) -> None:

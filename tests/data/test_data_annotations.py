@@ -7,11 +7,12 @@ import pycocotools.mask as reference
 import pytest
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import read_annotations
-from maskrcnn_jax.data.image_file import Located
-from maskrcnn_jax.data.problems import DatasetError, Refused, first_of
-from maskrcnn_jax.data.read_options import ReadOptions
-from maskrcnn_jax.data.rle import decode_mask
+from maskrcnn_jax.data.prepare.coco.annotations import read_annotations
+from maskrcnn_jax.data.prepare.finder.image_file import Located
+from maskrcnn_jax.data.prepare.problems import DatasetError, Refused
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
+from maskrcnn_jax.masks.rle import decode_mask
+from maskrcnn_jax.messages.counts import shorten_list
 
 L_SHAPE = [[5.0, 5.0, 30.0, 5.0, 30.0, 15.5, 12.0, 15.5, 12.0, 33.0, 5.0, 33.0]]
 
@@ -310,5 +311,5 @@ def test_one_file_as_two_images_is_warned_of(caplog: pytest.LogCaptureFixture):
 
 
 def test_long_lists_are_cut():
-    assert first_of([1, 2]) == "1, 2"
-    assert first_of(list(range(13))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more"
+    assert shorten_list([1, 2]) == "1, 2"
+    assert shorten_list(list(range(13))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 3 more"

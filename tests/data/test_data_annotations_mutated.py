@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import read_annotations
-from maskrcnn_jax.data.box_mask import fill
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
-from maskrcnn_jax.data.rle import decode_runs
+from maskrcnn_jax.data.prepare.coco.annotations import read_annotations
+from maskrcnn_jax.data.prepare.coco.box_mask import fill
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
+from maskrcnn_jax.masks.rle import decode_runs
 
 DEEP: Any = 1
 for _ in range(100):

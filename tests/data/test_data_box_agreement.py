@@ -1,7 +1,7 @@
 import pytest
 
-from maskrcnn_jax.data.box_agreement import BoxAgreement, agree, clip
-from maskrcnn_jax.data.problems import Problems
+from maskrcnn_jax.data.prepare.coco.box_agreement import BoxAgreement, agree, clip
+from maskrcnn_jax.data.prepare.problems import Problems
 
 SIZE = (64, 96)
 EXTENT = (50, 20, 80, 45)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskrcnn_jax.data.box_mask import fill
-from maskrcnn_jax.data.formats.outlines import fill_box
-from maskrcnn_jax.data.formats.picture import Outlined, Picture, to_annotations
-from maskrcnn_jax.data.image_file import StoredFile
-from maskrcnn_jax.data.rle import decode_mask, encode_mask
+from maskrcnn_jax.data.prepare.coco.box_mask import fill
+from maskrcnn_jax.data.prepare.finder.image_file import StoredFile
+from maskrcnn_jax.data.prepare.formats.outlines import fill_box
+from maskrcnn_jax.data.prepare.formats.picture import Outlined, Picture, to_annotations
+from maskrcnn_jax.masks.rle import decode_mask, encode_mask
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import ConfigError, InputConfig
-from maskrcnn_jax.data.buckets import choose_buckets, fitted_sizes, resized_sizes
+from maskrcnn_jax.data.transforms.buckets import choose_buckets, fitted_sizes, resized_sizes
 
 RANDOM = np.random.default_rng(0).integers(1, 2001, (20000, 2))
 

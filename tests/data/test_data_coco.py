@@ -12,11 +12,12 @@ from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, ConfigError, DataConfig, ShapesSource
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.coco import CocoInstances
+from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.data.shapes import Shapes
-from maskrcnn_jax.data.source import BrokenImage, ImageSource
+from maskrcnn_jax.data.prepare.run import prepare
+from maskrcnn_jax.data.sources.example import ImageSource
+from maskrcnn_jax.data.sources.prepared import CocoInstances
+from maskrcnn_jax.data.sources.shapes import Shapes
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 

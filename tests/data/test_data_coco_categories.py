@@ -1,6 +1,6 @@
-from maskrcnn_jax.data.coco_categories import classes
-from maskrcnn_jax.data.coco_types import RawCategory
-from maskrcnn_jax.data.problems import Problems
+from maskrcnn_jax.data.prepare.coco.categories import classes
+from maskrcnn_jax.data.prepare.coco.types import RawCategory
+from maskrcnn_jax.data.prepare.problems import Problems
 
 FRUIT = [RawCategory(0, "fruit", "none"), RawCategory(1, "apple", "fruit"), RawCategory(2, "pear", "fruit")]
 

@@ -3,8 +3,8 @@
 import pytest
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import read_annotations
-from maskrcnn_jax.data.problems import DatasetError
+from maskrcnn_jax.data.prepare.coco.annotations import read_annotations
+from maskrcnn_jax.data.prepare.problems import DatasetError
 
 
 def message(content) -> str:

@@ -5,8 +5,8 @@ import pytest
 from conftest import WriteCoco, instances
 from prepared import write_json
 
-from maskrcnn_jax.data.coco_files import find_splits
-from maskrcnn_jax.data.problems import DatasetError
+from maskrcnn_jax.data.prepare.coco.files import find_splits
+from maskrcnn_jax.data.prepare.problems import DatasetError
 
 
 def found(folder: Path, *wanted: str, files: tuple[Path, ...] = ()) -> dict[str, str]:

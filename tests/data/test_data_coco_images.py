@@ -8,12 +8,12 @@ from conftest import WriteCoco, instances, picture, square
 from PIL import Image
 from prepared import prepared
 
-from maskrcnn_jax.data.coco_images import CocoImages
-from maskrcnn_jax.data.image_entry import ImageEntry
-from maskrcnn_jax.data.image_finder import ImageFinder
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.data.problems import DatasetError, Refused
-from maskrcnn_jax.data.read_options import Raster, ReadOptions
+from maskrcnn_jax.data.prepare.coco.images import CocoImages
+from maskrcnn_jax.data.prepare.finder.image_entry import ImageEntry
+from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder
+from maskrcnn_jax.data.prepare.problems import DatasetError, Refused
+from maskrcnn_jax.data.prepare.read_options import Raster, ReadOptions
+from maskrcnn_jax.data.prepare.run import prepare
 
 ORIENTATION = 0x0112
 HEIGHT, WIDTH = 40, 60

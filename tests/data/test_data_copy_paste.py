@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig
-from maskrcnn_jax.data.copy_paste import augment_together, carry, paste
-from maskrcnn_jax.data.source import Example
-from maskrcnn_jax.data.transforms import Placement, augment, place_boxes, place_image, whole
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.transforms.copy_paste import augment_together, carry, paste
+from maskrcnn_jax.data.transforms.geometry import Placement, augment, place_boxes, place_image, whole
 
 CONFIG = DataConfig(shortest_edges=(40,), longest_edge=64, buckets=((64, 64),), max_objects=6, mask_size=8, flip=0.0)
 

@@ -1,8 +1,8 @@
 from conftest import instances, square
 
-from maskrcnn_jax.data.annotations import read_annotations
-from maskrcnn_jax.data.crowds import crowd_warnings
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.coco.annotations import read_annotations
+from maskrcnn_jax.data.prepare.crowds import crowd_warnings
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 
 def file(crowds: dict[int, int], objects: dict[int, int]) -> dict:

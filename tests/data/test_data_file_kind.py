@@ -6,7 +6,7 @@ import pytest
 from conftest import picture
 from PIL import Image
 
-from maskrcnn_jax.data.file_kind import (
+from maskrcnn_jax.data.images.file_kind import (
     AVIF,
     BMP,
     EMPTY,

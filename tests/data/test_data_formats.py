@@ -7,10 +7,10 @@ from prepared import prepared, write_json, write_picture
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.run import prepare
 
 SQUARE = {"name": "polygon", "all_points_x": [2, 5, 5, 2], "all_points_y": [3, 3, 6, 6]}
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.formats.labelme_shape import place
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.rle import decode_mask
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.formats.labelme_shape import place
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.masks.rle import decode_mask
 
 SIZE = (10, 12)
 SQUARE = [[2.0, 3.0], [6.0, 3.0], [6.0, 7.0], [2.0, 7.0]]

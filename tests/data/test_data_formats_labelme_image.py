@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from prepared import assert_objects, block, mean_under, prepared, write_json, write_picture, write_turned
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 SIZE = (10, 12)
 SQUARE = [[2.0, 3.0], [6.0, 3.0], [6.0, 7.0], [2.0, 7.0]]

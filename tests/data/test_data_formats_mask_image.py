@@ -12,9 +12,9 @@ from PIL import Image
 from prepared import assert_objects, block, prepared, write_picture
 from test_data_formats_masks import LEFT, RIGHT, SIZE, nucleus, write_image
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.formats.soft_edges import has_soft_edges
-from maskrcnn_jax.data.problems import DatasetError
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.formats.soft_edges import has_soft_edges
+from maskrcnn_jax.data.prepare.problems import DatasetError
 
 
 def disc(size: tuple[int, int], centre: tuple[int, int], radius: int) -> np.ndarray:

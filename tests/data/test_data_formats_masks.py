@@ -9,11 +9,11 @@ from pycocotools import mask as reference
 
 from maskrcnn_jax.config import CocoSource, DataConfig
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.formats.label_image import object_masks, read_label_image
 from maskrcnn_jax.data.pipeline import warn_of_overflow
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.data.problems import DatasetError
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.formats.label_image import object_masks, read_label_image
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.run import prepare
 
 SIZE = (10, 12)
 LEFT, RIGHT = block(SIZE, slice(1, 5), slice(0, 3)), block(SIZE, slice(2, 10), slice(6, 12))

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prepared import block, pixels
 
-from maskrcnn_jax.data.formats import outlines
-from maskrcnn_jax.data.rle import decode_mask
+from maskrcnn_jax.data.prepare.formats import outlines
+from maskrcnn_jax.masks.rle import decode_mask
 
 
 def decoded(code: dict) -> np.ndarray:

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from maskrcnn_jax.data.formats.points import Malformed, encloses_nothing, pair_points, read_number, read_points
+from maskrcnn_jax.data.prepare.formats.points import Malformed, encloses_nothing, pair_points, read_number, read_points
 
 SIZE = (10, 12)
 

@@ -1,9 +1,9 @@
 import pytest
 
-from maskrcnn_jax.data.file_kind import JPEG
-from maskrcnn_jax.data.formats.points import Malformed
-from maskrcnn_jax.data.formats.raster import OtherSize, is_upright, read_sides
-from maskrcnn_jax.data.images import Header
+from maskrcnn_jax.data.images.file_kind import JPEG
+from maskrcnn_jax.data.images.reading import Header
+from maskrcnn_jax.data.prepare.formats.points import Malformed
+from maskrcnn_jax.data.prepare.formats.raster import OtherSize, is_upright, read_sides
 
 
 @pytest.mark.parametrize("usual", [False, True])

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prepared import pixels
 
-from maskrcnn_jax.data.formats.runs import encode_runs, intervals, is_empty, runs_of, union
-from maskrcnn_jax.data.rle import decode_mask, encode_mask
+from maskrcnn_jax.data.prepare.formats.runs import encode_runs, intervals, is_empty, runs_of, union
+from maskrcnn_jax.masks.rle import decode_mask, encode_mask
 
 
 def test_intervals_that_touch_and_overlap_are_joined():

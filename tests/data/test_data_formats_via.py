@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 SIZE = (10, 12)
 SQUARE = {"name": "polygon", "all_points_x": [2, 5, 5, 2], "all_points_y": [3, 3, 6, 6]}

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 from prepared import STORED, assert_objects, block, mean_under, prepared, write_picture, write_turned
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 SIZE = (10, 12)
 CAT = ("cat", (1, 2, 3, 5))

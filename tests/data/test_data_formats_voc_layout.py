@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from prepared import assert_objects, block, prepared, write_picture
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.formats.voc import is_voc
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.formats.voc import is_voc
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 SIZE = (10, 12)
 CAT_PIXELS = block(SIZE, slice(1, 5), slice(0, 3))

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskrcnn_jax.data.formats.points import Malformed
-from maskrcnn_jax.data.formats.voc_xml import parse_xml, read_xml
+from maskrcnn_jax.data.prepare.formats.points import Malformed
+from maskrcnn_jax.data.prepare.formats.voc_xml import parse_xml, read_xml
 
 
 def objects(*contents: str) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import WriteCoco, instances, square, written
 
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 
 
 def test_images_of_twelve_bits_in_sixteen_are_noticed(

@@ -4,8 +4,8 @@ import pytest
 from conftest import picture
 from PIL import Image, ImageDraw
 
-from maskrcnn_jax.data.file_kind import BMP, JPEG, PNG, TIFF, WEBP, FileKind
-from maskrcnn_jax.data.image_end import is_whole, png_chunks
+from maskrcnn_jax.data.images.file_kind import BMP, JPEG, PNG, TIFF, WEBP, FileKind
+from maskrcnn_jax.data.images.image_end import is_whole, png_chunks
 
 SIZE = (40, 60)
 SCAN, END = b"\xff\xda\0\x0c", b"\xff\xd9"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.data.image_finder import ImageFinder, ImageNotFound
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder, ImageNotFound
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 NFC, NFD = (unicodedata.normalize(form, "Größe.png") for form in ("NFC", "NFD"))
 

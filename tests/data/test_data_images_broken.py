@@ -9,9 +9,9 @@ import pytest
 from conftest import encode, picture, written
 from PIL import ExifTags, Image
 
-from maskrcnn_jax.data.images import decode, read_header, read_image
-from maskrcnn_jax.data.pillow_image import ALWAYS_PLAUSIBLE
-from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.data.images.broken import BrokenImage
+from maskrcnn_jax.data.images.pillow_image import ALWAYS_PLAUSIBLE
+from maskrcnn_jax.data.images.reading import decode, read_header, read_image
 
 SIZE = (40, 60)
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from maskrcnn_jax.data.json_values import finite, shown, text, truth, whole
+from maskrcnn_jax.data.prepare.json_values import finite, shown, text, truth, whole
 
 
 @pytest.mark.parametrize("value", [7, 7.0, "7", " 7 ", "+7", "7.0", "7."])

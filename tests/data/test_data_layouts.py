@@ -12,10 +12,10 @@ import pytest
 from conftest import instances, square
 from prepared import prepared, write_json, write_picture
 
-from maskrcnn_jax.data.formats import open_dataset
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.formats import open_dataset
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.read_options import ReadOptions
+from maskrcnn_jax.data.prepare.run import prepare
 
 SIZE = (40, 60)
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax.data.masks import crop_mask
+from maskrcnn_jax.data.transforms.masks import crop_mask
 
 
 def box(*corners: float) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from conftest import picture
 from PIL import ExifTags, Image, ImageOps
 
-from maskrcnn_jax.data.orientation import SWAPPING, stored, turned
+from maskrcnn_jax.data.images.orientation import SWAPPING, stored, turned
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -5,9 +5,9 @@ import pytest
 from conftest import picture, written
 from PIL import Image
 
-from maskrcnn_jax.data.file_kind import PNG
-from maskrcnn_jax.data.pillow_image import opened, unlimited
-from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.data.images.broken import BrokenImage
+from maskrcnn_jax.data.images.file_kind import PNG
+from maskrcnn_jax.data.images.pillow_image import opened, unlimited
 
 LIMIT = Image.MAX_IMAGE_PIXELS
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, ShapesSource
+from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches, validation_batches
-from maskrcnn_jax.data.shapes import Shapes
-from maskrcnn_jax.data.source import BrokenImage, Example
-from maskrcnn_jax.data.transforms import fit
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.sources.shapes import Shapes
+from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.structs import Batch
 
 SHAPES = DataConfig(

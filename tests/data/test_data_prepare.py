@@ -9,8 +9,8 @@ from conftest import WriteCoco, encode, instances, picture, square
 from test_data_coco_files import zip_up
 
 from maskrcnn_jax.config import CocoSource
-from maskrcnn_jax.data.coco import CocoInstances
-from maskrcnn_jax.data.prepare import DatasetError, prepare
+from maskrcnn_jax.data.prepare.run import DatasetError, prepare
+from maskrcnn_jax.data.sources.prepared import CocoInstances
 
 OBJECTS = [square(1, 10, 7, 2, 3, 10), square(2, 30, 3, 20, 5, 20)]
 
@@ -96,7 +96,7 @@ def test_failed_prepare_leaves_what_was_there(write_coco: WriteCoco, tmp_path: P
     def full_disk(*_args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("maskrcnn_jax.data.coco.Index.save", full_disk)
+    monkeypatch.setattr("maskrcnn_jax.data.sources.prepared.Index.save", full_disk)
     with pytest.raises(OSError, match="No space left"):
         prepare(folder, out)
     assert files(out) == before
@@ -139,7 +139,7 @@ def test_an_image_that_changes_or_vanishes_meanwhile(
         else:
             path.write_bytes(path.read_bytes()[:300])
 
-    monkeypatch.setattr("maskrcnn_jax.data.prepare.warn_of_same_images", change)
+    monkeypatch.setattr("maskrcnn_jax.data.prepare.run.warn_of_same_images", change)
     said = r"could be read when it was checked, but not again \(.*No such" if vanishes else "has changed since it was"
     with pytest.raises(DatasetError, match=rf"020\.png: {said}"):
         prepare(folder, tmp_path / "out")
@@ -176,7 +176,7 @@ def test_broken_json(write_coco: WriteCoco, tmp_path: Path):
 @pytest.mark.parametrize("shard", [1000, 7])
 def test_images_keep_their_order(write_coco: WriteCoco, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: int):
     # In one file and in six, of which the last is not full.
-    monkeypatch.setattr("maskrcnn_jax.data.coco_writer.SHARD", shard)
+    monkeypatch.setattr("maskrcnn_jax.data.prepare.coco_writer.SHARD", shard)
     content = instances(OBJECTS, images=40, size=(4, 5))
     content["annotations"] = []
     content["images"] = [content["images"][i] for i in np.random.default_rng(0).permutation(40)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.data.resize import resize
+from maskrcnn_jax.data.transforms.resize import resize
 
 SMALL = np.array([[0, 100, 200, 50], [255, 30, 60, 90], [10, 20, 250, 0]], np.uint8)
 

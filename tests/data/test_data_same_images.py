@@ -5,7 +5,7 @@ import pytest
 from conftest import WriteCoco, instances, square
 from prepared import write_json, write_picture
 
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 
 OBJECTS = [square(n, 10 * n, 7, 2, 3, 5) for n in (1, 2, 3)]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pycocotools.mask as reference
 import pytest
 
-from maskrcnn_jax.data.problems import Dropped, Refused
-from maskrcnn_jax.data.segmentation import Polygons, RunLengths, parse_segmentation
+from maskrcnn_jax.data.prepare.coco.segmentation import Polygons, RunLengths, parse_segmentation
+from maskrcnn_jax.data.prepare.problems import Dropped, Refused
 
 SQUARE, OTHER = [10, 8, 40, 8, 40, 30, 10, 30], [50, 20, 80, 20, 80, 50]
 SIZE = (64, 96)

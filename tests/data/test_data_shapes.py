@@ -7,8 +7,8 @@ import pycocotools.mask
 import pytest
 
 from maskrcnn_jax.config import ConfigError, Kind, ShapesSource
-from maskrcnn_jax.data.shapes import Shape, Shapes, draw, extent_iou, silhouette
-from maskrcnn_jax.data.source import ImageSource
+from maskrcnn_jax.data.sources.example import ImageSource
+from maskrcnn_jax.data.sources.shapes import Shape, Shapes, draw, extent_iou, silhouette
 
 BLACK = np.zeros(3, np.uint8)
 KINDS: tuple[Kind, ...] = ("square", "circle", "triangle")

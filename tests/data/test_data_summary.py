@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from conftest import WriteCoco, instances, square
 
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.config.loading import load_config
+from maskrcnn_jax.data.prepare.run import prepare
 
 RECIPE = Path(__file__).parents[2] / "configs"
 

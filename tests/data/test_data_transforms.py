@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig
-from maskrcnn_jax.data.resize import resize
-from maskrcnn_jax.data.source import Example
-from maskrcnn_jax.data.transforms import (
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.transforms.geometry import (
     Placement,
     augment,
     draw_placement,
@@ -18,6 +17,7 @@ from maskrcnn_jax.data.transforms import (
     place_objects,
     shortest_edge_placement,
 )
+from maskrcnn_jax.data.transforms.resize import resize
 
 JITTER = DataConfig(scale_jitter=(0.1, 2.0), buckets=((64, 96),), max_objects=8, mask_size=28)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.unfinished import finish, unfinished
+from maskrcnn_jax.data.prepare.problems import DatasetError
+from maskrcnn_jax.data.prepare.unfinished import finish, unfinished
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ def fill(out: Path, text: str) -> None:
 DIES_WHILE_FILLING = """
 import os, signal, sys
 from pathlib import Path
-from maskrcnn_jax.data.unfinished import unfinished
+from maskrcnn_jax.data.prepare.unfinished import unfinished
 
 out, replacing = Path(sys.argv[1]), sys.argv[2] == "True"
 with unfinished(out) as written:

@@ -10,7 +10,7 @@ import pytest
 
 from maskrcnn_jax.files.reading import NotAFile
 from maskrcnn_jax.files.writing import require_writable, write_text, written_whole
-from maskrcnn_jax.refusals import in_words
+from maskrcnn_jax.messages.system_errors import format_error
 
 
 def test_a_path_for_a_new_file_stays_empty(tmp_path: Path):
@@ -38,7 +38,7 @@ def test_what_cannot_be_written_is_said_with_its_own_name(name: str, message: st
     (tmp_path / "file").touch()
     with pytest.raises(OSError) as refused:
         check(tmp_path / name)
-    assert in_words(refused.value).startswith(f"{tmp_path}/{message}")
+    assert format_error(refused.value).startswith(f"{tmp_path}/{message}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -96,10 +96,10 @@ def test_a_write_that_fails_names_the_file_and_the_remedy(tmp_path: Path):
     path.write_text("old")
     code = (
         "import resource, sys; from pathlib import Path; from maskrcnn_jax.files.writing import write_text\n"
-        "from maskrcnn_jax.refusals import in_words\n"
+        "from maskrcnn_jax.messages.system_errors import format_error\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))\n"
         "try:\n    write_text(Path(sys.argv[1]), 'x' * 2000)\n"
-        "except OSError as error:\n    print(error.errno, in_words(error))"
+        "except OSError as error:\n    print(error.errno, format_error(error))"
     )
     ended = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith(f"{errno.EFBIG} {path}: File too large; above the largest size of a file")

@@ -3,15 +3,15 @@
 import re
 from pathlib import Path
 
-from maskrcnn_jax.checkpoint import CheckpointError
+from maskrcnn_jax.checkpoints.checkpoint import CheckpointError
+from maskrcnn_jax.checkpoints.convert.rules import ConversionError
+from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.config import ConfigError
-from maskrcnn_jax.convert.rules import ConversionError
-from maskrcnn_jax.convert.stored import WeightFileError
-from maskrcnn_jax.data.problems import DatasetError
-from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.data.images.broken import BrokenImage
+from maskrcnn_jax.data.prepare.problems import DatasetError
 from maskrcnn_jax.files.json_text import JsonError
-from maskrcnn_jax.refusals import in_words
-from maskrcnn_jax.running.metrics import RecordError
+from maskrcnn_jax.messages.system_errors import format_error
+from maskrcnn_jax.training.metrics import RecordError
 
 NAMED = (
     BrokenImage,
@@ -56,7 +56,7 @@ def complaint(error: BaseException, folder: Path) -> str | None:
         error: One that is named.
         folder: Where the input lies.
     """
-    message = in_words(error) if isinstance(error, OSError | ValueError) else str(error)
+    message = format_error(error) if isinstance(error, OSError | ValueError) else str(error)
     first, *others = message.split("\n")
     if "Traceback" in message:
         return "the message holds a traceback"

@@ -12,7 +12,7 @@ from subject import Subject
 
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 
 XML_TEXT = re.compile(r">[^<>]+<")
 XML_TAG = re.compile(r"</?\w+>")

@@ -14,7 +14,7 @@ from PIL import Image
 from subject import Subject
 
 from maskrcnn_jax.data import images
-from maskrcnn_jax.data.source import BrokenImage
+from maskrcnn_jax.data.images.broken import BrokenImage
 
 SIZES = ((12, 16), (16, 12), (16, 16), (1, 1), (1, 40), (33, 7), (64, 48))
 """(height, width)."""

@@ -14,13 +14,13 @@ from small import CONFIG, build, change
 from subject import Subject
 from whole_runs import TINY
 
-from maskrcnn_jax.checkpoint import Checkpoints, steps
+from maskrcnn_jax.checkpoints.checkpoint import Checkpoints, steps
+from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.config_json import to_json
-from maskrcnn_jax.experiment import load_config, read_config, save_config
-from maskrcnn_jax.pretrained import load_pretrained
-from maskrcnn_jax.running import metrics
-from maskrcnn_jax.training import start
+from maskrcnn_jax.config.loading import load_config, read_config, save_config
+from maskrcnn_jax.config.serialization import to_json
+from maskrcnn_jax.training import metrics
+from maskrcnn_jax.training.step import start
 
 EXPERIMENT = change(CONFIG, run__folder=Path("runs/mine"), run__steps=90_000)
 

@@ -19,11 +19,11 @@ from pickle_writer import Call, Instructions, Name, Storage, pickled, tensor, to
 from small import CONFIG, build
 from subject import Subject
 
-from maskrcnn_jax import weights
-from maskrcnn_jax.convert.files import open_weights
-from maskrcnn_jax.convert.own import write_safetensors
-from maskrcnn_jax.convert.stored import WeightFileError
-from maskrcnn_jax.pretrained import load_pretrained
+from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.checkpoints.formats.files import open_weights
+from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
+from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.nn import params as weights
 
 KINDS = (
     "torch.FloatStorage", "torch.HalfStorage", "torch.LongStorage", "torch.BFloat16Storage", "torch.BoolStorage",
@@ -71,7 +71,7 @@ def whole(name: str) -> bytes:
                 file["d/soft"] = h5py.SoftLink("/a/a/bias:0")
                 file.attrs["layer_names"] = [b"a", b"b"]
         else:
-            path.write_bytes((Path(__file__).parents[1] / "convert" / "data" / name).read_bytes())
+            path.write_bytes((Path(__file__).parents[1] / "checkpoints" / "data" / name).read_bytes())
         return path.read_bytes()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from subject import Subject
 
-from maskrcnn_jax.data.problems import DatasetError
+from maskrcnn_jax.data.prepare.problems import DatasetError
 
 
 def nothing(rng, folder: Path) -> None:

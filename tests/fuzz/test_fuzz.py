@@ -13,7 +13,7 @@ import fuzz_weights
 import pytest
 import run
 
-from maskrcnn_jax.convert.rules import ConversionError
+from maskrcnn_jax.checkpoints.convert.rules import ConversionError
 
 COUNT = 240
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "convert")]
+sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "checkpoints")]
 
 os.environ |= {"JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 

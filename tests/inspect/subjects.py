@@ -7,8 +7,8 @@ import numpy as np
 from small import CONFIG, SIDE, build
 
 from maskrcnn_jax.inspect.model.subject import Subject, View, look
-from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Pairs, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.structs import BoxOutput, Candidates, ClassCandidates, Detections, Proposals, Rois, RPNOutput, Trace
 
 NAMES = ("cat", "dog", "owl")
 
@@ -41,7 +41,7 @@ VIEW = View(image(40, 60), np.array([2.0, 4.0], np.float32))
 """A picture whose upper left corner is at (2, 4) of the input."""
 ANCHORS = np.array([[x, y, x + 8, y + 8] for y in (0, 16, 32) for x in (0, 16)] + [[0, 0, 32, 32]] * 2, np.float32)
 """Of P2 with 3 × 2 cells and of P3 with 1 × 2, one ratio."""
-PAIRS = Pairs(
+PAIRS = ClassCandidates(
     roi_index=np.array([[0, 1, 0, 0]], np.int32),
     boxes=np.array([[[2, 4, 22, 24], [10, 4, 30, 24], [3, 5, 22, 24], [0, 0, 0, 0]]], np.float32),
     scores=np.array([[0.6, 0.2, 0.1, 0]], np.float32),

@@ -10,8 +10,8 @@ from flax import nnx
 from small import build, mixed
 
 from maskrcnn_jax.inspect import activations, module_names
-from maskrcnn_jax.model import MaskRCNN, forward, normalize, picture_windows
-from maskrcnn_jax.nn.resnet import max_pool
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, normalize, valid_regions
+from maskrcnn_jax.nn.backbones.resnet import max_pool
 
 NAMES = ("backbone.stem", "backbone.layer2.1", "backbone.layer2.1.convs.0.conv", "fpn", "rpn_head.logits", "mask_head")
 listen = jax.jit(activations, static_argnames="names", compiler_options={"xla_backend_optimization_level": 0})
@@ -34,7 +34,7 @@ def test_they_are_what_the_modules_return(model: MaskRCNN, found: dict):
 
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def by_hand(model):
-        windows = picture_windows(batch.image_sizes, (64, 64), model.config.input)
+        windows = valid_regions(batch.image_sizes, (64, 64), model.config.input)
         stem = model.backbone.stem(normalize(batch.images, windows, model.config.input))
         x = max_pool(nnx.relu(stem), 1)
         for block in [*model.backbone.layer1, model.backbone.layer2[0]]:

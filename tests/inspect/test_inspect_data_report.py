@@ -16,7 +16,7 @@ from small import CONFIG, SIDE
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
 from maskrcnn_jax.data import Shapes, open_source, train_batches
-from maskrcnn_jax.data.prepare import prepare
+from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
 from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
 from maskrcnn_jax.inspect.data.steps import pasted_rows, row_steps

@@ -7,7 +7,7 @@ from small import CONFIG, build
 
 from maskrcnn_jax.inspect.weights.features import exploded, feature_means
 from maskrcnn_jax.inspect.weights.source import WeightSource
-from maskrcnn_jax.weights import split
+from maskrcnn_jax.nn.params import split
 
 
 @pytest.fixture(scope="module")

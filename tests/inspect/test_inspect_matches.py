@@ -9,7 +9,6 @@ from examples import example
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from maskrcnn_jax.data.rle import encode_mask
 from maskrcnn_jax.inspect.model.matches import (
     Curve,
     Kind,
@@ -22,6 +21,7 @@ from maskrcnn_jax.inspect.model.matches import (
     picture_precision,
     precision_recall,
 )
+from maskrcnn_jax.masks.rle import encode_mask
 
 
 def outcome(iou, predicted, objects, crowd=None) -> Outcome:
@@ -123,7 +123,7 @@ def test_kinds_of_errors_by_their_definitions():
     ]
     kinds, objects = error_kinds(outcome(iou, [1] * 6, [1, 1, 2, 1]))
     assert kinds == [Kind.FOUND, Kind.DUPLICATE, Kind.LOCALISED, Kind.CLASS, Kind.BOTH, Kind.NOTHING]
-    assert objects == [Kind.FOUND, Kind.MENDABLE, Kind.MENDABLE, Kind.MISSED]
+    assert objects == [Kind.FOUND, Kind.USER_ERRORS, Kind.USER_ERRORS, Kind.MISSED]
 
 
 def test_the_order_of_the_tests():

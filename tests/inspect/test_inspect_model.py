@@ -14,15 +14,15 @@ from small import CONFIG, build
 from subjects import careless, image, subject, without_detections
 
 from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.config import ShapesSource
-from maskrcnn_jax.convert.own import write_safetensors
+from maskrcnn_jax.config.loading import load_config, save_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.experiment import load_config, save_config
 from maskrcnn_jax.inspect.model.report import inspect_model
 from maskrcnn_jax.inspect.model.steps import model_steps
 from maskrcnn_jax.inspect.model.subject import look
 from maskrcnn_jax.inspect.model.truth import read_truth
-from maskrcnn_jax.weights import split
+from maskrcnn_jax.nn.params import split
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
 ALWAYS = [

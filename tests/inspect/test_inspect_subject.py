@@ -10,10 +10,10 @@ from small import CONFIG, SIDE, build, change
 from subjects import VIEW, careless, image, subject, trace
 
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.crops import as_crop
 from maskrcnn_jax.inspect.model.subject import full, in_view, look, picture
+from maskrcnn_jax.masks.lazy_masks import as_crop
+from maskrcnn_jax.masks.paste import Crop
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.paste import Crop
 from maskrcnn_jax.prediction.predictor import Predictor
 
 

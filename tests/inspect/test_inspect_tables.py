@@ -12,7 +12,7 @@ from small import CONFIG, build, change, mixed
 
 from maskrcnn_jax.inspect import table, take, trace_table
 from maskrcnn_jax.inspect.numbers import measure
-from maskrcnn_jax.model import forward
+from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.structs import Proposals, Trace
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from small import CONFIG, OBJECTS, SIDE, build, change, truth
 
-from maskrcnn_jax import targets
 from maskrcnn_jax.config import Config
 from maskrcnn_jax.inspect.data.anchor_figures import (
     OTHERS,
@@ -24,10 +23,11 @@ from maskrcnn_jax.inspect.data.training_anchors import (
     nearest,
     object_anchor_table,
 )
-from maskrcnn_jax.model import forward
+from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import GroundTruth
+from maskrcnn_jax.training import targets
 
 NAMES = ("cat", "dog", "owl")
 PICTURE = np.zeros((SIDE, SIDE, 3), np.uint8)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from small import CONFIG, OBJECTS, SIDE, change, mixed, truth
 
-from maskrcnn_jax import stages
 from maskrcnn_jax.inspect.data.roi_figures import DRAWN, mask_target_figure, roi_figure, share_figure
 from maskrcnn_jax.inspect.data.training_rois import (
     RoiAnswers,
@@ -18,6 +17,7 @@ from maskrcnn_jax.inspect.data.training_rois import (
     roi_class_table,
     roi_count_table,
 )
+from maskrcnn_jax.model import stages
 from maskrcnn_jax.structs import GroundTruth, Proposals
 
 NAMES = ("cat", "dog", "owl")

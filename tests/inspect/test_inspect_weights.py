@@ -11,7 +11,7 @@ from small import CONFIG, abstract, build
 from maskrcnn_jax.inspect import histogram_figures, layer_figures, weight_rows
 from maskrcnn_jax.inspect.weights.layer_kinds import fan_in, layer_kinds
 from maskrcnn_jax.inspect.weights.source import in_order
-from maskrcnn_jax.weights import split
+from maskrcnn_jax.nn.params import split
 
 LAYER = "backbone.layer2.0.convs.0"
 KERNEL, NORM = f"{LAYER}.conv.kernel", f"{LAYER}.norm"

@@ -10,17 +10,17 @@ import pytest
 from small import CONFIG, build, change
 
 from maskrcnn_jax.__main__ import main
-from maskrcnn_jax.checkpoint import steps
+from maskrcnn_jax.checkpoints.checkpoint import steps
+from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
+from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
+from maskrcnn_jax.checkpoints.formats.torch_writer import write_state_dict
 from maskrcnn_jax.config import BackboneConfig, Config
-from maskrcnn_jax.convert.own import write_safetensors
-from maskrcnn_jax.convert.torch_writer import write_state_dict
-from maskrcnn_jax.convert.torchvision_export import write_torchvision
-from maskrcnn_jax.convert.torchvision_model import CONVENTIONS
-from maskrcnn_jax.experiment import save_config
+from maskrcnn_jax.config.loading import save_config
 from maskrcnn_jax.inspect import change_figures, compare, read_source
 from maskrcnn_jax.inspect.weights.change import part_table
 from maskrcnn_jax.inspect.weights.source import with_same_names
-from maskrcnn_jax.weights import split
+from maskrcnn_jax.nn.params import split
 
 THEIRS = change(
     CONVENTIONS,

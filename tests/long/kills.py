@@ -27,11 +27,11 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4 --xla_backen
 import jax  # noqa: E402
 import whole_runs  # noqa: E402
 
-from maskrcnn_jax.checkpoint import Checkpoints, steps  # noqa: E402
-from maskrcnn_jax.experiment import read_config  # noqa: E402
-from maskrcnn_jax.pretrained import build_model  # noqa: E402
-from maskrcnn_jax.running import metrics  # noqa: E402
-from maskrcnn_jax.training import start  # noqa: E402
+from maskrcnn_jax.checkpoints.checkpoint import Checkpoints, steps  # noqa: E402
+from maskrcnn_jax.checkpoints.pretrained import build_model  # noqa: E402
+from maskrcnn_jax.config.loading import read_config  # noqa: E402
+from maskrcnn_jax.training import metrics  # noqa: E402
+from maskrcnn_jax.training.step import start  # noqa: E402
 
 OVERRIDES = ("--run.save-every", "2", "--run.evaluate-every", "20")
 STARTING = 12.0

@@ -19,7 +19,7 @@ import numpy as np  # noqa: E402
 from small import CONFIG, build, change  # noqa: E402
 
 from maskrcnn_jax.prediction.predictor import Predictor  # noqa: E402
-from maskrcnn_jax.running.compilation import Compilations  # noqa: E402
+from maskrcnn_jax.training.compilation import Compilations  # noqa: E402
 
 BUCKETS = ((64, 64), (64, 96), (96, 64))
 BATCH = 4

@@ -20,7 +20,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import whole_runs  # noqa: E402
 
-from maskrcnn_jax.checkpoint import steps  # noqa: E402
+from maskrcnn_jax.checkpoints.checkpoint import steps  # noqa: E402
 
 MOST_GROWTH = 64 * 2**20
 """Bytes of resident memory from the first third to the last: 1,000 steps that leave 64 kB each."""

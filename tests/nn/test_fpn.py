@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from random_weights import fill
 
-from maskrcnn_jax.nn.fpn import FPN, upsample
+from maskrcnn_jax.nn.necks.fpn import FPN, upsample
 
 
 def make(inputs, channels, p6="subsample", norm="none", eps=1e-5):

@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 from random_weights import fill
 
-from maskrcnn_jax import weights
-from maskrcnn_jax.nn.box_head import BoxHead
-from maskrcnn_jax.nn.mask_head import MaskHead, Upsample
-from maskrcnn_jax.nn.rpn_head import RPNHead
+from maskrcnn_jax.nn import params as weights
+from maskrcnn_jax.nn.heads.box import BoxHead
+from maskrcnn_jax.nn.heads.mask import MaskHead, Upsample
+from maskrcnn_jax.nn.heads.rpn import RPNHead
 
 RPN_ANCHORS = 3
 ROIS = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 3, 3, 2)), jnp.float32)

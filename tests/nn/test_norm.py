@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from maskrcnn_jax.distributed.mesh import data_mesh, to_devices
 from maskrcnn_jax.nn.norm import BatchNorm, FrozenBatchNorm, FrozenStatistic, GroupNorm, make_norm
-from maskrcnn_jax.parallel import data_mesh, to_devices
-from maskrcnn_jax.weights import merge, split
+from maskrcnn_jax.nn.params import merge, split
 
 KINDS = ("frozen_batch", "batch", "group", "none")
 

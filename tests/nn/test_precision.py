@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from maskrcnn_jax.distributed.mesh import data_mesh, replicated, to_devices
 from maskrcnn_jax.nn.conv import Conv
+from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.nn.precision import summed_in_float32, weights_in_float32
-from maskrcnn_jax.parallel import data_mesh, replicated, to_devices
-from maskrcnn_jax.weights import merge, split
 
 LINEAR = nnx.Linear(
     1,

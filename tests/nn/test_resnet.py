@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from maskrcnn_jax.nn.resnet import BLOCKS, Block, ResNet, max_pool
+from maskrcnn_jax.nn.backbones.resnet import BLOCKS, Block, ResNet, max_pool
 
 
 @functools.cache

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskrcnn_jax.distributed.mesh import data_mesh, replicated, spread
 from maskrcnn_jax.nn import winograd
 from maskrcnn_jax.nn.winograd import INPUT, KERNEL, OUTPUT, conv3x3, convolve, direct, gradients
-from maskrcnn_jax.parallel import data_mesh, replicated, spread
 
 SHAPES = [(2, 5, 8, 4, 2), (1, 1, 7, 2, 3), (1, 14, 14, 64, 32)]
 """Batch, height, width, inputs, outputs: even and odd sides, and sides of one cell."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from maskrcnn_jax import __main__ as command_line
-from maskrcnn_jax import inspect_commands
+from maskrcnn_jax.cli import inspect as inspect_commands
 from maskrcnn_jax.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def is_function(name: str) -> bool:
 
 
 def scripts(cell: str) -> list[str]:
-    """Scripts at the root: notebooks call their functions."""
+    """Scripts at the root: notebooks call the functions behind them."""
     return re.findall(r"`python (\w+)\.py", cell)
 
 
@@ -76,7 +76,8 @@ def check_command(text: str) -> None:
         known = {*parameters, *(field.name for kind in nested for field in dataclasses.fields(kind))}
         assert {option.replace("-", "_") for option in options} <= known, text
     elif words[0] == "python":
-        source = (ROOT / words[1]).read_text(encoding="utf-8")
+        assert (ROOT / words[1]).is_file(), text
+        source = (ROOT / "maskrcnn_jax" / "cli" / words[1]).read_text(encoding="utf-8")
         for option in options:
             assert f"--{option}" in source or check_field(option), text
     else:
@@ -135,14 +136,14 @@ def test_it_is_seen_where_the_row_says(row: tuple[str, ...]):
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
         used = [word for word in last_words if re.search(rf"\b{word}\b", code)]
         told = [name for name in named(row[3]) if not is_function(name) and (name in code or name in text)]
-        used += [name for name in scripts(row[3]) if f"from {name} import" in code]
+        used += [name for name in scripts(row[3]) if re.search(rf"from maskrcnn_jax[\w.]* import {name}\b", code)]
         assert used or told, f"{target} uses nothing of this row"
 
 
 def test_names_outside_of_the_tables_are_there():
     prose = "\n".join(line for line in PAGE.splitlines() if not line.startswith("|"))
     for name in named(prose):
-        if name.startswith(("inspect.", "visualize.")):
+        if name.startswith(("inspect.", "draw.")):
             assert function(name) is not None
     for target in re.findall(r"\]\(([^)]+)\)", PAGE):
         assert (ROOT / "docs" / target).is_file()

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from faster_coco_eval.core import mask as rle
 
-from maskrcnn_jax.convert.torchvision_export import write_torchvision
+from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
+from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.config.loading import read_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.evaluation import Result, coco_metrics
-from maskrcnn_jax.experiment import read_config
+from maskrcnn_jax.evaluation.coco import coco_metrics
+from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.prediction.coco_results import Result
 from maskrcnn_jax.prediction.predictor import Predictor
-from maskrcnn_jax.pretrained import load_pretrained
-from maskrcnn_jax.weights import split
 
 
 def results(

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 import maskrcnn_jax as mr
+from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.structs import Trace
-from maskrcnn_jax.weights import merge, split
 
 
 def same_model(theirs: torch.nn.Module) -> mr.MaskRCNN:

@@ -2,7 +2,7 @@
 
     python tests/parity/store.py       # in the environment of `make parity`
 
-tests/test_stored_torchvision.py says what each array is compared with.
+tests/checkpoints/test_stored_torchvision.py says what each array is compared with.
 """
 
 from pathlib import Path

@@ -20,12 +20,12 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
-import evaluate as evaluate_script
 import maskrcnn_jax as mr
 from maskrcnn_jax.config import CocoSource, Config, DataConfig
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.parallel import data_mesh
+from maskrcnn_jax.data.prepare.run import prepare
+from maskrcnn_jax.distributed.mesh import data_mesh
+from maskrcnn_jax.evaluation import run as evaluate_script
 
 LEARNED = (216794, 525891, 213148, 165518, 359219, 519208, 403353, 377575)
 """Pictures of few and large objects, whose classes the others hardly have."""

@@ -14,6 +14,10 @@ import torch
 from lively import lively
 from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 
+from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
+from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, recognise
+from maskrcnn_jax.checkpoints.convert.torchvision_script import script
+from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import (
     AnchorConfig,
     BackboneConfig,
@@ -27,15 +31,11 @@ from maskrcnn_jax.config import (
     ProposalConfig,
     RPNConfig,
 )
-from maskrcnn_jax.convert.torchvision_export import write_torchvision
-from maskrcnn_jax.convert.torchvision_model import CONVENTIONS, recognise
-from maskrcnn_jax.convert.torchvision_script import script
-from maskrcnn_jax.data.transforms import fit
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.data.transforms.geometry import fit
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction.predictor import Predictor
-from maskrcnn_jax.pretrained import load_pretrained
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.weights import split
 
 
 def change(config: Any, **fields: Any) -> Any:

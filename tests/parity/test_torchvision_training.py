@@ -22,12 +22,13 @@ from faster_coco_eval import COCO
 from flax import nnx
 
 import maskrcnn_jax as mr
-from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import LossConfig
-from maskrcnn_jax.losses import Losses, box_losses, mask_loss, rpn_losses
+from maskrcnn_jax.model import stages
+from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.ops.sampling import Sample
 from maskrcnn_jax.structs import GroundTruth, Proposals
-from maskrcnn_jax.weights import merge, split
+from maskrcnn_jax.training import targets
+from maskrcnn_jax.training.losses import Losses, box_losses, mask_loss, rpn_losses
 
 IMAGES = (255165, 475678)
 """Both 480 × 640; they become a third."""

@@ -12,7 +12,7 @@ from torchvision.models import resnet18
 from torchvision.models.detection import FasterRCNN, maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-FOLDER = Path(__file__).parents[1] / "convert" / "data"
+FOLDER = Path(__file__).parents[1] / "checkpoints" / "data"
 
 
 def models() -> dict[str, nn.Module]:

@@ -10,7 +10,7 @@ import torchvision
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from maskrcnn_jax.structs import BoxOutput, Candidates, Detections, Pairs, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.structs import BoxOutput, Candidates, ClassCandidates, Detections, Proposals, Rois, RPNOutput, Trace
 
 
 class Theirs(NamedTuple):
@@ -117,7 +117,7 @@ def _proposals(model: MaskRCNN, decoded, logits, sizes, counts) -> tuple[Candida
     return Candidates(*(x.numpy() for x in candidates)), Proposals(*(x.numpy() for x in proposals))
 
 
-def _pairs(model: MaskRCNN, logits, deltas, proposals, size: tuple[int, int]) -> Pairs:
+def _pairs(model: MaskRCNN, logits, deltas, proposals, size: tuple[int, int]) -> ClassCandidates:
     """What detections are chosen from, by the calls that the heads make themselves."""
     heads = model.roi_heads
     boxes = clip_boxes_to_image(heads.box_coder.decode(deltas, [proposals]), size)[:, 1:].reshape(-1, 4)
@@ -134,4 +134,4 @@ def _pairs(model: MaskRCNN, logits, deltas, proposals, size: tuple[int, int]) ->
     # Up to 1000 pairs are shifted by a multiple of their class, so that one suppression serves all classes.
     seen = nms.call_args.args[0] if shifted else boxes
     roi, every = index // (logits.shape[1] - 1), torch.ones_like(keep)
-    return Pairs(*(x.numpy() for x in (roi.int(), seen, scores, label.int() - 1, every, keep)))
+    return ClassCandidates(*(x.numpy() for x in (roi.int(), seen, scores, label.int() - 1, every, keep)))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.parallel import data_mesh, replicated, spread
+from maskrcnn_jax.distributed.mesh import data_mesh, replicated, spread
 from maskrcnn_jax.plan.collectives import Collective, Row, collectives, rows
 
 MODULE = """HloModule jit_train_step, is_scheduled=true

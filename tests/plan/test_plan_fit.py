@@ -1,6 +1,6 @@
 import pytest
 
-from maskrcnn_jax.plan.fit import MOST, look_for_largest
+from maskrcnn_jax.plan.largest_batch import MOST, look_for_largest
 
 
 def looked(needed, memory: int, first: int) -> list[int]:

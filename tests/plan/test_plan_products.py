@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from maskrcnn_jax.plan.arithmetic import model_flops
-from maskrcnn_jax.plan.products import product_flops
+from maskrcnn_jax.plan.hlo_flops import product_flops
 
 HEAD = """HloModule jit_f, is_scheduled=true
 

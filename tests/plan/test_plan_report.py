@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from small import CONFIG, build, change, mixed
 
-from maskrcnn_jax import model
 from maskrcnn_jax.__main__ import main
-from maskrcnn_jax.parallel import data_mesh
+from maskrcnn_jax.distributed.mesh import data_mesh
+from maskrcnn_jax.model import mask_rcnn as model
 from maskrcnn_jax.plan import report
 from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
 from maskrcnn_jax.plan.programs import Program, train_batch, train_program, train_state
 from maskrcnn_jax.plan.report import make_plan
 from maskrcnn_jax.plan.targets import DEVICES, GIB, Target, parse
-from maskrcnn_jax.training import start
+from maskrcnn_jax.training.step import start
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "configs" / "tiny.py"
@@ -57,7 +57,7 @@ def test_large_weights_are_planned_where_training_spreads_them():
 def plan():
     """With all slots of the mask head at once, as on accelerators: XLA would count one group of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "in_filled_slots", lambda head, x, _: head(x))
+        patch.setattr(model, "apply_to_valid", lambda head, x, _: head(x))
         return make_plan(CONFIG, parse("cpu:4"))
 
 

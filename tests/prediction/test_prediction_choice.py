@@ -7,7 +7,7 @@ import pytest
 from small import CONFIG, build, change
 
 from maskrcnn_jax.config import ConfigError
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.choice import choose
 from maskrcnn_jax.prediction.predictor import Predictor
 

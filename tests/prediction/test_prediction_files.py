@@ -14,18 +14,18 @@ from PIL import Image
 from small import CONFIG, build, change
 
 from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.convert.own import write_safetensors
-from maskrcnn_jax.crops import Crops, Patch
+from maskrcnn_jax.draw.detections import PALETTE
+from maskrcnn_jax.masks.lazy_masks import Crops, Patch
+from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction import files as module
 from maskrcnn_jax.prediction import video
-from maskrcnn_jax.prediction.files import Wanted, detect_stream, predict_files
+from maskrcnn_jax.prediction.files import OutputOptions, detect_stream, predict_files
 from maskrcnn_jax.prediction.inputs import find_inputs
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.prediction.video import VideoReader, VideoWriter
 from maskrcnn_jax.structs import Detections
-from maskrcnn_jax.visualize import PALETTE
-from maskrcnn_jax.weights import split
 
 GRAY, WHITE = 90, 255
 NAMED = change(CONFIG.model, class_names=("square", "circle", "triangle"))
@@ -81,7 +81,7 @@ def film(path: Path, frames: list[np.ndarray]) -> Path:
 
 def predict(folder: Path, *names: Path | str, predictor: Predictor | None = None, **wanted: bool | float) -> list[str]:
     inputs = find_inputs([str(name) for name in names])
-    return predict_files(predictor or FindsWhite(), inputs, Wanted(folder, **wanted))
+    return predict_files(predictor or FindsWhite(), inputs, OutputOptions(folder, **wanted))
 
 
 def found_in(folder: Path) -> dict[int, list[dict]]:
@@ -278,7 +278,7 @@ def test_a_model_without_masks_draws_boxes_and_refuses_the_rest(tmp_path: Path, 
 def test_the_stream_keeps_order_and_gaps():
     frames = [picture((10, 12, 40, 42 + t)) if t not in (1, 5) else None for t in range(7)]
     predictor = FindsWhite(batch_size=3)
-    out = list(detect_stream(predictor, enumerate(frames), Wanted(Path())))
+    out = list(detect_stream(predictor, enumerate(frames), OutputOptions(Path())))
     assert [key for key, _, _ in out] == list(range(7)) and predictor.batches == [2, 2, 1]
     for t, image, found in out:
         assert (image is None) == (found is None) == (t in (1, 5))

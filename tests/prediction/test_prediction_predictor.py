@@ -13,8 +13,8 @@ from small import change
 from whole_runs import TINY
 
 from maskrcnn_jax.config import ConfigError, InputConfig, MaskHeadConfig, ModelConfig
-from maskrcnn_jax.experiment import load_config
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.config.loading import load_config
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction import predictor as module
 from maskrcnn_jax.prediction.predictor import Predictor, detect, pad_proposals, to_original
 from maskrcnn_jax.structs import Detections

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from maskrcnn_jax.crops import Crops, Patch
+from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.prediction.results import ResultsWriter, results
 from maskrcnn_jax.structs import Detections
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_jax.colors import PALETTE, distinct_color
-from maskrcnn_jax.crops import Crops, Patch
+from maskrcnn_jax.draw.colors import PALETTE, distinct_color
+from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.prediction.semantic import class_table, label_map, save_label_map
 from maskrcnn_jax.structs import Detections
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from maskrcnn_jax.prediction.threads import Behind, ahead
+from maskrcnn_jax.prediction.threads import BackgroundWriter, ahead
 
 
 def test_items_come_in_order_and_from_a_thread():
@@ -45,7 +45,7 @@ def test_an_error_of_fetching_comes_in_its_turn():
 
 def test_calls_behind_are_in_order_and_complete():
     done = []
-    with Behind(2) as worker:
+    with BackgroundWriter(2) as worker:
         for number in range(20):
             worker.call(done.append, number)
     assert done == list(range(20))
@@ -53,7 +53,7 @@ def test_calls_behind_are_in_order_and_complete():
 
 def test_calls_wait_when_too_many_are_behind():
     gate, done = threading.Event(), []
-    with Behind(2) as worker:
+    with BackgroundWriter(2) as worker:
         worker.call(gate.wait)
         worker.call(done.append, 1)
         threading.Timer(0.1, gate.set).start()
@@ -64,14 +64,14 @@ def test_calls_wait_when_too_many_are_behind():
 
 def test_an_error_behind_reaches_the_caller():
     done = []
-    with pytest.raises(ZeroDivisionError), Behind(4) as worker:
+    with pytest.raises(ZeroDivisionError), BackgroundWriter(4) as worker:
         worker.call(divmod, 1, 0)
         worker.call(done.append, 1)
 
 
 def test_an_error_of_the_caller_leaves_the_rest_undone():
     gate, done = threading.Event(), []
-    with pytest.raises(KeyError), Behind(4) as worker:
+    with pytest.raises(KeyError), BackgroundWriter(4) as worker:
         worker.call(gate.wait)
         worker.call(done.append, 1)
         threading.Timer(0.05, gate.set).start()

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maskrcnn_jax.config import DetectConfig, InputConfig, ModelConfig
-from maskrcnn_jax.crops import Crops, Patch
-from maskrcnn_jax.prediction.joining import gather, join
+from maskrcnn_jax.masks.lazy_masks import Crops, Patch
+from maskrcnn_jax.prediction.merge_tiles import gather, join
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.prediction.tiling import native_shape, predict_tiled, tile
 from maskrcnn_jax.structs import Detections

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.prediction.tracking import LEAST, MEMORY, Tracks, follow, keep_colors
+from maskrcnn_jax.prediction.tracking import MEMORY, MIN_IOU, Tracks, follow, keep_colors
 
 A, B = [0.0, 0, 10, 10], [100.0, 0, 110, 10]
 
@@ -29,7 +29,7 @@ def test_a_mover_is_followed_step_by_step():
         tracks, numbers = frame(tracks, ([x, 0, x + 10, 10], 1))
         assert numbers == [0]
     tracks, numbers = frame(tracks, ([62, 0, 72, 10], 1))  # from 56: IoU 4 / 16 = .25
-    assert LEAST == 0.3 and numbers == [1]
+    assert MIN_IOU == 0.3 and numbers == [1]
 
 
 def test_another_class_is_another_object():

@@ -165,7 +165,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from maskrcnn_jax.prediction.video import VideoWriter, silence
-from maskrcnn_jax.refusals import in_words
+from maskrcnn_jax.messages.system_errors import format_error
 silence()
 rng, size = np.random.default_rng(0), (int(sys.argv[2]), int(sys.argv[3]))
 writer = VideoWriter(Path(sys.argv[1]), size, 25.0)
@@ -175,7 +175,7 @@ for _ in range(30):
 try:
     writer.close()
 except OSError as error:
-    print(in_words(error))
+    print(format_error(error))
 """
 
 

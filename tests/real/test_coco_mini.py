@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, DataConfig
 from maskrcnn_jax.data import open_source, train_batches
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.data.transforms import place_objects, shortest_edge_placement
+from maskrcnn_jax.data.prepare.run import prepare
+from maskrcnn_jax.data.transforms.geometry import place_objects, shortest_edge_placement
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 

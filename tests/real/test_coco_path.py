@@ -20,14 +20,14 @@ from flax import nnx
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import CocoSource
+from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.evaluation import FIGURES, coco_metrics
-from maskrcnn_jax.experiment import load_config
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.evaluation.coco import FIGURES, coco_metrics
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.predictor import Predictor
-from maskrcnn_jax.pretrained import load_pretrained
-from maskrcnn_jax.running import metrics
+from maskrcnn_jax.training import metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 

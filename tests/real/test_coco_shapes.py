@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from small import CONFIG, build, change
 
-import train
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import TrainRows
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.running import metrics
+from maskrcnn_jax.data.prepare.run import prepare
+from maskrcnn_jax.training import loop, metrics
 
 COCO_MINI = Path(os.environ["MASKRCNN_COCO_MINI"])
 BUCKETS = ((128, 192), (192, 128))
@@ -39,11 +38,11 @@ def test_two_epochs_compile_each_shape_once(
     )
     epoch = TrainRows(open_source(source), config.data, 0, 0, 1, centered=False).order.steps_per_epoch
     config = change(config, run__steps=2 * epoch, optimizer__milestones=())
-    monkeypatch.setattr(train, "build_model", lambda config: build(config.model))
-    monkeypatch.setattr(train, "evaluate", lambda *_: {})
-    monkeypatch.setattr(train, "report", lambda *_: None)
+    monkeypatch.setattr(loop, "build_model", lambda config: build(config.model))
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {})
+    monkeypatch.setattr(loop, "report", lambda *_: None)
     caplog.set_level(logging.INFO, logger="maskrcnn_jax")
-    train.train(config)
+    loop.train(config)
     assert len([record for record in metrics.read(tmp_path / "run") if "loss" in record]) == 2 * epoch > 12
     said = [(r.levelname, r.message[: r.message.index(" in ")]) for r in caplog.records if "compiled" in r.message]
     assert sorted(said) == [("INFO", f"compiled the step for 4 pictures of {h}×{w}") for h, w in BUCKETS]

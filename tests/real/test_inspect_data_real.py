@@ -10,9 +10,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, Config
+from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data import CocoInstances, open_source
-from maskrcnn_jax.data.prepare import prepare
-from maskrcnn_jax.experiment import load_config
+from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.choice import find_image
 from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, mask_crops
 from maskrcnn_jax.inspect.data.numbers import class_table, read_numbers

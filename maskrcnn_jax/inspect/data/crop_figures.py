@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.data.masks import crop_mask
-from maskrcnn_jax.data.source import Example
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.transforms.masks import crop_mask
 from maskrcnn_jax.inspect.tiles import Tile, tile_figure
-from maskrcnn_jax.paste import paste_mask
+from maskrcnn_jax.masks.paste import paste_mask
 
 OBJECTS = 7
 """Whose crops are shown, at most."""

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Integer
 
-from maskrcnn_jax.data.source import BrokenImage, Example, ImageSource
+from maskrcnn_jax.data.images.broken import BrokenImage
+from maskrcnn_jax.data.sources.example import Example, ImageSource
 from maskrcnn_jax.inspect.data.sample_figures import mask_boxes
 from maskrcnn_jax.inspect.document import Table
 

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.data.training_rois import RoiAnswers, RoiCount
 from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, connect, draw_boxes, fade, legend, panels, show, tint
-from maskrcnn_jax.literal_figure import LiteralFigure
-from maskrcnn_jax.paste import paste_mask
+from maskrcnn_jax.masks.paste import paste_mask
 from maskrcnn_jax.structs import Array
 
 DRAWN = 8

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from maskrcnn_jax.config import Config, DataConfig
-from maskrcnn_jax.data.buckets import Bucket, resized_sizes
 from maskrcnn_jax.data.order import slot_rng
 from maskrcnn_jax.data.pipeline import train_buckets
-from maskrcnn_jax.data.source import Example, ImageSource
-from maskrcnn_jax.data.transforms import augment
+from maskrcnn_jax.data.sources.example import Example, ImageSource
+from maskrcnn_jax.data.transforms.buckets import Bucket, resized_sizes
+from maskrcnn_jax.data.transforms.geometry import augment
 from maskrcnn_jax.structs import Batch
 
 

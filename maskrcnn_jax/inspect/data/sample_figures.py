@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.data.source import Example
-from maskrcnn_jax.data.transforms import mask_bounds
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.transforms.geometry import mask_bounds
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.panels import Ink, class_colors, distinct_colors, draw_boxes, fade, legend, panels, show, tint
-from maskrcnn_jax.paste import paste_mask
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.masks.paste import paste_mask
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Batch, GroundTruth
 
 CLASSES = 4
@@ -51,7 +51,7 @@ def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
     """
     figure, axes = panels(1 + CLASSES, 1 + CLASSES, example.image.shape)
     height, width = example.image.shape[:2]
-    objects = counted(len(example.labels), "object")
+    objects = pluralize(len(example.labels), "object")
     show(axes[0], example.image, f"id {example.image_id}: {height} × {width}, {objects}")
     areas: Counter[int] = Counter()
     for label, mask in zip(example.labels.tolist(), example.masks, strict=True):

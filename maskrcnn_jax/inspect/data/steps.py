@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.data.copy_paste import augment_together
+from maskrcnn_jax.data.transforms.copy_paste import augment_together
 from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, crops_figure, mask_crops
 from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
 from maskrcnn_jax.inspect.data.numbers import area_table, class_table, object_size_table, spread_table
@@ -17,7 +17,7 @@ from maskrcnn_jax.inspect.data.study import Study
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.inspect.tables import trace_table
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Batch
 
 SAMPLES = 4
@@ -48,7 +48,7 @@ def stored_steps(study: Study) -> Iterator[Step]:
     drawn = study.rng(1).permutation([image.position for image in numbers.images])[:SAMPLES].tolist()
     yield Step(
         "Samples with masks",
-        f"{counted(len(drawn), 'picture')}, drawn at random. Beside each are the classes that cover most of it, with "
+        f"{pluralize(len(drawn), 'picture')}, drawn at random. Beside each are the classes that cover most of it, with "
         "their share of the picture; every instance has a colour of its own.",
         (sample_figure(source[position], names) for position in drawn),
     )

@@ -6,8 +6,8 @@ import numpy as np
 
 from maskrcnn_jax.config import Config
 from maskrcnn_jax.data import BrokenImage, Example, ImageSource, open_source
-from maskrcnn_jax.data.buckets import Bucket
 from maskrcnn_jax.data.pipeline import require_images
+from maskrcnn_jax.data.transforms.buckets import Bucket
 from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.data.numbers import DataNumbers, read_numbers
 from maskrcnn_jax.inspect.data.rows import bucket_of

@@ -33,10 +33,10 @@ from maskrcnn_jax.inspect.data.training_rois import (
 )
 from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.inspect.tables import trace_table
-from maskrcnn_jax.model import picture_windows
+from maskrcnn_jax.model.mask_rcnn import valid_regions
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import Batch
-from maskrcnn_jax.training import as_inside
+from maskrcnn_jax.training.step import to_model_boxes
 
 BATCHES = 10
 
@@ -45,7 +45,7 @@ def target_steps(study: Study) -> Iterator[Step]:
     """Anchors, rois and batches."""
     plain = dataclasses.replace(study.config, data=without_chance(study.config.data))
     row = training_row(study.example, plain, study.bucket, study.seed)
-    row = row._replace(ground_truth=jax.device_get(as_inside(row.ground_truth, plain.model)))
+    row = row._replace(ground_truth=jax.device_get(to_model_boxes(row.ground_truth, plain.model)))
     yield from _anchor_steps(study, row)
     yield from _roi_steps(study, row)
     yield _batch_step(study)
@@ -108,7 +108,7 @@ def _anchor_steps(study: Study, row: Batch) -> Iterator[Step]:
 
 def _roi_steps(study: Study, row: Batch) -> Iterator[Step]:
     config, names, truth = study.config, study.source.class_names, row.ground_truth
-    window = np.asarray(picture_windows(row.image_sizes[None], study.bucket, config.model.input))[0]
+    window = np.asarray(valid_regions(row.image_sizes[None], study.bucket, config.model.input))[0]
     proposals = random_proposals(study.rng(3), truth, window)
     key = jax.random.key(study.seed)
     answers = roi_answers(key, proposals, truth, config, len(names))

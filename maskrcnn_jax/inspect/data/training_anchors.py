@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from maskrcnn_jax import targets
+from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import AnchorConfig, Config
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.model import pyramid_anchors
+from maskrcnn_jax.model.mask_rcnn import pyramid_anchors
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.matching import Assignment
-from maskrcnn_jax.pretrained import abstract_model
 from maskrcnn_jax.structs import GroundTruth
+from maskrcnn_jax.training import targets
 
 
 class Pyramid(NamedTuple):

@@ -8,13 +8,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from maskrcnn_jax import stages, targets
 from maskrcnn_jax.config import Config
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.model import picture_windows
+from maskrcnn_jax.model import stages
+from maskrcnn_jax.model.mask_rcnn import valid_regions
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals, Rois
-from maskrcnn_jax.training import as_inside
+from maskrcnn_jax.training import targets
+from maskrcnn_jax.training.step import to_model_boxes
 
 RANDOM_ROIS = 10_000
 """Random boxes for each picture."""
@@ -123,10 +124,10 @@ def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: 
     """
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
     for step, batch in enumerate(batches):
-        windows = picture_windows(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
+        windows = valid_regions(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
         for row, region in enumerate(np.asarray(windows)):
             stored = GroundTruth(*(field[row] for field in batch.ground_truth))
-            truth = jax.device_get(as_inside(stored, config.model))
+            truth = jax.device_get(to_model_boxes(stored, config.model))
             proposals = random_proposals(rng, truth, region)
             key, own = jax.random.split(key)
             rois = jax.device_get(_draw(own, proposals, truth, config, background))

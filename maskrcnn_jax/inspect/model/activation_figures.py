@@ -7,10 +7,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.panels import COLORS, Color
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
-from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Array, Trace
 
 BINS = 50

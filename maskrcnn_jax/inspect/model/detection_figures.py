@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.draw.detections import class_name, splash
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.head_figures import by_label, roi_probabilities, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import GRAY, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Trace
-from maskrcnn_jax.visualize import class_name, splash
 
 
 def filter_table(trace: Trace, config: ModelConfig) -> Table:
@@ -113,7 +113,7 @@ def detection_figure(trace: Trace, view: View, config: ModelConfig, min_score: f
     colors, shape = by_label(found.labels[best]), view.image.shape[:2]
     figure, [axes] = panels(1, 1, view.image.shape)
     bound = f" with a score of {min_score} or more" if min_score else ""
-    show(axes, view.image, counted(len(best), "detection") + bound)
+    show(axes, view.image, pluralize(len(best), "detection") + bound)
     if found.masks is not None:
         tint(axes, (full(found.masks[row], shape) for row in best[::-1].tolist()), colors[::-1])
     draw_boxes(axes, found.boxes[best][::-1], colors[::-1])

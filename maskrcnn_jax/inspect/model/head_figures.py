@@ -6,15 +6,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.draw.detections import class_name
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.subject import View
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Color, class_colors, connect, draw_boxes, fade, panels, show
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
-from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Trace
-from maskrcnn_jax.visualize import class_name
 
 
 def scored_names(names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> list[str]:

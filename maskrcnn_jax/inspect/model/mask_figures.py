@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.draw.detections import class_name
 from maskrcnn_jax.inspect.model.head_figures import by_label, scored_names
 from maskrcnn_jax.inspect.model.subject import View, full, in_view
 from maskrcnn_jax.inspect.panels import Color
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
-from maskrcnn_jax.visualize import class_name
 
 EDGE = 0.1
 """Of a box's sides: how much is seen around it."""

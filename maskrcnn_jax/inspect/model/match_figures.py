@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.matches import (
@@ -17,10 +19,8 @@ from maskrcnn_jax.inspect.model.matches import (
     precision_recall,
 )
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Ink, draw_boxes, fade, legend, panels, show
-from maskrcnn_jax.literal_figure import LiteralFigure
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Array
-from maskrcnn_jax.visualize import CURVES
 
 MOST = 40
 """Rows and columns of a matrix, at most."""
@@ -35,7 +35,7 @@ INKS = {
     Kind.DUPLICATE: Ink(COLORS[1]),
     Kind.NOTHING: Ink(COLORS[5]),
     Kind.MISSED: Ink(COLORS[3], "--"),
-    Kind.MENDABLE: Ink(COLORS[0], "--"),
+    Kind.USER_ERRORS: Ink(COLORS[0], "--"),
 }
 
 
@@ -98,7 +98,7 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
     counts = Counter(kinds)
     rest = len(kinds) - counts[Kind.FOUND] - counts[Kind.IGNORED]
     found = f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found"
-    show(axes, fade(picture), f"{found}, {counted(rest, 'error')}")
+    show(axes, fade(picture), f"{found}, {pluralize(rest, 'error')}")
     drawn: list[int] = []
     explained = {}
     for kind in Kind:
@@ -107,7 +107,7 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
         some = every if kind == Kind.FOUND else every[:EACH]
         draw_boxes(axes, outcome.boxes[some], [color] * len(some), style)
         drawn += some
-        if kind in (Kind.MISSED, Kind.MENDABLE):
+        if kind in (Kind.MISSED, Kind.USER_ERRORS):
             mine = outcome.object_boxes[[place for place, is_kind in enumerate(objects) if is_kind == kind]]
             draw_boxes(axes, mine, [color] * len(mine), style)
         if kind in (*kinds, *objects):

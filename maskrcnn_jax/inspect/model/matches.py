@@ -8,9 +8,9 @@ import numpy as np
 from faster_coco_eval.core import mask as rle
 from jaxtyping import Bool, Float, Int
 
-from maskrcnn_jax.data.rle import encode_mask
-from maskrcnn_jax.data.source import Example
-from maskrcnn_jax.evaluation import Result
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.masks.rle import encode_mask
+from maskrcnn_jax.prediction.coco_results import Result
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 """TIDE's thresholds: from the first on a prediction lies on an object, up to the second it lies on none."""
@@ -27,7 +27,7 @@ class Kind(StrEnum):
     DUPLICATE = "duplicate"
     NOTHING = "on nothing"
     MISSED = "missed"
-    MENDABLE = "not found, a prediction is near"
+    USER_ERRORS = "not found, a prediction is near"
 
 
 class Outcome(NamedTuple):
@@ -184,7 +184,7 @@ def error_kinds(outcome: Outcome) -> tuple[list[Kind], list[Kind]]:
         kind, mended = _error(own[place], other[place], taken)
         kinds.append(kind)
         if mended is not None and not taken[mended]:
-            objects[mended] = Kind.MENDABLE
+            objects[mended] = Kind.USER_ERRORS
     return kinds, [kind if is_usable else Kind.IGNORED for kind, is_usable in zip(objects, usable, strict=True)]
 
 

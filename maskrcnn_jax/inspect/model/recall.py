@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.literal_figure import LiteralFigure
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.structs import Array, Trace
-from maskrcnn_jax.visualize import CURVES
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """COCO's."""

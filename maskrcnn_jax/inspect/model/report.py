@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import Config, ConfigError
+from maskrcnn_jax.config.loading import load_config, read_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.images import read_image
-from maskrcnn_jax.experiment import load_config, read_config
+from maskrcnn_jax.data.images.reading import read_image
 from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.model.steps import model_steps
 from maskrcnn_jax.inspect.model.subject import Subject, look
 from maskrcnn_jax.inspect.model.truth import Truth, read_truth
 from maskrcnn_jax.inspect.page import write_page
-from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.pretrained import load_pretrained
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 
 PICTURES = 10
 """Of the data, whose average precision is taken if no other number is asked for."""

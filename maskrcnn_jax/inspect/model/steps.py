@@ -39,7 +39,7 @@ from maskrcnn_jax.inspect.model.truth_steps import (
 )
 from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.inspect.tables import trace_table
-from maskrcnn_jax.model import MaskRCNN
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 
 SURE = 0.5
 """Score from which detections are drawn, as `predict` does."""

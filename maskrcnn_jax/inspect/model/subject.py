@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from maskrcnn_jax.config import InputConfig, ModelConfig
-from maskrcnn_jax.data.transforms import fit
+from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.inspect.activations import module_names, observe
-from maskrcnn_jax.model import Images, ImageSizes, MaskRCNN, picture_windows
-from maskrcnn_jax.paste import Crop
+from maskrcnn_jax.masks.paste import Crop
+from maskrcnn_jax.model.mask_rcnn import Images, ImageSizes, MaskRCNN, valid_regions
 from maskrcnn_jax.prediction.predictor import to_original
 from maskrcnn_jax.structs import Array, Detections, Trace
 
@@ -68,7 +68,7 @@ def _run(
 ) -> tuple[Trace, dict, jax.Array]:
     """Everything in one program."""
     trace, inside = observe(model, images, image_sizes, names)
-    windows = picture_windows(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
+    windows = valid_regions(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
     return trace, inside, windows
 
 
@@ -77,7 +77,7 @@ def picture(trace: Trace, window: Float[np.ndarray, "4"], config: InputConfig) -
 
     Args:
         trace: of a batch.
-        window: the part of the input that is picture; see `model.picture_windows`.
+        window: the part of the input that is picture; see `model.valid_regions`.
         config: how the network's inputs are normalised.
     """
     x0, y0, x1, y1 = (int(edge) for edge in window)

@@ -7,18 +7,18 @@ import jax
 import numpy as np
 
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.data.buckets import fitted_sizes
-from maskrcnn_jax.data.problems import first_of
-from maskrcnn_jax.data.source import Example, ImageSource
-from maskrcnn_jax.evaluation import Result, coco_metrics, image_results, label_categories
+from maskrcnn_jax.data.sources.example import Example, ImageSource
+from maskrcnn_jax.data.transforms.buckets import fitted_sizes
+from maskrcnn_jax.evaluation.coco import coco_metrics, label_categories
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_results, picture_precision
 from maskrcnn_jax.inspect.model.recall import THRESHOLDS
 from maskrcnn_jax.inspect.model.subject import Subject, from_corner, look
-from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.messages.counts import pluralize, shorten_list
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.prediction.coco_results import Result, image_results
 from maskrcnn_jax.structs import GroundTruth, ImageRecord
-from maskrcnn_jax.training import as_inside
+from maskrcnn_jax.training.step import to_model_boxes
 
 
 class Truth(NamedTuple):
@@ -45,16 +45,16 @@ def read_truth(source: ImageSource, index: int, config: Config) -> Truth:
         BrokenImage: the picture cannot be decoded.
     """
     if not 0 <= index < len(source):
-        raise ValueError(f"index = {index}: the data has {counted(len(source), 'picture')}, the first is 0")
+        raise ValueError(f"index = {index}: the data has {pluralize(len(source), 'picture')}, the first is 0")
     names, classes = config.model.class_names, config.model.num_classes
     if not names and len(source.class_names) != classes:
         raise ValueError(
-            f"the data has {counted(len(source.class_names), 'class')}, the model {classes} without names; "
+            f"the data has {pluralize(len(source.class_names), 'class')}, the model {classes} without names; "
             "give its own data"
         )
     if names and not set(names) & set(source.class_names):
         raise ValueError(
-            f"the data has none of the model's classes, but {first_of(source.class_names)}; give its own data"
+            f"the data has none of the model's classes, but {shorten_list(source.class_names)}; give its own data"
         )
     return Truth(source, index, source[index], config)
 
@@ -68,7 +68,7 @@ def network_truth(truth: Truth, subject: Subject) -> GroundTruth:
     boxes = example.boxes * np.float32(np.tile(subject.scale, 2)) + np.tile(subject.view.corner, 2)
     masks = np.zeros((count, 1, 1), np.uint8)
     placed = GroundTruth(boxes, example.labels, example.is_crowd, np.ones(count, bool), masks, boxes)
-    return jax.device_get(as_inside(placed, truth.config.model))
+    return jax.device_get(to_model_boxes(placed, truth.config.model))
 
 
 def object_names(truth: Truth) -> list[str]:

@@ -23,8 +23,8 @@ from maskrcnn_jax.inspect.model.truth import (
     score_pictures,
 )
 from maskrcnn_jax.inspect.page import Step
-from maskrcnn_jax.model import MaskRCNN
-from maskrcnn_jax.plural import counted
+from maskrcnn_jax.messages.counts import pluralize
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 
 
 def object_step(truth: Truth) -> Step:
@@ -118,9 +118,9 @@ def score_step(model: MaskRCNN, truth: Truth, pictures: int) -> Step:
     together = Table(("", *kinds), [row[: 1 + len(kinds)] for row in rows], "All of them together, mean over classes")
     return Step(
         "Average precision of several pictures",
-        f"{counted(len(indices), 'picture')} of the data, drawn at random among those that are padded to the same size."
-        " A picture's AP takes all classes together; its mean over pictures is no mean over classes, so COCO's figures "
-        "for the same pictures stand beside it.",
+        f"{pluralize(len(indices), 'picture')} of the data, drawn at random among those that are padded to the same "
+        "size. A picture's AP takes all classes together; its mean over pictures is no mean over classes, so COCO's "
+        "figures for the same pictures stand beside it.",
         facts={"Pictures": len(indices), "Objects": int(np.sum([row[2] for row in table.rows[:-1]]))},
         tables=[together, table],
     )

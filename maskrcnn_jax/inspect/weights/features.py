@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from maskrcnn_jax import weights
+from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, ModelConfig
 from maskrcnn_jax.inspect.weights.source import WeightSource
-from maskrcnn_jax.model import normalize, picture_windows
-from maskrcnn_jax.pretrained import abstract_model
+from maskrcnn_jax.model.mask_rcnn import normalize, valid_regions
+from maskrcnn_jax.nn import params as weights
 
 SIDE = 128
 """Of the image, pixels."""
@@ -49,7 +49,7 @@ def exploded(means: Mapping[str, float]) -> list[str]:
 def _noise(config: ModelConfig) -> jax.Array:
     pixels = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3)).astype(np.uint8)
     sizes = jnp.full((1, 2), SIDE, jnp.float32)
-    windows = picture_windows(sizes, (SIDE, SIDE), config.input)
+    windows = valid_regions(sizes, (SIDE, SIDE), config.input)
     return normalize(jnp.asarray(pixels), windows, config.input).astype(config.dtype)
 
 

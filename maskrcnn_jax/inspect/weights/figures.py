@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.weights.change import Change
 from maskrcnn_jax.inspect.weights.rows import WeightRow
-from maskrcnn_jax.literal_figure import LiteralFigure
-from maskrcnn_jax.visualize import CURVES
 
 LAYERS = 60
 """On one figure, at most."""

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn_jax import weights
-from maskrcnn_jax.checkpoint import load_weights
+from maskrcnn_jax.checkpoints.checkpoint import load_weights
+from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
+from maskrcnn_jax.checkpoints.convert.systems import recognise
+from maskrcnn_jax.checkpoints.formats.files import WeightFile, open_weights
+from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, ModelConfig
-from maskrcnn_jax.convert.files import WeightFile, open_weights
-from maskrcnn_jax.convert.rules import ConversionError, convert
-from maskrcnn_jax.convert.systems import recognise
-from maskrcnn_jax.experiment import read_config
-from maskrcnn_jax.pretrained import abstract_model
+from maskrcnn_jax.config.loading import read_config
+from maskrcnn_jax.nn import params as weights
 
 PARTS = ("backbone", "fpn", "rpn_head", "box_head", "mask_head")
 """In the order in which an image meets them."""

@@ -1,0 +1,77 @@
+"""Our own weights outside run folders: `.safetensors` with our names, and the model's configuration beside them."""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from maskrcnn_jax.checkpoints.convert.layout import Same
+from maskrcnn_jax.checkpoints.convert.rules import ConversionError, Rule
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.config.serialization import from_json
+from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.json_text import JsonError, parse_json
+from maskrcnn_jax.files.writing import write_bytes
+
+FORMAT = "maskrcnn_jax"
+KNOWN_BY = "backbone.stem.conv.kernel"
+"""In every model of ours, and in no other system's."""
+
+
+def written_files(path: Path) -> list[Path]:
+    """What `write_safetensors` writes for a path.
+
+    Raises:
+        WrongEnding: the path does not end in .safetensors.
+    """
+    require_ending(path, (".safetensors",), "a file of safetensors")
+    return [path]
+
+
+def write_safetensors(
+    path: Path, arrays: Mapping[str, np.ndarray], config: ModelConfig, *, overwrite: bool = True
+) -> list[Path]:
+    """Writes a model to one file, which `load_pretrained` and every reader of safetensors open.
+
+    Args:
+        path: the file, whole in the end or as it was.
+        arrays: by our names.
+        config: of the model that has them.
+        overwrite: whether an existing file may be replaced.
+
+    Returns:
+        What was written.
+
+    Raises:
+        WrongEnding: the path does not end in .safetensors.
+        OSError: the file cannot be written, or exists and may not be replaced.
+    """
+    written = written_files(path)
+    metadata = {"format": FORMAT, "config": json.dumps(dataclasses.asdict(config))}
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
+    write_bytes(path, content, overwrite=overwrite)
+    return written
+
+
+def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:
+    """The configuration in a file's metadata; None if the file is not ours.
+
+    Raises:
+        ConfigError: it is ours, but a field is unknown or wrong.
+        ConversionError: it is ours, but what should be the configuration is no JSON.
+    """
+    if metadata.get("format") != FORMAT:
+        return None
+    try:
+        values = parse_json(metadata.get("config", "").encode())
+    except JsonError as error:
+        raise ConversionError(f"its configuration is no JSON ({error}); write the file again") from error
+    return from_json(ModelConfig, values, "model")
+
+
+def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:
+    """Every array is itself."""
+    return {name: Rule((name,), Same().read) for name in ours}

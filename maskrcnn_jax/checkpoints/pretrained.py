@@ -1,0 +1,259 @@
+"""Models with fresh or trained weights."""
+
+import dataclasses
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from maskrcnn_jax.checkpoints.checkpoint import CheckpointError, load_weights
+from maskrcnn_jax.checkpoints.convert.given import given_arrays
+from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
+from maskrcnn_jax.checkpoints.convert.systems import OURS, Recognised, recognise
+from maskrcnn_jax.checkpoints.formats.files import open_weights
+from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
+from maskrcnn_jax.config import Config, ConfigError, ModelConfig
+from maskrcnn_jax.config.loading import read_config
+from maskrcnn_jax.config.serialization import to_json
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.nn import params as weights
+
+log = logging.getLogger(__name__)
+
+Arrays = Mapping[str, Any]
+"""By name what NumPy takes for arrays, tensors of torch in the memory of the CPU, too; or a checkpoint that holds them,
+as `torch.load` gives it."""
+
+BELONGING = (
+    "input.mean",
+    "input.std",
+    "input.bgr",
+    "backbone.norm_eps",
+    "backbone.stride_in_1x1",
+    "rpn.anchors.sizes",
+    "rpn.anchors.aspect_ratios",
+)
+"""What weights mean nothing without."""
+
+OF_CLASSES = ("box_head.logits.", "box_head.deltas.", "mask_head.logits.")
+"""Arrays that mean nothing to other classes."""
+
+
+def build_model(config: Config) -> MaskRCNN:
+    """The network of an experiment before its first step: with `run.init`'s weights, or fresh ones.
+
+    Fresh weights are decided by `run.seed`.
+
+    Raises:
+        ConfigError: `run.init` cannot be loaded into the network.
+    """
+    source = config.run.init
+    if source is None:
+        return config.customize(jax.jit(lambda: _network(config))())
+    try:
+        return _fill(config, _open(source, None, config.model))
+    except (ConversionError, WeightFileError, CheckpointError, ConfigError) as error:
+        raise ConfigError(f"run.init = {str(source)!r}: {error}") from error
+
+
+def abstract_model(config: Config) -> MaskRCNN:
+    """The network of an experiment with shapes in place of weights: no memory, no computation."""
+    return nnx.eval_shape(lambda: config.customize(_network(config)))
+
+
+def with_weights(config: Config, folder: Path | str, step: int | None = None) -> MaskRCNN:
+    """The network of an experiment with the weights of a run folder, their moving average if the run kept one.
+
+    Args:
+        config: the experiment; its model must be the one that the run trained.
+        folder: a run folder.
+        step: the checkpoint; the latest by default.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, it is damaged, or it belongs to another architecture.
+    """
+    saved = load_weights(folder, step)
+    params = saved.params if saved.ema is None else saved.ema
+    params, statistics = ({n: jnp.asarray(v) for n, v in d.items()} for d in (params, saved.statistics))
+    model = abstract_model(config)
+    try:
+        return weights.replace(model, params, statistics)
+    except ValueError as error:
+        raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
+
+
+def trained_config(source: Path | str) -> ModelConfig:
+    """The architecture and the conventions that belong to a run folder or a file of weights.
+
+    Raises:
+        ConfigError, WeightFileError or ConversionError: as `load_pretrained`.
+    """
+    if Path(source).is_dir():
+        return read_config(source).model
+    return recognise(open_weights(source)).config
+
+
+def load_pretrained(
+    source: Path | str | Arrays,
+    step: int | None = None,
+    *,
+    config: Config | ModelConfig | None = None,
+    class_names: Sequence[str] = (),
+) -> MaskRCNN:
+    """A model with trained weights, and with the architecture and the conventions that belong to them.
+
+    No code in a file is ever run, and none that a run folder names: a run with a `customize` of its own needs its
+    experiment as `config`. What cannot come from the weights starts fresh, and a warning names it: everything
+    but the backbone if there is no more in a file, and the last layers if the classes are others.
+
+    Args:
+        source: a run folder; a file of torchvision, Detectron2, Matterport or ours (.safetensors); or such arrays by
+            name, `module.state_dict()` for one.
+        step: the checkpoint of a run folder; the latest by default.
+        config: the model to make, in place of the one that the weights are recognised to belong to; or an experiment,
+            whose `customize` then replaces stages.
+        class_names: of the classes to learn.
+
+    Raises:
+        ConfigError: a run folder or file of ours has no valid configuration, or a run folder's names code.
+        CheckpointError: the run folder has no such checkpoint, or a damaged one.
+        WeightFileError: the file is missing, damaged, of no known format or not safe.
+        ConversionError: the weights are of no known system, or do not fit; every missing, unexpected or wrongly shaped
+            array is listed.
+    """
+    experiment = config if isinstance(config, Config) else Config()
+    model = config.model if isinstance(config, Config) else config
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        saved = read_config(source)
+        if isinstance(config, Config):
+            experiment = _customized(config, saved)
+            model = experiment.model
+        else:
+            experiment = saved
+        if model in (None, saved.model) and not class_names:
+            return with_weights(experiment, source, step)
+    elif step is not None:
+        raise ConfigError(f"step = {step}: only run folders have steps; leave it out")
+    try:
+        found = _open(source, step, model)
+        if model is None:
+            _say_assumptions(found)
+        model = model or found.config
+        if class_names:
+            model = dataclasses.replace(model, num_classes=len(class_names), class_names=tuple(class_names))
+        return _fill(dataclasses.replace(experiment, model=model), found)
+    except ConversionError as error:
+        raise ConversionError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
+
+
+def _customized(experiment: Config, saved: Config) -> Config:
+    """The experiment that is given for a run folder, with the run's class names if it has none of its own.
+
+    A warning says where its function is not the run's.
+    """
+    names = experiment.model.class_names or saved.model.class_names
+    if len(names) == experiment.model.num_classes:
+        experiment = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, class_names=names))
+    given, trained = to_json(experiment.customize), to_json(saved.customize)
+    if given != trained:
+        log.warning("customize = %s, but these weights were trained with %s", given, trained)
+    return experiment
+
+
+def _network(config: Config) -> MaskRCNN:
+    return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
+
+
+def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | None) -> Recognised:
+    if isinstance(source, Mapping):
+        return recognise(given_arrays(source), config)
+    if Path(source).is_dir():
+        saved = load_weights(source, step)
+        params = saved.params if saved.ema is None else saved.ema
+        return Recognised(OURS, read_config(source).model, params | saved.statistics)
+    return recognise(open_weights(source), config)
+
+
+def _fill(config: Config, found: Recognised) -> MaskRCNN:
+    """The network of an experiment with all of its arrays that there are.
+
+    There is never more in memory than one copy of the weights and one array, besides the given ones.
+    """
+    arrays = found.arrays
+    structure, params, statistics = weights.split(abstract_model(config))
+    shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
+    rules = found.system.rules(shapes, config.model, arrays.keys())
+    fresh = {name for name in shapes if name not in rules}
+    if _other_classes(found.config, config.model):
+        fresh |= {name for name in shapes if name.startswith(OF_CLASSES)}
+    replaced = {theirs for name in fresh & rules.keys() for theirs in rules[name].names}
+    wanted = {name: shape for name, shape in shapes.items() if name not in fresh}
+    read = convert(arrays, rules, wanted, found.system.unused(arrays) | replaced)
+    _say_what_is_fresh(fresh, shapes)
+    _say_what_belongs(found, config.model)
+    # Copied, as JAX would else look into the memory of the caller's arrays.
+    values = {name: jnp.array(read.pop(name)) for name in wanted} | _fresh(config, fresh)
+    params, statistics = ({name: values[name] for name in names} for names in (params, statistics))
+    return weights.merge(structure, params, statistics)
+
+
+def _other_classes(theirs: ModelConfig, ours: ModelConfig) -> bool:
+    named = theirs.class_names and ours.class_names
+    return theirs.num_classes != ours.num_classes or bool(named and theirs.class_names != ours.class_names)
+
+
+def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
+    """Arrays as a fresh network has them; the compiler leaves out the others."""
+
+    def program() -> dict[str, jax.Array]:
+        _, params, statistics = weights.split(config.customize(_network(config)))
+        return {name: array for name, array in (params | statistics).items() if name in names}
+
+    return jax.jit(program)() if names else {}
+
+
+def _say_what_is_fresh(fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Warns of arrays that start fresh, whole parts by one name."""
+    parts: dict[str, list[str]] = {}
+    for name in shapes:
+        parts.setdefault(name.partition(".")[0], []).append(name)
+    listed = []
+    for part, names in parts.items():
+        new = [name for name in names if name in fresh]
+        listed += [f"all {len(names)} arrays of {part}"] if len(new) == len(names) else new
+    if listed:
+        log.warning("these start fresh: %s", ", ".join(listed))
+
+
+def _say_what_belongs(found: Recognised, ours: ModelConfig) -> None:
+    """Warns of what was left out or assumed of weights, and of a model that is used in another way than they were."""
+    for note in found.notes:
+        log.warning("%s", note)
+    for name in dict.fromkeys((*BELONGING, *found.assumed)):
+        given, theirs = (_field(config, name) for config in (ours, found.config))
+        reason = found.assumed.get(name)
+        if given != theirs and reason is None:
+            log.warning("model.%s = %s, but these weights were trained with %s", name, given, theirs)
+        elif given != theirs:
+            log.warning("model.%s = %s, but %s is assumed of these weights: %s", name, given, theirs, reason)
+
+
+def _say_assumptions(found: Recognised) -> None:
+    """Warns of what is taken to be so of weights because nothing says it."""
+    fields: dict[str, list[str]] = {}
+    for name, reason in found.assumed.items():
+        fields.setdefault(reason, []).append(f"model.{name} = {_field(found.config, name)}")
+    for reason, values in fields.items():
+        log.warning("assumed %s, because %s; if you know better, pass config=…", ", ".join(values), reason)
+
+
+def _field(config: ModelConfig, name: str) -> Any:
+    section, *fields = name.split(".")
+    value = getattr(config, section)
+    for field in fields:
+        value = getattr(value, field)
+    return value

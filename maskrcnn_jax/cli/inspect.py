@@ -1,0 +1,133 @@
+"""The commands of `python -m maskrcnn_jax inspect`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from maskrcnn_jax.files.printable import printable
+from maskrcnn_jax.messages.counts import pluralize
+
+INSPECT = tyro.extras.SubcommandApp()
+"""Each command imports what it needs when it is called, so that `--help` is quick."""
+
+
+@INSPECT.command(name="data")
+def inspect_data(
+    config: Annotated[Path, tyro.conf.Positional],
+    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: Path,
+    split: Literal["train", "validation"] = "train",
+    seed: int = 0,
+    image_id: int | str | None = None,
+    images: int = 1000,
+) -> None:
+    """A data set and what training makes of it: samples, sizes, augmentation, anchors, rois and their targets.
+
+    Args:
+        config: An experiment's Python file, like those in configs/.
+        overrides: What to change in it, after two dashes: -- --data.train.folder data/mine.
+        out: Folder for the page. An earlier page there is replaced.
+        split: Which of the two data sets of the experiment.
+        seed: Decides which pictures and boxes are drawn.
+        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
+            out.
+        images: Pictures that are counted and measured, at most.
+    """
+    from maskrcnn_jax.config.loading import load_config
+    from maskrcnn_jax.distributed.devices import require_devices
+    from maskrcnn_jax.inspect.data.report import inspect_data as write
+    from maskrcnn_jax.training.compilation import enable_compilation_cache
+
+    require_devices()
+    enable_compilation_cache()
+    report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
+    for message in report.broken:
+        print(printable(f"broken: {message}"))
+    print(printable(f"{pluralize(report.images, 'picture')} looked at, {len(report.broken)} broken: {report.page}"))
+
+
+@INSPECT.command(name="model")
+def inspect_model(
+    checkpoint: Annotated[Path, tyro.conf.Positional],
+    overrides: Annotated[tuple[str, ...], tyro.conf.Positional],
+    out: Path,
+    image: Path | None = None,
+    data: Path | None = None,
+    image_id: int | str | None = None,
+    pictures: int | None = None,
+    step: int | None = None,
+    trust_code: bool = False,
+) -> None:
+    """A model at work on one picture: every step from anchors to masks, and what it gets wrong.
+
+    Args:
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        overrides: What to change in --data's configuration, after two dashes: -- --data.validation.folder data/mine.
+        out: Folder for the page. An earlier page there is replaced.
+        image: Your picture. Without annotated objects the steps that need them are left out.
+        data: An experiment's Python file, or a run folder, whose validation data has the picture if --image is left
+            out; the run folder's own by default.
+        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
+            out.
+        pictures: Of the data, whose average precision is taken, at most; 10 if left out, and 0 for none.
+        step: The checkpoint of a run folder; the latest if left out.
+        trust_code: Run the code that the run folder names, if it replaces stages of the network.
+    """
+    from maskrcnn_jax.checkpoints.checkpoint import CheckpointError
+    from maskrcnn_jax.config.loading import read_trusted_config
+    from maskrcnn_jax.distributed.devices import require_devices
+    from maskrcnn_jax.inspect.model.report import inspect_model as write
+    from maskrcnn_jax.training.compilation import enable_compilation_cache
+
+    require_devices()
+    enable_compilation_cache()
+    try:
+        report = write(
+            checkpoint,
+            out,
+            image=image,
+            data=data,
+            overrides=overrides,
+            image_id=image_id,
+            pictures=pictures,
+            step=step,
+            config=read_trusted_config(checkpoint) if trust_code else None,
+        )
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    trace = report.subject.trace
+    proposals = pluralize(int(trace.proposals.valid.sum()), "proposal")
+    print(printable(f"{proposals}, {pluralize(int(trace.detections.valid.sum()), 'detection')}: {report.page}"))
+
+
+@INSPECT.command(name="weights")
+def inspect_weights(
+    source: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    against: Path | None = None,
+    step: int | None = None,
+    against_step: int | None = None,
+) -> None:
+    """Every tensor of a model: its numbers, what is wrong with it, histograms, and what changed.
+
+    Args:
+        source: A run folder, or a weight file of any system.
+        out: Folder for the page. An earlier page there is replaced.
+        against: A run folder or weight file to compare with: what the source was before.
+        step: The checkpoint of a run folder; the latest if left out.
+        against_step: The checkpoint to compare with, of the source itself if --against is left out.
+    """
+    from maskrcnn_jax.checkpoints.checkpoint import CheckpointError
+    from maskrcnn_jax.distributed.devices import require_devices
+    from maskrcnn_jax.inspect.weights.report import inspect_weights as write
+
+    require_devices()
+    try:
+        report = write(source, out, against, step=step, against_step=against_step)
+    except CheckpointError as error:
+        raise ValueError(str(error)) from error
+    flagged = [row for row in report.rows if row.flags]
+    for row in flagged:
+        print(printable(f"{row.name}: {'; '.join(row.flags)}"))
+    print(printable(f"{len(flagged)} of {len(report.rows)} tensors are flagged: {report.page}"))

@@ -1,0 +1,137 @@
+"""Experiments on disk: a Python file with overrides becomes a Config; a run folder keeps it as `config.json`."""
+
+import dataclasses
+import difflib
+import json
+import runpy
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
+from maskrcnn_jax.config.serialization import from_json, to_json, trusted
+from maskrcnn_jax.config.validation import validate
+from maskrcnn_jax.files.json_text import JsonError, parse_json
+from maskrcnn_jax.files.reading import read_bytes, require_regular
+from maskrcnn_jax.files.writing import write_text
+from maskrcnn_jax.messages.system_errors import format_error
+
+FILE_NAME = "config.json"
+LARGEST = 16 * 2**20
+"""Bytes; a configuration has some thousand."""
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelConfig | None = None) -> Config:
+    """Loads an experiment: the `config` that a Python file defines, with command-line overrides applied.
+
+    Args:
+        path: A file like those in `configs/`.
+        overrides: Such as `("--run.steps", "10", "--data.train.folder", "data/mini")`. What the file sets to None, or
+            which kind of source it uses, is the file's to change. `--help` lists everything and exits.
+        model: What takes the place of the file's model, before overrides.
+
+    Returns:
+        The checked configuration; lists in the file have become tuples.
+
+    Raises:
+        ConfigError: The file is missing, fails or defines no `config`; or a value cannot work.
+        SystemExit: An override is misspelt or of the wrong type; standard error says so and suggests a name.
+    """
+    # Dataclasses check no types and keep lists; the way through plain values mends both.
+    config = from_json(Config, dataclasses.asdict(_run(Path(path))), "")
+    config = config if model is None else dataclasses.replace(config, model=model)
+    if overrides:
+        program = f"{Path(sys.argv[0]).name} {path}"
+        flat = (tyro.conf.AvoidSubcommands,)
+        config = tyro.cli(Config, prog=program, args=list(overrides), default=config, config=flat)
+    validate(config)
+    return config
+
+
+def save_config(config: Config, folder: str | Path) -> None:
+    """Writes the resolved configuration to `config.json` in a run folder, whole or not at all.
+
+    Args:
+        config: What to write. Functions are written as "module:name".
+        folder: The run folder; made where it does not exist.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / FILE_NAME, json.dumps(dataclasses.asdict(config), default=to_json, indent=2) + "\n")
+
+
+def read_config(folder: str | Path) -> Config:
+    """Reads the configuration that `save_config` wrote, without running anything.
+
+    It is equal to what was written, but that a function outside this package is a `ForeignFunction`, which refuses to
+    be called.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        ConfigError: No `config.json` there, not JSON, or a field unknown or wrong.
+    """
+    path = Path(folder) / FILE_NAME
+    try:
+        values = parse_json(read_bytes(path, LARGEST))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give a run folder, which train.py writes") from None
+    except OSError as error:
+        raise ConfigError(format_error(error)) from error
+    except JsonError as error:
+        raise ConfigError(f"{path}: {str(error).partition('; ')[0]}; restore the file from a copy") from error
+    try:
+        config = from_json(Config, values, "")
+        validate(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if isinstance(config.customize, ForeignFunction):
+        config = dataclasses.replace(config, customize=ForeignFunction(config.customize.name, path))
+    return config
+
+
+def read_trusted_config(folder: str | Path) -> Config:
+    """Reads the configuration of a run folder that the user trusts: the code that it names is run.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        ConfigError: As `read_config`; or this is no folder, or its function cannot be imported.
+    """
+    if not Path(folder).is_dir():
+        raise ConfigError(f"--trust-code: {folder} is no run folder, and nothing else names code; leave it out")
+    try:
+        return trusted(read_config(folder))
+    except ConfigError as error:
+        path = str(Path(folder) / FILE_NAME)
+        raise ConfigError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error
+
+
+def _run(path: Path) -> Config:
+    if not path.exists():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
+        hint = f"did you mean {path.with_name(near[0])}?" if near else "give the path of an experiment's Python file"
+        raise ConfigError(f"{path}: no such file; {hint}")
+    try:
+        require_regular(path)
+    except OSError as error:
+        raise ConfigError(format_error(error)) from error
+    try:
+        # Named after the file, so that functions defined there can be found again from a run folder.
+        names = runpy.run_path(str(path), run_name=str(path))
+    except ConfigError:
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), None)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        where = str(path) if line is None else f"{path}, line {line}"
+        raise ConfigError(f"{where}: {reason}; mend the file") from error
+    if not isinstance(names.get("config"), Config):
+        raise ConfigError(f"{path}: defines no `config`; end it with `config = Config(...)`")
+    return names["config"]

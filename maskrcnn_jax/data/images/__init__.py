@@ -1,0 +1,1 @@
+"""Image files: what they are, whether they are whole, and their pixels."""

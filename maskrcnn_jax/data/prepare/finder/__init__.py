@@ -1,0 +1,1 @@
+"""Image files that annotation files name: found wherever people put them."""

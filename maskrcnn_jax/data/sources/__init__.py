@@ -1,0 +1,1 @@
+"""Data sets: random-access sequences of examples."""

@@ -1,0 +1,170 @@
+"""Endless synthetic pictures of simple shapes, drawn by index."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from maskrcnn_jax.config import Kind, ShapesSource, require
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.masks.rle import encode_mask
+
+MARGIN = 20
+"""Least distance from a shape's centre to the picture's edge, and least half-size, pixels."""
+OVERLAP = 0.3
+"""Of two shapes whose extents overlap by more than this IoU only the later is drawn."""
+
+
+class Shape(NamedTuple):
+    """A filled shape with its centre and half its size, pixels."""
+
+    kind: Kind
+    x: int
+    y: int
+    half: int
+    color: tuple[int, int, int]
+
+
+class Shapes:
+    """One to `max_objects` shapes of random kind, place, size and colour on a random background.
+
+    Later ones occlude earlier ones. A picture is a pure function of (seed, index). Implements `ImageSource`.
+
+    Source: the "shapes" sample of Matterport's Mask R-CNN, with its sizes (half-size 20 … a quarter of the picture),
+    margins and non-maximum suppression. Deviation: masks hold visible pixels only and boxes are taken from them.
+    Stars, rings and crosses are ours.
+    """
+
+    def __init__(self, config: ShapesSource):
+        require(config.image_size >= 3 * MARGIN, "image_size", config.image_size, f"take {3 * MARGIN} or more")
+        self.config = config
+        self.class_names: tuple[str, ...] = config.kinds
+        self.category_ids = tuple(range(1, len(config.kinds) + 1))
+        self.image_ids = range(config.first, config.first + config.count)
+        self.sizes = np.broadcast_to(np.int32(config.image_size), (config.count, 2))
+        self.num_objects = np.broadcast_to(np.int32(config.max_objects), (config.count,))
+
+    @property
+    def file_names(self) -> list[str]:
+        """What the pictures would be called as files."""
+        return [f"{image_id:012d}.png" for image_id in self.image_ids]
+
+    def __len__(self) -> int:
+        return self.config.count
+
+    def __getitem__(self, index: int) -> Example:
+        """Draws picture `index`."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"picture {index} of {len(self)}")
+        image_id = self.image_ids[index]
+        rng = np.random.default_rng((self.config.seed, image_id))
+        background = rng.integers(0, 256, 3, np.uint8)
+        shapes = random_shapes(rng, self.config)
+        return draw(image_id, self.config.image_size, background, shapes, self.config.kinds)
+
+    def coco(self) -> dict[str, Any]:
+        """Draws every picture and returns the ground truth in COCO's form; annotation ids count from 1."""
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for name, example in zip(self.file_names, map(self.__getitem__, range(len(self))), strict=True):
+            height, width = example.image.shape[:2]
+            images.append({"id": example.image_id, "file_name": name, "height": height, "width": width})
+            for box, label, mask in zip(example.boxes.tolist(), example.labels, example.masks, strict=True):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": example.image_id,
+                        "category_id": self.category_ids[label],
+                        "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
+                        "area": float(mask.sum()),
+                        "iscrowd": 0,
+                        "segmentation": encode_mask(mask),
+                    }
+                )
+        categories = [{"id": i, "name": name} for i, name in zip(self.category_ids, self.class_names, strict=True)]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def random_shapes(rng: np.random.Generator, config: ShapesSource) -> list[Shape]:
+    """Draws one to `max_objects` shapes, back to front, none of which nearly hides another."""
+    shapes, size = [], config.image_size
+    for _ in range(rng.integers(1, config.max_objects, endpoint=True)):
+        kind = config.kinds[rng.integers(len(config.kinds))]
+        x, y = rng.integers(MARGIN, size - MARGIN, 2).tolist()
+        # A quarter of a small picture may be less than the margin.
+        half = int(rng.integers(min(MARGIN, size // 4), size // 4, endpoint=True))
+        red, green, blue = rng.integers(0, 256, 3).tolist()
+        shapes.append(Shape(kind, x, y, half, (red, green, blue)))
+    front: list[Shape] = []
+    for shape in reversed(shapes):
+        if all(extent_iou(shape, other) <= OVERLAP for other in front):
+            front.append(shape)
+    return front[::-1]
+
+
+def extent_iou(a: Shape, b: Shape) -> float:
+    """IoU of the squares around the centres of two shapes."""
+    width = min(a.x + a.half, b.x + b.half) - max(a.x - a.half, b.x - b.half)
+    height = min(a.y + a.half, b.y + b.half) - max(a.y - a.half, b.y - b.half)
+    intersection = max(width, 0) * max(height, 0)
+    return intersection / (4 * a.half**2 + 4 * b.half**2 - intersection)
+
+
+def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shape], kinds: Sequence[Kind]) -> Example:
+    """Paints shapes back to front on a square picture; a shape without a visible pixel is left out.
+
+    Labels are the places of the shapes' kinds in `kinds`.
+    """
+    image = np.empty((size, size, 3), np.uint8)
+    image[:] = background
+    masks: list[np.ndarray] = []
+    for shape in shapes:
+        mask = silhouette(shape, size)
+        image[mask > 0] = shape.color
+        for earlier in masks:
+            earlier &= mask ^ 1
+        masks.append(mask)
+    corners = [cv2.boundingRect(mask) for mask in masks]
+    visible = [i for i, (_, _, width, _) in enumerate(corners) if width > 0]
+    boxes = [
+        (corners[i][0], corners[i][1], corners[i][0] + corners[i][2], corners[i][1] + corners[i][3]) for i in visible
+    ]
+    return Example(
+        image,
+        image_id,
+        np.asarray(boxes, np.float32).reshape(-1, 4),
+        np.asarray([kinds.index(shapes[i].kind) for i in visible], np.int32),
+        np.zeros(len(visible), bool),
+        [masks[i] for i in visible],
+    )
+
+
+def silhouette(shape: Shape, size: int) -> np.ndarray:
+    """The pixels of one shape in a square picture, `[size, size]` uint8 in {0, 1}."""
+    mask = np.zeros((size, size), np.uint8)
+    kind, x, y, half, _ = shape
+    third = half // 3
+    match kind:
+        case "square":
+            cv2.rectangle(mask, (x - half, y - half), (x + half, y + half), 1, cv2.FILLED)
+        case "circle":
+            cv2.circle(mask, (x, y), half, 1, cv2.FILLED)
+        case "triangle":
+            base = half / math.sin(math.radians(60))
+            _polygon(mask, [(x, y - half), (x - base, y + half), (x + base, y + half)])
+        case "star":
+            spokes = [(half if i % 2 == 0 else 0.4 * half, math.radians(36 * i)) for i in range(10)]
+            _polygon(mask, [(x + r * math.sin(angle), y - r * math.cos(angle)) for r, angle in spokes])
+        case "ring":
+            cv2.circle(mask, (x, y), half, 1, cv2.FILLED)
+            cv2.circle(mask, (x, y), half // 2, 0, cv2.FILLED)
+        case "cross":
+            cv2.rectangle(mask, (x - half, y - third), (x + half, y + third), 1, cv2.FILLED)
+            cv2.rectangle(mask, (x - third, y - half), (x + third, y + half), 1, cv2.FILLED)
+    return mask
+
+
+def _polygon(mask: np.ndarray, corners: Sequence[tuple[float, float]]) -> None:
+    cv2.fillPoly(mask, [np.array(corners).astype(np.int32)], 1)

@@ -1,0 +1,1 @@
+"""From an example to one row of a batch."""

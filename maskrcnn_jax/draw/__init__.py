@@ -1,0 +1,1 @@
+"""Detections and curves as images."""

@@ -1,0 +1,268 @@
+"""Pictures: detections drawn over an image, sheets of pictures, and the curves of a run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from maskrcnn_jax.draw.colors import PALETTE, Color, contrast, distinct_color
+from maskrcnn_jax.draw.label_layout import find_place
+from maskrcnn_jax.files.ending import require_ending
+from maskrcnn_jax.files.writing import write_bytes
+from maskrcnn_jax.masks.lazy_masks import as_crop
+from maskrcnn_jax.structs import Detections
+
+Record = Mapping[str, int | float]
+"""Figures by name, and the `step` that they belong to."""
+
+CURVES = ((0, 0, 0), *(color for color in PALETTE if color != (240, 228, 66)))
+"""Of lines on white, where yellow is too pale."""
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+READABLE = 480
+"""Pictures whose longer side is shorter, pixels, are enlarged by a whole factor before anything is drawn on them."""
+
+WORDS = 1 / 8
+"""Of a picture: once names cover more of it, no further ones are written."""
+
+
+def draw_detections(
+    image: UInt8[np.ndarray, "h w 3"],
+    detections: Detections,
+    class_names: Sequence[str] = (),
+    *,
+    min_score: float = 0.0,
+    colors: Sequence[Color] | None = None,
+    enlarge: bool = True,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Draws masks, boxes and names.
+
+    The best detection is drawn last, on top. Lines and plates have a black or white rim, so that they are seen on every
+    ground. Names stand beside their box where there is room, over no other box if they can, and never outside the
+    picture; a name that finds no place beside the others, or comes once they cover an eighth of the picture, is left
+    out.
+
+    Args:
+        image: RGB.
+        detections: Of this picture, in its pixels, as `Predictor` returns them: no leading `B`, `masks` as
+            `[D, h, w]` bool, `Crops` or None.
+        class_names: One per label; without a name the label's number is shown.
+        min_score: Detections below are left out.
+        colors: One per detection, in place of its label's.
+        enlarge: Enlarge a small picture by a whole factor, so that names can be read.
+
+    Returns:
+        A copy.
+    """
+    factor = max(1, -(-READABLE // max(image.shape[:2]))) if enlarge else 1
+    if colors is None:
+        colors = [distinct_color(label) for label in detections.labels.tolist()]
+    canvas = _enlarge(image, factor)
+    shown = np.flatnonzero(detections.valid & (detections.scores >= min_score))
+    order = shown[np.argsort(detections.scores[shown], kind="stable")].tolist()
+    thickness = max(1, round(max(canvas.shape[:2]) / 320))
+    rim = max(1, round(thickness / 3))
+    if detections.masks is not None:
+        for index in order:
+            crop = as_crop(detections.masks[index])
+            mask = _enlarge(crop.mask.astype(np.uint8), factor)
+            _fill(canvas, mask, (crop.x * factor, crop.y * factor), colors[index], thickness)
+    boxes = np.rint(detections.boxes * factor).astype(int)
+    for index in order:
+        x0, y0, x1, y1 = boxes[index].tolist()
+        for color, width in ((contrast(colors[index]), thickness + 2 * rim), (colors[index], thickness)):
+            cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), color, width)
+    best = order[::-1]  # these find the best places for their names
+    names = [class_name(class_names, label) for label in detections.labels[best].tolist()]
+    texts = [f"{name} {score:.2f}" for name, score in zip(names, detections.scores[best].tolist(), strict=True)]
+    _write(canvas, texts, boxes[best], [colors[index] for index in best], rim)
+    return canvas
+
+
+def class_name(names: Sequence[str], label: int) -> str:
+    """What a label is called; one without a name by its number."""
+    return names[label] if label < len(names) else str(label)
+
+
+def splash(
+    image: UInt8[np.ndarray, "h w 3"], detections: Detections, *, min_score: float = 0.0
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture in gray, with its colours where an object is.
+
+    Args:
+        image: RGB.
+        detections: As for `draw_detections`, with masks.
+        min_score: Detections below leave no colour.
+
+    Raises:
+        ValueError: The detections have no masks.
+
+    Source: Matterport `samples/balloon`, `color_splash`.
+    """
+    if detections.masks is None:
+        raise ValueError("splash of detections without masks: the model must have a mask head")
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    splashed = np.repeat(gray[..., None], 3, axis=2)
+    for index in np.flatnonzero(detections.valid & (detections.scores >= min_score)):
+        mask, y, x = as_crop(detections.masks[index])
+        region = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
+        splashed[region][mask] = image[region][mask]
+    return splashed
+
+
+def sheet(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8) -> UInt8[np.ndarray, "H W 3"]:
+    """Lays pictures out row by row on white; smaller ones are centred in their cell.
+
+    Args:
+        pictures: RGB, at least one.
+        columns: Pictures in a row.
+        gap: Space between and around them, pixels.
+    """
+    if not pictures or columns < 1:
+        raise ValueError(f"sheet of {len(pictures)} pictures in {columns} columns: give at least one of each")
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    width = max(picture.shape[1] for picture in pictures) + gap
+    heights = [max(picture.shape[0] for picture in row) + gap for row in rows]
+    canvas = np.full((sum(heights) + gap, len(rows[0]) * width + gap, 3), 255, np.uint8)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(row):
+            y = top + (height - gap - picture.shape[0]) // 2
+            x = gap + column * width + (width - gap - picture.shape[1]) // 2
+            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        top += height
+    return canvas
+
+
+def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Writes an RGB picture; the file is complete or is not there.
+
+    Args:
+        path: The file, NAME.png; its folder is made if there is none.
+        image: RGB.
+
+    Raises:
+        WrongEnding: The path has another ending.
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    require_ending(path, (".png",), "a PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+
+
+def plot_curves(records: Sequence[Record], path: Path | str) -> None:
+    """Draws the figures of a run over its steps as PNG: losses, learning rate, box and mask AP.
+
+    Args:
+        records: As `running.metrics.read` returns them. Of the evaluations' figures AP and AP50 are drawn; without any
+            figure of a kind its panel is left out.
+        path: The file; written whole or not at all.
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    panels = {
+        "loss": [name for name in names if "loss" in name],
+        "learning rate": [name for name in names if name.endswith(("learning_rate", "lr"))],
+        "AP": [name for name in names if name.endswith(("/AP", "/AP50"))],
+    }
+    panels = {title: members for title, members in panels.items() if members} or {"no records yet": []}
+    _plot({title: {name: _points(records, name) for name in members} for title, members in panels.items()}, path)
+
+
+def compare_curves(
+    runs: Mapping[str, Sequence[Record]], path: Path | str, names: Sequence[str] = ("loss", "segm/AP50")
+) -> None:
+    """Draws the same figures of several runs over their steps as PNG, a panel for each figure.
+
+    Args:
+        runs: Records as `running.metrics.read` returns them, by what the run is to be called.
+        path: The file; written whole or not at all.
+        names: Of the figures.
+
+    Raises:
+        ValueError: No run or no figure is named, or no run has recorded one of them; the message lists what there is.
+    """
+    if not runs or not names:
+        raise ValueError("nothing to draw: name at least one run folder, and one figure such as loss")
+    panels = {name: {run: _points(records, name) for run, records in runs.items()} for name in names}
+    for name, lines in panels.items():
+        if not any(lines.values()):
+            known = dict.fromkeys(name for records in runs.values() for record in records for name in record)
+            recorded = ", ".join(name for name in known if name != "step") or "nothing"
+            raise ValueError(f"{name!r} is recorded in none of {', '.join(runs)}; there is {recorded}")
+    _plot(panels, path)
+
+
+def _points(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
+    return [(record["step"], record[name]) for record in records if name in record]
+
+
+def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path | str) -> None:
+    """Draws panels of lines, each a list of (step, figure), side by side; both by name."""
+    # Here, as its import takes a third of a second, which whoever draws no curves should not wait for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from maskrcnn_jax.draw.literal_figure import LiteralFigure
+
+    figure = LiteralFigure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        handles = []
+        for index, points in enumerate(lines.values()):
+            color = tuple(value / 255 for value in CURVES[index % len(CURVES)])
+            marker = "o" if len(points) < 30 else None
+            style = "-" if index < len(CURVES) else "--"
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            handles += axes.plot(steps, values, style, color=color, marker=marker, markersize=3, linewidth=1.5)
+        axes.set(xlabel="step", title=title)
+        axes.set_xlim(0)
+        axes.set_ylim(0, 1 if "AP" in title else None)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(lines) > 1:
+            axes.legend(handles, list(lines), fontsize=8, frameon=False)  # also where a name begins with "_"
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    save_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+
+
+def _enlarge(array: np.ndarray, factor: int) -> np.ndarray:
+    return array.copy() if factor == 1 else array.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: Color, thickness: int) -> None:
+    """Tints a mask whose upper left corner is (x, y) and draws its outline."""
+    if not mask.size:
+        return
+    (x, y), (rows, columns) = corner, mask.shape
+    region = canvas[y : y + rows, x : x + columns]
+    tints = np.rint(0.6 * np.arange(256)[:, None] + 0.4 * np.array(color)).astype(np.uint8)
+    np.copyto(region, cv2.LUT(region, tints[None]), where=mask[..., None] > 0)
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner)
+    cv2.drawContours(canvas, contours, -1, color, thickness, cv2.LINE_AA)
+
+
+def _write(
+    canvas: np.ndarray, texts: Sequence[str], boxes: Int[np.ndarray, "n 4"], colors: Sequence[Color], rim: int
+) -> None:
+    """Writes a text beside each box on a rimmed plate of its colour; those that find no place are left out."""
+    height, width = canvas.shape[:2]
+    scale = max(0.45, min(max(height, width) / 1300, 1.2))
+    stroke = max(1, round(2 * scale)) if scale >= 0.7 else 1
+    plates = np.zeros((0, 4))
+    for text, box, color in zip(texts, boxes, colors, strict=True):
+        if (plates[:, 2:] - plates[:, :2]).prod(axis=1).sum() > WORDS * height * width:
+            break
+        (wide, high), below = cv2.getTextSize(text, FONT, scale, stroke)
+        pad = 2 + rim + below // 2
+        size = wide + 2 * pad, high + below // 2 + 2 * pad
+        plate = find_place(box, size, (0, 0, width, height), boxes, plates)
+        if plate is None:
+            continue
+        plates = np.concatenate([plates, plate[None]])
+        x0, y0, x1, y1 = plate.astype(int).tolist()
+        ink = contrast(color)
+        cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), ink, cv2.FILLED)
+        cv2.rectangle(canvas, (x0 + rim, y0 + rim), (x1 - 1 - rim, y1 - 1 - rim), color, cv2.FILLED)
+        cv2.putText(canvas, text, (x0 + pad, y1 - pad - below // 2), FONT, scale, ink, stroke, cv2.LINE_AA)

@@ -1,0 +1,1 @@
+"""Average precision of detections, and the folders that keep it."""

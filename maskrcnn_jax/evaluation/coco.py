@@ -1,0 +1,232 @@
+"""COCO box and mask AP, computed on the host while the device looks at the next images."""
+
+import json
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+from faster_coco_eval.core import mask as rle
+from jaxtyping import Float64
+
+from maskrcnn_jax.config import PasteRule
+from maskrcnn_jax.files.writing import written_whole
+from maskrcnn_jax.prediction.coco_results import Result, image_results
+from maskrcnn_jax.structs import Detections, ImageRecord
+
+FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+"""COCO's twelve, in its order."""
+
+CURVES = ("precision", "recall")
+"""What the library's `summarize` reads of its `eval`."""
+
+AHEAD = 4
+"""Batches handed over and not yet converted, at most."""
+
+
+def label_categories(
+    class_names: Sequence[str], data_names: Sequence[str], category_ids: Sequence[int]
+) -> tuple[int | None, ...]:
+    """Finds the category that each label of a model means.
+
+    Args:
+        class_names: The model's, one per label; without any, labels and categories meet in their order.
+        data_names: The data set's, one per category.
+        category_ids: The data set's, one per category.
+
+    Returns:
+        A category id per label; None for a class that the data set does not have.
+    """
+    if not class_names:
+        return tuple(category_ids)
+    ids = dict(zip(data_names, category_ids, strict=True))
+    return tuple(ids.get(name) for name in class_names)
+
+
+class CocoEvaluator:
+    """Collects detections and scores them.
+
+    Args:
+        ground_truth: A data set in COCO's JSON form: images, annotations, categories.
+        category_ids: The data set's category id of each label; with None, what gets the label is left out.
+        masks: Score masks as well as boxes.
+        paste: Where masks lie: `MaskHeadConfig.paste`.
+        inclusive: `ModelConfig.inclusive_boxes`.
+    """
+
+    def __init__(
+        self,
+        ground_truth: Mapping[str, Any],
+        category_ids: tuple[int | None, ...],
+        *,
+        masks: bool,
+        paste: PasteRule = "exact",
+        inclusive: bool = False,
+    ) -> None:
+        wanted = {category for category in category_ids if category is not None}
+        unknown = sorted(wanted - {category["id"] for category in ground_truth["categories"]})
+        if unknown:
+            raise ValueError(
+                f"category_ids {unknown} are not among the categories of the ground truth; mend the mapping"
+            )
+        self._ground_truth = ground_truth
+        self._masks = masks
+        self._of_image = partial(
+            image_results, category_ids=category_ids, masks=masks, paste=paste, inclusive=inclusive
+        )
+        # One: pasting is many short NumPy calls, for which threads wait for Python's lock. Four took twice as long.
+        self._worker = ThreadPoolExecutor(1)
+        self._pending: deque[Future[list[Result]]] = deque()
+        self._results: list[Result] = []
+
+    def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
+        """Hands over a batch; it waits only while `AHEAD` others are not yet in COCO's format.
+
+        Args:
+            detections: NumPy arrays as `prediction.predictor.detect` gives them; `masks` over the boxes.
+            records: One per image, in the same order; fewer than `B` where the last images only fill the batch.
+
+        Raises:
+            ValueError: There are more records than images, or no masks although masks are scored.
+        """
+        if len(records) > len(detections.boxes):
+            raise ValueError(
+                f"{len(records)} records for a batch of {len(detections.boxes)} images; give one per image"
+            )
+        if self._masks and detections.masks is None:
+            raise ValueError("the detections hold no masks; construct the evaluator with masks=False")
+        while len(self._pending) >= AHEAD:
+            self._collect()
+        self._pending.append(self._worker.submit(self._convert, detections, records))
+
+    def results(self) -> list[Result]:
+        """All detections so far in COCO's results format, in the order of the images."""
+        while self._pending:
+            self._collect()
+        return list(self._results)
+
+    def evaluate(self) -> dict[str, float]:
+        """The figures of `coco_metrics` for all detections so far."""
+        return coco_metrics(self._ground_truth, self.results(), masks=self._masks)
+
+    def _convert(self, detections: Detections, records: Sequence[ImageRecord]) -> list[Result]:
+        results = []
+        for index, record in enumerate(records):
+            image = Detections._make(None if field is None else field[index] for field in detections)
+            results += self._of_image(image, record)
+        return results
+
+    def _collect(self) -> None:
+        self._results += self._pending.popleft().result()
+
+
+def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, masks: bool) -> dict[str, float]:
+    """Scores detections; results of several processes may be concatenated.
+
+    The size of a detection is the area of its box for boxes and of its mask for masks, as in Detectron2; a results
+    file with both, given to pycocotools as it is, makes it take the box's area for masks too.
+
+    Args:
+        ground_truth: A data set in COCO's JSON form; every image of it counts, and of its annotations those of its
+            images.
+        results: In COCO's results format.
+        masks: Score masks as well as boxes.
+
+    Returns:
+        `bbox/AP`, `bbox/AP50` … `bbox/ARl`, `bbox/AP/<class name>` in [0, 1], and with masks the same under `segm/`.
+        What the data set has no object for (a size, a class) is -1, as COCO has it.
+
+    Raises:
+        ValueError: A result belongs to an image or a category that the ground truth does not have, or that has no
+            categories.
+    """
+    if not ground_truth["categories"]:
+        raise ValueError("the ground truth has no categories; without classes there is nothing to score")
+    for key, table in (("image_id", "images"), ("category_id", "categories")):
+        unknown = sorted({result[key] for result in results} - {entry["id"] for entry in ground_truth[table]})
+        if unknown:
+            raise ValueError(
+                f"results have {key} {unknown[:10]}, which the ground truth lacks; evaluate the same split"
+            )
+    figures = _score(ground_truth, results, "bbox")
+    if masks:
+        figures |= _score(ground_truth, results, "segm")
+    return figures
+
+
+def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Mapping[str, float]) -> None:
+    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file whole or as it was before."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {"detections.json": _json_list(results), "metrics.json": [json.dumps(figures, indent=2), "\n"]}
+    for name, content in contents.items():
+        with written_whole(folder / name) as partial, partial.open("w", encoding="utf-8") as file:
+            file.writelines(content)
+
+
+def _json_list(entries: Sequence[Result]) -> Iterator[str]:
+    """A list as JSON, an entry a line; never all of it in memory."""
+    yield "["
+    for number, entry in enumerate(entries):
+        yield ("," if number else "") + "\n" + json.dumps(entry)
+    yield "\n]\n"
+
+
+def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str) -> dict[str, float]:
+    images = {image["id"]: image for image in ground_truth["images"]}
+    objects = _by_category(entry for entry in ground_truth["annotations"] if entry["image_id"] in images)
+    found = _by_category(results)
+    curves, figures = [], {}
+    for category in sorted(ground_truth["categories"], key=lambda category: category["id"]):
+        own, claimed = objects[category["id"]], found[category["id"]]
+        seen = sorted({entry["image_id"] for entry in (*own, *claimed)})
+        curve = _score_class(category, [images[image] for image in seen], own, claimed, kind)
+        curves.append(curve)
+        precision = curve["precision"][:, :, 0, 0, -1]  # of objects of all sizes, of up to 100 detections
+        known = precision[precision > -1]
+        figures[f"{kind}/AP/{category['name']}"] = float(known.mean()) if known.size else -1.0
+    whole = COCOeval_faster(iouType=kind)
+    whole.eval = {name: np.concatenate([curve[name] for curve in curves], axis=-3) for name in CURVES}
+    whole.summarize()
+    return {f"{kind}/{name}": float(value) for name, value in zip(FIGURES, whole.stats, strict=True)} | figures
+
+
+def _score_class(
+    category: dict[str, Any],
+    images: list[dict[str, Any]],
+    objects: Sequence[dict[str, Any]],
+    found: Sequence[Result],
+    kind: str,
+) -> dict[str, Float64[np.ndarray, "... 1 area count"]]:
+    """What the library makes of one class: for all at once it would hold everything several times over.
+
+    Returns:
+        `precision`, `[IoU, recall, 1, area, detections per image]`, and `recall`, `[IoU, 1, area, …]`.
+    """
+    if kind == "segm":
+        sizes = rle.area([result["segmentation"] for result in found])
+    else:
+        sizes = [result["bbox"][2] * result["bbox"][3] for result in found]
+    # The library writes into what it is given.
+    truth = [dict(entry) for entry in objects]
+    results = [
+        {**result, "id": number, "area": float(size), "iscrowd": 0}
+        for number, (result, size) in enumerate(zip(found, sizes, strict=True), start=1)
+    ]
+    sides = (COCO({"images": images, "annotations": side, "categories": [category]}) for side in (truth, results))
+    # Without threads: each would get the few masks of one picture.
+    evaluation = COCOeval_faster(*sides, kind, rle_iou_max_workers=1)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return {name: evaluation.eval[name] for name in CURVES}
+
+
+def _by_category(entries: Iterable[dict[str, Any]]) -> defaultdict[int, list[dict[str, Any]]]:
+    classes = defaultdict(list)
+    for entry in entries:
+        classes[entry["category_id"]].append(entry)
+    return classes

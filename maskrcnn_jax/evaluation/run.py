@@ -1,0 +1,106 @@
+"""Detects in every image of a data set and scores what was found."""
+
+import contextlib
+import logging
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from maskrcnn_jax.config import Config, require
+from maskrcnn_jax.data.pipeline import validation_batches
+from maskrcnn_jax.data.sources.example import ImageSource
+from maskrcnn_jax.distributed.mesh import from_devices, to_devices
+from maskrcnn_jax.distributed.processes import gather, is_first
+from maskrcnn_jax.evaluation.coco import CocoEvaluator, coco_metrics, label_categories, write_evaluation
+from maskrcnn_jax.messages.counts import pluralize, shorten_list
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.prediction.predictor import detect
+
+log = logging.getLogger(__name__)
+
+
+SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+
+def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path, mesh: Mesh) -> dict[str, float]:
+    """Detects in every image of a source, scores the detections and writes both down.
+
+    While the device looks at a batch, the host pastes and encodes the masks of the one before. Several processes share
+    the images; each has all results at the end, and the first writes them.
+
+    Args:
+        model: its weights live on the mesh, or, if there is only one process, anywhere.
+        source: the images and their objects.
+        config: how to batch them; its class names and conventions are the model's.
+        folder: gets `detections.json` and `metrics.json`.
+        mesh: see `parallel.data_mesh`.
+
+    Returns:
+        Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `evaluation.coco_metrics`.
+    """
+    weights, head = split(model), config.model.mask_head
+    categories = label_categories(config.model.class_names, source.class_names, source.category_ids)
+    paste = "exact" if head is None else head.paste
+    truth = source.coco()
+    evaluator = CocoEvaluator(
+        truth, categories, masks=head is not None, paste=paste, inclusive=config.model.inclusive_boxes
+    )
+    batches = validation_batches(
+        source,
+        config.model.input,
+        config.data.validation_batch_size,
+        jax.process_index(),
+        jax.process_count(),
+        threads=config.data.threads,
+    )
+    pending: deque[tuple[Any, ...]] = deque()
+    with jax.set_mesh(mesh), contextlib.closing(batches):
+        for batch, records in batches:
+            pending.append((detect(*weights, *to_devices((batch.images, batch.image_sizes), mesh)), records))
+            if len(pending) > 1:
+                found, seen = pending.popleft()
+                evaluator.add(from_devices(found, mesh), seen)
+        found, seen = pending.pop()
+        evaluator.add(from_devices(found, mesh), seen)
+    # Sorted, so that they are the same however many processes took part.
+    results = sorted(gather(evaluator.results()), key=lambda result: result["image_id"])
+    figures = coco_metrics(truth, results, masks=head is not None)
+    if is_first():
+        write_evaluation(folder, results, figures)
+    return figures
+
+
+def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
+    """Checks what a configuration and the data to evaluate on must agree in.
+
+    Classes agree by name where the model's have names, and one is enough; a warning lists those of the data that the
+    model does not know. Else there must be as many, in the same order.
+
+    Raises:
+        ConfigError: the data is empty or has other classes, or a batch does not divide among the devices.
+    """
+    count, names, classes = config.data.validation_batch_size, config.model.class_names, source.class_names
+    require(len(source) > 0, "data.validation", config.data.validation, "holds no image; choose another split")
+    if names:
+        unknown = [name for name in classes if name not in names]
+        remedy = f"the data has none of these classes, but {shorten_list(classes)}; evaluate on other data"
+        require(len(unknown) < len(classes), "model.class_names", shorten_list(names), remedy)
+        if unknown:
+            log.warning("classes of the data that the model does not know, so scores 0 in: %s", ", ".join(unknown))
+    else:
+        remedy = f"the data has {pluralize(len(classes), 'class')}; set --model.num-classes {len(classes)}"
+        require(len(classes) == config.model.num_classes, "model.num_classes", config.model.num_classes, remedy)
+    remedy = f"must be a multiple of the number of devices, {devices}"
+    require(count % devices == 0, "data.validation_batch_size", count, remedy)
+
+
+def table(figures: dict[str, float]) -> str:
+    """The main figures as text, one line per kind."""
+    kinds = [kind for kind in ("bbox", "segm") if f"{kind}/AP" in figures]
+    return "\n".join(
+        "  ".join([kind, *(f"{name} {figures[f'{kind}/{name}']:.3f}" for name in SUMMARY)]) for kind in kinds
+    )

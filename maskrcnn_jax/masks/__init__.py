@@ -1,0 +1,1 @@
+"""Binary masks of whole images on the host: pasted from small ones, and run-length coded."""

@@ -1,0 +1,104 @@
+"""Masks of many objects in a large picture: kept as small as the network gives them, pasted when they are looked at."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, overload
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from maskrcnn_jax.masks.paste import Crop, paste_crop
+from maskrcnn_jax.structs import Detections
+
+Window = tuple[int, int, int, int]
+"""A part of a picture, `(x0, y0, x1, y1)` in whole pixels."""
+
+STRIP = 1024
+"""Rows that are pasted at a time: the probabilities of all pixels take eight times the memory of their mask."""
+
+
+class Patch(NamedTuple):
+    """The mask head's square of probabilities, and where it lies."""
+
+    probabilities: Float[np.ndarray, "m m"]
+    """In [0, 1]."""
+    place: Float[np.ndarray, "4"]
+    """What it covers, pixels of the picture, as `paste.snap` gives it."""
+    window: Window
+    """What the network saw of the picture; outside nothing is set."""
+
+
+class Crops:
+    """The masks of a picture's objects, 3 kB each however large the picture is.
+
+    `crops[i]` is object `i`'s mask as `Crop`, pasted anew each time; `crops[rows]` are the masks of several objects.
+
+    Args:
+        patches: One object's each; an object that was seen in parts has several, and its mask is their union.
+    """
+
+    def __init__(self, patches: Sequence[tuple[Patch, ...]]) -> None:
+        self.patches = tuple(patches)
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    @overload
+    def __getitem__(self, rows: int | np.integer) -> Crop: ...
+
+    @overload
+    def __getitem__(self, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " n"]) -> "Crops": ...
+
+    def __getitem__(self, rows: int | np.integer | np.ndarray) -> "Crop | Crops":
+        if isinstance(rows, np.ndarray):
+            return Crops([self.patches[i] for i in np.arange(len(self))[rows]])
+        return unite([_paste(patch) for patch in self.patches[rows]])
+
+    def sample(self, row: int, box: Float[np.ndarray, "4"], side: int) -> Bool[np.ndarray, "{side} {side}"]:
+        """One mask at `side` × `side` places that are spread evenly over a box, (x0, y0, x1, y1)."""
+        samples = np.zeros((side, side), bool)
+        corner, scale = np.tile(box[:2], 2), np.tile(side / np.maximum(box[2:] - box[:2], 1e-9), 2)
+        for patch in self.patches[row]:
+            crop = paste_crop(patch.probabilities, (patch.place - corner) * scale, side, side)
+            x0, y0, x1, y1 = np.rint((np.array(patch.window) - corner) * scale).astype(int).tolist()
+            top, left = max(y0, crop.y), max(x0, crop.x)
+            seen = crop.mask[top - crop.y : max(0, y1 - crop.y), left - crop.x : max(0, x1 - crop.x)]
+            samples[top : top + seen.shape[0], left : left + seen.shape[1]] |= seen
+        return samples
+
+
+def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
+    """A mask over the whole picture, as `Predictor` gives it by default, as a crop; a crop as it is."""
+    return mask if isinstance(mask, Crop) else Crop(mask, 0, 0)
+
+
+def select(found: Detections, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
+    """Some of a picture's detections, in the order of `rows`; masks may be arrays, `Crops` or None."""
+    return Detections(*(None if field is None else field[rows] for field in found))
+
+
+def unite(crops: Sequence[Crop]) -> Crop:
+    """The union of masks, as large as it must be."""
+    if len(crops) == 1:
+        return crops[0]
+    crops = [crop for crop in crops if crop.mask.size]
+    if not crops:
+        return Crop(np.zeros((0, 0), bool), 0, 0)
+    top, left = min(crop.y for crop in crops), min(crop.x for crop in crops)
+    bottom = max(crop.y + crop.mask.shape[0] for crop in crops)
+    right = max(crop.x + crop.mask.shape[1] for crop in crops)
+    union = np.zeros((bottom - top, right - left), bool)
+    for crop in crops:
+        rows, columns = crop.mask.shape
+        union[crop.y - top : crop.y - top + rows, crop.x - left : crop.x - left + columns] |= crop.mask
+    return Crop(union, top, left)
+
+
+def _paste(patch: Patch) -> Crop:
+    x0, y0, x1, y1 = patch.window
+    strips = []
+    for top in range(y0, y1, STRIP):
+        place = patch.place - np.array([x0, top, x0, top], patch.place.dtype)
+        crop = paste_crop(patch.probabilities, place, min(STRIP, y1 - top), x1 - x0)
+        if crop.mask.size:
+            strips.append(Crop(crop.mask, crop.y + top, crop.x + x0))
+    return unite(strips)

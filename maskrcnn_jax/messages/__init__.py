@@ -1,0 +1,1 @@
+"""Texts of messages: counts, and errors of the operating system."""

@@ -1,0 +1,1 @@
+"""Mask R-CNN: the forward pass, and the steps between its networks."""

@@ -1,0 +1,1 @@
+"""Heads: features in, predictions out."""

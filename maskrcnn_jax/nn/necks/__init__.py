@@ -1,0 +1,1 @@
+"""Necks: feature maps of a backbone in, a pyramid out."""

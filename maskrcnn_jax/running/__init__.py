@@ -1,1 +1,0 @@
-"""What surrounds a training run: kept compilations, processes, profiles, stop requests, figures on disk."""

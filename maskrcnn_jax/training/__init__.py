@@ -1,0 +1,1 @@
+"""Training: targets, losses, the optimiser, one step, and what surrounds a run."""

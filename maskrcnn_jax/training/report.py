@@ -1,0 +1,37 @@
+"""What a finished run shows: its training curves, and images with what was found in them."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from maskrcnn_jax.data.sources.example import ImageSource
+from maskrcnn_jax.draw.detections import draw_detections, plot_curves, save_png, sheet
+from maskrcnn_jax.evaluation.run import table
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.training import metrics
+
+
+def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], folder: Path) -> None:
+    """Draws the training curves and the first pictures with what was found in them, and says where it all lies."""
+    predictor = Predictor(model)
+    images = [source[i].image for i in range(min(16, len(source)))]
+    drawn = [
+        draw_detections(image, confident(found), predictor.class_names)
+        for image, found in zip(images, predictor(images), strict=True)
+    ]
+    save_png(folder / "pictures.png", sheet(drawn, columns=4))
+    plot_curves(metrics.read(folder), folder / "curves.png")
+    print(table(figures))
+    print(f"{folder}: metrics.json, curves.png, pictures.png, checkpoints/")
+
+
+def on_one_device(model: MaskRCNN) -> MaskRCNN:
+    """The model on this process's first device, where it may be used without the other processes."""
+    return jax.tree.map(jnp.asarray, jax.device_get(model))
+
+
+def confident(found, threshold: float = 0.5):
+    """The detections with at least this score."""
+    return jax.tree.map(lambda x: x[found.scores >= threshold], found)

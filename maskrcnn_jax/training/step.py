@@ -1,0 +1,207 @@
+"""One step of training, as a pure function of state and batch."""
+
+from collections.abc import Set
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from maskrcnn_jax.config import Config, LossConfig, ModelConfig
+from maskrcnn_jax.distributed.mesh import everywhere, replicated
+from maskrcnn_jax.distributed.sharding import per_image
+from maskrcnn_jax.model import stages
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
+from maskrcnn_jax.nn.params import Arrays, merge, split
+from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.structs import Batch, GroundTruth
+from maskrcnn_jax.training import targets
+from maskrcnn_jax.training.losses import Losses, box_losses, mask_loss, rpn_losses
+from maskrcnn_jax.training.optimizer import factors, learning_rate, make_optimizer, trainable_names
+from maskrcnn_jax.training.rematerialization import rematerialized
+
+
+class TrainState(NamedTuple):
+    """Everything that training changes. With the seed it decides all that is to come."""
+
+    step: jax.Array
+    """int32 scalar: steps done."""
+    params: Arrays
+    statistics: Arrays
+    """Running statistics of batch norms, and the constants of frozen ones."""
+    optimizer: optax.OptState
+    ema: Arrays | None
+    """Moving average of `params`; None when it is off."""
+
+
+@runtime_checkable
+class TrainStep(Protocol):
+    """From a state and a batch to the next state and the step's figures."""
+
+    def __call__(self, state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Only what learns in the phase of this index changes; the index is static under `jit`."""
+
+
+def to_model_boxes(ground_truth: GroundTruth, config: ModelConfig) -> GroundTruth:
+    """The objects with boxes like those inside the network; see `ModelConfig.inclusive_boxes`."""
+    shorten = partial(box_ops.shorten, by=float(config.inclusive_boxes))
+    boxes, extent = (shorten(jnp.asarray(sides)) for sides in (ground_truth.boxes, ground_truth.mask_extent))
+    return ground_truth._replace(boxes=boxes, mask_extent=extent)
+
+
+def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossConfig) -> Losses:
+    """The five losses of a batch.
+
+    Training differs from prediction in the boxes that the heads look at: sampled proposals, and their foreground.
+
+    Args:
+        model: the network, its batch norms in training view.
+        batch: images and objects.
+        key: decides which anchors and rois are sampled.
+        config: targets and losses.
+    """
+    proposals = model.config.rpn.proposals
+    ground_truth = to_model_boxes(batch.ground_truth, model.config)
+    rpn_keys, roi_keys = jax.random.split(key, (2, len(batch.images)))
+    foreground = int(config.box_match.count * config.box_match.foreground_fraction)
+    sample_rois = partial(
+        stages.sample_rois,
+        num_classes=model.config.num_classes,
+        config=config.box_match,
+        append_ground_truth=config.append_ground_truth,
+    )
+
+    only_foreground = partial(stages.foreground_rois, count=foreground, num_classes=model.config.num_classes)
+    trace = forward(
+        model,
+        batch.images,
+        batch.image_sizes,
+        choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, ground_truth),
+        choose_mask_rois=per_image(only_foreground),
+        limits=(proposals.train_top_k, proposals.train_count),
+    )
+
+    with jax.named_scope("targets"):
+        anchor_targets = per_image(
+            lambda k, g: targets.rpn_targets(k, trace.anchors, g, config.rpn_match, proposals.box_weights)
+        )(rpn_keys, ground_truth)
+        deltas = per_image(partial(targets.box_targets, box_weights=model.config.box_head.box_weights))(
+            trace.rois, ground_truth
+        )
+    mask = jnp.zeros(())
+    if trace.mask_logits is not None and trace.mask_rois is not None:
+        with jax.named_scope("targets"):
+            mask_targets = per_image(
+                partial(
+                    targets.mask_targets,
+                    size=trace.mask_logits.shape[2],
+                    samples=config.mask_samples,
+                    aligned=config.mask_aligned,
+                    binary=config.binary_mask_targets,
+                )
+            )(trace.mask_rois, ground_truth)
+        with jax.named_scope("losses"):
+            mask = mask_loss(trace.mask_logits, trace.mask_rois, mask_targets)
+    with jax.named_scope("losses"):
+        return Losses(*rpn_losses(trace, anchor_targets, config), *box_losses(trace, deltas, config), mask)
+
+
+def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
+    """The state before the first step, and the step.
+
+    Args:
+        model: the network; its weights are the start.
+        config: the experiment.
+
+    Returns:
+        The state, which has the same form in all phases, and a pure function to the next state and the step's figures:
+        the five losses, their weighted sum, the norm of the gradient and the learning rate.
+
+    Raises:
+        ConfigError: no parameter learns in a phase, or a group of the optimiser matches none.
+    """
+    _, params, statistics = split(model)
+    learning = trainable_names(params, config.optimizer)
+    structures = [split(_in_training(model, names))[0] for names in learning]
+    optimizer = make_optimizer(config.optimizer, factors(params, config.optimizer), learning)
+    schedule = learning_rate(config.optimizer, config.run.steps)
+
+    def gradients(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
+        """Gradients of what learns. The frozen parameters stay outside `grad`: no backward pass reaches them."""
+        learned = {name: value for name, value in params.items() if name in learning[phase]}
+
+        def objective(learned: Arrays):
+            model = merge(structures[phase], params | learned, statistics)
+            with rematerialized(model, config.run.rematerialize):
+                losses = compute_losses(model, batch, key, config.loss)
+            total = sum(w * loss for w, loss in zip(config.loss.weights, losses, strict=True))
+            return total, (losses, split(model)[2])
+
+        (total, (losses, statistics_after)), grads = jax.value_and_grad(objective, has_aux=True)(learned)
+        return grads, statistics_after, {"loss": total} | {f"loss/{n}": v for n, v in losses._asdict().items()}
+
+    def accumulated(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
+        """The mean of the gradients of several micro-batches, one after the other."""
+        count = config.run.accumulate
+        # Row i goes to micro-batch i mod count, so that every device keeps its own rows.
+        micro = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0), batch)
+
+        def add(carry, part):
+            micro_batch, micro_key = part
+            grads, statistics, figures = gradients(phase, params, carry[1], micro_batch, micro_key)
+            mean = jax.tree.map(lambda a, b: a + b / count, (carry[0], carry[2]), (grads, figures))
+            return (mean[0], statistics, mean[1]), None
+
+        first = jax.tree.map(lambda x: x[0], micro)
+        shapes = jax.eval_shape(partial(gradients, phase), params, statistics, first, key)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2]))
+        return jax.lax.scan(add, (zeros[0], statistics, zeros[1]), (micro, jax.random.split(key, count)))[0]
+
+    def train_step(state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
+        key = jax.random.fold_in(jax.random.key(config.run.seed), state.step)
+        compute = gradients if config.run.accumulate == 1 else accumulated
+        grads, statistics, figures = compute(phase, everywhere(state.params), state.statistics, batch, key)
+        with jax.named_scope("update"):
+            moves, opt_state = optimizer.update(grads, state.optimizer, state.params)
+            rate = schedule(state.step)
+            params = state.params | {name: state.params[name] - rate * move for name, move in moves.items()}
+            ema = state.ema
+            if config.optimizer.ema_decay is not None:
+                decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
+                # Written so that the average of what stays as it was is that value, bit for bit.
+                ema = jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), ema, params)
+            figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
+        return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
+
+    @jax.jit
+    def beside(params: Arrays) -> tuple[optax.OptState, Arrays | None]:
+        ema = None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params)
+        return optimizer.init(params), ema
+
+    with rematerialized(model, config.run.rematerialize):
+        pass  # an error in a name comes before the first step
+    return TrainState(jnp.zeros((), jnp.int32), params, statistics, *beside(params)), train_step
+
+
+def on_mesh(step: TrainStep, places: Any, mesh: Mesh) -> Any:
+    """The jitted step of a mesh; it uses the memory of the state that it is given for the one that it returns.
+
+    Args:
+        step: from `start`.
+        places: of the state, see `parallel.param_shardings`: what comes out goes in again, so it lies where it lay.
+        mesh: see `parallel.data_mesh`.
+    """
+    return jax.jit(step, static_argnames="phase", donate_argnums=0, out_shardings=(places, replicated(mesh)))
+
+
+def _in_training(model: MaskRCNN, learning: Set[str]) -> MaskRCNN:
+    """The model in which batch norms that learn use the batch's statistics and update their own."""
+
+    def learns(path: tuple, _: object) -> bool:
+        within = ".".join(map(str, path)) + "."
+        return any(name.startswith(within) for name in learning)
+
+    return nnx.view(model, only=learns, raise_if_not_found=False, use_running_average=False)
