@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, SupportsFloat
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 from tqdm import tqdm
 
@@ -65,6 +65,7 @@ def _is_figure(value: Any) -> bool:
     return value is None or type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
+@runtime_checkable
 class Writer(Protocol):
     """Takes the figures of a run."""
 

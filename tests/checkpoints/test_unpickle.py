@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pickle_writer import Call, Instructions, Name, pickled
 
-from maskrcnn_jax.checkpoints.convert import stand_ins
+from maskrcnn_jax.checkpoints.formats import stand_ins
 from maskrcnn_jax.checkpoints.formats.stand_ins import NAMES, PickledArray, StandIn, Unknown
 from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.checkpoints.formats.torch_file import TORCH_NAMES

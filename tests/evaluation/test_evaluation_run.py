@@ -18,6 +18,7 @@ from maskrcnn_jax.cli.evaluate import main
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate
 from maskrcnn_jax.nn.params import split
@@ -146,7 +147,7 @@ def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [figures[f"bbox/AP/{name}"] for name in ("square", "circle", "triangle")] == [0.0, 1.0, 1.0]
 
 
-class Names:
+class Names(ImageSource):
     """As much of a source as is asked before evaluation."""
 
     class_names = ("cat", "dog", "owl")

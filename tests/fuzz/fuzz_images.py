@@ -13,7 +13,7 @@ from mutations import damaged_bytes, zipped
 from PIL import Image
 from subject import Subject
 
-from maskrcnn_jax.data import images
+from maskrcnn_jax.data.images import reading as images
 from maskrcnn_jax.data.images.broken import BrokenImage
 
 SIZES = ((12, 16), (16, 12), (16, 16), (1, 1), (1, 40), (33, 7), (64, 48))

@@ -25,6 +25,7 @@ from maskrcnn_jax.cli.train import main
 from maskrcnn_jax.config import Config, ConfigError, Phase
 from maskrcnn_jax.config.loading import load_config, read_config, save_config
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.evaluation.coco import FIGURES
 from maskrcnn_jax.evaluation.run import SUMMARY
 from maskrcnn_jax.structs import Detections
@@ -279,7 +280,7 @@ def test_bad_values_are_refused_before_anything_is_written(
     assert not folder.exists()
 
 
-class Names:
+class Names(ImageSource):
     """As much of a source as is asked before training: its classes and how many images it has."""
 
     def __init__(self, *names: str, count: int = 1):
