@@ -129,7 +129,7 @@ def test_extension_codes_are_refused_even_if_python_knows_them(mark: Path):
 
 def test_the_table_holds_texts_and_classes_of_this_package_alone():
     for stand_in in TORCH_NAMES.values():
-        assert isinstance(stand_in, str) or stand_in.__module__.startswith("maskrcnn_jax.checkpoints.convert.")
+        assert isinstance(stand_in, str) or stand_in.__module__.startswith("maskrcnn_jax.checkpoints.formats.")
         assert isinstance(stand_in, str) or issubclass(stand_in, StandIn)
 
 

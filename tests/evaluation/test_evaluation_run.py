@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from named_source import NamedSource
 from small import change
 from whole_runs import TINY
 
@@ -18,7 +19,6 @@ from maskrcnn_jax.cli.evaluate import main
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate
 from maskrcnn_jax.nn.params import split
@@ -147,34 +147,29 @@ def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [figures[f"bbox/AP/{name}"] for name in ("square", "circle", "triangle")] == [0.0, 1.0, 1.0]
 
 
-class Names(ImageSource):
-    """As much of a source as is asked before evaluation."""
-
-    class_names = ("cat", "dog", "owl")
-
-    def __len__(self) -> int:
-        return 1
-
-
 def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
-    config = load_config(TINY)
-    evaluate.check_compatible(config, Names(), devices=4)
+    config, source = load_config(TINY), NamedSource("cat", "dog", "owl")
+    evaluate.check_compatible(config, source, devices=4)
     with pytest.raises(ConfigError, match=r"model.num_classes = 5: the data has 3 classes; set --model.num-classes 3"):
-        evaluate.check_compatible(change(config, model__num_classes=5), Names(), devices=4)
+        evaluate.check_compatible(change(config, model__num_classes=5), source, devices=4)
     many = change(config, model__num_classes=5, model__class_names=("rat", "owl", "N/A", "cat", "dog"))
-    evaluate.check_compatible(many, Names(), devices=4)
+    evaluate.check_compatible(many, source, devices=4)
     assert not caplog.records
     few = change(config, model__num_classes=1, model__class_names=("dog",))
-    evaluate.check_compatible(few, Names(), devices=4)
+    evaluate.check_compatible(few, source, devices=4)
     (record,) = caplog.records
     assert record.levelname == "WARNING" and record.message.endswith("does not know, so scores 0 in: cat, owl")
     with pytest.raises(
         ConfigError, match=r"model.class_names = 'a, b, c': .* none of these .*, but cat, dog, owl; evaluate on other"
     ):
-        evaluate.check_compatible(change(config, model__class_names=("a", "b", "c")), Names(), devices=4)
+        evaluate.check_compatible(change(config, model__class_names=("a", "b", "c")), source, devices=4)
     eighty = tuple(f"class {label}" for label in range(80))
     with pytest.raises(ConfigError, match=r"model.class_names = 'class 0, .*, class 9 and 70 more': "):
-        evaluate.check_compatible(change(config, model__num_classes=80, model__class_names=eighty), Names(), devices=4)
+        evaluate.check_compatible(
+            change(config, model__num_classes=80, model__class_names=eighty),
+            source,
+            devices=4,
+        )
 
 
 def test_a_file_of_weights_is_evaluated_as_its_run_is(

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import whole_runs
+from named_source import NamedSource
 from small import change
 from whole_runs import TINY
 
@@ -25,7 +26,6 @@ from maskrcnn_jax.cli.train import main
 from maskrcnn_jax.config import Config, ConfigError, Phase
 from maskrcnn_jax.config.loading import load_config, read_config, save_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.evaluation.coco import FIGURES
 from maskrcnn_jax.evaluation.run import SUMMARY
 from maskrcnn_jax.structs import Detections
@@ -280,35 +280,25 @@ def test_bad_values_are_refused_before_anything_is_written(
     assert not folder.exists()
 
 
-class Names(ImageSource):
-    """As much of a source as is asked before training: its classes and how many images it has."""
-
-    def __init__(self, *names: str, count: int = 1):
-        self.class_names, self.count = names, count
-
-    def __len__(self) -> int:
-        return self.count
-
-
 def test_the_data_must_fit_the_model():
     config = load_config(TINY)
-    three, other = Names("a", "b", "c"), Names("a", "b", "d")
+    three, other = NamedSource("a", "b", "c"), NamedSource("a", "b", "d")
     assert with_class_names(config, three, three, devices=4).model.class_names == ("a", "b", "c")
     with pytest.raises(ConfigError, match=r"model.num_classes = 3: the data has 2 classes; set --model.num-classes 2"):
-        with_class_names(config, Names("a", "b"), Names("a", "b"), devices=4)
+        with_class_names(config, NamedSource("a", "b"), NamedSource("a", "b"), devices=4)
     given = dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=("a", "b", "c")))
     assert with_class_names(given, three, three, devices=4).model.class_names == ("a", "b", "c")
     message = r"model.class_names = \('a', 'b', 'c'\): labels count in the order .* leave it empty, or give a, c, b"
     with pytest.raises(ConfigError, match=message):
-        with_class_names(given, Names("a", "c", "b"), Names("a", "c", "b"), devices=4)
+        with_class_names(given, NamedSource("a", "c", "b"), NamedSource("a", "c", "b"), devices=4)
     with pytest.raises(ConfigError, match=r"data.validation = .*must have the classes of training: a, b, c"):
         with_class_names(config, three, other, devices=4)
     with pytest.raises(ConfigError, match=r"data.validation = .*holds no image"):
-        with_class_names(config, three, Names("a", "b", "c", count=0), devices=4)
+        with_class_names(config, three, NamedSource("a", "b", "c", count=0), devices=4)
 
 
 def test_masks_decide_which_checkpoint_is_the_best_only_where_there_are_any():
-    boxes, data = change(load_config(TINY), model__mask_head=None), Names("a", "b", "c")
+    boxes, data = change(load_config(TINY), model__mask_head=None), NamedSource("a", "b", "c")
     with pytest.raises(ConfigError, match=r"run\.best = 'segm/AP': must be a box metric such as \"bbox/AP\""):
         with_class_names(boxes, data, data, devices=4)
     assert with_class_names(change(boxes, run__best="bbox/AP"), data, data, devices=4).run.best == "bbox/AP"
