@@ -34,7 +34,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Whoever names a model has it; without a name it is what `make train` leaves.
+# MASKRCNN_RUN names the model; without it, it is what `make train` leaves.
 notebooks: $(STAMP),notebooks $(if $(MASKRCNN_RUN),,runs/shapes/pictures.png)
 	$(BIN)/python notebooks/run.py $(ARGS)
 

@@ -62,7 +62,7 @@ def prediction(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, flo
 
 
 def all_slots(head: nnx.Module, x: jax.Array, _: jax.Array) -> jax.Array:
-    """What GPUs and TPUs do in place of `slots.apply_to_valid`."""
+    """What GPUs and TPUs do in place of `padded_rois.apply_to_valid`."""
     return head(x)
 
 

@@ -6,8 +6,8 @@ Published: box AP 47.4, mask AP 42.5 on val2017 (Detectron2's MODEL_ZOO.md, "New
 
 One epoch is 118,000 images: 400 epochs are 737,500 steps. No weights are loaded and nothing is frozen; batch norm, with
 statistics over all devices, stands in the backbone, the pyramid and both heads. In the mask head every image counts as
-much, however few objects it has: its empty slots repeat the others (`stages.foreground_rois`). The published model has
-none.
+much, however few objects it has: its empty slots repeat the others (`model.stages.foreground_rois`). The published
+model has none.
 """
 
 from pathlib import Path

@@ -19,7 +19,7 @@ class NamedSource:
         return self.count
 
     def __getitem__(self, index: int) -> Example:
-        raise NotImplementedError
+        raise AssertionError("no image of it is read")
 
     def coco(self) -> dict[str, Any]:
-        raise NotImplementedError
+        raise AssertionError("no image of it is read")

@@ -34,7 +34,7 @@ CONFIG = small.change(
 
 
 def run(folder: Path, mesh=data_mesh) -> None:
-    """Trains to the end, or goes on from what it finds in the folder."""
+    """Trains to the end, or resumes from what it finds in the folder."""
     with MonkeyPatch.context() as patch:
         patch.setattr(loop, "data_mesh", mesh)
         patch.setattr(loop, "build_model", lambda config: small.build(config.model))

@@ -26,7 +26,7 @@ def checked(path: Path, read: Callable[[], Any]) -> Any:
 
     Raises:
         DamageError: It is missing, or not what was written.
-        OSError, MemoryError or ValueError: The system refuses to read it; see `refusals.external_cause`.
+        OSError, MemoryError or ValueError: The system refuses to read it; see `system_errors.external_cause`.
     """
     try:
         return read()

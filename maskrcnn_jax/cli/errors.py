@@ -7,4 +7,4 @@ from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.data.images.broken import BrokenImage
 
 USER_ERRORS = (ConfigError, CheckpointError, WeightFileError, ConversionError, BrokenImage, OSError)
-"""What the user can mend: on the command line the message of these says all."""
+"""Errors of which the command line prints the message alone."""

@@ -12,8 +12,6 @@ wrote stays.
 
 import argparse
 import dataclasses
-import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +20,7 @@ import jax
 from maskrcnn_jax.checkpoints.checkpoint import steps
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.cli.errors import USER_ERRORS
+from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal
 from maskrcnn_jax.config import Config, ConfigError, unchanged
 from maskrcnn_jax.config.loading import load_config, read_config, read_trusted_config
 from maskrcnn_jax.data import open_source
@@ -30,8 +29,6 @@ from maskrcnn_jax.distributed.mesh import data_mesh, put, replicated
 from maskrcnn_jax.distributed.processes import is_first, join_processes
 from maskrcnn_jax.evaluation.folder import Evaluation
 from maskrcnn_jax.evaluation.run import check_compatible, evaluate, table
-from maskrcnn_jax.files.printable import PrintableFormatter, printable
-from maskrcnn_jax.messages.system_errors import external_cause, format_error
 from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.training.compilation import enable_compilation_cache
 from maskrcnn_jax.training.garbage import tune_gc
@@ -76,11 +73,9 @@ def main() -> None:
     parser.add_argument("--step", type=int, help="which checkpoint; the latest by default")
     parser.add_argument("--trust-code", action="store_true", help="run the code that the run folder names")
     arguments, overrides = parser.parse_known_args()
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter("%(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)  # libraries have put up handlers of their own
+    log_to_terminal("%(message)s")
     tune_gc()
-    try:
+    with errors_in_one_line(*USER_ERRORS):
         require_effect(overrides)
         join_processes()
         require_devices()
@@ -97,12 +92,6 @@ def main() -> None:
         evaluation = Evaluation(checkpoint, step, config.data.validation, config.model)
         folder = evaluation.make_folder() if is_first() else checkpoint
         figures = evaluate(model, source, config, folder, mesh)
-    except USER_ERRORS as error:
-        sys.exit(printable(f"error: {format_error(error)}"))
-    except Exception as error:
-        if (cause := external_cause(error)) is None:
-            raise
-        sys.exit(printable(f"error: {cause}"))
     if is_first():
         print(table(figures))
         print(f"wrote {folder / 'metrics.json'}")

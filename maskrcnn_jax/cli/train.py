@@ -12,40 +12,29 @@ import logging
 import sys
 
 from maskrcnn_jax.cli.errors import USER_ERRORS
+from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.distributed.devices import require_devices
 from maskrcnn_jax.distributed.processes import is_first, join_processes
-from maskrcnn_jax.files.printable import PrintableFormatter, printable
-from maskrcnn_jax.messages.system_errors import external_cause, format_error
 from maskrcnn_jax.training import metrics
 from maskrcnn_jax.training.compilation import enable_compilation_cache
 from maskrcnn_jax.training.garbage import tune_gc
 from maskrcnn_jax.training.loop import train
 from maskrcnn_jax.training.progress import NonFiniteLoss
-from maskrcnn_jax.training.run_folder import (
-    RunFolderError,
-)
+from maskrcnn_jax.training.run_folder import RunFolderError
 
 
 def main() -> None:
     """Trains as the arguments say."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(PrintableFormatter("%(message)s"))
-    logging.basicConfig(handlers=[handler], force=True)  # libraries have put up handlers of their own
+    log_to_terminal("%(message)s")
     logging.getLogger("maskrcnn_jax").setLevel(logging.INFO)
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(f"{__doc__}")
     tune_gc()
-    try:
+    with errors_in_one_line(*USER_ERRORS, metrics.RecordError, NonFiniteLoss, RunFolderError):
         join_processes()
         require_devices()
         if not is_first():
             logging.disable(logging.INFO)
         enable_compilation_cache()
         train(load_config(sys.argv[1], sys.argv[2:]))
-    except (*USER_ERRORS, metrics.RecordError, NonFiniteLoss, RunFolderError) as error:
-        sys.exit(printable(f"error: {format_error(error)}"))
-    except Exception as error:
-        if (cause := external_cause(error)) is None:
-            raise
-        sys.exit(printable(f"error: {cause}"))

@@ -1,4 +1,4 @@
-"""The numbers of an experiment: frozen dataclasses. `experiment.py` loads them, `validate.py` checks them.
+"""The numbers of an experiment: frozen dataclasses. `loading.py` loads them, `validation.py` checks them.
 
 Every field on which the known systems differ is a value here, so that each system is a configuration and a fork can
 mix them. Instances are hashable, so they may be static arguments of a jitted function.

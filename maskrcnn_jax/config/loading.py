@@ -40,7 +40,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
         ConfigError: The file is missing, fails or defines no `config`; or a value cannot work.
         SystemExit: An override is misspelt or of the wrong type; standard error says so and suggests a name.
     """
-    # Dataclasses check no types and keep lists; the way through plain values mends both.
+    # Dataclasses check no types and keep lists; the way through plain values does both.
     config = from_json(Config, dataclasses.asdict(_run(Path(path))), "")
     config = config if model is None else dataclasses.replace(config, model=model)
     if overrides:
@@ -131,7 +131,7 @@ def _run(path: Path) -> Config:
         line = error.lineno if isinstance(error, SyntaxError) else next(reversed(lines), None)
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         where = str(path) if line is None else f"{path}, line {line}"
-        raise ConfigError(f"{where}: {reason}; mend the file") from error
+        raise ConfigError(f"{where}: {reason}; fix the config file") from error
     if not isinstance(names.get("config"), Config):
         raise ConfigError(f"{path}: defines no `config`; end it with `config = Config(...)`")
     return names["config"]

@@ -1,24 +1,15 @@
-"""Pictures: detections drawn over an image, sheets of pictures, and the curves of a run."""
+"""Detections drawn over an image."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from maskrcnn_jax.draw.colors import PALETTE, Color, contrast, distinct_color
+from maskrcnn_jax.draw.colors import Color, contrast, distinct_color
 from maskrcnn_jax.draw.label_layout import find_place
-from maskrcnn_jax.files.ending import require_ending
-from maskrcnn_jax.files.writing import write_bytes
 from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.structs import Detections
-
-Record = Mapping[str, int | float]
-"""Figures by name, and the `step` that they belong to."""
-
-CURVES = ((0, 0, 0), *(color for color in PALETTE if color != (240, 228, 66)))
-"""Of lines on white, where yellow is too pale."""
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE = 480
@@ -110,121 +101,6 @@ def splash(
         region = slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1])
         splashed[region][mask] = image[region][mask]
     return splashed
-
-
-def sheet(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8) -> UInt8[np.ndarray, "H W 3"]:
-    """Lays pictures out row by row on white; smaller ones are centred in their cell.
-
-    Args:
-        pictures: RGB, at least one.
-        columns: Pictures in a row.
-        gap: Space between and around them, pixels.
-    """
-    if not pictures or columns < 1:
-        raise ValueError(f"sheet of {len(pictures)} pictures in {columns} columns: give at least one of each")
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    width = max(picture.shape[1] for picture in pictures) + gap
-    heights = [max(picture.shape[0] for picture in row) + gap for row in rows]
-    canvas = np.full((sum(heights) + gap, len(rows[0]) * width + gap, 3), 255, np.uint8)
-    top = gap
-    for row, height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            y = top + (height - gap - picture.shape[0]) // 2
-            x = gap + column * width + (width - gap - picture.shape[1]) // 2
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
-        top += height
-    return canvas
-
-
-def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes an RGB picture; the file is complete or is not there.
-
-    Args:
-        path: The file, NAME.png; its folder is made if there is none.
-        image: RGB.
-
-    Raises:
-        WrongEnding: The path has another ending.
-        OSError: The file cannot be written.
-    """
-    path = Path(path)
-    require_ending(path, (".png",), "a PNG")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
-
-
-def plot_curves(records: Sequence[Record], path: Path | str) -> None:
-    """Draws the figures of a run over its steps as PNG: losses, learning rate, box and mask AP.
-
-    Args:
-        records: As `running.metrics.read` returns them. Of the evaluations' figures AP and AP50 are drawn; without any
-            figure of a kind its panel is left out.
-        path: The file; written whole or not at all.
-    """
-    names = list(dict.fromkeys(name for record in records for name in record))
-    panels = {
-        "loss": [name for name in names if "loss" in name],
-        "learning rate": [name for name in names if name.endswith(("learning_rate", "lr"))],
-        "AP": [name for name in names if name.endswith(("/AP", "/AP50"))],
-    }
-    panels = {title: members for title, members in panels.items() if members} or {"no records yet": []}
-    _plot({title: {name: _points(records, name) for name in members} for title, members in panels.items()}, path)
-
-
-def compare_curves(
-    runs: Mapping[str, Sequence[Record]], path: Path | str, names: Sequence[str] = ("loss", "segm/AP50")
-) -> None:
-    """Draws the same figures of several runs over their steps as PNG, a panel for each figure.
-
-    Args:
-        runs: Records as `running.metrics.read` returns them, by what the run is to be called.
-        path: The file; written whole or not at all.
-        names: Of the figures.
-
-    Raises:
-        ValueError: No run or no figure is named, or no run has recorded one of them; the message lists what there is.
-    """
-    if not runs or not names:
-        raise ValueError("nothing to draw: name at least one run folder, and one figure such as loss")
-    panels = {name: {run: _points(records, name) for run, records in runs.items()} for name in names}
-    for name, lines in panels.items():
-        if not any(lines.values()):
-            known = dict.fromkeys(name for records in runs.values() for record in records for name in record)
-            recorded = ", ".join(name for name in known if name != "step") or "nothing"
-            raise ValueError(f"{name!r} is recorded in none of {', '.join(runs)}; there is {recorded}")
-    _plot(panels, path)
-
-
-def _points(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
-    return [(record["step"], record[name]) for record in records if name in record]
-
-
-def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path | str) -> None:
-    """Draws panels of lines, each a list of (step, figure), side by side; both by name."""
-    # Here, as its import takes a third of a second, which whoever draws no curves should not wait for.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    from maskrcnn_jax.draw.literal_figure import LiteralFigure
-
-    figure = LiteralFigure(figsize=(5 * len(panels), 3.6), layout="constrained")
-    for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        handles = []
-        for index, points in enumerate(lines.values()):
-            color = tuple(value / 255 for value in CURVES[index % len(CURVES)])
-            marker = "o" if len(points) < 30 else None
-            style = "-" if index < len(CURVES) else "--"
-            steps, values = [step for step, _ in points], [value for _, value in points]
-            handles += axes.plot(steps, values, style, color=color, marker=marker, markersize=3, linewidth=1.5)
-        axes.set(xlabel="step", title=title)
-        axes.set_xlim(0)
-        axes.set_ylim(0, 1 if "AP" in title else None)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        if len(lines) > 1:
-            axes.legend(handles, list(lines), fontsize=8, frameon=False)  # also where a name begins with "_"
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    save_png(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
 
 
 def _enlarge(array: np.ndarray, factor: int) -> np.ndarray:

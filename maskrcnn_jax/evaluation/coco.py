@@ -71,7 +71,7 @@ class CocoEvaluator:
         unknown = sorted(wanted - {category["id"] for category in ground_truth["categories"]})
         if unknown:
             raise ValueError(
-                f"category_ids {unknown} are not among the categories of the ground truth; mend the mapping"
+                f"category_ids {unknown} are not among the categories of the ground truth; fix the mapping"
             )
         self._ground_truth = ground_truth
         self._masks = masks

@@ -37,10 +37,10 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
         source: the images and their objects.
         config: how to batch them; its class names and conventions are the model's.
         folder: gets `detections.json` and `metrics.json`.
-        mesh: see `parallel.data_mesh`.
+        mesh: see `mesh.data_mesh`.
 
     Returns:
-        Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `evaluation.coco_metrics`.
+        Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `coco.coco_metrics`.
     """
     weights, head = split(model), config.model.mask_head
     categories = label_categories(config.model.class_names, source.class_names, source.category_ids)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.detections import save_png
+from maskrcnn_jax.draw.images import save_png
 from maskrcnn_jax.inspect.document import FILE_NAME, Picture, Section, Table, earlier_pictures, write_html
 
 WIDTH = 12.5

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
 
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES[1:])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 REMEDIES: dict[int, str] = {
-    errno.ENOENT: "mend the path",
+    errno.ENOENT: "check the path",
     errno.EEXIST: "name a folder or a new path",
     errno.EISDIR: "name a file",
     errno.ENOTDIR: "name a path through folders alone",

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 from maskrcnn_jax.config import DetectConfig, MatchConfig, PoolConfig, ProposalConfig
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops import nms as nms_ops
-from maskrcnn_jax.ops.matching import match
+from maskrcnn_jax.ops.matching import Matches, match
 from maskrcnn_jax.ops.roi_align import assign_levels, roi_align
 from maskrcnn_jax.ops.sampling import sample
 from maskrcnn_jax.structs import (
@@ -94,6 +94,27 @@ def select_proposals(candidates: Candidates, count: int) -> Proposals:
     return Proposals(candidates.boxes[index] * valid[:, None], jnp.where(valid, scores, 0.0), valid)
 
 
+def match_ground_truth(boxes: Float[Array, "n 4"], ground_truth: GroundTruth, config: MatchConfig) -> Matches:
+    """Matches boxes, anchors or proposals, with the objects of one image.
+
+    Args:
+        boxes: `[n, 4]` pixels.
+        ground_truth: of the image; crowds are never matched, but may keep what they cover from being background.
+        config: thresholds.
+
+    Source: Faster R-CNN, section 3.1.2; numbers of Detectron2 `Matcher`, of crowds Matterport's.
+    """
+    return match(
+        box_ops.iou(ground_truth.boxes, boxes),
+        ground_truth.valid & ~ground_truth.is_crowd,
+        config.foreground_iou,
+        config.background_iou,
+        config.low_quality,
+        ground_truth.valid & ground_truth.is_crowd,
+        config.crowd_iou,
+    )
+
+
 def sample_rois(
     key: Array,
     proposals: Proposals,
@@ -117,21 +138,11 @@ def sample_rois(
 
     Source: Fast R-CNN, section 2.3; numbers of Detectron2 `label_and_sample_proposals`.
     """
-    usable = ground_truth.valid & ~ground_truth.is_crowd
     boxes, valid = proposals.boxes, proposals.valid
     if append_ground_truth:
         boxes = jnp.concatenate([boxes, ground_truth.boxes])
-        valid = jnp.concatenate([valid, usable])
-    iou = box_ops.iou(ground_truth.boxes, boxes)
-    matches = match(
-        iou,
-        usable,
-        config.foreground_iou,
-        config.background_iou,
-        config.low_quality,
-        ground_truth.valid & ground_truth.is_crowd,
-        config.crowd_iou,
-    )
+        valid = jnp.concatenate([valid, ground_truth.valid & ~ground_truth.is_crowd])
+    matches = match_ground_truth(boxes, ground_truth, config)
     chosen = sample(key, jnp.where(valid, matches.assignment, -1), config.count, config.foreground_fraction)
     matched = matches.index[chosen.index]
     labels = jnp.where(chosen.positive, ground_truth.labels[matched], num_classes)

@@ -17,7 +17,7 @@ def _averages(
     low, side, samples = low[:, None], (high - low)[:, None] / bins, samples[:, None]
 
     def add(number, total):
-        # Cell i is centred on i + 0.5; beyond the outermost centres the mask goes on for half a cell and then is 0.
+        # Cell i is centred on i + 0.5; beyond the outermost centres the mask continues for half a cell and then is 0.
         at = low + (jnp.arange(bins)[None] + (number + 0.5) / samples) * side
         inside = (at >= 0.0) & (at <= cells) & (number < samples)
         at = jnp.clip(at - 0.5, 0.0, cells - 1.0)

@@ -71,7 +71,7 @@ def train_program(config: Config, mesh: Mesh, images: int) -> Program:
 
     Args:
         config: the experiment.
-        mesh: see `parallel.data_mesh`; its devices need not be there.
+        mesh: see `mesh.data_mesh`; its devices need not be there.
         images: per device; of each micro-batch, if there are several.
     """
     state, step = train_state(config)
@@ -120,7 +120,7 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
 
     Args:
         config: the experiment.
-        mesh: see `parallel.data_mesh`; its devices need not be there.
+        mesh: see `mesh.data_mesh`; its devices need not be there.
         images: per device.
     """
     structure, params, statistics = split(abstract_model(config))

@@ -1,4 +1,4 @@
-"""A model as one StableHLO program with its weights inside: whoever runs it needs JAX, and none of this code."""
+"""A model as one StableHLO program with its weights inside: to run it takes JAX and none of this code."""
 
 import dataclasses
 import json

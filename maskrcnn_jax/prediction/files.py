@@ -16,7 +16,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.images.reading import read_image
 from maskrcnn_jax.draw.colors import distinct_color
-from maskrcnn_jax.draw.detections import draw_detections, save_png, splash
+from maskrcnn_jax.draw.detections import draw_detections, splash
+from maskrcnn_jax.draw.images import save_png
 from maskrcnn_jax.files.printable import printable
 from maskrcnn_jax.files.reading import require_regular
 from maskrcnn_jax.files.writing import write_text

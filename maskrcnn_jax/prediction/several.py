@@ -19,7 +19,7 @@ def count_images(path: Path) -> int:
     if path.suffix.lower() not in ENDINGS or not path.is_file():
         return 1
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its size, which whoever decodes it looks at
+        warnings.simplefilter("ignore")  # of its size, which is checked where it is decoded
         try:
             with Image.open(path) as image:
                 return getattr(image, "n_frames", 1)

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 def train(config: Config) -> None:
-    """Runs an experiment to its end, or until somebody asks it to stop."""
+    """Runs an experiment to its end, or until it is asked to stop."""
     mesh = data_mesh(config.run.fsdp)
     source, validation = open_source(config.data.train), open_source(config.data.validation)
     resumption = examine(with_class_names(config, source, validation, devices=mesh.size))
@@ -82,7 +82,7 @@ def to_the_end(
         held: closes after everything is written; it holds the folder.
 
     Returns:
-        None if somebody asked the run to stop.
+        None if the run was asked to stop.
     """
     config, run = resumption.config, resumption.config.run
     with contextlib.ExitStack() as stack:

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from maskrcnn_jax.data.sources.example import ImageSource
-from maskrcnn_jax.draw.detections import draw_detections, plot_curves, save_png, sheet
+from maskrcnn_jax.draw.curves import plot_curves
+from maskrcnn_jax.draw.detections import draw_detections
+from maskrcnn_jax.draw.images import save_png, sheet
 from maskrcnn_jax.evaluation.run import table
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.predictor import Predictor

@@ -148,7 +148,7 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 def write_start(resumption: Resumption) -> None:
-    """Saves the configuration that training goes on with, if it is new, and notes it in the history."""
+    """Saves the configuration that training continues with, if it is new, and notes it in the history."""
     config, folder = resumption.config, resumption.config.run.folder
     if not resumption.begun:
         (folder / HISTORY).unlink(missing_ok=True)

@@ -191,8 +191,8 @@ def on_mesh(step: TrainStep, places: Any, mesh: Mesh) -> Any:
 
     Args:
         step: from `start`.
-        places: of the state, see `parallel.param_shardings`: what comes out goes in again, so it lies where it lay.
-        mesh: see `parallel.data_mesh`.
+        places: of the state, see `mesh.param_shardings`: what comes out goes in again, so it lies where it lay.
+        mesh: see `mesh.data_mesh`.
     """
     return jax.jit(step, static_argnames="phase", donate_argnums=0, out_shardings=(places, replicated(mesh)))
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.config import MatchConfig
+from maskrcnn_jax.model.stages import match_ground_truth
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.masks import crop_masks
-from maskrcnn_jax.ops.matching import match
 from maskrcnn_jax.ops.sampling import sample
 from maskrcnn_jax.structs import GroundTruth, Rois
 
@@ -47,17 +47,7 @@ def rpn_targets(
 
     Source: Faster R-CNN, section 3.1.2–3; numbers of Detectron2 `RPN.label_and_sample_anchors`.
     """
-    usable = ground_truth.valid & ~ground_truth.is_crowd
-    iou = box_ops.iou(ground_truth.boxes, anchors)
-    matches = match(
-        iou,
-        usable,
-        config.foreground_iou,
-        config.background_iou,
-        config.low_quality,
-        ground_truth.valid & ground_truth.is_crowd,
-        config.crowd_iou,
-    )
+    matches = match_ground_truth(anchors, ground_truth, config)
     chosen = sample(key, matches.assignment, config.count, config.foreground_fraction)
     matched = ground_truth.boxes[matches.index[chosen.index]]
     deltas = box_ops.encode(matched, anchors[chosen.index], box_weights)

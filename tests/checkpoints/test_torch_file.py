@@ -148,7 +148,7 @@ def peak_memory(action):
 
 
 def test_a_file_of_8_gigabytes_opens_in_little_memory(tmp_path: Path):
-    """A hole in the middle of the file: whoever read it all would fill memory with zeros."""
+    """A hole in the middle of the file: reading it all would fill memory with zeros."""
     large, small = 2**31, 2**20  # elements: 8 GiB and 4 MiB
     obj = {"large": plain("0", large, (large,), (1,)), "small": plain("1", small, (1024, 1024), (1, 1024))}
     path = torch_legacy(tmp_path / "w.pth", obj, {"0": (large, b""), "1": (small, b"")})

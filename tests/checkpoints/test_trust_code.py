@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from whole_runs import TINY
 
-from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
 from maskrcnn_jax.checkpoints.pretrained import build_model
 from maskrcnn_jax.cli import evaluate
+from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config.loading import load_config, save_config
 from maskrcnn_jax.training.step import start
 

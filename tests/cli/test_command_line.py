@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small import build, change
 
-from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import BackboneConfig, CocoSource, Config
 from maskrcnn_jax.config.loading import save_config
 from maskrcnn_jax.data import open_source
@@ -105,7 +105,7 @@ def test_convert(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     [
         (("nothing.pth", "out.pth"), "nothing.pth does not exist; give the path of a file of weights"),
         ((".", "out.pth"), "config.json: no such file; give a run folder"),
-        (("model.safetensors", "no/folder/out.pth"), "no/folder/out.pth: No such file or directory; mend the path"),
+        (("model.safetensors", "no/folder/out.pth"), "no/folder/out.pth: No such file or directory; check the path"),
         (("model.safetensors", "."), ": Is a directory; name a file"),
         (("model.safetensors", "model.safetensors/out.pth"), ": Not a directory; name a path through folders alone"),
     ],
@@ -188,5 +188,5 @@ def test_help_names_the_commands():
 
 def test_export_finds_out_first_that_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Before it looks for the model, which is not there either."""
-    with pytest.raises(SystemExit, match=r"no/model\.stablehlo: No such file or directory; mend the path"):
+    with pytest.raises(SystemExit, match=r"no/model\.stablehlo: No such file or directory; check the path"):
         run(monkeypatch, "export", tmp_path / "nothing", "--out", tmp_path / "no" / "model.stablehlo")

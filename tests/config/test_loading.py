@@ -61,7 +61,7 @@ def test_file_whose_config_is_something_else(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("\nconfig = 1 / 0", "line 2: ZeroDivisionError: division by zero; mend the file"),
+        ("\nconfig = 1 / 0", "line 2: ZeroDivisionError: division by zero; fix the config file"),
         ("config = (", "line 1: SyntaxError: '\\(' was never closed"),
         ("import nowhere_to_be_found", "line 1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("from maskrcnn_jax.config import *\nRunConfig(stepz=1)", "line 2: TypeError: .*'stepz'"),

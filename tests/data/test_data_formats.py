@@ -4,7 +4,7 @@ import pytest
 from conftest import WriteCoco, instances, square
 from prepared import prepared, write_json, write_picture
 
-from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.prepare.formats import open_dataset

@@ -17,7 +17,7 @@ def random_image(height: int, width: int) -> np.ndarray:
 
 
 def bilinear(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Between the centres of the four nearest pixels; beyond the outer centres the outer pixel goes on."""
+    """Between the centres of the four nearest pixels; beyond the outer centres the outer pixel continues."""
     height, width = image.shape[:2]
     result = np.zeros((*size, image.shape[2]))
     for y in range(size[0]):

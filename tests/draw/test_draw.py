@@ -5,16 +5,9 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.draw.colors import PALETTE, distinct_color
-from maskrcnn_jax.draw.detections import (
-    CURVES,
-    class_name,
-    compare_curves,
-    draw_detections,
-    plot_curves,
-    save_png,
-    sheet,
-    splash,
-)
+from maskrcnn_jax.draw.curves import CURVES, compare_curves, plot_curves
+from maskrcnn_jax.draw.detections import class_name, draw_detections, splash
+from maskrcnn_jax.draw.images import save_png, sheet
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.masks.paste import paste_mask
 from maskrcnn_jax.structs import Detections

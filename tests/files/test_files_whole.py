@@ -61,7 +61,7 @@ def test_without_links_a_file_is_not_overwritten_either(tmp_path: Path, monkeypa
 
 
 def test_two_writers_do_not_harm_each_other(tmp_path: Path):
-    """Each writes its own letter, over and over; whoever reads finds one of both contents, whole."""
+    """Each writes its own letter, over and over; a reader finds one of both contents, whole."""
     path, stop, errors = tmp_path / "a.txt", threading.Event(), []
 
     def write(letter: str) -> None:

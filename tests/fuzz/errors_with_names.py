@@ -38,7 +38,7 @@ INSIDE = re.compile(
     r"|object has no attribute|indices must be|not subscriptable|not iterable|unsupported operand|positional argument"
     r"|invalid literal for|could not convert|out of range for|unpack \("
 )
-"""Words of Python for whoever programs in it, not for a user."""
+"""Words of Python for programmers, not for users."""
 
 
 def is_named(error: BaseException) -> bool:

@@ -123,7 +123,7 @@ def test_kinds_of_errors_by_their_definitions():
     ]
     kinds, objects = error_kinds(outcome(iou, [1] * 6, [1, 1, 2, 1]))
     assert kinds == [Kind.FOUND, Kind.DUPLICATE, Kind.LOCALISED, Kind.CLASS, Kind.BOTH, Kind.NOTHING]
-    assert objects == [Kind.FOUND, Kind.USER_ERRORS, Kind.USER_ERRORS, Kind.MISSED]
+    assert objects == [Kind.FOUND, Kind.NEAR_MISS, Kind.NEAR_MISS, Kind.MISSED]
 
 
 def test_the_order_of_the_tests():

@@ -61,7 +61,7 @@ def titles(page: Path) -> list[str]:
 
 
 def test_without_mask_head_what_needs_it_is_left_out_and_figures_are_let_go():
-    """Whoever keeps no step keeps no figure: none but that of the step itself is in memory."""
+    """Without keeping a step no figure is kept: none but that of the step itself is in memory."""
     seen, alive = [], []
     for step in model_steps(build(), careless(), None, 10):
         gc.collect()
@@ -157,7 +157,7 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
         (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* give one of both"),
         (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* give one of both"),
         (("--image", "text.jpg"), r"text\.jpg: not an image but text"),
-        (("--image", "absent.jpg"), r"absent\.jpg: No such file or directory; mend the path$"),
+        (("--image", "absent.jpg"), r"absent\.jpg: No such file or directory; check the path$"),
         (("--image", "."), r"\.: is a folder, not a regular file; give a file$"),
         (("--image", "text.jpg", "--pictures", "3"), r"image = text\.jpg and pictures = 3: .* give one of both"),
         (("--image", "text.jpg", "--", "--data.threads", "2"), r"overrides = --data\.threads 2: .* give one of both"),

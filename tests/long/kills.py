@@ -2,7 +2,7 @@
 
     python tests/long/kills.py FOLDER --kills 200 --terms 50
 
-FOLDER keeps the undisturbed run, the disturbed ones and a tally; the same command goes on where it was left, and one
+FOLDER keeps the undisturbed run, the disturbed ones and a tally; the same command resumes where it was left, and one
 that is through says its figures again.
 """
 
@@ -40,7 +40,7 @@ SAID = re.compile(r"stopped and saved at step \d+")
 
 
 def main() -> None:
-    """Goes on until there were as many interruptions as wanted; exit status 1 at the first difference."""
+    """Continues until there were as many interruptions as wanted; exit status 1 at the first difference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=200)

@@ -2,7 +2,7 @@
 
     python tests/long/saves.py FOLDER --steps 3000 --every 10
 
-FOLDER is the run folder; the same command goes on with a run that was stopped.
+FOLDER is the run folder; the same command resumes a run that was stopped.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from maskrcnn_jax.messages.system_errors import format_error
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (errno.ENOENT, "No such file or directory; mend the path"),
+        (errno.ENOENT, "No such file or directory; check the path"),
         (errno.EACCES, "Permission denied; change who may use it, or name another path"),
         (errno.ENOSPC, "No space left on device; free space on that disk, or name a path on another"),
         (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from maskrcnn_jax import __main__ as command_line
+from maskrcnn_jax.cli import commands as command_line
 from maskrcnn_jax.cli import inspect as inspect_commands
 from maskrcnn_jax.config import Config
 

@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small_model() -> MaskRCNN:
-    """ResNet-18 with group norm and a narrow pyramid: it learns a few pictures by heart within a minute."""
+    """ResNet-18 with group norm and a narrow pyramid: it overfits a few pictures within a minute."""
     body = torchvision.models.resnet18(weights=None, norm_layer=partial(nn.GroupNorm, 32))
     backbone = BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, [64, 128, 256, 512], 64)
     heads = {
@@ -72,7 +72,7 @@ def small_model() -> MaskRCNN:
 
 
 def learn(model: MaskRCNN, truth: ReadCOCO) -> None:
-    """Learns the pictures by heart."""
+    """Overfits the pictures."""
     images, targets = [], []
     for number in LEARNED:
         found = truth.imgToAnns[number]

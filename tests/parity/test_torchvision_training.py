@@ -142,7 +142,7 @@ def step(request) -> Step:
 
 
 def ground_truth(truth: list[Objects]) -> GroundTruth:
-    """The objects in slots; masks cover a square that is larger than the picture and goes on as its edge does.
+    """The objects in slots; masks cover a square that is larger than the picture and continues as its edge does.
 
     torchvision's last pixel reaches as far as the picture does, and its masks are not square.
     """

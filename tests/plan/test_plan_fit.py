@@ -31,7 +31,7 @@ def test_what_bends_is_looked_at_again():
 
 
 def test_a_compiler_that_does_better_with_a_larger_batch():
-    """Hundredths of GiB as compiled for a GPU that has 5933: 31 images take less than 30, and the search goes on."""
+    """Hundredths of GiB as compiled for a GPU that has 5933: 31 images take less than 30, and the search continues."""
     measured = {8: 1577, 16: 3099, 30: 5736, 31: 5549}
     # 4356 more than 8 images take: 190.25 each after 8 and 16, 22.9 more; 189.05 after 8 and 30, 23.04; 172.7, 25.2.
     assert looked(lambda n: measured.get(n, 6000), 5933, first=8)[:5] == [8, 16, 30, 31, 33]

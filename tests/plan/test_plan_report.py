@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small import CONFIG, build, change, mixed
 
-from maskrcnn_jax.__main__ import main
+from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.model import mask_rcnn as model
 from maskrcnn_jax.plan import report
@@ -195,7 +195,7 @@ def test_command(steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (("--target", "v9"), "error: target = 'v9': 'v9' is not known; give v5e"),
         (("--target", "cpu:2", "--batch", "0"), "error: batch = 0: must be at least 1"),
-        (("--target", "cpu:2", "--out", "no/plan.json"), "error: no/plan.json: No such file or directory; mend the"),
+        (("--target", "cpu:2", "--out", "no/plan.json"), "error: no/plan.json: No such file or directory; check the"),
     ],
 )
 def test_what_cannot_be_planned_ends_with_a_line(arguments: tuple, message: str, monkeypatch: pytest.MonkeyPatch):

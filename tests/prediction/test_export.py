@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from small import CONFIG, SIDE, build, change, mixed
 
-from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.nn.params import split

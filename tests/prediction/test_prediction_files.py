@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from small import CONFIG, build, change
 
-from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.draw.detections import PALETTE
+from maskrcnn_jax.draw.colors import PALETTE
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction import files as module

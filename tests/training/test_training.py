@@ -1,4 +1,4 @@
-"""The train step on a small model: what it returns, what it changes, and that it goes on where it stopped."""
+"""The train step on a small model: what it returns, what it changes, and that it resumes where it stopped."""
 
 import jax
 import jax.numpy as jnp

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from maskrcnn_jax.config import AnchorConfig
-from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.data.numbers import DataNumbers
 from maskrcnn_jax.inspect.page import WIDTH

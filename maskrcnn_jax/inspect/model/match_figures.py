@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.document import Table
@@ -35,7 +35,7 @@ INKS = {
     Kind.DUPLICATE: Ink(COLORS[1]),
     Kind.NOTHING: Ink(COLORS[5]),
     Kind.MISSED: Ink(COLORS[3], "--"),
-    Kind.USER_ERRORS: Ink(COLORS[0], "--"),
+    Kind.NEAR_MISS: Ink(COLORS[0], "--"),
 }
 
 
@@ -107,7 +107,7 @@ def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> 
         some = every if kind == Kind.FOUND else every[:EACH]
         draw_boxes(axes, outcome.boxes[some], [color] * len(some), style)
         drawn += some
-        if kind in (Kind.MISSED, Kind.USER_ERRORS):
+        if kind in (Kind.MISSED, Kind.NEAR_MISS):
             mine = outcome.object_boxes[[place for place, is_kind in enumerate(objects) if is_kind == kind]]
             draw_boxes(axes, mine, [color] * len(mine), style)
         if kind in (*kinds, *objects):

@@ -27,7 +27,7 @@ class Kind(StrEnum):
     DUPLICATE = "duplicate"
     NOTHING = "on nothing"
     MISSED = "missed"
-    USER_ERRORS = "not found, a prediction is near"
+    NEAR_MISS = "not found, a prediction is near"
 
 
 class Outcome(NamedTuple):
@@ -181,17 +181,17 @@ def error_kinds(outcome: Outcome) -> tuple[list[Kind], list[Kind]]:
         if slot >= 0:
             kinds.append(Kind.FOUND if usable[slot] else Kind.IGNORED)
             continue
-        kind, mended = _error(own[place], other[place], taken)
+        kind, near = _error(own[place], other[place], taken)
         kinds.append(kind)
-        if mended is not None and not taken[mended]:
-            objects[mended] = Kind.USER_ERRORS
+        if near is not None and not taken[near]:
+            objects[near] = Kind.NEAR_MISS
     return kinds, [kind if is_usable else Kind.IGNORED for kind, is_usable in zip(objects, usable, strict=True)]
 
 
 def _error(
     own: Float[np.ndarray, " g"], other: Float[np.ndarray, " g"], taken: Bool[np.ndarray, " g"]
 ) -> tuple[Kind, int | None]:
-    """Why a prediction has no object, and which it would have if that were mended."""
+    """Why a prediction has no object, and which it would have if that were corrected."""
     if BACKGROUND <= own.max(initial=0) <= FOREGROUND:
         return Kind.LOCALISED, int(own.argmax())
     if other.max(initial=0) >= FOREGROUND:

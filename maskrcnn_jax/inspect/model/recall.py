@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.detections import CURVES
+from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.ops.boxes import iou

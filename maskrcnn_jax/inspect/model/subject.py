@@ -77,7 +77,7 @@ def picture(trace: Trace, window: Float[np.ndarray, "4"], config: InputConfig) -
 
     Args:
         trace: of a batch.
-        window: the part of the input that is picture; see `model.valid_regions`.
+        window: the part of the input that is picture; see `mask_rcnn.valid_regions`.
         config: how the network's inputs are normalised.
     """
     x0, y0, x1, y1 = (int(edge) for edge in window)

@@ -120,7 +120,7 @@ def score_pictures(model: MaskRCNN, truth: Truth, indices: Sequence[int]) -> tup
         indices: of its pictures.
 
     Returns:
-        A row per picture, all classes together, and the figures of `evaluation.coco_metrics` over all pictures.
+        A row per picture, all classes together, and the figures of `coco.coco_metrics` over all pictures.
     """
     source, masks = truth.source, model.config.mask_head is not None
     images: list[dict[str, Any]] = []

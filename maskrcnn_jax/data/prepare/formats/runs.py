@@ -59,7 +59,7 @@ def encode_runs(runs: list[Int[np.ndarray, " m"]], size: tuple[int, int]) -> dic
     """
     height, width = size
     borders = np.concatenate([np.zeros(0, np.int64), *runs])
-    # A run that ends where the next begins goes on over the end of a column.
+    # A run that ends where the next begins continues over the end of a column.
     joined = np.flatnonzero(borders[1:-1:2] == borders[2::2]) * 2 + 1
     borders = np.delete(borders, np.concatenate([joined, joined + 1]))
     if not borders.size or borders[-1] < height * width:
