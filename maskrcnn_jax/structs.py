@@ -2,7 +2,7 @@
 
 Letters in shapes: `B` images, `A` anchors, `K` candidates, `N` proposals or rois, `R` boxes given to the mask head,
 `G` ground-truth slots, `D` detections, `C` foreground classes, `H W` pixels, `h w` feature cells, `F` channels,
-`M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the leading
+`S` sampled anchors, `M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the leading
 `B`.
 
 Boxes are `(x0, y0, x1, y1)` in absolute pixels of the padded network input, float32, continuous (no +1).
@@ -62,6 +62,19 @@ class RPNOutput(NamedTuple):
     """`[B, A, 4]` float32: encoded boxes relative to the anchors."""
 
 
+class AnchorTargets(NamedTuple):
+    """The anchors that the losses of the region proposal network look at, and what it should predict for them."""
+
+    index: Array  # type: ignore[assignment]  # hides tuple.index, which has no use here
+    """`[B, S]` int32: which anchor each slot holds."""
+    positive: Array
+    """`[B, S]` bool: the anchor stands for an object."""
+    valid: Array
+    """`[B, S]` bool: the slot holds an anchor."""
+    deltas: Array
+    """`[B, S, 4]` float32: encoded box of the matched object; meaningful where positive."""
+
+
 class Candidates(NamedTuple):
     """The best anchors, decoded and clipped, before and after non-maximum suppression."""
 
@@ -107,12 +120,27 @@ class Rois(NamedTuple):
 
 
 class BoxOutput(NamedTuple):
-    """The box head's answer for each roi."""
+    """What the box head predicts for each roi."""
 
     logits: Array
     """`[B, N, C + 1]` float32 before the softmax; background is the last column."""
     deltas: Array
-    """`[B, N, C, 4]` float32: encoded boxes relative to the roi, one per class."""
+    """`[B, N, C, 4]` float32: encoded boxes relative to the roi, one per class; `[B, N, 1, 4]` of a class-agnostic
+    head."""
+
+
+class HeadOutput(NamedTuple):
+    """What a further head, such as the mask head, looks at and predicts."""
+
+    rois: Rois
+    """`R` boxes: the detections, or in training the sampled foreground."""
+    levels: Array
+    """`[B, R]` int32: the pyramid level each roi is pooled from, 0 for the finest."""
+    features: Array
+    """`[B, R, p, p, F]`, `p` the head's `pool_size`."""
+    output: Array
+    """`[B, R, …]`: of the mask head logits `[B, R, m, m, C]`, one mask per class, or `[B, R, m, m, 1]` of a
+    class-agnostic one; float32 before the sigmoid."""
 
 
 class Detections(NamedTuple):
@@ -130,6 +158,8 @@ class Detections(NamedTuple):
     """`[B, D, m, m]` float32 in `[0, 1]`: the probability of the object's own class over its box; None without mask
     head. From `Predictor`: `[D, H, W]` bool over the original picture, or `Crops`, one mask of which is pasted when it
     is looked at."""
+    extras: dict[str, Array] = {}  # noqa: RUF012  # never changed
+    """What further heads found out, `[B, D, …]` each, by the head's name."""
 
 
 class ClassCandidates(NamedTuple):
@@ -159,6 +189,8 @@ class Trace(NamedTuple):
     anchors: Array
     """`[A, 4]` float32, pixels; level by level, row by row, then ratio."""
     rpn: RPNOutput
+    anchor_targets: AnchorTargets | None
+    """The anchors that training samples; None in prediction."""
     candidates: Candidates
     proposals: Proposals
     rois: Rois
@@ -169,13 +201,23 @@ class Trace(NamedTuple):
     box: BoxOutput
     pairs: ClassCandidates
     detections: Detections
-    mask_rois: Rois | None
-    """The boxes that the mask head looks at: the detections, or in training the sampled foreground. The three mask
-    fields are None in a model without mask head."""
-    mask_features: Array | None
-    """`[B, R, p, p, F]`, `p` the mask head's `pool_size`, 14 in the paper."""
-    mask_logits: Array | None
-    """`[B, R, m, m, C]` float32 before the sigmoid, one mask per class."""
+    heads: dict[str, HeadOutput]
+    """The mask head as "mask", if the model has one, and further heads by their names."""
+
+    @property
+    def mask_rois(self) -> Rois | None:
+        """The boxes that the mask head looks at; None without mask head, as the other two."""
+        return self.heads["mask"].rois if "mask" in self.heads else None
+
+    @property
+    def mask_features(self) -> Array | None:
+        """`[B, R, p, p, F]`, `p` the mask head's `pool_size`, 14 in the paper."""
+        return self.heads["mask"].features if "mask" in self.heads else None
+
+    @property
+    def mask_logits(self) -> Array | None:
+        """`[B, R, m, m, C]` float32 before the sigmoid, one mask per class."""
+        return self.heads["mask"].output if "mask" in self.heads else None
 
 
 class ImageRecord(NamedTuple):

@@ -1,12 +1,12 @@
 """From the mask head's small square of probabilities to a mask over the original picture."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from maskrcnn_jax.config import PasteRule
+PasteRule = Literal["exact", "outward", "rounded"]
 
 
 class Crop(NamedTuple):
@@ -26,7 +26,7 @@ def snap(boxes: Float[np.ndarray, "n 4"], side: int, rule: PasteRule) -> Float[n
     Args:
         boxes: (x0, y0, x1, y1), pixels of the picture.
         side: Cells of the masks along a side.
-        rule: See `MaskHeadConfig.paste`.
+        rule: See `MaskHead.paste`.
 
     Returns:
         Boxes for `paste_mask`. A box that is not empty keeps at least a pixel with "outward"; with "rounded" it may

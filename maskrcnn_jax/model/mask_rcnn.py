@@ -1,32 +1,105 @@
-"""Mask R-CNN: the paper's figure as a module and one forward pass."""
+"""Mask R-CNN: the paper's figure as a configuration, a module and one forward pass."""
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
-from maskrcnn_jax.config import AnchorConfig, InputConfig, ModelConfig
 from maskrcnn_jax.distributed.sharding import per_image
+from maskrcnn_jax.extension import Backbone, Head, Neck
 from maskrcnn_jax.model import stages
+from maskrcnn_jax.model.sampler import Inference, Sampler
+from maskrcnn_jax.model.stages import DetectConfig
 from maskrcnn_jax.nn.backbones.resnet import ResNet
 from maskrcnn_jax.nn.heads.box import BoxHead
 from maskrcnn_jax.nn.heads.mask import MaskHead
-from maskrcnn_jax.nn.heads.rpn import RPNHead
+from maskrcnn_jax.nn.heads.rpn import RPN
 from maskrcnn_jax.nn.necks.fpn import FPN
 from maskrcnn_jax.nn.padded_rois import apply_to_valid
 from maskrcnn_jax.ops import boxes as box_ops
-from maskrcnn_jax.ops.anchors import cell_anchors, grid_anchors
+from maskrcnn_jax.ops.anchors import pyramid_anchors
 from maskrcnn_jax.ops.crop_and_resize import crop_and_resize
+from maskrcnn_jax.ops.images import Images, ImageSizes, InputConfig, normalize, valid_regions
 from maskrcnn_jax.ops.nms import nms
-from maskrcnn_jax.ops.roi_align import roi_align
-from maskrcnn_jax.structs import BoxOutput, Detections, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.ops.roi_align import PoolConfig, roi_align
+from maskrcnn_jax.structs import (
+    BoxOutput,
+    Candidates,
+    ClassCandidates,
+    Detections,
+    HeadOutput,
+    Proposals,
+    Rois,
+    RPNOutput,
+    Trace,
+)
 
-Images = Float[Array | np.ndarray, "b h w 3"] | UInt8[Array | np.ndarray, "b h w 3"]
-ImageSizes = Float[Array | np.ndarray, "b 2"]
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network: what its weights mean. A fork that changes the forward pass derives from it and from `MaskRCNN`."""
+
+    num_classes: int = 80
+    """Foreground classes `C`; background is one more logit."""
+    class_names: tuple[str, ...] = ()
+    """One name per foreground class, or empty."""
+    input: InputConfig = InputConfig()
+    backbone: Backbone = ResNet()
+    fpn: Neck = FPN()
+    rpn: RPN = RPN()
+    pool: PoolConfig = PoolConfig()
+    box_head: BoxHead = BoxHead()
+    mask_head: MaskHead | None = MaskHead()
+    """None makes a Faster R-CNN."""
+    heads: tuple[Head, ...] = ()
+    """Further heads, beside the mask head."""
+    detect: DetectConfig = DetectConfig()
+    inclusive_boxes: bool = False
+    """A box ends on its last pixel, not after it: inside the network, so in a `Trace`, all boxes are a pixel less wide
+    and tall (Matterport). Ground truth and the results of a `Predictor` are continuous all the same."""
+    background_outputs: bool = False
+    """Keep an unused box and mask output for background, as torchvision and Matterport do."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type of convolutions and matrix products. Parameters, boxes and losses stay float32. GPUs and TPUs
+    multiply float32 with fewer digits unless `JAX_DEFAULT_MATMUL_PRECISION=highest` is set."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels per cell of each level of the pyramid, finest first."""
+        return self.fpn.strides(self.backbone.strides)
+
+    @property
+    def level_names(self) -> tuple[str, ...]:
+        """What the paper calls the levels: P2 has stride 2²."""
+        return tuple(f"P{stride.bit_length() - 1}" for stride in self.strides)
+
+    @property
+    def roi_heads(self) -> dict[str, Head]:
+        """The mask head, if there is one, and further heads by their names."""
+        heads: tuple[Head, ...] = (*(() if self.mask_head is None else (self.mask_head,)), *self.heads)
+        return {head.name: head for head in heads}
+
+    def build(self, *, rngs: nnx.Rngs) -> "MaskRCNN":
+        """Makes the network with fresh weights."""
+        return MaskRCNN(self, rngs=rngs)
+
+
+class Inputs(NamedTuple):
+    """What the network computes with."""
+
+    pixels: Float[Array, "b h w 3"]
+    """Normalised images."""
+    regions: Float[Array, "b 4"]
+    """The part of each that the image covers, boxes as inside the network, pixels."""
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(height, width) of the padded input, pixels."""
+        return self.pixels.shape[1], self.pixels.shape[2]
 
 
 class MaskRCNN(nnx.Module):
@@ -37,215 +110,173 @@ class MaskRCNN(nnx.Module):
     """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
-        dtype = jnp.dtype(config.dtype)
-        backbone, fpn, rpn, classes = config.backbone, config.fpn, config.rpn, config.num_classes
-        outputs = classes + config.background_outputs
         self.config = config
-        self.backbone = ResNet(
-            backbone.depth,
-            backbone.width,
-            inner_width=backbone.inner_width,
-            groups=backbone.groups,
-            stride_in_1x1=backbone.stride_in_1x1,
-            pool_after=backbone.pool_after,
-            norm=backbone.norm,
-            eps=backbone.norm_eps,
-            dtype=dtype,
-            rngs=rngs,
-        )
-        self.fpn = FPN(
-            self.backbone.channels, fpn.channels, p6=fpn.p6, norm=fpn.norm, eps=fpn.norm_eps, dtype=dtype, rngs=rngs
-        )
-        self.rpn_head = RPNHead(
-            fpn.channels,
-            rpn.channels or fpn.channels,
-            len(rpn.anchors.aspect_ratios),
-            rpn.convs,
-            dtype=dtype,
-            rngs=rngs,
-        )
-        box, mask = config.box_head, config.mask_head
-        self.box_head = BoxHead(
-            fpn.channels,
-            box.pool_size,
-            box.convs,
-            box.fcs,
-            classes + 1,
-            outputs,
-            norm=box.norm,
-            fc_norm=box.fc_norm,
-            eps=box.norm_eps,
-            dtype=dtype,
-            rngs=rngs,
-        )
-        self.mask_head: MaskHead | None = nnx.data(
-            None
-            if mask is None
-            else MaskHead(
-                fpn.channels,
-                mask.channels,
-                mask.convs,
-                outputs,
-                norm=mask.norm,
-                eps=mask.norm_eps,
-                dtype=dtype,
-                rngs=rngs,
-            )
+        channels, classes, dtype = config.fpn.channels, config.num_classes, jnp.dtype(config.dtype)
+        outputs = classes + config.background_outputs
+        self.backbone = config.backbone.build(dtype=dtype, rngs=rngs)
+        self.fpn = config.fpn.build(config.backbone.channels, dtype=dtype, rngs=rngs)
+        self.rpn_head = config.rpn.build(channels, dtype=dtype, rngs=rngs)
+        self.box_head = config.box_head.build(channels, classes, outputs, dtype=dtype, rngs=rngs)
+        mask = config.mask_head
+        self.mask_head = nnx.data(mask and mask.build(channels, classes, outputs, dtype=dtype, rngs=rngs))
+        self.heads = nnx.Dict(
+            {head.name: head.build(channels, classes, outputs, dtype=dtype, rngs=rngs) for head in config.heads}
         )
         self.nms = nms
         self.roi_align = {"roi_align": roi_align, "crop_and_resize": crop_and_resize}[config.pool.method]
 
+    def __call__(self, images: Images, image_sizes: ImageSizes, sampler: Sampler | None = None) -> Trace:
+        """Every step of Mask R-CNN, each of its tensors by name; see `forward`."""
+        sampler = sampler or Inference()
+        background = self.config.num_classes
 
-def valid_regions(image_sizes: ImageSizes, image_shape: tuple[int, int], config: InputConfig) -> Float[Array, "b 4"]:
-    """The part of each padded input that is picture, a box in pixels."""
-    sizes = jnp.asarray(image_sizes, jnp.float32)
-    slack = jnp.asarray(image_shape, jnp.float32)[None] - sizes
-    corner = jnp.floor(slack / 2) if config.centered else jnp.zeros_like(slack)
-    return jnp.concatenate([corner[:, ::-1], (corner + sizes)[:, ::-1]], axis=1)
+        inputs = self.prepare(images, image_sizes)
+        features = self.extract(inputs)
+        rpn = RPNOutput(*self.rpn_head(features))
+        anchors, level_counts = self.anchors(features, inputs)
+        candidates, proposals = self.propose(rpn, anchors, level_counts, inputs, sampler)
 
+        rois = sampler.box_rois(proposals, background)
+        roi_features, roi_levels = self.pool(features, rois, self.config.box_head, inputs)
+        box = self.classify(roi_features)
+        pairs, detections = self.detect(box, rois, inputs)
 
-def normalize(images: Images, windows: Float[Array, "b 4"], config: InputConfig) -> Float[Array, "b h w 3"]:
-    """RGB in `[0, 255]` to the network's input; outside the windows zero, or black with `config.black_padding`."""
-    _, height, width, _ = images.shape
-    mean, std = (jnp.asarray(v).reshape(1, 1, 1, 3) for v in (config.mean, config.std))
-    x0, y0, x1, y1 = (edge[:, None] for edge in windows.T)
-    y, x = jnp.arange(height)[None, :], jnp.arange(width)[None, :]
-    picture = (((y >= y0) & (y < y1))[:, :, None] & ((x >= x0) & (x < x1))[:, None, :])[..., None]
-    pixels = (images.astype(jnp.float32) - mean) / std
-    pixels = jnp.where(picture, pixels, -mean / std if config.black_padding else 0.0)
-    return pixels[..., ::-1] if config.bgr else pixels
+        head_rois = sampler.head_rois(rois, detections, background)
+        heads = {name: self.apply_head(name, features, head_rois, inputs) for name in self.config.roi_heads}
+        if sampler.detects:
+            for name, output in heads.items():
+                detections = self.config.roi_heads[name].detect(detections, output)
 
+        return Trace(
+            images=inputs.pixels,
+            features=features,
+            anchors=anchors,
+            rpn=rpn,
+            anchor_targets=sampler.anchor_targets(anchors, self.config.rpn.proposals.box_weights),
+            candidates=candidates,
+            proposals=proposals,
+            rois=rois,
+            roi_levels=roi_levels,
+            roi_features=roi_features,
+            box=box,
+            pairs=pairs,
+            detections=detections,
+            heads=heads,
+        )
 
-def pyramid_anchors(
-    config: AnchorConfig,
-    features: Sequence[Float[Array, "b _h _w f"]],
-    image_shape: tuple[int, int],
-    inclusive: bool,
-) -> tuple[Float[Array, "a 4"], tuple[int, ...]]:
-    """Anchors of P2, P3, …, whose strides are 4, 8, …, and how many each level has.
+    @jax.named_scope("features")
+    def prepare(self, images: Images, image_sizes: ImageSizes) -> Inputs:
+        """Normalises the images."""
+        regions = valid_regions(image_sizes, (images.shape[1], images.shape[2]), self.config.input)
+        pixels = normalize(images, regions, self.config.input)
+        return Inputs(pixels, box_ops.shorten(regions, float(self.config.inclusive_boxes)))
 
-    With `config.floor_stride` a stride is `⌊side of the padded input / cells⌋`. Inclusive anchors end on their last
-    pixel.
-    """
-    levels = []
-    for i, (size, level) in enumerate(zip(config.sizes, features, strict=True)):
-        cell = cell_anchors(size, config.aspect_ratios, config.rounded)
-        _, height, width, _ = level.shape
-        nominal = (4.0 * 2**i, 4.0 * 2**i)
-        floored = (float(image_shape[0] // height), float(image_shape[1] // width))
-        levels.append(grid_anchors(cell, height, width, floored if config.floor_stride else nominal, config.offset))
-    # Constants, so that functions of one image may close over them.
-    anchors = np.concatenate(levels) - np.array([0, 0, inclusive, inclusive], np.float32)
-    return jnp.asarray(anchors), tuple(len(level) for level in levels)
+    @jax.named_scope("features")
+    def extract(self, inputs: Inputs) -> tuple[Float[Array, "b _h _w f"], ...]:
+        """The levels of the pyramid."""
+        return self.fpn(self.backbone(inputs.pixels.astype(self.config.dtype)))
 
+    def anchors(
+        self, features: tuple[Float[Array, "b _h _w f"], ...], inputs: Inputs
+    ) -> tuple[Float[Array, "a 4"], tuple[int, ...]]:
+        """The anchors of all levels, and how many each has."""
+        cells, config = [(level.shape[1], level.shape[2]) for level in features], self.config
+        anchors, counts = pyramid_anchors(
+            config.rpn.anchors, cells, config.strides, inputs.image_shape, config.inclusive_boxes
+        )
+        return jnp.asarray(anchors), counts  # constants, so that functions of one image may close over them
 
-def every_proposal(proposals: Proposals, background: int) -> Rois:
-    """All proposals as rois that nobody matched: what the box head looks at in prediction."""
-    labels = jnp.full(proposals.valid.shape, background, jnp.int32)
-    return Rois(proposals.boxes, proposals.valid, labels, jnp.zeros_like(labels))
+    @jax.named_scope("proposals")
+    def propose(
+        self,
+        rpn: RPNOutput,
+        anchors: Float[Array, "a 4"],
+        level_counts: tuple[int, ...],
+        inputs: Inputs,
+        sampler: Sampler,
+    ) -> tuple[Candidates, Proposals]:
+        """The best anchors, and of those that remain after suppression the best of all levels."""
+        config, regions = self.config.rpn.proposals, inputs.regions
+        top_k, count = sampler.limits(config)
+        if config.clip_to_canvas:
+            height, width = inputs.image_shape
+            canvas = box_ops.shorten(jnp.array([0.0, 0.0, width, height]), float(self.config.inclusive_boxes))
+            regions = jnp.broadcast_to(canvas, regions.shape)
+        select = partial(stages.select_candidates, level_counts=level_counts, top_k=top_k, config=config, nms=self.nms)
+        candidates = per_image(lambda r, region: select(r, anchors, region))(rpn, regions)
+        return candidates, sampler.proposals(per_image(lambda c: stages.select_proposals(c, count))(candidates))
 
+    def pool(
+        self, features: tuple[Float[Array, "b _h _w f"], ...], rois: Rois, head: Head, inputs: Inputs
+    ) -> tuple[Float[Array, "b n p p f"], Array]:
+        """Features `[b, n, p, p, f]` of each RoI for a head, and the level `[b, n]` that they come from."""
+        strides = self.config.backbone.strides
+        pool = partial(
+            stages.pool,
+            image_shape=inputs.image_shape,
+            bins=head.pool_size,
+            config=self.config.pool,
+            roi_align=self.roi_align,
+            finest=self.config.strides[0].bit_length() - 1,
+        )
+        return per_image(pool)(features[: self.config.fpn.roi_levels(strides)], rois.boxes)
 
-def every_detection(detections: Detections) -> Rois:
-    """The detections as rois: what the mask head looks at in prediction."""
-    nobody = jnp.zeros_like(detections.labels)
-    return Rois(detections.boxes, detections.valid, detections.labels, nobody)
+    @jax.named_scope("box")
+    def classify(self, roi_features: Float[Array, "b n p p f"]) -> BoxOutput:
+        """Class and boxes of each RoI.
+
+        Raises:
+            ConfigError: the box head has another number of outputs than the configuration says.
+        """
+        box = BoxOutput(*self.box_head(roi_features))
+        self.config.box_head.check_output(box, self.config.num_classes)
+        return box
+
+    @jax.named_scope("detections")
+    def detect(self, box: BoxOutput, rois: Rois, inputs: Inputs) -> tuple[ClassCandidates, Detections]:
+        """The best pairs of a RoI and a class, and of those that remain after suppression the best, without masks."""
+        select = partial(
+            stages.select_class_candidates,
+            box_weights=self.config.box_head.box_weights,
+            max_log_scale=self.config.rpn.proposals.max_log_scale,
+            config=self.config.detect,
+            nms=self.nms,
+        )
+        pairs = per_image(select)(rois, box, inputs.regions)
+        return pairs, per_image(lambda p: stages.select_detections(p, self.config.detect.count))(pairs)
+
+    def apply_head(
+        self, name: str, features: tuple[Float[Array, "b _h _w f"], ...], rois: Rois, inputs: Inputs
+    ) -> HeadOutput:
+        """What the mask head, or a further head, predicts for the RoIs."""
+        module, head = self.mask_head if name == "mask" else self.heads[name], self.config.roi_heads[name]
+        with jax.named_scope(name):
+            roi_features, levels = self.pool(features, rois, head, inputs)
+            output = apply_to_valid(module, roi_features, rois.valid)
+            head.check_output(output, self.config.num_classes)
+            return HeadOutput(rois, levels, roi_features, output)
 
 
 def forward(
-    model: MaskRCNN,
-    images: Images,
-    image_sizes: ImageSizes,
-    *,
-    choose_rois: Callable[[Proposals], Rois] | None = None,
-    choose_mask_rois: Callable[[Rois], Rois] | None = None,
-    limits: tuple[int, int] | None = None,
-    proposals: Proposals | None = None,
+    model: MaskRCNN, images: Images, image_sizes: ImageSizes, *, proposals: Proposals | None = None
 ) -> Trace:
-    """Every step of Mask R-CNN, each of its tensors by name.
+    """Every step of Mask R-CNN in prediction, each of its tensors by name.
 
-    Under `jit`, what nobody reads of the returned trace is never computed.
+    Under `jit`, what is not read of the returned trace is never computed.
 
     Args:
         model: the network.
         images: `[b, H, W, 3]` RGB in `[0, 255]`, padded as `config.input` says (`fit` does it); sides are multiples of
-            32.
-        image_sizes: `[b, 2]` `(height, width)` of the pictures inside the padding, pixels.
-        choose_rois: which boxes go to the box head: all proposals if None; training samples some.
-        choose_mask_rois: which boxes go to the mask head: the detections if None; training picks the foreground of the
-            rois.
-        limits: candidates per level and proposals per image; the model's prediction numbers if None.
-        proposals: boxes inside the pictures, to use in place of the region proposal network's: Fast R-CNN.
+            `config.input.size_divisibility`.
+        image_sizes: `[b, 2]` `(height, width)` of the images inside the padding, pixels.
+        proposals: boxes inside the images, to use in place of the region proposal network's: Fast R-CNN.
 
     Returns:
         Trace.
 
     Source: Mask R-CNN, figure 1 and section 3.
     """
-    config, image_shape = model.config, (images.shape[1], images.shape[2])
-    top_k, count = limits or (config.rpn.proposals.top_k, config.rpn.proposals.count)
-    shorten = partial(box_ops.shorten, by=float(config.inclusive_boxes))
-    windows = valid_regions(image_sizes, image_shape, config.input)
-
-    with jax.named_scope("features"):
-        pixels = normalize(images, windows, config.input)
-        features = model.fpn(model.backbone(pixels.astype(config.dtype)))
-
-    with jax.named_scope("proposals"):
-        rpn = RPNOutput(*model.rpn_head(features))
-        anchors, level_counts = pyramid_anchors(config.rpn.anchors, features, image_shape, config.inclusive_boxes)
-        pictures = shorten(windows)
-        propose = partial(stages.select_candidates, level_counts=level_counts, top_k=top_k, nms=model.nms)
-        canvas = shorten(jnp.array([0.0, 0.0, image_shape[1], image_shape[0]]))
-        regions = jnp.broadcast_to(canvas, windows.shape) if config.rpn.proposals.clip_to_canvas else pictures
-        candidates = per_image(lambda r, w: propose(r, anchors, w, config=config.rpn.proposals))(rpn, regions)
-        if proposals is None:
-            proposals = per_image(lambda c: stages.select_proposals(c, count))(candidates)
-
-    pool = partial(stages.pool, image_shape=image_shape, config=config.pool, roi_align=model.roi_align)
-    with jax.named_scope("box"):
-        rois = choose_rois(proposals) if choose_rois else every_proposal(proposals, background=config.num_classes)
-        roi_features, roi_levels = per_image(partial(pool, bins=config.box_head.pool_size))(features[:4], rois.boxes)
-        logits, deltas = model.box_head(roi_features)
-        box = BoxOutput(logits, deltas[:, :, : config.num_classes])
-
-    with jax.named_scope("detections"):
-        select_class_candidates = partial(
-            stages.select_class_candidates,
-            box_weights=config.box_head.box_weights,
-            max_log_scale=config.rpn.proposals.max_log_scale,
-            config=config.detect,
-            nms=model.nms,
-        )
-        pairs = per_image(select_class_candidates)(rois, box, pictures)
-        detections = per_image(lambda p: stages.select_detections(p, config.detect.count))(pairs)
-
-    mask_rois = mask_features = mask_logits = None
-    if model.mask_head is not None:
-        assert config.mask_head is not None, "config.mask_head is None: a mask head takes its pool size from there"
-        with jax.named_scope("masks"):
-            mask_rois = choose_mask_rois(rois) if choose_mask_rois else every_detection(detections)
-            mask_features, _ = per_image(partial(pool, bins=config.mask_head.pool_size))(features[:4], mask_rois.boxes)
-            mask_logits = apply_to_valid(model.mask_head, mask_features, mask_rois.valid)[..., : config.num_classes]
-            if choose_mask_rois is None:
-                detections = detections._replace(masks=per_image(stages.segment)(mask_logits, mask_rois.labels))
-
-    return Trace(
-        images=pixels,
-        features=features,
-        anchors=anchors,
-        rpn=rpn,
-        candidates=candidates,
-        proposals=proposals,
-        rois=rois,
-        roi_levels=roi_levels,
-        roi_features=roi_features,
-        box=box,
-        pairs=pairs,
-        detections=detections,
-        mask_rois=mask_rois,
-        mask_features=mask_features,
-        mask_logits=mask_logits,
-    )
+    return model(images, image_sizes, Inference(proposals))
 
 
 def predict(model: MaskRCNN, images: Images, image_sizes: ImageSizes) -> Detections:

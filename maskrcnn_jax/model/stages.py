@@ -1,18 +1,21 @@
 """The steps between the networks, from struct to struct, for one image."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from maskrcnn_jax.config import DetectConfig, MatchConfig, PoolConfig, ProposalConfig
+from maskrcnn_jax.messages.config_error import require, require_fraction, require_not_negative, require_positive
+from maskrcnn_jax.nn.heads.rpn import ProposalConfig
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops import nms as nms_ops
-from maskrcnn_jax.ops.matching import Matches, match
-from maskrcnn_jax.ops.roi_align import assign_levels, roi_align
+from maskrcnn_jax.ops.matching import MatchConfig, Matches, match
+from maskrcnn_jax.ops.roi_align import PoolConfig, assign_levels, roi_align
 from maskrcnn_jax.ops.sampling import sample
 from maskrcnn_jax.structs import (
+    AnchorTargets,
     BoxOutput,
     Candidates,
     ClassCandidates,
@@ -28,6 +31,37 @@ NMS = Callable[..., Bool[Array, " k"]]
 
 RoIAlign = Callable[..., Array]
 """What `ops.roi_align.roi_align` does, or something else that takes and returns the same."""
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """From box-head outputs to detections."""
+
+    score_threshold: float = 0.05
+    nms_iou: float = 0.5
+    count: int = 100
+    """Detections per image."""
+    top_k: int = 2000
+    """Best (roi, class) pairs that enter suppression. Exact while no more pairs than this pass the score threshold, or
+    while `count` survive among them."""
+    best_class_only: bool = False
+    """Look at each roi's most likely class alone, and at the roi only if that is not background (Matterport)."""
+    min_size: float | None = 0.0
+    """Boxes with a side of at most this many pixels are dropped; none if None (Matterport)."""
+
+    def validate(self, where: str) -> None:
+        """Checks the fields.
+
+        Raises:
+            ConfigError: a field has a value that cannot work.
+        """
+        require_fraction(f"{where}.score_threshold", self.score_threshold)
+        require_fraction(f"{where}.nms_iou", self.nms_iou)
+        require_positive(f"{where}.count", self.count)
+        fits = self.top_k >= self.count
+        require(fits, f"{where}.top_k", self.top_k, f"must not be below {where}.count = {self.count}")
+        if self.min_size is not None:
+            require_not_negative(f"{where}.min_size", self.min_size)
 
 
 def _per_level(values: Array, counts: tuple[int, ...], fill: float) -> Array:
@@ -115,6 +149,35 @@ def match_ground_truth(boxes: Float[Array, "n 4"], ground_truth: GroundTruth, co
     )
 
 
+def sample_anchors(
+    key: Array,
+    anchors: Float[Array, "a 4"],
+    ground_truth: GroundTruth,
+    config: MatchConfig,
+    box_weights: box_ops.Weights,
+) -> AnchorTargets:
+    """Matches anchors with objects and draws a fixed number of them for training.
+
+    Args:
+        key: random key; it is consumed.
+        anchors: `[a, 4]` pixels; those that leave the image take part.
+        ground_truth: of one image; crowds are never matched, but may keep what they cover from being background.
+        config: thresholds, number and share of positives.
+        box_weights: of the box coder.
+
+    Returns:
+        AnchorTargets of `config.count` slots, or of all anchors where there are fewer. Without objects all are
+        negative.
+
+    Source: Faster R-CNN, section 3.1.2–3; numbers of Detectron2 `RPN.label_and_sample_anchors`.
+    """
+    matches = match_ground_truth(anchors, ground_truth, config)
+    chosen = sample(key, matches.assignment, config.count, config.foreground_fraction)
+    matched = ground_truth.boxes[matches.index[chosen.index]]
+    deltas = box_ops.encode(matched, anchors[chosen.index], box_weights)
+    return AnchorTargets(chosen.index, chosen.positive, chosen.valid, deltas)
+
+
 def sample_rois(
     key: Array,
     proposals: Proposals,
@@ -175,9 +238,15 @@ def pool(
     bins: int,
     config: PoolConfig,
     roi_align: RoIAlign = roi_align,
+    finest: int = 2,
 ) -> tuple[Float[Array, "n {bins} {bins} f"], Int[Array, " n"]]:
-    """Features of each box from the pyramid level that fits its size, and which level that is."""
-    level = assign_levels(boxes, len(features), config.canonical_size, config.canonical_level, config.level_eps)
+    """Features of each box from the pyramid level that fits its size, and which level that is.
+
+    `finest` is the paper's number of the first level, 2 for P2.
+    """
+    level = assign_levels(
+        boxes, len(features), config.canonical_size, config.canonical_level, config.level_eps, finest
+    )
     pooled = roi_align(features, boxes, level, image_shape, bins, config.sampling_ratio, config.aligned)
     return pooled, level
 
@@ -195,7 +264,7 @@ def select_class_candidates(
 
     Args:
         rois: `[n]` of one image.
-        box: logits `[n, C + 1]` and deltas `[n, C, 4]`.
+        box: logits `[n, C + 1]` and deltas `[n, C, 4]`, or `[n, 1, 4]` for all classes.
         region: `[4]` pixels; boxes are clipped to it.
         box_weights: of the box coder.
         max_log_scale: of the box coder.
@@ -208,7 +277,7 @@ def select_class_candidates(
     Source: Fast R-CNN, section 2.4; numbers of Detectron2 `fast_rcnn_inference`; with `config.best_class_only`, of
     Matterport's `DetectionLayer`.
     """
-    num_classes = box.deltas.shape[1]
+    num_classes = box.logits.shape[1] - 1
     scores = jax.nn.softmax(box.logits)[:, :num_classes]
     passes = (scores > config.score_threshold) & rois.valid[:, None]
     if config.best_class_only:
@@ -216,7 +285,8 @@ def select_class_candidates(
     ranked = jnp.where(passes, scores, -1.0).reshape(-1)
     scores, index = jax.lax.top_k(ranked, min(config.top_k, ranked.shape[0]))
     roi, labels = index // num_classes, index % num_classes
-    boxes = box_ops.decode(box.deltas[roi, labels], rois.boxes[roi], box_weights, max_log_scale)
+    own = labels if box.deltas.shape[1] == num_classes else jnp.zeros_like(labels)
+    boxes = box_ops.decode(box.deltas[roi, own], rois.boxes[roi], box_weights, max_log_scale)
     boxes = box_ops.clip(boxes, region)
     valid = (scores >= 0) & box_ops.larger_than(boxes, config.min_size)
     boxes = jnp.where(valid[:, None], boxes, 0.0)
@@ -236,8 +306,3 @@ def select_detections(pairs: ClassCandidates, count: int) -> Detections:
         None,
     )
 
-
-def segment(mask_logits: Float[Array, "r m m c"], labels: Int[Array, " r"]) -> Float[Array, "r m m"]:
-    """The probability mask of each box's own class; of class 0 where the label is background."""
-    own = jnp.where(labels < mask_logits.shape[-1], labels, 0)
-    return jax.nn.sigmoid(jnp.take_along_axis(mask_logits, own[:, None, None, None], axis=-1)[..., 0])

@@ -9,8 +9,12 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.typing import Dtype
 
+from maskrcnn_jax.messages.config_error import require
+
 Norm = Literal["frozen_batch", "batch", "group", "none"]
 Layer = Callable[[jax.Array], jax.Array]
+GROUPS = 32
+"""Groups of a group norm, where there are as many channels."""
 
 
 class FrozenStatistic(nnx.Variable):
@@ -66,10 +70,16 @@ class GroupNorm(nnx.GroupNorm):
     """Group norm (Wu and He 2018) of 32 groups, or one per channel if there are fewer channels."""
 
     def __init__(self, channels: int, *, eps: float, dtype: Dtype, rngs: nnx.Rngs):
-        super().__init__(channels, num_groups=min(32, channels), epsilon=eps, dtype=dtype, rngs=rngs)
+        super().__init__(channels, num_groups=min(GROUPS, channels), epsilon=eps, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:  # type: ignore[override]
         return _normalized(nnx.GroupNorm.__call__, *nnx.split(self), x)[0]
+
+
+def require_groups(where: str, channels: int) -> None:
+    """Raises ConfigError unless a group norm can divide the channels."""
+    fits = channels < GROUPS or channels % GROUPS == 0
+    require(fits, where, channels, f"must be below {GROUPS} or a multiple of it, for group norm")
 
 
 class Identity(nnx.Module):

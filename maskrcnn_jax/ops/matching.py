@@ -1,10 +1,52 @@
 """Matching: which boxes stand for which objects."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
+
+from maskrcnn_jax.messages.config_error import require, require_fraction, require_positive
+
+
+@dataclass(frozen=True)
+class MatchConfig:
+    """Which boxes count as objects, which as background, and how many of them are sampled."""
+
+    foreground_iou: float
+    background_iou: float
+    """Below this a box is background; between the two it is ignored."""
+    low_quality: bool
+    """Also take each object's best box, however bad."""
+    count: int
+    """Sampled boxes per image."""
+    foreground_fraction: float
+    """At most this share of them is foreground."""
+    crowd_iou: float | None = None
+    """A box that overlaps a crowd at least this much is no background but ignored (Matterport 0.001); None if crowds
+    do not matter (Detectron2, torchvision)."""
+
+    @property
+    def foreground_count(self) -> int:
+        """Sampled boxes per image that are foreground, at most."""
+        return int(self.count * self.foreground_fraction)
+
+    def validate(self, where: str) -> None:
+        """Checks the fields.
+
+        Raises:
+            ConfigError: a field has a value that cannot work.
+        """
+        require_fraction(f"{where}.foreground_iou", self.foreground_iou)
+        require_fraction(f"{where}.background_iou", self.background_iou)
+        ordered = self.background_iou <= self.foreground_iou
+        remedy = f"must not exceed {where}.foreground_iou = {self.foreground_iou}"
+        require(ordered, f"{where}.background_iou", self.background_iou, remedy)
+        require_positive(f"{where}.count", self.count)
+        require_fraction(f"{where}.foreground_fraction", self.foreground_fraction)
+        if self.crowd_iou is not None:
+            require_fraction(f"{where}.crowd_iou", self.crowd_iou)
 
 
 class Assignment(IntEnum):

@@ -3,37 +3,69 @@
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from maskrcnn_jax.messages.config_error import require_not_negative, require_positive
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.pyramid import concatenate_levels
 
 
+@dataclass(frozen=True)
+class PoolConfig:
+    """RoIAlign (Mask R-CNN, section 3) over the pyramid (FPN, equation 1)."""
+
+    method: Literal["roi_align", "crop_and_resize"] = "roi_align"
+    """`crop_and_resize` (Matterport) takes one sample per cell, the outer ones on the box's corners, and of the other
+    fields here reads only the canonical ones and `level_eps`."""
+    sampling_ratio: int = 2
+    """Samples per bin and axis; 0 takes ⌈roi side / bins⌉, the data's choice (Detectron2)."""
+    aligned: bool = True
+    """Shift by half a pixel so that samples sit where pixel centres are (Detectron2); False is torchvision's."""
+    canonical_size: float = 224.0
+    """An RoI of this side, pixels, goes to `canonical_level`."""
+    canonical_level: int = 4
+    """In the paper's numbering: the level of stride 2^4."""
+    level_eps: float = 1e-6
+    """Added to the log2 before it is floored: 0.5 takes the nearest level (Matterport)."""
+
+    def validate(self, where: str) -> None:
+        """Checks the fields.
+
+        Raises:
+            ConfigError: a field has a value that cannot work.
+        """
+        require_not_negative(f"{where}.sampling_ratio", self.sampling_ratio)
+        require_positive(f"{where}.canonical_size", self.canonical_size)
+        require_not_negative(f"{where}.level_eps", self.level_eps)
+
+
 def assign_levels(
-    boxes: Float[Array, "n 4"], levels: int, canonical_size: float, canonical_level: int, eps: float
+    boxes: Float[Array, "n 4"], levels: int, canonical_size: float, canonical_level: int, eps: float, finest: int = 2
 ) -> Int[Array, " n"]:
     """The pyramid level that each box is pooled from.
 
     Args:
         boxes: `[n, 4]` pixels.
-        levels: number of levels to choose from, the finest being P2.
+        levels: number of levels to choose from.
         canonical_size: side in pixels of a box that belongs to `canonical_level`.
         canonical_level: in the paper's numbering, 4 for P4.
         eps: added before flooring, so that a box of exactly a power-of-two side does not fall one level short.
+        finest: the first level in the paper's numbering, log2 of its stride: 2 for P2.
 
     Returns:
-        `[n]` int32 in `[0, levels)`, 0 for P2. Boxes without area go to P2.
+        `[n]` int32 in `[0, levels)`, 0 for the finest. Boxes without area go to the finest.
 
     Source: FPN (Lin et al. 2017), equation 1; eps as in torchvision `LevelMapper`.
     """
     side = jnp.sqrt(box_ops.area(boxes))
     level = jnp.floor(canonical_level + jnp.log2(jnp.maximum(side, 1e-6) / canonical_size) + eps)
-    return jnp.clip(level - 2, 0, levels - 1).astype(jnp.int32)
+    return jnp.clip(level - finest, 0, levels - 1).astype(jnp.int32)
 
 
 class _Axis(NamedTuple):

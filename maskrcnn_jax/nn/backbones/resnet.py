@@ -1,13 +1,16 @@
 """ResNet (He et al. 2016): the bottom-up half of the backbone."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import jax
 from flax import nnx
 from flax.typing import Dtype
 
+from maskrcnn_jax.extension import Backbone
+from maskrcnn_jax.messages.config_error import require, require_not_negative, require_positive
 from maskrcnn_jax.nn.conv import ConvNorm
-from maskrcnn_jax.nn.norm import Norm
+from maskrcnn_jax.nn.norm import Norm, require_groups
 
 Depth = Literal[18, 34, 50, 101, 152]
 BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
@@ -18,6 +21,62 @@ BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     152: (3, 8, 36, 3),
 }
 """Blocks per stage for each depth; 50 and deeper have bottleneck blocks."""
+
+
+@dataclass(frozen=True)
+class ResNet(Backbone):
+    """ResNet (He et al. 2016)."""
+
+    depth: Depth = 50
+    width: int = 64
+    """Channels of the stem; the stages have 1, 2, 4 and 8 times as many, times 4 in bottleneck nets."""
+    norm: Norm = "frozen_batch"
+    norm_eps: float = 1e-5
+    """Added to variances; 0 for the published torchvision v1 weights, 1e-3 for Matterport's."""
+    inner_width: int | None = None
+    """Channels inside the first stage's bottlenecks, doubled from stage to stage; `width` if None. 256 with 32 groups
+    is ResNeXt 32×8d."""
+    groups: int = 1
+    """Groups of the bottlenecks' 3×3 convolutions."""
+    stride_in_1x1: bool = False
+    """Stride in the bottleneck's first 1×1 (MSRA, Detectron2 R50/R101) instead of its 3×3 (torchvision)."""
+    pool_after: bool = False
+    """Pad the stem's pooling by one cell after and none before, as TensorFlow's SAME on even sides (Matterport)."""
+
+    strides: ClassVar = (4, 8, 16, 32)
+    stages: ClassVar = {"2": ("stem", "layer1"), "3": ("layer2",), "4": ("layer3",), "5": ("layer4",)}
+    """As its outputs count, C2 … C5."""
+
+    @property
+    def bottleneck(self) -> bool:
+        """Whether blocks are 1×1, 3×3, 1×1 convolutions instead of two 3×3."""
+        return self.depth >= 50
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of C2 … C5."""
+        return tuple(self.width * (4 if self.bottleneck else 1) * 2**i for i in range(4))
+
+    def validate(self, where: str) -> None:
+        """Checks the fields; see `Value.validate`."""
+        require_positive(f"{where}.width", self.width)
+        require_not_negative(f"{where}.norm_eps", self.norm_eps)
+        require_positive(f"{where}.groups", self.groups)
+        inner = self.inner_width or self.width
+        require_positive(f"{where}.inner_width", inner)
+        plain = self.groups == 1 and self.inner_width is None and not self.stride_in_1x1
+        remedy = "has basic blocks: groups, inner_width and stride_in_1x1 are for depths 50, 101 and 152"
+        require(self.bottleneck or plain, f"{where}.depth", self.depth, remedy)
+        divides = inner % self.groups == 0
+        require(divides, f"{where}.groups", self.groups, f"must divide the {inner} channels inside a bottleneck")
+        if self.norm == "group":
+            for factor in (1, 2, 4, 8):
+                require_groups(f"{where}.width", self.width * factor)
+                require_groups(f"{where}.inner_width", inner * factor)
+
+    def build(self, *, dtype: Dtype, rngs: nnx.Rngs) -> "ResNetModule":
+        """Makes the module; see `Backbone.build`."""
+        return ResNetModule(self, dtype=dtype, rngs=rngs)
 
 
 class Block(nnx.Module):
@@ -77,51 +136,36 @@ def max_pool(x: jax.Array, before: int) -> jax.Array:
     return nnx.max_pool(x, (3, 3), (2, 2), padding=((before, 1), (before, 1)))
 
 
-class ResNet(nnx.Module):
+class ResNetModule(nnx.Module):
     """Stem and four stages; `[b, H, W, 3]` to C2 … C5 at strides 4, 8, 16, 32.
 
-    `inner_width` and `groups` make it a ResNeXt (Xie et al. 2017); `pool_after` pads the stem's pooling as TensorFlow.
+    `inner_width` and `groups` make it a ResNeXt (Xie et al. 2017).
     """
 
-    def __init__(
-        self,
-        depth: Depth,
-        width: int,
-        *,
-        inner_width: int | None,
-        groups: int,
-        stride_in_1x1: bool,
-        pool_after: bool,
-        norm: Norm,
-        eps: float,
-        dtype: Dtype,
-        rngs: nnx.Rngs,
-    ):
-        bottleneck = depth >= 50
-        self.stem = ConvNorm(3, width, 7, stride=2, norm=norm, eps=eps, dtype=dtype, rngs=rngs)
-        self.pool_before = 0 if pool_after else 1
-        expansion = 4 if bottleneck else 1
-        self.channels = tuple(width * expansion * 2**i for i in range(4))
-        inputs, stages = width, []
-        for i, count in enumerate(BLOCKS[depth]):
+    def __init__(self, config: ResNet, *, dtype: Dtype, rngs: nnx.Rngs):
+        norm, eps = config.norm, config.norm_eps
+        self.stem = ConvNorm(3, config.width, 7, stride=2, norm=norm, eps=eps, dtype=dtype, rngs=rngs)
+        self.pool_before = 0 if config.pool_after else 1
+        inputs, stages = config.width, []
+        for i, count in enumerate(BLOCKS[config.depth]):
             blocks: nnx.List[Block] = nnx.List()
             for j in range(count):
                 blocks.append(
                     Block(
                         inputs,
-                        (inner_width or width) * 2**i,
-                        self.channels[i],
+                        (config.inner_width or config.width) * 2**i,
+                        config.channels[i],
                         stride=2 if i > 0 and j == 0 else 1,
-                        bottleneck=bottleneck,
-                        groups=groups,
-                        stride_in_1x1=stride_in_1x1,
+                        bottleneck=config.bottleneck,
+                        groups=config.groups,
+                        stride_in_1x1=config.stride_in_1x1,
                         norm=norm,
                         eps=eps,
                         dtype=dtype,
                         rngs=rngs,
                     )
                 )
-                inputs = self.channels[i]
+                inputs = config.channels[i]
             stages.append(blocks)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
 
