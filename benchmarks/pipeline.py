@@ -23,7 +23,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms import v2
 
 from maskrcnn_jax.config import CocoSource, DataConfig
-from maskrcnn_jax.data import open_source, train_batches
+from maskrcnn_jax.data import train_batches
 from maskrcnn_jax.data.prepare.run import prepare
 
 
@@ -67,7 +67,7 @@ def main(folder: Path | None = None, rounds: int = 7, batches: int = 13, batch: 
     theirs = their_batches()
     with tempfile.TemporaryDirectory() as prepared:
         prepare(folder, Path(prepared) / "coco")
-        source = open_source(CocoSource(Path(prepared) / "coco"))
+        source = CocoSource(Path(prepared) / "coco").open()
         config = DataConfig(batch_size=batch, threads=1)
 
         def read_ours():

@@ -13,19 +13,29 @@ import tyro
 from pair import alternate, report
 from pictures import ground_truth, picture
 
-from maskrcnn_jax.config import Config, DataConfig, LossConfig, OptimizerConfig, Phase, RunConfig
+from maskrcnn_jax.config import (
+    BoxRegression,
+    Classification,
+    Config,
+    DataConfig,
+    Mask,
+    OptimizerConfig,
+    Phase,
+    RPNBox,
+    RPNObjectness,
+    RunConfig,
+)
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.step import start
 
 RATE = 1e-6
 """Of learning: so small that all rounds have the same to do."""
-LOSS = LossConfig(
-    rpn_beta=1 / 9,
-    box_beta=1 / 9,
-    rpn_normalizer="sampled",
-    binary_mask_targets=False,
-    mask_samples=0,
-    mask_aligned=False,
+LOSSES = (
+    RPNObjectness(normalizer="sampled"),
+    RPNBox(beta=1 / 9, normalizer="sampled"),
+    Classification(),
+    BoxRegression(beta=1 / 9),
+    Mask(binary_targets=False, samples=0, aligned=False),
 )
 """torchvision's."""
 
@@ -74,7 +84,7 @@ def main(rounds: int = 11, side: int = 512, count: int = 8) -> None:
     ours.config = dataclasses.replace(ours.config, rpn=dataclasses.replace(ours.config.rpn, proposals=proposals))
     config = Config(
         model=ours.config,
-        loss=LOSS,
+        losses=LOSSES,
         optimizer=OptimizerConfig(learning_rate=RATE, warmup_steps=0, phases=(Phase("3+"),)),
         run=RunConfig(steps=10**6),
     )

@@ -11,22 +11,22 @@ Published: nothing; a model that works overfits its training images, mask AP50 0
 from pathlib import Path
 
 from maskrcnn_jax.config import (
+    FPN,
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     CocoSource,
     Config,
     DataConfig,
-    FPNConfig,
     InputConfig,
-    LossConfig,
-    MaskHeadConfig,
+    MaskHead,
     MatchConfig,
     ModelConfig,
     OptimizerConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
     RunConfig,
+    SamplingConfig,
 )
 
 FOLDER = Path("data/coco_mini")
@@ -36,17 +36,17 @@ config = Config(
     model=ModelConfig(
         num_classes=80,
         input=InputConfig(shortest_edge=384, longest_edge=512, buckets=BUCKETS),
-        backbone=BackboneConfig(depth=18, width=32, norm="group"),
-        fpn=FPNConfig(channels=64),
-        rpn=RPNConfig(
+        backbone=ResNet(depth=18, width=32, norm="group"),
+        fpn=FPN(channels=64),
+        rpn=RPN(
             anchors=AnchorConfig(sizes=(10.0, 24.0, 56.0, 128.0, 288.0)),
             proposals=ProposalConfig(top_k=500, count=300, train_top_k=500, train_count=300),
         ),
-        box_head=BoxHeadConfig(fcs=(256,)),
-        mask_head=MaskHeadConfig(convs=2, channels=64),
+        box_head=BoxHead(fcs=(256,)),
+        mask_head=MaskHead(convs=2, channels=64),
     ),
-    loss=LossConfig(
-        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=128, foreground_fraction=0.25),
+    sampling=SamplingConfig(
+        rois=MatchConfig(0.5, 0.5, low_quality=False, count=128, foreground_fraction=0.25),
     ),
     data=DataConfig(
         train=CocoSource(FOLDER, split="train[:8]"),

@@ -10,12 +10,13 @@ It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x.py` says: `--run.init R
 from dataclasses import replace
 from pathlib import Path
 
+from maskrcnn_jax.config import ResNet
 from maskrcnn_jax.config.loading import load_config
 
 base = load_config(Path(__file__).with_name("mask_rcnn_r50_fpn_3x.py"))
 
 config = replace(
     base,
-    model=replace(base.model, backbone=replace(base.model.backbone, depth=101)),
+    model=replace(base.model, backbone=ResNet(depth=101)),
     run=replace(base.run, folder=Path("runs/mask_rcnn_r101_fpn_3x")),
 )

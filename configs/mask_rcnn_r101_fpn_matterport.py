@@ -16,20 +16,35 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskrcnn_jax.checkpoints.convert.matterport_model import CONVENTIONS
-from maskrcnn_jax.config import Config, DataConfig, LossConfig, MatchConfig, OptimizerConfig, Phase, RunConfig
+from maskrcnn_jax.config import (
+    BoxRegression,
+    Classification,
+    Config,
+    DataConfig,
+    Mask,
+    MatchConfig,
+    OptimizerConfig,
+    Phase,
+    RPNBox,
+    RPNObjectness,
+    RunConfig,
+    SamplingConfig,
+)
 
 config = Config(
     # The data set names the classes.
     model=replace(CONVENTIONS, class_names=(), detect=replace(CONVENTIONS.detect, score_threshold=0.0)),
-    loss=LossConfig(
-        rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=256, foreground_fraction=0.5, crowd_iou=0.001),
-        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=200, foreground_fraction=0.33, crowd_iou=0.001),
+    sampling=SamplingConfig(
+        anchors=MatchConfig(0.7, 0.3, low_quality=True, count=256, foreground_fraction=0.5, crowd_iou=0.001),
+        rois=MatchConfig(0.5, 0.5, low_quality=False, count=200, foreground_fraction=0.33, crowd_iou=0.001),
         append_ground_truth=False,
-        rpn_beta=1.0,
-        box_beta=1.0,
-        rpn_normalizer="sampled",
-        box_normalizer="positive",
-        binary_mask_targets=True,
+    ),
+    losses=(
+        RPNObjectness(normalizer="sampled"),
+        RPNBox(beta=1.0, normalizer="positive"),
+        Classification(),
+        BoxRegression(beta=1.0, normalizer="positive"),
+        Mask(),
     ),
     data=DataConfig(
         batch_size=2,

@@ -16,24 +16,24 @@ or from torchvision's weights, whose conventions stand here: `--run.init resnet5
 from pathlib import Path
 
 from maskrcnn_jax.config import (
-    BackboneConfig,
+    LOSSES,
     Config,
     DataConfig,
-    LossConfig,
     ModelConfig,
     OptimizerConfig,
     Phase,
     PoolConfig,
+    ResNet,
     RunConfig,
 )
 
 config = Config(
     model=ModelConfig(
         num_classes=80,
-        backbone=BackboneConfig(depth=50, norm="frozen_batch"),
+        backbone=ResNet(depth=50, norm="frozen_batch"),
         pool=PoolConfig(sampling_ratio=0, aligned=True),
     ),
-    loss=LossConfig(rpn_beta=0.0, box_beta=0.0, rpn_normalizer="count", binary_mask_targets=True),
+    losses=LOSSES,
     data=DataConfig(
         batch_size=16,
         shortest_edges=(640, 672, 704, 736, 768, 800),

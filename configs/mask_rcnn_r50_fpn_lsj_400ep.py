@@ -13,17 +13,17 @@ model has none.
 from pathlib import Path
 
 from maskrcnn_jax.config import (
-    BackboneConfig,
-    BoxHeadConfig,
+    FPN,
+    RPN,
+    BoxHead,
     Config,
     DataConfig,
-    FPNConfig,
     InputConfig,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     OptimizerConfig,
     PoolConfig,
-    RPNConfig,
+    ResNet,
     RunConfig,
 )
 
@@ -31,12 +31,12 @@ config = Config(
     model=ModelConfig(
         num_classes=80,
         input=InputConfig(shortest_edge=1024, longest_edge=1024, buckets=((1024, 1024),)),
-        backbone=BackboneConfig(depth=50, norm="batch"),
-        fpn=FPNConfig(norm="batch"),
-        rpn=RPNConfig(convs=2),
+        backbone=ResNet(depth=50, norm="batch"),
+        fpn=FPN(norm="batch"),
+        rpn=RPN(convs=2),
         pool=PoolConfig(sampling_ratio=0, aligned=True),
-        box_head=BoxHeadConfig(convs=4, fcs=(1024,), norm="batch"),
-        mask_head=MaskHeadConfig(norm="batch"),
+        box_head=BoxHead(convs=4, fcs=(1024,), norm="batch"),
+        mask_head=MaskHead(norm="batch"),
         dtype="bfloat16",
     ),
     data=DataConfig(

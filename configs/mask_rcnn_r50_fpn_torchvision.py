@@ -17,7 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
-from maskrcnn_jax.config import Config, DataConfig, InputConfig, LossConfig, OptimizerConfig, Phase, RunConfig
+from maskrcnn_jax.config import (
+    BoxRegression,
+    Classification,
+    Config,
+    DataConfig,
+    InputConfig,
+    Mask,
+    OptimizerConfig,
+    Phase,
+    RPNBox,
+    RPNObjectness,
+    RunConfig,
+)
 
 EPOCH = 7329
 
@@ -28,13 +40,12 @@ config = Config(
         class_names=(),
         input=replace(CONVENTIONS.input, buckets=InputConfig().buckets),
     ),
-    loss=LossConfig(
-        rpn_beta=1 / 9,
-        box_beta=1 / 9,
-        rpn_normalizer="sampled",
-        binary_mask_targets=False,
-        mask_samples=0,
-        mask_aligned=False,
+    losses=(
+        RPNObjectness(normalizer="sampled"),
+        RPNBox(beta=1 / 9, normalizer="sampled"),
+        Classification(),
+        BoxRegression(beta=1 / 9),
+        Mask(binary_targets=False, samples=0, aligned=False),
     ),
     data=DataConfig(batch_size=16, shortest_edges=(800,), longest_edge=1333, flip=0.5),
     optimizer=OptimizerConfig(

@@ -8,21 +8,21 @@ Published: nothing; the pictures are endless, those of validation are never trai
 from pathlib import Path
 
 from maskrcnn_jax.config import (
+    FPN,
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     Config,
     DataConfig,
-    FPNConfig,
     InputConfig,
-    LossConfig,
-    MaskHeadConfig,
+    MaskHead,
     MatchConfig,
     ModelConfig,
     OptimizerConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
     RunConfig,
+    SamplingConfig,
     ShapesSource,
 )
 
@@ -35,18 +35,18 @@ config = Config(
         num_classes=3,
         class_names=("square", "circle", "triangle"),
         input=InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=BUCKETS),
-        backbone=BackboneConfig(depth=18, width=32, norm="batch"),
-        fpn=FPNConfig(channels=48),
-        rpn=RPNConfig(
+        backbone=ResNet(depth=18, width=32, norm="batch"),
+        fpn=FPN(channels=48),
+        rpn=RPN(
             anchors=AnchorConfig(sizes=(16.0, 32.0, 48.0, 64.0, 96.0)),
             proposals=ProposalConfig(top_k=200, count=50, train_top_k=200, train_count=100),
         ),
-        box_head=BoxHeadConfig(fcs=(256,)),
-        mask_head=MaskHeadConfig(convs=2, channels=48),
+        box_head=BoxHead(fcs=(256,)),
+        mask_head=MaskHead(convs=2, channels=48),
     ),
-    loss=LossConfig(
-        rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=64, foreground_fraction=0.5),
-        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=32, foreground_fraction=0.25),
+    sampling=SamplingConfig(
+        anchors=MatchConfig(0.7, 0.3, low_quality=True, count=64, foreground_fraction=0.5),
+        rois=MatchConfig(0.5, 0.5, low_quality=False, count=32, foreground_fraction=0.25),
     ),
     data=DataConfig(
         train=ShapesSource(seed=0, image_size=SIDE, first=0, count=TRAIN),

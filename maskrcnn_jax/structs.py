@@ -1,9 +1,9 @@
 """The records that cross stage borders, in the order in which an image meets them.
 
-Letters in shapes: `B` images, `A` anchors, `K` candidates, `N` proposals or rois, `R` boxes given to the mask head,
-`G` ground-truth slots, `D` detections, `C` foreground classes, `H W` pixels, `h w` feature cells, `F` channels,
-`S` sampled anchors, `M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the leading
-`B`.
+Letters in shapes: `B` images, `A` anchors, `S` sampled anchors, `K` candidates, `N` proposals or rois, `R` boxes given
+to further heads, `G` ground-truth slots, `D` detections, `C` foreground classes, `H W` pixels, `h w` feature cells, `F`
+channels, `M` side of a ground-truth mask, `m` side of a predicted mask. Stages see one image, so their records lack the
+leading `B`.
 
 Boxes are `(x0, y0, x1, y1)` in absolute pixels of the padded network input, float32, continuous (no +1).
 Labels are `0 … C-1`; background is `C`. Every padded array has a boolean `valid` beside it; padded slots hold finite
@@ -65,7 +65,7 @@ class RPNOutput(NamedTuple):
 class AnchorTargets(NamedTuple):
     """The anchors that the losses of the region proposal network look at, and what it should predict for them."""
 
-    index: Array  # type: ignore[assignment]  # hides tuple.index, which has no use here
+    index: Array
     """`[B, S]` int32: which anchor each slot holds."""
     positive: Array
     """`[B, S]` bool: the anchor stands for an object."""

@@ -10,22 +10,22 @@ import numpy as np
 from flax import nnx
 
 from maskrcnn_jax.config import (
+    FPN,
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     Config,
     DataConfig,
     DetectConfig,
-    FPNConfig,
     InputConfig,
-    LossConfig,
-    MaskHeadConfig,
+    MaskHead,
     MatchConfig,
     ModelConfig,
     OptimizerConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
     RunConfig,
+    SamplingConfig,
     ShapesSource,
 )
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
@@ -41,19 +41,19 @@ CONFIG = Config(
     model=ModelConfig(
         num_classes=3,
         input=InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=BUCKETS),
-        backbone=BackboneConfig(depth=18, width=8, norm="batch"),
-        fpn=FPNConfig(channels=16),
-        rpn=RPNConfig(
+        backbone=ResNet(depth=18, width=8, norm="batch"),
+        fpn=FPN(channels=16),
+        rpn=RPN(
             anchors=AnchorConfig(sizes=(8.0, 16.0, 24.0, 32.0, 48.0)),
             proposals=ProposalConfig(top_k=30, count=12, train_top_k=40, train_count=16),
         ),
-        box_head=BoxHeadConfig(fcs=(32,)),
-        mask_head=MaskHeadConfig(convs=1, channels=16),
+        box_head=BoxHead(fcs=(32,)),
+        mask_head=MaskHead(convs=1, channels=16),
         detect=DetectConfig(count=8),
     ),
-    loss=LossConfig(
-        rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=32, foreground_fraction=0.5),
-        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=16, foreground_fraction=0.25),
+    sampling=SamplingConfig(
+        anchors=MatchConfig(0.7, 0.3, low_quality=True, count=32, foreground_fraction=0.5),
+        rois=MatchConfig(0.5, 0.5, low_quality=False, count=16, foreground_fraction=0.25),
     ),
     data=DataConfig(
         train=ShapesSource(image_size=SIDE, count=100),

@@ -14,7 +14,6 @@ import numpy as np
 import small
 
 from maskrcnn_jax.config.loading import load_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import data_mesh, from_devices, put, replicated, to_devices
 from maskrcnn_jax.distributed.processes import gather, is_first, join_processes
@@ -48,7 +47,7 @@ def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
 def evaluated(folder: Path) -> dict[str, float]:
     """The figures of a detector that knows half of the objects."""
     config, mesh = load_config(TINY), data_mesh()
-    source = open_source(config.data.validation)
+    source = config.data.validation.open()
     structure, *weights = split(small.build(config.model))
     weights = put(weights, jax.tree.map(lambda _: replicated(mesh), weights))
     evaluate.detect = knowing(source, mesh)

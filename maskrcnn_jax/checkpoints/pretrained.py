@@ -19,6 +19,7 @@ from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.config import Config, ConfigError, ModelConfig
 from maskrcnn_jax.config.loading import read_config
 from maskrcnn_jax.config.serialization import to_json
+from maskrcnn_jax.config.types import FindType, refuse, types_of
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn import params as weights
 
@@ -86,15 +87,19 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
         raise CheckpointError(f"{folder}, step {saved.step}: {error}") from error
 
 
-def trained_config(source: Path | str) -> ModelConfig:
+def trained_config(source: Path | str, find_type: FindType = refuse) -> ModelConfig:
     """The architecture and the conventions that belong to a run folder or a file of weights.
+
+    Args:
+        source: a run folder or a file of weights.
+        find_type: finds types outside this package by name; see `config.types`.
 
     Raises:
         ConfigError, WeightFileError or ConversionError: as `load_pretrained`.
     """
     if Path(source).is_dir():
-        return read_config(source).model
-    return recognise(open_weights(source)).config
+        return read_config(source, find_type).model
+    return recognise(open_weights(source), find_type=find_type).config
 
 
 def load_pretrained(
@@ -128,7 +133,7 @@ def load_pretrained(
     experiment = config if isinstance(config, Config) else Config()
     model = config.model if isinstance(config, Config) else config
     if isinstance(source, str | Path) and Path(source).is_dir():
-        saved = read_config(source)
+        saved = read_config(source, types_of(config))
         if isinstance(config, Config):
             experiment = _customized(config, saved)
             model = experiment.model
@@ -165,7 +170,7 @@ def _customized(experiment: Config, saved: Config) -> Config:
 
 
 def _network(config: Config) -> MaskRCNN:
-    return MaskRCNN(config.model, rngs=nnx.Rngs(config.run.seed))
+    return config.model.build(rngs=nnx.Rngs(config.run.seed))
 
 
 def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | None) -> Recognised:
@@ -174,7 +179,7 @@ def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | N
     if Path(source).is_dir():
         saved = load_weights(source, step)
         params = saved.params if saved.ema is None else saved.ema
-        return Recognised(OURS, read_config(source).model, params | saved.statistics)
+        return Recognised(OURS, read_config(source, types_of(config)).model, params | saved.statistics)
     return recognise(open_weights(source), config)
 
 

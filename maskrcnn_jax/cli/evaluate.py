@@ -23,7 +23,7 @@ from maskrcnn_jax.cli.errors import USER_ERRORS
 from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal
 from maskrcnn_jax.config import Config, ConfigError, unchanged
 from maskrcnn_jax.config.loading import load_config, read_config, read_trusted_config
-from maskrcnn_jax.data import open_source
+from maskrcnn_jax.config.types import types_of
 from maskrcnn_jax.distributed.devices import require_devices
 from maskrcnn_jax.distributed.mesh import data_mesh, put, replicated
 from maskrcnn_jax.distributed.processes import is_first, join_processes
@@ -58,11 +58,12 @@ def experiment(path: str, overrides: Sequence[str], checkpoint: Path, trust_code
         ConfigError, WeightFileError or ConversionError: as `load_pretrained`.
     """
     if trust_code or checkpoint.is_dir():
-        trained = read_trusted_config(checkpoint) if trust_code else read_config(checkpoint)
+        types = types_of(load_config(path))
+        trained = read_trusted_config(checkpoint) if trust_code else read_config(checkpoint, types)
         config = load_config(path, overrides, trained.model)
         own = config.customize is unchanged
         return dataclasses.replace(config, customize=trained.customize) if own else config
-    return load_config(path, overrides, trained_config(checkpoint))
+    return load_config(path, overrides, trained_config(checkpoint, types_of(load_config(path))))
 
 
 def main() -> None:
@@ -82,7 +83,7 @@ def main() -> None:
         enable_compilation_cache()
         checkpoint, step = arguments.checkpoint, arguments.step
         config = experiment(arguments.config, overrides, checkpoint, arguments.trust_code)
-        source, mesh = open_source(config.data.validation), data_mesh()
+        source, mesh = config.data.validation.open(), data_mesh()
         check_compatible(config, source, mesh.size)
         if step is None and checkpoint.is_dir():
             step = max(steps(checkpoint), default=None)  # of a run that is still training it would be another later

@@ -1,7 +1,8 @@
-"""The numbers of an experiment: frozen dataclasses. `loading.py` loads them, `validation.py` checks them.
+"""The configuration of an experiment: frozen dataclasses, most of which stand beside what they configure.
 
-Every field on which the known systems differ is a value here, so that each system is a configuration and a fork can
-mix them. Instances are hashable, so they may be static arguments of a jitted function.
+`loading.py` loads configurations, `validation.py` checks them, `serialization.py` writes them as JSON. Every field
+on which the known systems differ is a value here, so that each system is a configuration and a fork can mix them.
+Instances are hashable, so they may be static arguments of a jitted function.
 """
 
 from collections.abc import Callable
@@ -10,56 +11,69 @@ from typing import Any
 
 import tyro
 
-from maskrcnn_jax.config.data import CocoSource, DataConfig, Kind, ShapesSource, Source
-from maskrcnn_jax.config.error import ConfigError, require
 from maskrcnn_jax.config.foreign import ForeignFunction
-from maskrcnn_jax.config.loss import LossConfig, MatchConfig
-from maskrcnn_jax.config.model import (
-    AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
-    DetectConfig,
-    FPNConfig,
-    InputConfig,
-    Interpolation,
-    MaskHeadConfig,
-    ModelConfig,
-    Norm,
-    PasteRule,
-    PoolConfig,
-    ProposalConfig,
-    RPNConfig,
-)
 from maskrcnn_jax.config.run import OptimizerConfig, Phase, RunConfig
+from maskrcnn_jax.data.config import DataConfig
+from maskrcnn_jax.data.sources.prepared import CocoSource
+from maskrcnn_jax.data.sources.shapes import Kind, ShapesSource
+from maskrcnn_jax.data.sources.source import Source
+from maskrcnn_jax.extension import Backbone, Head, Loss, Neck, Value
+from maskrcnn_jax.masks.paste import PasteRule
+from maskrcnn_jax.messages.config_error import ConfigError, require
+from maskrcnn_jax.model.mask_rcnn import ModelConfig
+from maskrcnn_jax.model.sampler import SamplingConfig
+from maskrcnn_jax.model.stages import DetectConfig
+from maskrcnn_jax.nn.backbones.resnet import ResNet
+from maskrcnn_jax.nn.heads.box import BoxHead
+from maskrcnn_jax.nn.heads.mask import MaskHead
+from maskrcnn_jax.nn.heads.rpn import RPN, ProposalConfig
+from maskrcnn_jax.nn.necks.fpn import FPN
+from maskrcnn_jax.nn.norm import Norm
+from maskrcnn_jax.ops.anchors import AnchorConfig
+from maskrcnn_jax.ops.images import InputConfig, Interpolation
+from maskrcnn_jax.ops.matching import MatchConfig
+from maskrcnn_jax.ops.roi_align import PoolConfig
+from maskrcnn_jax.training.losses import LOSSES, BoxRegression, Classification, Mask, RPNBox, RPNObjectness
 
 __all__ = [
+    "FPN",
+    "LOSSES",
+    "RPN",
     "AnchorConfig",
-    "BackboneConfig",
-    "BoxHeadConfig",
+    "Backbone",
+    "BoxHead",
+    "BoxRegression",
+    "Classification",
     "CocoSource",
     "Config",
     "ConfigError",
     "DataConfig",
     "DetectConfig",
-    "FPNConfig",
     "ForeignFunction",
+    "Head",
     "InputConfig",
     "Interpolation",
     "Kind",
-    "LossConfig",
-    "MaskHeadConfig",
+    "Loss",
+    "Mask",
+    "MaskHead",
     "MatchConfig",
     "ModelConfig",
+    "Neck",
     "Norm",
     "OptimizerConfig",
     "PasteRule",
     "Phase",
     "PoolConfig",
     "ProposalConfig",
-    "RPNConfig",
+    "RPNBox",
+    "RPNObjectness",
+    "ResNet",
     "RunConfig",
+    "SamplingConfig",
     "ShapesSource",
     "Source",
+    "Value",
     "require",
     "unchanged",
 ]
@@ -75,9 +89,11 @@ class Config:
     """One experiment."""
 
     model: ModelConfig = ModelConfig()
-    loss: LossConfig = LossConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    losses: tuple[Loss, ...] = LOSSES
+    """Training minimises their weighted sum."""
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     run: RunConfig = RunConfig()
     customize: tyro.conf.Suppress[Callable[[Any], Any]] = field(default=unchanged)
-    """Called with the built model, returns the model to train: the place where a fork replaces a stage."""
+    """Called with the built model, returns the model to train: an escape hatch where a value does not suffice."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from maskrcnn_jax.config.error import ConfigError
+from maskrcnn_jax.messages.config_error import ConfigError
 
 
 class ForeignFunction:

@@ -9,10 +9,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
-
 from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
-from maskrcnn_jax.config.serialization import from_json, to_json, trusted
+from maskrcnn_jax.config.flags import apply_flags
+from maskrcnn_jax.config.migration import upgrade
+from maskrcnn_jax.config.serialization import from_json, to_plain, trusted
+from maskrcnn_jax.config.types import FindType, import_type, refuse
 from maskrcnn_jax.config.validation import validate
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.reading import read_bytes, require_regular
@@ -41,12 +42,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
         SystemExit: An override is misspelt or of the wrong type; standard error says so and suggests a name.
     """
     # Dataclasses check no types and keep lists; the way through plain values does both.
-    config = from_json(Config, dataclasses.asdict(_run(Path(path))), "")
+    config = from_json(Config, _run(Path(path)), "")
     config = config if model is None else dataclasses.replace(config, model=model)
     if overrides:
-        program = f"{Path(sys.argv[0]).name} {path}"
-        flat = (tyro.conf.AvoidSubcommands,)
-        config = tyro.cli(Config, prog=program, args=list(overrides), default=config, config=flat)
+        config = apply_flags(config, overrides, f"{Path(sys.argv[0]).name} {path}")
     validate(config)
     return config
 
@@ -55,15 +54,15 @@ def save_config(config: Config, folder: str | Path) -> None:
     """Writes the resolved configuration to `config.json` in a run folder, whole or not at all.
 
     Args:
-        config: What to write. Functions are written as "module:name".
+        config: What to write. Functions and types are written as "module:name".
         folder: The run folder; made where it does not exist.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / FILE_NAME, json.dumps(dataclasses.asdict(config), default=to_json, indent=2) + "\n")
+    write_text(folder / FILE_NAME, json.dumps(to_plain(config), indent=2) + "\n")
 
 
-def read_config(folder: str | Path) -> Config:
+def read_config(folder: str | Path, find_type: FindType = refuse) -> Config:
     """Reads the configuration that `save_config` wrote, without running anything.
 
     It is equal to what was written, but that a function outside this package is a `ForeignFunction`, which refuses to
@@ -71,9 +70,10 @@ def read_config(folder: str | Path) -> Config:
 
     Args:
         folder: A run folder.
+        find_type: Finds types outside this package by name, such as `types_of` a configuration that the user gave.
 
     Raises:
-        ConfigError: No `config.json` there, not JSON, or a field unknown or wrong.
+        ConfigError: No `config.json` there, not JSON, a field unknown or wrong, or a type that is not found.
     """
     path = Path(folder) / FILE_NAME
     try:
@@ -85,7 +85,7 @@ def read_config(folder: str | Path) -> Config:
     except JsonError as error:
         raise ConfigError(f"{path}: {str(error).partition('; ')[0]}; restore the file from a copy") from error
     try:
-        config = from_json(Config, values, "")
+        config = from_json(Config, upgrade(values), "", find_type)
         validate(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -106,7 +106,7 @@ def read_trusted_config(folder: str | Path) -> Config:
     if not Path(folder).is_dir():
         raise ConfigError(f"--trust-code: {folder} is no run folder, and nothing else names code; leave it out")
     try:
-        return trusted(read_config(folder))
+        return trusted(read_config(folder, import_type))
     except ConfigError as error:
         path = str(Path(folder) / FILE_NAME)
         raise ConfigError(str(error) if str(error).startswith(path) else f"{path}: {error}") from error

@@ -7,32 +7,43 @@ runs no code: functions of this package are looked up, others stay names until `
 import dataclasses
 import importlib
 import math
-import runpy
 from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 from types import FunctionType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, require
+from maskrcnn_jax.config import Config, ForeignFunction, Value, require
+from maskrcnn_jax.config.types import PACKAGE, FindType, imported, is_own, refuse, resolve_type, type_name
 
-PACKAGE = "maskrcnn_jax"
 SHOWN = 100
 """Characters of an unknown name that a message shows."""
 
 
 def to_json(value: Any) -> Any:
-    """Returns what JSON writes for a Path (its text) or a function ("module:name"): the `default=` of `json.dumps`.
+    """Returns what JSON writes for a Path (its text) or a function ("module:name").
 
     A function that stands in an experiment's file has that file for a module.
     """
     if isinstance(value, Path):
         return str(value)
-    return value.name if isinstance(value, ForeignFunction) else f"{value.__module__}:{value.__qualname__}"
+    return value.name if isinstance(value, ForeignFunction) else type_name(value)
 
 
-def from_json(kind: Any, value: Any, where: str) -> Any:
-    """Builds a value of an annotated type from what JSON holds, or from what `dataclasses.asdict` gives.
+def to_plain(value: Any) -> Any:
+    """Returns a configuration, or a part of one, as nested dicts, lists and scalars; `from_json` reads them.
+
+    An extension point's value has its "type" beside its fields.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = {"type": type_name(type(value))} if isinstance(value, Value) else {}
+        return named | {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [to_plain(entry) for entry in value]
+    return to_json(value) if isinstance(value, Path | ForeignFunction) or callable(value) else value
+
+
+def from_json(kind: Any, value: Any, where: str, find_type: FindType = refuse) -> Any:
+    """Builds a value of an annotated type from what JSON holds, or from such a value itself.
 
     Lists become tuples, so the result is hashable; whole numbers become floats where floats are due. A dataclass field
     that is missing takes its default, so run folders survive a new field. Functions outside this package become
@@ -40,17 +51,20 @@ def from_json(kind: Any, value: Any, where: str) -> Any:
 
     Args:
         kind: A type: a dataclass, tuple, union, Literal, Path, function or scalar.
-        value: Nested dicts, lists and scalars.
+        value: Nested dicts, lists and scalars, and dataclasses.
         where: The dotted name of the value, for messages.
+        find_type: Finds types outside this package by name; see `config.types`.
 
     Raises:
         ConfigError: A value of the wrong type or an unknown field, by name.
     """
     origin, options = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind):
-        return _record(kind, value, where)
+        return _record(kind, value, where, find_type)
     if origin in (Union, UnionType):
-        return None if value is None and NoneType in options else from_json(_member(options, value), value, where)
+        if value is None and NoneType in options:
+            return None
+        return from_json(next(option for option in options if option is not NoneType), value, where, find_type)
     if origin is Literal:
         require(value in options, where, value, f"must be one of {', '.join(map(repr, options))}")
         return value
@@ -58,7 +72,8 @@ def from_json(kind: Any, value: Any, where: str) -> Any:
         require(isinstance(value, list | tuple), where, value, "must be a sequence")
         kinds = [options[0]] * len(value) if options[-1] is Ellipsis else options
         require(len(value) == len(kinds), where, value, f"must hold {len(kinds)} values")
-        return tuple(from_json(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        entries = enumerate(zip(kinds, value, strict=True))
+        return tuple(from_json(k, v, f"{where}[{i}]", find_type) for i, (k, v) in entries)
     if origin is Callable:
         return value if callable(value) else _function(value, where)
     if kind is Path:
@@ -76,7 +91,7 @@ def trusted(config: Config) -> Config:
     """
     if not isinstance(config.customize, ForeignFunction):
         return config
-    return dataclasses.replace(config, customize=_imported(config.customize.name, "customize"))
+    return dataclasses.replace(config, customize=imported(config.customize.name, "customize"))
 
 
 def _scalar(kind: type, value: Any, where: str) -> Any:
@@ -96,31 +111,43 @@ def _is_text(value: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def _record(kind: Any, value: Any, where: str) -> Any:
+def _record(kind: Any, value: Any, where: str, find_type: FindType) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fits = isinstance(value, kind)
+        require(fits, where or kind.__name__, value, f"must be a {kind.__name__}")
+        kind, value = type(value), {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     require(isinstance(value, dict), where or kind.__name__, value, f"must hold the fields of {kind.__name__}")
-    kinds = get_type_hints(kind)
     prefix = f"{where}." if where else ""
+    if "type" in value and issubclass(kind, Value):
+        kind = resolve_type(value["type"], kind, f"{prefix}type", find_type)
+        value = {name: entry for name, entry in value.items() if name != "type"}
+    kinds = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in value:
         shown = repr(str(name))[1:-1][:SHOWN]  # a key of a file may hold line breaks and megabytes
-        require(name in kinds, prefix + shown, value[name], f"unknown field; {kind.__name__} has {', '.join(kinds)}")
-    for field in dataclasses.fields(kind):
-        needed = field.default is dataclasses.MISSING
+        require(name in fields, prefix + shown, value[name], f"unknown field; {kind.__name__} has {', '.join(fields)}")
+    for field in fields.values():
+        needed = field.default is field.default_factory is dataclasses.MISSING
         require(field.name in value or not needed, prefix + field.name, None, "is missing; give it a value")
-    return kind(**{name: from_json(kinds[name], v, prefix + name) for name, v in value.items()})
+    return kind(
+        **{
+            name: from_json(_usual_type(kinds[name], fields[name], v), v, prefix + name, find_type)
+            for name, v in value.items()
+        }
+    )
 
 
-def _member(options: tuple[Any, ...], value: Any) -> Any:
-    """The member of a union that a value belongs to: for dicts, the dataclass that has all the dict's fields."""
-    members = [option for option in options if option is not NoneType]
-    keys = set(value) if isinstance(value, dict) else set()
-    return next((m for m in members if keys <= set(getattr(m, "__dataclass_fields__", ()))), members[0])
+def _usual_type(kind: Any, field: dataclasses.Field, value: Any) -> Any:
+    """The type of a value that names none, as those of older files: the type of the field's default."""
+    unnamed = isinstance(value, dict) and "type" not in value
+    return type(field.default) if unnamed and isinstance(field.default, Value) else kind
 
 
 def _function(value: Any, where: str) -> Callable[..., Any]:
     """A function of this package, or the name of another."""
     require(isinstance(value, str) and ":" in value, where, value, 'must be "module:name"')
     module, _, name = value.rpartition(":")
-    if module != PACKAGE and not module.startswith(f"{PACKAGE}."):
+    if not is_own(module):
         return ForeignFunction(value)
     try:
         found = getattr(importlib.import_module(module), name, None)
@@ -130,14 +157,3 @@ def _function(value: Any, where: str) -> Callable[..., Any]:
     own = isinstance(found, FunctionType) and (found.__module__, found.__qualname__) == (module, name)
     require(own, where, value, f"{PACKAGE} has no such function; restore the name")
     return found  # type: ignore[return-value]
-
-
-def _imported(value: str, where: str) -> Callable[..., Any]:
-    module, _, name = value.rpartition(":")
-    try:
-        if module.endswith(".py"):
-            return runpy.run_path(module, run_name=module)[name]
-        return attrgetter(name)(importlib.import_module(module))
-    except Exception as error:
-        remedy = f"cannot be imported ({error!r}); start where that module can be found, or name another function"
-        raise ConfigError(f"{where} = {value!r}: {remedy}") from error

@@ -12,14 +12,16 @@ import cv2
 import grain
 import numpy as np
 
-from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, require
+from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
 from maskrcnn_jax.data.sources.example import Example, ImageSource
 from maskrcnn_jax.data.transforms.buckets import choose_buckets, fitted_sizes, resized_sizes
 from maskrcnn_jax.data.transforms.copy_paste import augment_together
 from maskrcnn_jax.data.transforms.geometry import augment, empty_slots, fit
+from maskrcnn_jax.messages.config_error import ConfigError, require
 from maskrcnn_jax.messages.counts import pluralize
+from maskrcnn_jax.ops.images import InputConfig
 from maskrcnn_jax.structs import Batch, ImageRecord
 
 log = logging.getLogger(__name__)

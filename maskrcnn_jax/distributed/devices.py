@@ -2,7 +2,7 @@
 
 import jax
 
-from maskrcnn_jax.config import ConfigError
+from maskrcnn_jax.messages.config_error import ConfigError
 
 
 def require_devices() -> None:

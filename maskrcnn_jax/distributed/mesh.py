@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from maskrcnn_jax.config import require
+from maskrcnn_jax.messages.config_error import require
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from maskrcnn_jax.config import ConfigError
+from maskrcnn_jax.messages.config_error import ConfigError
 
 ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
 """Environment variables: where process 0 listens (host:port), how many processes there are, which of them this is."""

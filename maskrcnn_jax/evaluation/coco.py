@@ -5,16 +5,18 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as rle
 from jaxtyping import Float64
 
-from maskrcnn_jax.config import PasteRule
 from maskrcnn_jax.files.writing import written_whole
+from maskrcnn_jax.masks.paste import PasteRule
 from maskrcnn_jax.prediction.coco_results import Result, image_results
 from maskrcnn_jax.structs import Detections, ImageRecord
 
@@ -54,7 +56,7 @@ class CocoEvaluator:
         ground_truth: A data set in COCO's JSON form: images, annotations, categories.
         category_ids: The data set's category id of each label; with None, what gets the label is left out.
         masks: Score masks as well as boxes.
-        paste: Where masks lie: `MaskHeadConfig.paste`.
+        paste: Where masks lie: `MaskHead.paste`.
         inclusive: `ModelConfig.inclusive_boxes`.
     """
 
@@ -116,7 +118,7 @@ class CocoEvaluator:
     def _convert(self, detections: Detections, records: Sequence[ImageRecord]) -> list[Result]:
         results = []
         for index, record in enumerate(records):
-            image = Detections._make(None if field is None else field[index] for field in detections)
+            image = jax.tree.map(itemgetter(index), detections)
             results += self._of_image(image, record)
         return results
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.config import CocoSource, ModelConfig, Source
-from maskrcnn_jax.config.serialization import to_json
+from maskrcnn_jax.config.serialization import to_plain
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.reading import read_bytes
 from maskrcnn_jax.files.writing import write_text
@@ -55,16 +55,13 @@ class Evaluation:
         if isinstance(data, CocoSource):
             data = dataclasses.replace(data, folder=data.folder.resolve())
         this = {"checkpoint": self.checkpoint.resolve().name, "step": self.step}
-        return json.loads(
-            json.dumps(
-                this | {"data": dataclasses.asdict(data), "model": dataclasses.asdict(self.model)}, default=to_json
-            )
-        )
+        return this | {"data": to_plain(data), "model": to_plain(self.model)}
 
 
 def _name(data: Source) -> str:
     """A short name for a data set that a file name can hold."""
-    given = f"{data.folder.name}_{data.split}" if isinstance(data, CocoSource) else "shapes"
+    kind = type(data).__name__.removesuffix("Source").lower()
+    given = f"{data.folder.name}_{data.split}" if isinstance(data, CocoSource) else kind
     return re.sub(r"[^\w.]+", "_", given).strip("_.")[:100] or "data"
 
 

@@ -1,8 +1,10 @@
 """Masks of many objects in a large picture: kept as small as the network gives them, pasted when they are looked at."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple, overload
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 
@@ -73,7 +75,9 @@ def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
 
 def select(found: Detections, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
     """Some of a picture's detections, in the order of `rows`; masks may be arrays, `Crops` or None."""
-    return Detections(*(None if field is None else field[rows] for field in found))
+    kept = found._replace(masks=None)
+    masks = None if found.masks is None else found.masks[rows]
+    return jax.tree.map(itemgetter(rows), kept)._replace(masks=masks)
 
 
 def unite(crops: Sequence[Crop]) -> Crop:

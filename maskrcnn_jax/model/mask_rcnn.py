@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.distributed.sharding import per_image
-from maskrcnn_jax.extension import Backbone, Head, Neck
+from maskrcnn_jax.extension import Backbone, Head, Neck, Value
+from maskrcnn_jax.messages.config_error import require, require_positive
 from maskrcnn_jax.model import stages
 from maskrcnn_jax.model.sampler import Inference, Sampler
 from maskrcnn_jax.model.stages import DetectConfig
@@ -38,9 +39,12 @@ from maskrcnn_jax.structs import (
     Trace,
 )
 
+NO_CLASS = "N/A"
+"""Name of an output that stands for no class, as torchvision's list of 91 has them."""
+
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Value):
     """The network: what its weights mean. A fork that changes the forward pass derives from it and from `MaskRCNN`."""
 
     num_classes: int = 80
@@ -83,6 +87,37 @@ class ModelConfig:
         heads: tuple[Head, ...] = (*(() if self.mask_head is None else (self.mask_head,)), *self.heads)
         return {head.name: head for head in heads}
 
+    def validate(self, where: str) -> None:
+        """Checks the fields, and what the parts must agree in; see `Value.validate`."""
+        require_positive(f"{where}.num_classes", self.num_classes)
+        names, remedy = self.class_names, f"must be empty or name all {where}.num_classes = {self.num_classes}"
+        require(len(names) in (0, self.num_classes), f"{where}.class_names", names, remedy)
+        known = [name for name in names if name != NO_CLASS]
+        require(len(set(known)) == len(known), f"{where}.class_names", names, "must not name a class twice")
+        for part in ("input", "backbone", "fpn", "rpn", "pool", "box_head", "detect"):
+            getattr(self, part).validate(f"{where}.{part}")
+        if self.mask_head is not None:
+            self.mask_head.validate(f"{where}.mask_head")
+        for head in self.heads:
+            head.validate(f"{where}.heads.{head.name}")
+        named = [head.name for head in self.heads]
+        remedy = "must have names of their own, which are Python identifiers and not 'box' or 'mask'"
+        fits = all(name.isidentifier() and name not in ("box", "mask") for name in named)
+        require(fits and len(set(named)) == len(named), f"{where}.heads", named, remedy)
+        self._validate_levels(where)
+
+    def _validate_levels(self, where: str) -> None:
+        sizes, levels = self.rpn.anchors.sizes, self.level_names
+        remedy = f"must hold {len(levels)} sizes, for {', '.join(levels)}"
+        require(len(sizes) == len(levels), f"{where}.rpn.anchors.sizes", sizes, remedy)
+        coarsest, divisibility = max(self.backbone.strides), self.input.size_divisibility
+        remedy = f"must be a multiple of {coarsest}, the coarsest stride of {where}.backbone"
+        require(divisibility % coarsest == 0, f"{where}.input.size_divisibility", divisibility, remedy)
+        pooled = levels[: self.fpn.roi_levels(self.backbone.strides)]
+        remedy = f"must be a level that is pooled from: {', '.join(name[1:] for name in pooled)}"
+        level = self.pool.canonical_level
+        require(f"P{level}" in pooled, f"{where}.pool.canonical_level", level, remedy)
+
     def build(self, *, rngs: nnx.Rngs) -> "MaskRCNN":
         """Makes the network with fresh weights."""
         return MaskRCNN(self, rngs=rngs)
@@ -111,17 +146,17 @@ class MaskRCNN(nnx.Module):
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs):
         self.config = config
-        channels, classes, dtype = config.fpn.channels, config.num_classes, jnp.dtype(config.dtype)
-        outputs = classes + config.background_outputs
+        dtype = jnp.dtype(config.dtype)
+        of_rois = (config.fpn.channels, config.num_classes, config.num_classes + config.background_outputs)
         self.backbone = config.backbone.build(dtype=dtype, rngs=rngs)
         self.fpn = config.fpn.build(config.backbone.channels, dtype=dtype, rngs=rngs)
-        self.rpn_head = config.rpn.build(channels, dtype=dtype, rngs=rngs)
-        self.box_head = config.box_head.build(channels, classes, outputs, dtype=dtype, rngs=rngs)
+        self.rpn_head = config.rpn.build(config.fpn.channels, dtype=dtype, rngs=rngs)
+        self.box_head = config.box_head.build(*of_rois, dtype=dtype, rngs=rngs)
         mask = config.mask_head
-        self.mask_head = nnx.data(mask and mask.build(channels, classes, outputs, dtype=dtype, rngs=rngs))
-        self.heads = nnx.Dict(
-            {head.name: head.build(channels, classes, outputs, dtype=dtype, rngs=rngs) for head in config.heads}
+        self.mask_head: nnx.Module | None = nnx.data(
+            None if mask is None else mask.build(*of_rois, dtype=dtype, rngs=rngs)
         )
+        self.heads = nnx.Dict({head.name: head.build(*of_rois, dtype=dtype, rngs=rngs) for head in config.heads})
         self.nms = nms
         self.roi_align = {"roi_align": roi_align, "crop_and_resize": crop_and_resize}[config.pool.method]
 
@@ -249,7 +284,8 @@ class MaskRCNN(nnx.Module):
         self, name: str, features: tuple[Float[Array, "b _h _w f"], ...], rois: Rois, inputs: Inputs
     ) -> HeadOutput:
         """What the mask head, or a further head, predicts for the RoIs."""
-        module, head = self.mask_head if name == "mask" else self.heads[name], self.config.roi_heads[name]
+        module: Any = self.mask_head if name == "mask" else self.heads[name]
+        head = self.config.roi_heads[name]
         with jax.named_scope(name):
             roi_features, levels = self.pool(features, rois, head, inputs)
             output = apply_to_valid(module, roi_features, rois.valid)
@@ -257,9 +293,7 @@ class MaskRCNN(nnx.Module):
             return HeadOutput(rois, levels, roi_features, output)
 
 
-def forward(
-    model: MaskRCNN, images: Images, image_sizes: ImageSizes, *, proposals: Proposals | None = None
-) -> Trace:
+def forward(model: MaskRCNN, images: Images, image_sizes: ImageSizes, *, proposals: Proposals | None = None) -> Trace:
     """Every step of Mask R-CNN in prediction, each of its tensors by name.
 
     Under `jit`, what is not read of the returned trace is never computed.

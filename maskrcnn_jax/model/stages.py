@@ -244,9 +244,7 @@ def pool(
 
     `finest` is the paper's number of the first level, 2 for P2.
     """
-    level = assign_levels(
-        boxes, len(features), config.canonical_size, config.canonical_level, config.level_eps, finest
-    )
+    level = assign_levels(boxes, len(features), config.canonical_size, config.canonical_level, config.level_eps, finest)
     pooled = roi_align(features, boxes, level, image_shape, bins, config.sampling_ratio, config.aligned)
     return pooled, level
 
@@ -305,4 +303,3 @@ def select_detections(pairs: ClassCandidates, count: int) -> Detections:
         found,
         None,
     )
-

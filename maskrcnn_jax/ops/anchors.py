@@ -16,8 +16,8 @@ class AnchorConfig:
     sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
     """Square root of the area, pixels, one per level of the pyramid, P2 … P6."""
     scales: tuple[float, ...] = (1.0,)
-    """Factors of the sizes: each cell has an anchor of each scale and ratio. One level of size 32 with scales 1, 2, 4, 8
-    and 16 is Faster R-CNN's; 1, 2^(1/3) and 2^(2/3) are RetinaNet's."""
+    """Factors of the sizes: each cell has an anchor of each scale and ratio. One level of size 32 with the scales 1, 2,
+    4, 8 and 16 is Faster R-CNN's; 1, 2^(1/3) and 2^(2/3) are RetinaNet's."""
     aspect_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Height over width, in the order in which the head predicts them."""
     rounded: bool = False

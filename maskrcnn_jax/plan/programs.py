@@ -99,7 +99,7 @@ def losses_flops(config: Config, images: int) -> float:
     def losses(learned, frozen, batch, key):
         weights = learned | frozen
         model = merge(structure, *({name: weights[name] for name in part} for part in (params, statistics)))
-        return compute_losses(model, batch, key, config.loss)
+        return compute_losses(model, batch, key, config.losses, config.sampling)
 
     learned = {name: params[name] for name in learning}
     frozen = {name: value for name, value in params.items() if name not in learning} | statistics

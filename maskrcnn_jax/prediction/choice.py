@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from maskrcnn_jax.config.validation import validate_detect
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO
@@ -46,7 +45,7 @@ def choose(
         count=own.count if count is None else count,
         top_k=own.top_k if count is None else max(own.top_k, count),
     )
-    validate_detect(detect)
+    detect.validate("model.detect")
     chosen = merge(*split(model))
     chosen.config = replace(model.config, detect=detect)
     return chosen, min_score

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval.core import mask as rle
 
-from maskrcnn_jax.config import PasteRule
-from maskrcnn_jax.masks.paste import Crop, paste_crop, snap
+from maskrcnn_jax.masks.paste import Crop, PasteRule, paste_crop, snap
 from maskrcnn_jax.prediction.coordinates import to_image_coords
 from maskrcnn_jax.structs import Detections, ImageRecord
 
@@ -32,7 +31,7 @@ def image_results(
         record: The image.
         category_ids: The data set's category id of each label, or None.
         masks: Add the pasted masks as run-length code.
-        paste: Where masks lie: `MaskHeadConfig.paste`.
+        paste: Where masks lie: `MaskHead.paste`.
         inclusive: `ModelConfig.inclusive_boxes`.
 
     Raises:

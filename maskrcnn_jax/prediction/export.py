@@ -10,10 +10,10 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
-from maskrcnn_jax.config import ModelConfig, require
 from maskrcnn_jax.files.ending import require_ending
 from maskrcnn_jax.files.writing import written_whole
-from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.messages.config_error import require
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig
 from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction.predictor import detect
 

@@ -10,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.config.validation import validate_input
 from maskrcnn_jax.data.transforms.geometry import Fitted, fit
 from maskrcnn_jax.distributed.mesh import everywhere
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.masks.paste import paste_mask, snap
-from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, valid_regions
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig, forward
 from maskrcnn_jax.nn.params import Arrays, merge, split
 from maskrcnn_jax.ops.boxes import clip, shorten
+from maskrcnn_jax.ops.images import valid_regions
 from maskrcnn_jax.prediction.coordinates import to_image_coords, to_input_coords
 from maskrcnn_jax.structs import Detections, Proposals
 
@@ -74,7 +73,7 @@ class Predictor:
         self.config = model.config
         if buckets is not None:
             self.config = replace(model.config, input=replace(model.config.input, buckets=buckets))
-            validate_input(self.config.input)
+            self.config.input.validate("model.input")
         self.class_names = model.config.class_names
         self.batch_size = batch_size
         self._weights = split(model)

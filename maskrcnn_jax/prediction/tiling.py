@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.masks.lazy_masks import Window, select
+from maskrcnn_jax.ops.images import InputConfig
 from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO, TileDetections, gather, join
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.structs import Detections

@@ -13,7 +13,6 @@ from jax.sharding import Mesh
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
 from maskrcnn_jax.checkpoints.pretrained import build_model
 from maskrcnn_jax.config import Config, require
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, replicated, to_devices
@@ -47,7 +46,7 @@ log = logging.getLogger(__name__)
 def train(config: Config) -> None:
     """Runs an experiment to its end, or until it is asked to stop."""
     mesh = data_mesh(config.run.fsdp)
-    source, validation = open_source(config.data.train), open_source(config.data.validation)
+    source, validation = config.data.train.open(), config.data.validation.open()
     resumption = examine(with_class_names(config, source, validation, devices=mesh.size))
     run = resumption.config.run
     if resumption.finished:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from maskrcnn_jax.checkpoints.checkpoint import steps
 from maskrcnn_jax.config import Config, ForeignFunction, require
 from maskrcnn_jax.config.loading import FILE_NAME, read_config, save_config
-from maskrcnn_jax.config.serialization import to_json
+from maskrcnn_jax.config.serialization import to_json, to_plain
+from maskrcnn_jax.config.types import types_of
 from maskrcnn_jax.distributed.processes import gather, is_first
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.lock import Locked, lock
@@ -87,7 +88,7 @@ def examine(config: Config) -> Resumption:
             f"{folder} holds a run without its {FILE_NAME}, so nothing says whose it is; restore that file, or name "
             "another --run.folder"
         )
-    saved = read_config(folder)
+    saved = read_config(folder, types_of(config))
     found = differences(saved, config)
     if fixed := [difference for difference in found if _is_fixed(difference.name)]:
         moved = any(isinstance(difference.saved, Path) for difference in fixed)
@@ -155,8 +156,8 @@ def write_start(resumption: Resumption) -> None:
     elif not resumption.changed:
         return
     elif not (folder / HISTORY).exists():  # a run of before there were histories
-        _note(folder, step=0, config=_plain(read_config(folder)))
-    _note(folder, step=resumption.step, config=_plain(config))
+        _note(folder, step=0, config=to_plain(read_config(folder, types_of(config))))
+    _note(folder, step=resumption.step, config=to_plain(config))
     save_config(config, folder)
 
 
@@ -207,10 +208,6 @@ def _note(folder: Path, **entry: Any) -> None:
     lines = [line.decode("utf-8", "replace") for line in _lines(folder / HISTORY)]
     time = datetime.now(UTC).isoformat(timespec="seconds")
     write_text(folder / HISTORY, "".join(f"{line}\n" for line in [*lines, json.dumps({"time": time, **entry})]))
-
-
-def _plain(config: Config) -> Any:
-    return json.loads(json.dumps(dataclasses.asdict(config), default=to_json))
 
 
 def _is_fixed(name: str) -> bool:

@@ -1,5 +1,6 @@
 """One step of training, as a pure function of state and batch."""
 
+import zlib
 from collections.abc import Set
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -10,16 +11,13 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from maskrcnn_jax.config import Config, LossConfig, ModelConfig
+from maskrcnn_jax.config import Config, Loss, ModelConfig, SamplingConfig
 from maskrcnn_jax.distributed.mesh import everywhere, replicated
-from maskrcnn_jax.distributed.sharding import per_image
-from maskrcnn_jax.model import stages
-from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.model.sampler import Training
 from maskrcnn_jax.nn.params import Arrays, merge, split
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.structs import Batch, GroundTruth
-from maskrcnn_jax.training import targets
-from maskrcnn_jax.training.losses import Losses, box_losses, mask_loss, rpn_losses
 from maskrcnn_jax.training.optimizer import factors, learning_rate, make_optimizer, trainable_names
 from maskrcnn_jax.training.rematerialization import rematerialized
 
@@ -52,61 +50,24 @@ def to_model_boxes(ground_truth: GroundTruth, config: ModelConfig) -> GroundTrut
     return ground_truth._replace(boxes=boxes, mask_extent=extent)
 
 
-def compute_losses(model: MaskRCNN, batch: Batch, key: jax.Array, config: LossConfig) -> Losses:
-    """The five losses of a batch.
+def compute_losses(
+    model: MaskRCNN, batch: Batch, key: jax.Array, losses: tuple[Loss, ...], sampling: SamplingConfig
+) -> dict[str, jax.Array]:
+    """The losses of a batch by name, not weighted.
 
     Training differs from prediction in the boxes that the heads look at: sampled proposals, and their foreground.
 
     Args:
         model: the network, its batch norms in training view.
         batch: images and objects.
-        key: decides which anchors and rois are sampled.
-        config: targets and losses.
+        key: decides which anchors and rois are sampled, and whatever else is random in a loss.
+        losses: what to compute.
+        sampling: which anchors and rois they look at.
     """
-    proposals = model.config.rpn.proposals
-    ground_truth = to_model_boxes(batch.ground_truth, model.config)
-    rpn_keys, roi_keys = jax.random.split(key, (2, len(batch.images)))
-    foreground = int(config.box_match.count * config.box_match.foreground_fraction)
-    sample_rois = partial(
-        stages.sample_rois,
-        num_classes=model.config.num_classes,
-        config=config.box_match,
-        append_ground_truth=config.append_ground_truth,
-    )
-
-    only_foreground = partial(stages.foreground_rois, count=foreground, num_classes=model.config.num_classes)
-    trace = forward(
-        model,
-        batch.images,
-        batch.image_sizes,
-        choose_rois=lambda p: per_image(sample_rois)(roi_keys, p, ground_truth),
-        choose_mask_rois=per_image(only_foreground),
-        limits=(proposals.train_top_k, proposals.train_count),
-    )
-
-    with jax.named_scope("targets"):
-        anchor_targets = per_image(
-            lambda k, g: targets.rpn_targets(k, trace.anchors, g, config.rpn_match, proposals.box_weights)
-        )(rpn_keys, ground_truth)
-        deltas = per_image(partial(targets.box_targets, box_weights=model.config.box_head.box_weights))(
-            trace.rois, ground_truth
-        )
-    mask = jnp.zeros(())
-    if trace.mask_logits is not None and trace.mask_rois is not None:
-        with jax.named_scope("targets"):
-            mask_targets = per_image(
-                partial(
-                    targets.mask_targets,
-                    size=trace.mask_logits.shape[2],
-                    samples=config.mask_samples,
-                    aligned=config.mask_aligned,
-                    binary=config.binary_mask_targets,
-                )
-            )(trace.mask_rois, ground_truth)
-        with jax.named_scope("losses"):
-            mask = mask_loss(trace.mask_logits, trace.mask_rois, mask_targets)
-    with jax.named_scope("losses"):
-        return Losses(*rpn_losses(trace, anchor_targets, config), *box_losses(trace, deltas, config), mask)
+    batch = batch._replace(ground_truth=to_model_boxes(batch.ground_truth, model.config))
+    trace = model(batch.images, batch.image_sizes, Training(key, batch.ground_truth, sampling))
+    keys = {loss.name: jax.random.fold_in(key, zlib.crc32(loss.name.encode())) for loss in losses}
+    return {loss.name: loss(model, trace, batch, keys[loss.name]) for loss in losses}
 
 
 def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
@@ -136,12 +97,12 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         def objective(learned: Arrays):
             model = merge(structures[phase], params | learned, statistics)
             with rematerialized(model, config.run.rematerialize):
-                losses = compute_losses(model, batch, key, config.loss)
-            total = sum(w * loss for w, loss in zip(config.loss.weights, losses, strict=True))
+                losses = compute_losses(model, batch, key, config.losses, config.sampling)
+            total = sum(loss.weight * losses[loss.name] for loss in config.losses)
             return total, (losses, split(model)[2])
 
         (total, (losses, statistics_after)), grads = jax.value_and_grad(objective, has_aux=True)(learned)
-        return grads, statistics_after, {"loss": total} | {f"loss/{n}": v for n, v in losses._asdict().items()}
+        return grads, statistics_after, {"loss": total} | {f"loss/{n}": v for n, v in losses.items()}
 
     def accumulated(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
         """The mean of the gradients of several micro-batches, one after the other."""

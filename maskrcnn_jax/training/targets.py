@@ -1,7 +1,7 @@
 """What the heads should predict, for one image."""
 
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.masks import crop_masks

@@ -15,7 +15,6 @@ from maskrcnn_jax.checkpoints.checkpoint import CheckpointError, Checkpoints, lo
 from maskrcnn_jax.checkpoints.pretrained import build_model, load_pretrained, with_weights
 from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.config.loading import load_config, read_config, read_trusted_config, save_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, predict
 from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.training.step import start
@@ -57,7 +56,7 @@ def test_a_run_folder_gives_the_model_that_was_evaluated(finished_run: Path, tmp
         assert actual.keys() == expected.keys()
         assert all((actual[name] == expected[name]).all() for name in actual)
 
-    image = jnp.asarray(open_source(config.data.validation)[0].image)[None]
+    image = jnp.asarray(config.data.validation.open()[0].image)[None]
     size = jnp.array([[64.0, 64.0]])
     ours, trained = (
         jax.jit(predict)(m, image, size) for m in (model, merge(split(model)[0], state.ema, state.statistics))

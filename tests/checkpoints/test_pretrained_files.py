@@ -18,7 +18,7 @@ from maskrcnn_jax.checkpoints.convert.torchvision_export import to_torchvision, 
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.checkpoints.pretrained import build_model, load_pretrained
-from maskrcnn_jax.config import BackboneConfig, Config, ConfigError, ModelConfig
+from maskrcnn_jax.config import Config, ConfigError, ModelConfig, ResNet
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.nn.params import split
 
@@ -26,7 +26,7 @@ THEIRS = change(
     CONVENTIONS,
     num_classes=3,
     class_names=(),
-    backbone=BackboneConfig(depth=18, width=8),
+    backbone=ResNet(depth=18, width=8),
     fpn__channels=16,
     box_head__fcs=(32, 32),
     mask_head__convs=1,

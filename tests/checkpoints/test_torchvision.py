@@ -13,16 +13,16 @@ from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80, COCO_90
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
 from maskrcnn_jax.checkpoints.convert.torchvision import place, rules
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, recognise, unused
-from maskrcnn_jax.config import BackboneConfig, BoxHeadConfig, FPNConfig, MaskHeadConfig, ModelConfig
+from maskrcnn_jax.config import FPN, BoxHead, MaskHead, ModelConfig, ResNet
 from maskrcnn_jax.nn.params import split
 
 Shapes = dict[str, tuple[int, ...]]
 
 V2_HEADS = {
-    "fpn": FPNConfig(norm="batch"),
+    "fpn": FPN(norm="batch"),
     "rpn": replace(CONVENTIONS.rpn, convs=2),
-    "box_head": BoxHeadConfig(convs=4, fcs=(1024,), norm="batch"),
-    "mask_head": MaskHeadConfig(norm="batch", paste="outward"),
+    "box_head": BoxHead(convs=4, fcs=(1024,), norm="batch"),
+    "mask_head": MaskHead(norm="batch", paste="outward"),
 }
 
 
@@ -64,11 +64,11 @@ MODELS = {
     "v1, older spelling": (older(theirs("mask_rcnn_v1")), change(CONVENTIONS, backbone__norm_eps=0.0)),
     "v2": (
         theirs("mask_rcnn_v2"),
-        replace(CONVENTIONS, backbone=BackboneConfig(norm="batch"), **V2_HEADS),
+        replace(CONVENTIONS, backbone=ResNet(norm="batch"), **V2_HEADS),
     ),
     "v2, without counters": (
         without_counters(theirs("mask_rcnn_v2")),
-        replace(CONVENTIONS, backbone=BackboneConfig(norm="batch"), **V2_HEADS),
+        replace(CONVENTIONS, backbone=ResNet(norm="batch"), **V2_HEADS),
     ),
     "v1 of 80 classes": (
         resized(theirs("mask_rcnn_v1"), 81),
@@ -81,7 +81,7 @@ MODELS = {
             CONVENTIONS,
             num_classes=4,
             class_names=(),
-            backbone=BackboneConfig(inner_width=128, groups=32),
+            backbone=ResNet(inner_width=128, groups=32),
             mask_head=None,
         ),
     ),
@@ -107,7 +107,7 @@ def test_every_array_has_its_place(name: str):
 def test_a_plain_resnet_is_a_backbone():
     shapes = theirs("resnet18")
     config = recognise(shapes)
-    assert config == replace(CONVENTIONS, backbone=BackboneConfig(depth=18))
+    assert config == replace(CONVENTIONS, backbone=ResNet(depth=18))
     found = rules(ours(config), config, shapes)
     assert {name.partition(".")[0] for name in found} == {"backbone"}
     used = {name for rule in found.values() for name in rule.names}
@@ -201,6 +201,6 @@ def test_places(ours: str, expected: str | None):
 
 def test_linear_layers_are_numbered_behind_convolutions_and_flattening():
     """Four convolutions are 0 … 3, flattening is 4, and ReLUs stand between."""
-    config = change(CONVENTIONS, box_head=BoxHeadConfig(convs=4, fcs=(32, 16)))
+    config = change(CONVENTIONS, box_head=BoxHead(convs=4, fcs=(32, 16)))
     names = [place(f"box_head.fcs.{i}.kernel", config).name for i in (0, 1)]
     assert names == ["roi_heads.box_head.5.weight", "roi_heads.box_head.7.weight"]

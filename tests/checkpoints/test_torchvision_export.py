@@ -16,7 +16,7 @@ from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, reco
 from maskrcnn_jax.checkpoints.convert.torchvision_script import script
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
-from maskrcnn_jax.config import BackboneConfig, BoxHeadConfig, ConfigError, ModelConfig, PoolConfig
+from maskrcnn_jax.config import BoxHead, ConfigError, ModelConfig, PoolConfig, ResNet
 from maskrcnn_jax.files.ending import WrongEnding
 from maskrcnn_jax.nn.params import split
 
@@ -24,7 +24,7 @@ THEIRS = change(
     CONVENTIONS,
     num_classes=3,
     class_names=(),
-    backbone=BackboneConfig(depth=18, width=8),
+    backbone=ResNet(depth=18, width=8),
     fpn__channels=16,
     box_head__fcs=(32, 32),
     mask_head__convs=2,
@@ -36,17 +36,17 @@ CASES = {
     "v1": THEIRS,
     "v2": change(
         THEIRS,
-        backbone=BackboneConfig(depth=50, width=8, norm="batch"),
+        backbone=ResNet(depth=50, width=8, norm="batch"),
         fpn__norm="batch",
         rpn__convs=2,
-        box_head=BoxHeadConfig(convs=2, fcs=(32,), norm="batch"),
+        box_head=BoxHead(convs=2, fcs=(32,), norm="batch"),
         mask_head__norm="batch",
     ),
     "ResNeXt with group norm": change(
         THEIRS,
-        backbone=BackboneConfig(depth=50, width=8, norm="group", inner_width=16, groups=4),
+        backbone=ResNet(depth=50, width=8, norm="group", inner_width=16, groups=4),
         fpn__norm="group",
-        box_head=BoxHeadConfig(pool_size=5, convs=1, fcs=(32, 24, 16), norm="group"),
+        box_head=BoxHead(pool_size=5, convs=1, fcs=(32, 24, 16), norm="group"),
     ),
     "Faster R-CNN": change(THEIRS, mask_head=None, num_classes=1),
 }
@@ -228,7 +228,7 @@ def classes(config: ModelConfig) -> list[str]:
 
 
 def test_torchvisions_own_conventions_are_its_own_calls():
-    config = change(CONVENTIONS, backbone=BackboneConfig(depth=101, inner_width=256, groups=32))
+    config = change(CONVENTIONS, backbone=ResNet(depth=101, inner_width=256, groups=32))
     assert classes(config) == []
     text = script(config, "model.pth")
     assert "ResNet(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=8, norm_layer=FrozenBatchNorm2d)" in text

@@ -13,9 +13,8 @@ from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.cli.commands import main
-from maskrcnn_jax.config import BackboneConfig, CocoSource, Config
+from maskrcnn_jax.config import CocoSource, Config, ResNet
 from maskrcnn_jax.config.loading import save_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.training.metrics import MetricWriter
 
@@ -45,13 +44,13 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
 def test_prepare(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     run(monkeypatch, "prepare", folder, "--out", tmp_path / "out", "--splits", "train")
     assert "train: 1 image (0 without objects)\n  1 object: thing 1\n" in capsys.readouterr().out
-    assert len(open_source(CocoSource(tmp_path / "out"))) == 1
+    assert len(CocoSource(tmp_path / "out").open()) == 1
 
 
 def test_prepare_of_one_annotation_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     annotations = folder / "annotations" / "instances_train.json"
     run(monkeypatch, "prepare", annotations, "--images", folder / "train", "--out", tmp_path / "out")
-    assert len(open_source(CocoSource(tmp_path / "out"))) == 1
+    assert len(CocoSource(tmp_path / "out").open()) == 1
 
 
 def test_bad_input_ends_with_its_message_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -80,7 +79,7 @@ def weights(tmp_path: Path) -> Path:
         CONVENTIONS,
         num_classes=2,
         class_names=("cat", "dog"),
-        backbone=BackboneConfig(depth=18, width=8),
+        backbone=ResNet(depth=18, width=8),
         fpn__channels=16,
         box_head__fcs=(32,),
         mask_head=None,

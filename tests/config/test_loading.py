@@ -14,7 +14,7 @@ from maskrcnn_jax.config import (
     ConfigError,
     DataConfig,
     ForeignFunction,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     OptimizerConfig,
     Phase,
@@ -101,7 +101,7 @@ def test_overrides_reach_every_depth():
     assert config.data.train == CocoSource(folder=Path("data/mini"))
     assert (config.run.steps, config.model.rpn.proposals.nms_iou, config.optimizer.clip_norm) == (85_000, 0.6, 2.0)
     assert config.data.buckets == ((832, 832), (832, 1344), (1344, 832))
-    assert config.model.mask_head == MaskHeadConfig(convs=2)
+    assert config.model.mask_head == MaskHead(convs=2)
     assert config.customize is unchanged
 
 

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from maskrcnn_jax.config import (
-    BackboneConfig,
-    BoxHeadConfig,
+    FPN,
+    BoxHead,
     Config,
     ConfigError,
     DataConfig,
-    FPNConfig,
     InputConfig,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     OptimizerConfig,
     Phase,
+    ResNet,
     RunConfig,
     ShapesSource,
 )
@@ -168,13 +168,13 @@ SQUARE = ((1024, 1024),)
 
 RELATIONS = [
     # group norm: 32 groups, or one channel per group where there are fewer; a net 24 wide has a stage of 48
-    ("model.backbone.width = 48", ModelConfig(backbone=BackboneConfig(width=24, norm="group"))),
-    ("model.fpn.channels = 80", ModelConfig(fpn=FPNConfig(channels=80, norm="group"))),
-    ("model.fpn.channels = 80", ModelConfig(fpn=FPNConfig(channels=80), box_head=BoxHeadConfig(norm="group"))),
-    ("model.mask_head.channels = 80", ModelConfig(mask_head=MaskHeadConfig(channels=80, norm="group"))),
+    ("model.backbone.width = 48", ModelConfig(backbone=ResNet(width=24, norm="group"))),
+    ("model.fpn.channels = 80", ModelConfig(fpn=FPN(channels=80, norm="group"))),
+    ("model.fpn.channels = 80", ModelConfig(fpn=FPN(channels=80), box_head=BoxHead(norm="group"))),
+    ("model.mask_head.channels = 80", ModelConfig(mask_head=MaskHead(channels=80, norm="group"))),
     # basic blocks have no grouped convolutions; six channels do not divide among four groups
-    ("model.backbone.depth = 18", ModelConfig(backbone=BackboneConfig(depth=18, groups=2))),
-    ("model.backbone.groups = 4", ModelConfig(backbone=BackboneConfig(inner_width=6, groups=4))),
+    ("model.backbone.depth = 18", ModelConfig(backbone=ResNet(depth=18, groups=2))),
+    ("model.backbone.groups = 4", ModelConfig(backbone=ResNet(inner_width=6, groups=4))),
     # a batch of 6 cannot be cut into 4 equal parts
     ("data.batch_size = 6", DataConfig(batch_size=6), RunConfig(accumulate=4)),
     ("data.buckets", DataConfig(scale_jitter=(0.1, 2.0))),
@@ -202,14 +202,14 @@ def test_values_that_do_not_fit_together_are_named(relation: tuple[Any, ...]):
 
 
 FITTING = [
-    (ModelConfig(backbone=BackboneConfig(width=16, norm="group")),),
-    (ModelConfig(fpn=FPNConfig(channels=24, norm="group")),),
-    (ModelConfig(fpn=FPNConfig(channels=80)),),
+    (ModelConfig(backbone=ResNet(width=16, norm="group")),),
+    (ModelConfig(fpn=FPN(channels=24, norm="group")),),
+    (ModelConfig(fpn=FPN(channels=80)),),
     (DataConfig(batch_size=8), RunConfig(accumulate=4)),
     (DataConfig(scale_jitter=(0.1, 2.0), buckets=SQUARE),),
     (DataConfig(shortest_edges=(512, 1024), longest_edge=1024, buckets=SQUARE),),
     (ModelConfig(mask_head=None), RunConfig(best="segm/AP")),  # training alone asks for the best
-    (ModelConfig(backbone=BackboneConfig(depth=101, groups=32, inner_width=256)),),
+    (ModelConfig(backbone=ResNet(depth=101, groups=32, inner_width=256)),),
     (ModelConfig(input=InputConfig(buckets=())),),
     (ModelConfig(num_classes=3, class_names=("cat", "N/A", "N/A")),),
     (ModelConfig(input=InputConfig(shortest_edge=800, longest_edge=1024, enlarge_only=True, buckets=SQUARE)),),

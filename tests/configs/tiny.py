@@ -1,22 +1,22 @@
 """The smallest experiment that uses every part, for tests of whole runs; it learns nothing."""
 
 from maskrcnn_jax.config import (
+    FPN,
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     Config,
     DataConfig,
     DetectConfig,
-    FPNConfig,
     InputConfig,
-    LossConfig,
-    MaskHeadConfig,
+    MaskHead,
     MatchConfig,
     ModelConfig,
     OptimizerConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
     RunConfig,
+    SamplingConfig,
     ShapesSource,
 )
 
@@ -27,20 +27,20 @@ config = Config(
     model=ModelConfig(
         num_classes=3,
         input=InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=BUCKETS),
-        backbone=BackboneConfig(depth=18, width=8, norm="batch"),
-        fpn=FPNConfig(channels=16),
-        rpn=RPNConfig(
+        backbone=ResNet(depth=18, width=8, norm="batch"),
+        fpn=FPN(channels=16),
+        rpn=RPN(
             anchors=AnchorConfig(sizes=(8.0, 16.0, 24.0, 32.0, 48.0)),
             proposals=ProposalConfig(top_k=16, count=8, train_top_k=16, train_count=8),
         ),
-        box_head=BoxHeadConfig(fcs=(16,)),
-        mask_head=MaskHeadConfig(convs=1, channels=16),
+        box_head=BoxHead(fcs=(16,)),
+        mask_head=MaskHead(convs=1, channels=16),
         # It learns nothing: whatever it is least unsure of counts as found, so that there is something to compare.
         detect=DetectConfig(score_threshold=0.0),
     ),
-    loss=LossConfig(
-        rpn_match=MatchConfig(0.7, 0.3, low_quality=True, count=16, foreground_fraction=0.5),
-        box_match=MatchConfig(0.5, 0.5, low_quality=False, count=8, foreground_fraction=0.5),
+    sampling=SamplingConfig(
+        anchors=MatchConfig(0.7, 0.3, low_quality=True, count=16, foreground_fraction=0.5),
+        rois=MatchConfig(0.5, 0.5, low_quality=False, count=8, foreground_fraction=0.5),
     ),
     data=DataConfig(
         train=ShapesSource(image_size=SIDE, first=0, count=1000),

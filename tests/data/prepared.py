@@ -9,7 +9,7 @@ from conftest import encode, picture
 from PIL import Image
 
 from maskrcnn_jax.config import CocoSource
-from maskrcnn_jax.data import Example, open_source
+from maskrcnn_jax.data import Example
 from maskrcnn_jax.data.prepare.run import prepare
 
 
@@ -60,7 +60,7 @@ def prepared(folder: Path, split: str = "train", **options: Any) -> tuple[tuple[
     """Prepares a data set and opens one of its splits: class names and every example."""
     out = folder.parent / "prepared"
     prepare(folder, out, **options)
-    source = open_source(CocoSource(out, split, keep_empty=True))
+    source = CocoSource(out, split, keep_empty=True).open()
     return source.class_names, [source[index] for index in range(len(source))]
 
 

@@ -11,7 +11,6 @@ from conftest import WriteCoco, encode, instances, picture, square
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, ConfigError, DataConfig, ShapesSource
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.prepare.run import prepare
@@ -40,12 +39,12 @@ def folder(write_coco: WriteCoco, tmp_path: Path) -> Path:
 
 
 def ids(folder: Path, split: str, keep_empty: bool = True) -> list[int]:
-    source = open_source(CocoSource(folder, split, keep_empty))
+    source = CocoSource(folder, split, keep_empty).open()
     return [source[i].image_id for i in range(len(source))]
 
 
 def test_an_example_is_what_was_written(folder: Path):
-    source = open_source(CocoSource(folder))
+    source = CocoSource(folder).open()
     assert isinstance(source, ImageSource)
     assert source.file_names == ("010.png", "040.png")
     assert source.class_names == ("cat", "dog") and source.category_ids == (3, 7)
@@ -68,20 +67,20 @@ def test_images_without_objects_are_kept_or_left_out(folder: Path):
 
 
 def test_sizes_and_counts_are_known_without_decoding(folder: Path):
-    source = open_source(CocoSource(folder, keep_empty=True))
+    source = CocoSource(folder, keep_empty=True).open()
     assert source.sizes.tolist() == [[40, 60], [40, 60], [40, 60], [50, 30]]
     assert source.num_objects.tolist() == [2, 1, 0, 2]
-    assert open_source(CocoSource(folder)).sizes.tolist() == [[40, 60], [50, 30]]
+    assert CocoSource(folder).open().sizes.tolist() == [[40, 60], [50, 30]]
 
 
 def test_numbers_of_the_images_are_known_in_order(folder: Path):
-    assert list(open_source(CocoSource(folder, keep_empty=True)).image_ids) == [10, 20, 30, 40]
-    assert list(open_source(CocoSource(folder)).image_ids) == [10, 40]
-    assert list(open_source(CocoSource(folder, "train[2:]+val", True)).image_ids) == [30, 40, 10, 20]
+    assert list(CocoSource(folder, keep_empty=True).open().image_ids) == [10, 20, 30, 40]
+    assert list(CocoSource(folder).open().image_ids) == [10, 40]
+    assert list(CocoSource(folder, "train[2:]+val", True).open().image_ids) == [30, 40, 10, 20]
 
 
 def test_example_without_objects(folder: Path):
-    example = open_source(CocoSource(folder, keep_empty=True))[2]
+    example = CocoSource(folder, keep_empty=True).open()[2]
     assert example.boxes.shape == (0, 4) and example.labels.shape == (0,) and len(example.masks) == 0
 
 
@@ -92,7 +91,7 @@ def test_slices(folder: Path):
 
 
 def test_coco_form_equals_the_annotation_file(folder: Path, tmp_path: Path):
-    truth = open_source(CocoSource(folder, keep_empty=True)).coco()
+    truth = CocoSource(folder, keep_empty=True).open().coco()
     original = json.loads((tmp_path / "coco" / "annotations" / "instances_train.json").read_text())
     assert truth["images"] == original["images"]
     assert truth["categories"] == sorted(original["categories"], key=lambda category: category["id"])
@@ -112,19 +111,19 @@ def test_coco_form_equals_the_annotation_file(folder: Path, tmp_path: Path):
 
 def test_coco_form_is_read_by_pycocotools(folder: Path, tmp_path: Path):
     path = tmp_path / "truth.json"
-    path.write_text(json.dumps(open_source(CocoSource(folder)).coco()))
+    path.write_text(json.dumps(CocoSource(folder).open().coco()))
     coco = COCO(str(path))
     assert coco.getImgIds() == [10, 40] and len(coco.getAnnIds(iscrowd=False)) == 3
 
 
 def test_source_pickles(folder: Path):
-    source = open_source(CocoSource(folder))
+    source = CocoSource(folder).open()
     copy = pickle.loads(pickle.dumps(source))
     np.testing.assert_array_equal(copy[1].image, source[1].image)
 
 
 def test_broken_record_is_named(folder: Path):
-    source = open_source(CocoSource(folder))
+    source = CocoSource(folder).open()
     source.records = [{**source.records[0], "image": b"\xff\xd8\xff broken"}]
     with pytest.raises(BrokenImage, match=r"image 10 \(010\.png\): truncated"):
         source[0]
@@ -132,17 +131,17 @@ def test_broken_record_is_named(folder: Path):
 
 def test_folder_that_was_not_prepared(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"folder = '.*nowhere': holds no prepared data set; make one with .*prepare"):
-        open_source(CocoSource(tmp_path / "nowhere"))
+        CocoSource(tmp_path / "nowhere").open()
 
 
 @pytest.mark.parametrize("split", ["test", "train[:x]", "train[9:20]"])
 def test_unknown_split(folder: Path, split: str):
     with pytest.raises(ConfigError, match=r"split = '.*has train, val"):
-        open_source(CocoSource(folder, split))
+        CocoSource(folder, split).open()
 
 
 def test_shapes_are_opened_by_their_configuration():
-    assert isinstance(open_source(ShapesSource(count=3)), Shapes)
+    assert isinstance(ShapesSource(count=3).open(), Shapes)
 
 
 def test_a_split_of_crowds_alone_says_so(write_coco: WriteCoco, tmp_path: Path):
@@ -151,10 +150,10 @@ def test_a_split_of_crowds_alone_says_so(write_coco: WriteCoco, tmp_path: Path):
     prepare(write_coco(train=instances(crowds), val=instances(OBJECTS[:1])), folder)
     said = r"split = 'train': \S+ holds 3 images there, but every object is a crowd .*--crowds-as-objects"
     with pytest.raises(ConfigError, match=said):
-        open_source(CocoSource(folder))
+        CocoSource(folder).open()
     # To look at, such images are as good as others.
-    assert len(open_source(CocoSource(folder, keep_empty=True))) == 3
-    assert len(open_source(CocoSource(folder, "val"))) == 1
+    assert len(CocoSource(folder, keep_empty=True).open()) == 3
+    assert len(CocoSource(folder, "val").open()) == 1
 
 
 @pytest.fixture
@@ -237,11 +236,11 @@ def test_damaged_files_of_a_prepared_data_set(folder: Path, name: str, content: 
     if content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(ConfigError, match=r"holds no prepared data set; make one|has train|prepare the data set again"):
-        open_source(CocoSource(folder))
+        CocoSource(folder).open()
 
 
 def test_an_index_of_another_data_set(folder: Path):
     (folder / "index_train.npz").write_bytes((folder / "index_val.npz").read_bytes())
     # Two images of val, four of train.
     with pytest.raises(ConfigError, match=r"index_train\.npz: has arrays of \(2, 2\), \(2,\), \(2,\), but .* 4 images"):
-        open_source(CocoSource(folder))
+        CocoSource(folder).open()

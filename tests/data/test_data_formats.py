@@ -6,7 +6,6 @@ from prepared import prepared, write_json, write_picture
 
 from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import CocoSource
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.problems import DatasetError
 from maskrcnn_jax.data.prepare.read_options import ReadOptions
@@ -93,7 +92,7 @@ def test_splits_share_their_classes(tmp_path: Path):
     write(tmp_path / "data" / "train", "a.png", kind="zebra")
     write(tmp_path / "data" / "val", "a.png", kind="ant")
     assert prepare(tmp_path / "data", tmp_path / "out").counts == {"train": 1, "val": 1}
-    sources = [open_source(CocoSource(tmp_path / "out", split)) for split in ("train", "val")]
+    sources = [CocoSource(tmp_path / "out", split).open() for split in ("train", "val")]
     assert [source.class_names for source in sources] == [("ant", "zebra")] * 2
     assert [source[0].labels.tolist() for source in sources] == [[1], [0]]
     assert [source.coco()["images"][0]["file_name"] for source in sources] == ["train/a.png", "val/a.png"]
@@ -129,7 +128,7 @@ def test_an_undivided_folder_is_one_split(tmp_path: Path):
 
 
 def names(out: Path, split: str) -> set[str]:
-    return {image["file_name"] for image in open_source(CocoSource(out, split)).coco()["images"]}
+    return {image["file_name"] for image in CocoSource(out, split).open().coco()["images"]}
 
 
 def test_a_share_is_held_out_for_validation(tmp_path: Path):
@@ -166,7 +165,7 @@ def test_coco_takes_the_same_options(write_coco: WriteCoco, tmp_path: Path):
     objects = [square(1, 10, 7, 2, 3, 10), square(2, 20, 3, 20, 5, 20), square(3, 30, 3, 20, 5, 20)]
     folder = write_coco(train=instances(objects))
     assert prepare(folder, tmp_path / "out", class_name="animal", validation_share=0.3).counts == {"train": 2, "val": 1}
-    source = open_source(CocoSource(tmp_path / "out"))
+    source = CocoSource(tmp_path / "out").open()
     assert source.class_names == ("animal",)
     assert [label for index in range(2) for label in source[index].labels] == [0, 0]
     write_coco(val=instances(objects))
@@ -225,4 +224,4 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         f"{out} --data.train.split train --data.validation.folder {out} --data.validation.split val",
         "  (a recipe for GPUs; configs/coco_mini.py in its place is a small Mask R-CNN for two CPU cores)",
     ]
-    assert open_source(CocoSource(out)).class_names == ("big",)
+    assert CocoSource(out).open().class_names == ("big",)

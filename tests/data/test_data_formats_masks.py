@@ -8,7 +8,6 @@ from prepared import assert_objects, block, prepared, write_picture
 from pycocotools import mask as reference
 
 from maskrcnn_jax.config import CocoSource, DataConfig
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import warn_of_overflow
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.formats.label_image import object_masks, read_label_image
@@ -92,7 +91,7 @@ def test_three_hundred_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture,
     write_image(tmp_path / "data" / "masks" / f"x{suffix}", labels)
     write_picture(tmp_path / "data" / "images" / "x.png", *labels.shape)
     prepare(tmp_path / "data", tmp_path / "out")
-    source = open_source(CocoSource(tmp_path / "out"))
+    source = CocoSource(tmp_path / "out").open()
     example = source[0]
     assert source.num_objects.tolist() == [300]
     # The last is in the corner, the 44th in the third row of squares, fourth from the left.

@@ -290,9 +290,9 @@ def test_closing_and_forgetting_end_the_threads():
 def test_program_ends_without_closing():
     program = (
         "from maskrcnn_jax.config import DataConfig, ShapesSource\n"
-        "from maskrcnn_jax.data import open_source, train_batches\n"
+        "from maskrcnn_jax.data import train_batches\n"
         "config = DataConfig(batch_size=2, buckets=((832, 1344),), shortest_edges=(800,), threads=2)\n"
-        "batches = train_batches(open_source(ShapesSource(count=10)), config, 0, 0)\n"
+        "batches = train_batches(ShapesSource(count=10).open(), config, 0, 0)\n"
         "print(next(batches).images.shape)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)

@@ -18,7 +18,6 @@ from maskrcnn_jax.checkpoints.pretrained import build_model, load_pretrained, tr
 from maskrcnn_jax.cli.evaluate import main
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.config.loading import load_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate
 from maskrcnn_jax.nn.params import split
@@ -100,7 +99,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Six images in batches of four: the order of the batches and the images that fill the last one are right."""
     config = load_config(TINY)
-    source = open_source(config.data.validation)
+    source = config.data.validation.open()
     examples = {source[i].image.tobytes(): source[i] for i in range(len(source))}
 
     def know(*arguments: object) -> Detections:
@@ -127,7 +126,7 @@ def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatc
 def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The data has squares, circles and triangles. This model knows stars instead of squares, and counts otherwise."""
     config = change(load_config(TINY), model__class_names=("triangle", "star", "circle"), data__validation__count=12)
-    source = open_source(config.data.validation)
+    source = config.data.validation.open()
     examples = {source[i].image.tobytes(): source[i] for i in range(len(source))}
 
     def know(*arguments: object) -> Detections:

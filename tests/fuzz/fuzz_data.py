@@ -11,7 +11,6 @@ from mutations import TEXTS, damage_a_file, damaged_bytes, damaged_tree, files_i
 from subject import Subject
 
 from maskrcnn_jax.config import CocoSource
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.prepare.run import prepare
 
 XML_TEXT = re.compile(r">[^<>]+<")
@@ -101,7 +100,7 @@ def read(folder: Path) -> None:
     summary = prepare(folder / "data", folder / "out", **options)
     list(summary.lines())
     for split in summary.splits:
-        source = open_source(CocoSource(folder / "out", split.name, keep_empty=True))
+        source = CocoSource(folder / "out", split.name, keep_empty=True).open()
         for index in range(len(source)):
             source[index]
 

@@ -15,7 +15,7 @@ from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
-from maskrcnn_jax.data import Shapes, open_source, train_batches
+from maskrcnn_jax.data import Shapes, train_batches
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
 from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
@@ -54,7 +54,7 @@ def shapes(**fields) -> Config:
 
 def test_a_row_is_what_the_pipeline_makes_of_its_first_picture():
     config = shapes(flip=0.5, color_jitter=0.3)
-    source = open_source(config.data.train)
+    source = config.data.train.open()
     for step, batch in zip(range(3), train_batches(source, config.data, seed=5, start_step=0), strict=False):
         position = source.image_ids.index(int(batch.image_ids[0]))
         row = training_row(source[position], config, (SIDE, SIDE), seed=5, step=step)
@@ -66,7 +66,7 @@ def test_a_row_is_what_the_pipeline_makes_of_its_first_picture():
 def test_without_chance_every_step_is_the_same(scale_jitter):
     config = shapes(flip=1.0, color_jitter=0.4, copy_paste=1.0, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
     plain = dataclasses.replace(config, data=without_chance(config.data))
-    picture = open_source(config.data.train)[3]
+    picture = config.data.train.open()[3]
     first, second = (training_row(picture, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -17,7 +17,6 @@ from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.config.loading import load_config, save_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.inspect.model.report import inspect_model
 from maskrcnn_jax.inspect.model.steps import model_steps
 from maskrcnn_jax.inspect.model.subject import look
@@ -81,7 +80,7 @@ def nothing_found():
 
 
 def test_objects_of_which_nothing_is_found():
-    source = open_source(ShapesSource(image_size=64, first=2003, count=1))
+    source = ShapesSource(image_size=64, first=2003, count=1).open()
     truth = read_truth(source, 0, CONFIG)
     steps = list(model_steps(build(), nothing_found(), truth, 0))
     assert [step.title for step in steps[:3]] == ["The picture", "Every tensor", "Annotated objects"]
@@ -90,7 +89,7 @@ def test_objects_of_which_nothing_is_found():
 
 
 def test_a_picture_without_objects():
-    source = open_source(ShapesSource(image_size=64, count=5))
+    source = ShapesSource(image_size=64, count=5).open()
     empty = source[1]._replace(
         boxes=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int32), is_crowd=np.zeros(0, bool), masks=[]
     )
@@ -145,7 +144,7 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
     save_config(load_config(TINY), tmp_path)
     report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
     assert report.truth is not None and report.truth.example.image_id == 1004
-    np.testing.assert_array_equal(report.subject.image, open_source(load_config(TINY).data.validation)[4].image)
+    np.testing.assert_array_equal(report.subject.image, load_config(TINY).data.validation.open()[4].image)
     assert report.truth.config.model == CONFIG.model
 
 

@@ -10,7 +10,6 @@ from small import CONFIG
 from subjects import NAMES, VIEW, careless, careless_model, image, trace
 
 from maskrcnn_jax.config import ShapesSource
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.inspect.model.subject import Subject
 from maskrcnn_jax.inspect.model.truth import (
     Truth,
@@ -118,7 +117,7 @@ def test_pictures_that_compile_nothing_anew():
 def test_scores_of_several_pictures():
     """Boxes of a network without masks, whose classes are the shapes' in their order."""
     config = dataclasses.replace(CONFIG, model=careless().config)
-    source = open_source(ShapesSource(image_size=64, count=5))
+    source = ShapesSource(image_size=64, count=5).open()
     model = careless_model()
     table, figures = score_pictures(model, read_truth(source, 0, config), [1, 3])
     first, second, mean = table.rows

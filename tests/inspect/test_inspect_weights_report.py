@@ -15,7 +15,7 @@ from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.checkpoints.formats.torch_writer import write_state_dict
-from maskrcnn_jax.config import BackboneConfig, Config
+from maskrcnn_jax.config import Config, ResNet
 from maskrcnn_jax.config.loading import save_config
 from maskrcnn_jax.inspect import change_figures, compare, read_source
 from maskrcnn_jax.inspect.weights.change import part_table
@@ -26,7 +26,7 @@ THEIRS = change(
     CONVENTIONS,
     num_classes=3,
     class_names=(),
-    backbone=BackboneConfig(depth=18, width=8),
+    backbone=ResNet(depth=18, width=8),
     fpn__channels=16,
     box_head__fcs=(32, 32),
     mask_head__convs=1,

@@ -16,7 +16,6 @@ from faster_coco_eval.core import mask as rle
 from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config.loading import read_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.evaluation.coco import coco_metrics
 from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction.coco_results import Result
@@ -45,7 +44,7 @@ def results(
 
 def main(folder: Path) -> None:
     config, model = read_config(folder), load_pretrained(folder)
-    source = open_source(config.data.validation)
+    source = config.data.validation.open()
     with tempfile.TemporaryDirectory() as temporary:
         _, params, statistics = split(model)
         _, builder = write_torchvision(Path(temporary) / "model.pth", jax.device_get(params | statistics), model.config)

@@ -22,7 +22,6 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 
 import maskrcnn_jax as mr
 from maskrcnn_jax.config import CocoSource, Config, DataConfig
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate_script
@@ -148,7 +147,7 @@ def test_ap_is_torchvisions(folder: Path, tmp_path: Path):
     source = CocoSource(tmp_path / "prepared", "val", keep_empty=True)
     experiment = Config(model=config, data=DataConfig(validation=source, validation_batch_size=1, threads=1))
     ours = mr.load_pretrained(tmp_path / "model.pth", config=config)
-    found = evaluate_script.evaluate(ours, open_source(source), experiment, tmp_path, data_mesh())
+    found = evaluate_script.evaluate(ours, source.open(), experiment, tmp_path, data_mesh())
     for name, value in expected.items():
         print(f"{name}: torchvision {value:.5f}, here {found[name]:.5f}")
     for name, value in expected.items():

@@ -19,17 +19,17 @@ from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, reco
 from maskrcnn_jax.checkpoints.convert.torchvision_script import script
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import (
+    FPN,
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     DetectConfig,
-    FPNConfig,
     InputConfig,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     PoolConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
 )
 from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
@@ -53,7 +53,7 @@ THEIRS = change(
     class_names=(),
     input__shortest_edge=192,
     input__longest_edge=256,
-    backbone=BackboneConfig(depth=18, width=16, norm_eps=0.0),
+    backbone=ResNet(depth=18, width=16, norm_eps=0.0),
     fpn__channels=32,
     rpn__anchors__sizes=(12.0, 24.0, 48.0, 96.0, 160.0),
     rpn__proposals__top_k=300,
@@ -70,7 +70,7 @@ V2 = change(
     backbone__norm_eps=1e-5,
     fpn__norm="batch",
     rpn__convs=2,
-    box_head=BoxHeadConfig(convs=2, fcs=(64,), norm="batch"),
+    box_head=BoxHead(convs=2, fcs=(64,), norm="batch"),
     mask_head__norm="batch",
 )
 
@@ -80,19 +80,17 @@ OURS = ModelConfig(
     input=InputConfig(
         mean=(103.0, 116.0, 123.0), std=(50.0, 60.0, 70.0), bgr=True, shortest_edge=192, longest_edge=256, buckets=()
     ),
-    backbone=BackboneConfig(depth=50, width=16, norm="group", inner_width=32, groups=4, stride_in_1x1=True),
-    fpn=FPNConfig(channels=32, norm="group", norm_eps=1e-3),
-    rpn=RPNConfig(
+    backbone=ResNet(depth=50, width=16, norm="group", inner_width=32, groups=4, stride_in_1x1=True),
+    fpn=FPN(channels=32, norm="group", norm_eps=1e-3),
+    rpn=RPN(
         anchors=AnchorConfig(sizes=(10.0, 22.0, 45.0, 91.0, 150.0), aspect_ratios=(0.4, 0.7, 1.0, 1.7), offset=0.5),
         proposals=ProposalConfig(
             top_k=200, count=150, nms_iou=0.6, max_log_scale=3.0, box_weights=(1.0, 2.0, 1.0, 2.0)
         ),
     ),
     pool=PoolConfig(sampling_ratio=0, aligned=True, canonical_size=112.0, level_eps=0.0),
-    box_head=BoxHeadConfig(
-        pool_size=5, convs=1, fcs=(64, 32), norm="batch", norm_eps=1e-3, box_weights=(8.0, 8.0, 4.0, 4.0)
-    ),
-    mask_head=MaskHeadConfig(pool_size=10, convs=1, channels=16, norm="frozen_batch", norm_eps=0.0),
+    box_head=BoxHead(pool_size=5, convs=1, fcs=(64, 32), norm="batch", norm_eps=1e-3, box_weights=(8.0, 8.0, 4.0, 4.0)),
+    mask_head=MaskHead(pool_size=10, convs=1, channels=16, norm="frozen_batch", norm_eps=0.0),
     detect=DetectConfig(score_threshold=0.1, nms_iou=0.4, count=50),
 )
 """A small network that has no number in common with torchvision's."""

@@ -12,7 +12,7 @@ from PIL import Image
 from small import change
 from whole_runs import TINY
 
-from maskrcnn_jax.config import ConfigError, InputConfig, MaskHeadConfig, ModelConfig
+from maskrcnn_jax.config import ConfigError, InputConfig, MaskHead, ModelConfig
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction import predictor as module
@@ -161,7 +161,7 @@ def test_masks_lie_where_the_rule_says(rule):
     # Half the size: the box becomes 1.6 … 6.25 × 2.25 … 4.
     box, mask = np.array([3.2, 4.5, 12.5, 8.0], np.float32), np.ones((14, 14), np.float32)
     found = Detections(box[None], np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), mask[None])
-    back = to_original(found, (9, 9), (2.0, 2.0), ModelConfig(mask_head=MaskHeadConfig(paste=rule)))
+    back = to_original(found, (9, 9), (2.0, 2.0), ModelConfig(mask_head=MaskHead(paste=rule)))
     np.testing.assert_array_equal(back.boxes, box[None] / 2)
     expected = np.zeros((9, 9), bool)
     # Outward: the box grows by a seventh to 1.27 … 6.58 × 2.13 … 4.13, so to pixels 1 … 6 and 2 … 4. Of their 16 cells

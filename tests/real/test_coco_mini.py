@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, DataConfig
-from maskrcnn_jax.data import open_source, train_batches
+from maskrcnn_jax.data import train_batches
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.data.transforms.geometry import place_objects, shortest_edge_placement
 
@@ -33,7 +33,7 @@ def official() -> COCO:
 
 
 def test_masks_and_boxes_equal_pycocotools(prepared: Path, official: COCO):
-    source = open_source(CocoSource(prepared, "val", keep_empty=True))
+    source = CocoSource(prepared, "val", keep_empty=True).open()
     assert len(source) == len(official.imgs) and len(source.class_names) == 80
     for example in map(source.__getitem__, range(len(source))):
         annotations = official.loadAnns(official.getAnnIds(example.image_id))
@@ -47,7 +47,7 @@ def test_masks_and_boxes_equal_pycocotools(prepared: Path, official: COCO):
 
 
 def test_coco_form_equals_the_annotation_file(prepared: Path, official: COCO):
-    truth = open_source(CocoSource(prepared, "val", keep_empty=True)).coco()
+    truth = CocoSource(prepared, "val", keep_empty=True).open().coco()
     assert len(truth["annotations"]) == len(official.anns)
     for ours in truth["annotations"]:
         theirs = official.anns[ours["id"]]
@@ -59,7 +59,7 @@ def test_coco_form_equals_the_annotation_file(prepared: Path, official: COCO):
 @pytest.mark.parametrize("flip", [False, True])
 def test_mask_crops_agree_with_masks_resized_whole(prepared: Path, flip: bool):
     """Over objects of more than 32 × 32 pixels; IoU of each crop, put back, with the whole mask resized to 800."""
-    source = open_source(CocoSource(prepared, "val"))
+    source = CocoSource(prepared, "val").open()
     overlaps = []
     for example in map(source.__getitem__, range(0, len(source), 3)):
         placement = shortest_edge_placement(example.image.shape[:2], 800, 1333, flip)
@@ -80,7 +80,7 @@ def test_mask_crops_agree_with_masks_resized_whole(prepared: Path, flip: bool):
 
 
 def test_no_object_with_pixels_loses_its_mask(prepared: Path):
-    source = open_source(CocoSource(prepared, "train"))
+    source = CocoSource(prepared, "train").open()
     for example in map(source.__getitem__, range(len(source))):
         placement = shortest_edge_placement(example.image.shape[:2], 400, 1333, flip=False)
         truth = place_objects(example, placement, len(example.masks), 112)
@@ -89,7 +89,7 @@ def test_no_object_with_pixels_loses_its_mask(prepared: Path):
 
 def test_training_batches(prepared: Path):
     config = DataConfig(batch_size=2, threads=2, shortest_edges=(640, 800))
-    source = open_source(CocoSource(prepared, "train[:8]"))
+    source = CocoSource(prepared, "train[:8]").open()
     batches = train_batches(source, config, seed=0, start_step=0)
     for _ in range(4):
         batch = next(batches)

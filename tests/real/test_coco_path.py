@@ -23,7 +23,6 @@ from pycocotools.cocoeval import COCOeval
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.config.loading import load_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.evaluation.coco import FIGURES, coco_metrics
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.predictor import Predictor
@@ -116,7 +115,7 @@ def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: d
 def test_pictures_of_every_shape(prepared: Path):
     # Untrained, it is sure of nothing; without threshold it still finds as much as it may.
     config = load_config(ROOT / CONFIG, ["--model.detect.score-threshold", "0"]).model
-    source = open_source(CocoSource(prepared, "val"))
+    source = CocoSource(prepared, "val").open()
     pictures = [source[i].image for i in range(3)]
     crop = np.ascontiguousarray(pictures[0][:50, :70])
     narrow = cv2.resize(pictures[1], (300, 1500))
@@ -132,7 +131,7 @@ def test_pictures_of_every_shape(prepared: Path):
 
 @pytest.fixture(scope="module")
 def truth(prepared: Path) -> dict[str, Any]:
-    return open_source(CocoSource(prepared, "val", keep_empty=True)).coco()
+    return CocoSource(prepared, "val", keep_empty=True).open().coco()
 
 
 def as_results(truth: dict[str, Any]) -> list[dict[str, Any]]:

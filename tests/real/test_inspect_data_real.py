@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, Config
 from maskrcnn_jax.config.loading import load_config
-from maskrcnn_jax.data import CocoInstances, open_source
+from maskrcnn_jax.data import CocoInstances
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.choice import find_image
 from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, mask_crops
@@ -32,7 +32,7 @@ CONFIG_FILE = Path(__file__).parents[2] / "configs" / "mask_rcnn_r50_fpn_1x.py"
 def source(tmp_path_factory: pytest.TempPathFactory) -> CocoInstances:
     out = tmp_path_factory.mktemp("prepared") / "coco_mini"
     prepare(COCO_MINI, out)
-    opened = open_source(CocoSource(out, "val", keep_empty=True))
+    opened = CocoSource(out, "val", keep_empty=True).open()
     assert isinstance(opened, CocoInstances)
     return opened
 

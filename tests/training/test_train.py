@@ -25,7 +25,6 @@ from maskrcnn_jax.checkpoints.checkpoint import load_weights, steps
 from maskrcnn_jax.cli.train import main
 from maskrcnn_jax.config import Config, ConfigError, Phase
 from maskrcnn_jax.config.loading import load_config, read_config, save_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.evaluation.coco import FIGURES
 from maskrcnn_jax.evaluation.run import SUMMARY
 from maskrcnn_jax.structs import Detections
@@ -64,7 +63,7 @@ def assert_same_weights(a: Path, b: Path, step: int | None = None) -> None:
 def train_config(folder: Path, *overrides: str) -> Config:
     """The tiny experiment as it is trained in a folder."""
     config = load_config(TINY, ("--run.folder", str(folder), *overrides))
-    sources = open_source(config.data.train), open_source(config.data.validation)
+    sources = config.data.train.open(), config.data.validation.open()
     return with_class_names(config, *sources, devices=1)
 
 

@@ -10,7 +10,6 @@ from small import CONFIG, OBJECTS, abstract, batch, build, change, jit, mixed, t
 
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
 from maskrcnn_jax.config import Phase
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.training.losses import Losses
 from maskrcnn_jax.training.step import TrainState, compute_losses, start, to_model_boxes
@@ -79,7 +78,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
     state, step = trained()
 
     def run(state: TrainState, steps: int):
-        batches = train_batches(open_source(CONFIG.data.train), CONFIG.data, seed=0, start_step=int(state.step))
+        batches = train_batches(CONFIG.data.train.open(), CONFIG.data, seed=0, start_step=int(state.step))
         figures = []
         for _ in range(steps):
             state, values = step(state, next(batches))

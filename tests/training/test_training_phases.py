@@ -9,7 +9,6 @@ from small import CONFIG, abstract, build, change, jit, mixed
 
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
 from maskrcnn_jax.config import Phase
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.training.optimizer import phase_after
 from maskrcnn_jax.training.step import TrainState, compute_losses, start
@@ -40,7 +39,7 @@ def whole(staged):
 
 def run(state: TrainState, step, count: int) -> list[tuple[TrainState, dict]]:
     """States and figures of so many more steps, each in its phase."""
-    batches = train_batches(open_source(STAGED.data.train), STAGED.data, seed=0, start_step=int(state.step))
+    batches = train_batches(STAGED.data.train.open(), STAGED.data, seed=0, start_step=int(state.step))
     passed = []
     for _ in range(count):
         state, figures = step(state, next(batches), phase=phase_after(STAGED.optimizer, int(state.step)))

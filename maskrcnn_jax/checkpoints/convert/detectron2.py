@@ -17,6 +17,7 @@ from maskrcnn_jax.checkpoints.convert.detectron2_names import (
     todays_name,
 )
 from maskrcnn_jax.checkpoints.convert.layout import Axes, FlattenedChannelsFirst, Layout, Same, TransposedConv
+from maskrcnn_jax.checkpoints.convert.parts import resnet
 from maskrcnn_jax.checkpoints.convert.rules import Rule
 from maskrcnn_jax.config import ModelConfig
 
@@ -52,7 +53,7 @@ def _rule(name: str, config: ModelConfig, spelling: Mapping[str, str]) -> Rule |
     theirs, scale = f"{layer}.norm.{NORM_PARTS[kind]}", spelling.get(f"{layer}.norm.weight")
     if theirs not in spelling and scale is not None and kind in ("mean", "var"):
         # Scale and bias are the whole norm: these statistics make it do nothing else.
-        value = 0.0 if kind == "mean" else 1.0 - config.backbone.norm_eps
+        value = 0.0 if kind == "mean" else 1.0 - resnet(config).norm_eps
         return Rule((scale,), lambda affine: np.full_like(affine, value))
     return Rule((spelling.get(theirs, theirs),), Same().read)
 

@@ -32,17 +32,17 @@ from maskrcnn_jax.checkpoints.convert.detectron2_names import (
     todays_name,
 )
 from maskrcnn_jax.config import (
-    BackboneConfig,
-    BoxHeadConfig,
+    FPN,
+    RPN,
+    BoxHead,
     DetectConfig,
-    FPNConfig,
     InputConfig,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     Norm,
     PoolConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
 )
 from maskrcnn_jax.nn.backbones.resnet import BLOCKS
 
@@ -68,14 +68,14 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
         class_names=COCO_80,
         input=InputConfig(interpolation="antialiased", buckets=()) if from_torchvision else _caffe_input(backbone),
         backbone=backbone,
-        rpn=RPNConfig(proposals=ProposalConfig(top_k=1000, count=1000, train_top_k=2000, train_count=1000)),
+        rpn=RPN(proposals=ProposalConfig(top_k=1000, count=1000, train_top_k=2000, train_count=1000)),
         pool=PoolConfig(sampling_ratio=0, aligned=True, level_eps=0.0),
         detect=DetectConfig(score_threshold=0.05, nms_iou=0.5, count=100),
     )
     return model if is_backbone(shapes) else _detector(model, found)
 
 
-def _backbone(found: Shapes, affine: bool) -> BackboneConfig | None:
+def _backbone(found: Shapes, affine: bool) -> ResNet | None:
     """`affine`: Caffe2 has folded the batch norms' statistics into scale and bias."""
     stem = found.get(f"{BOTTOM_UP}.stem.conv1.weight")
     places = [re.match(rf"{re.escape(BOTTOM_UP)}\.res(\d)\.\d+\.conv1\.weight", name) for name in found]
@@ -90,7 +90,7 @@ def _backbone(found: Shapes, affine: bool) -> BackboneConfig | None:
     norm = _norm(found, f"{BOTTOM_UP}.stem.conv1")
     if affine or (norm == "batch" and _norm(found, "backbone.fpn_lateral2") != "batch"):
         norm = "frozen_batch"
-    return BackboneConfig(
+    return ResNet(
         depth=depths[0],
         width=stem[0],
         norm=norm,
@@ -100,7 +100,7 @@ def _backbone(found: Shapes, affine: bool) -> BackboneConfig | None:
     )
 
 
-def _caffe_input(backbone: BackboneConfig) -> InputConfig:
+def _caffe_input(backbone: ResNet) -> InputConfig:
     std = (58.395, 57.12, 57.375) if backbone.groups > 1 else (1.0, 1.0, 1.0)
     return InputConfig(std=std, bgr=True, interpolation="antialiased", buckets=())
 
@@ -122,13 +122,13 @@ def _detector(model: ModelConfig, found: Shapes) -> ModelConfig | None:
         model,
         num_classes=classes,
         class_names=COCO_80 if classes == len(COCO_80) else (),
-        fpn=FPNConfig(channels=pyramid[0], norm=_norm(found, "backbone.fpn_lateral2")),
+        fpn=FPN(channels=pyramid[0], norm=_norm(found, "backbone.fpn_lateral2")),
         rpn=replace(
             model.rpn,
             convs=len(_series(found, f"{RPN_HEAD}.conv.conv", first=0)) or 1,
             channels=None if objectness[1] == pyramid[0] else objectness[1],
         ),
-        box_head=BoxHeadConfig(
+        box_head=BoxHead(
             pool_size=math.isqrt(fc1[1] // pyramid[0]),
             convs=len(box_convs),
             fcs=tuple(shape[0] for shape in fcs),
@@ -138,12 +138,12 @@ def _detector(model: ModelConfig, found: Shapes) -> ModelConfig | None:
     )
 
 
-def _mask_head(found: Shapes) -> MaskHeadConfig | None:
+def _mask_head(found: Shapes) -> MaskHead | None:
     deconv = found.get(f"{MASK_HEAD}.deconv.weight")
     if deconv is None:
         return None
     layer = f"{MASK_HEAD}.mask_fcn"
-    return MaskHeadConfig(convs=len(_series(found, layer)), channels=deconv[1], norm=_norm(found, f"{layer}1"))
+    return MaskHead(convs=len(_series(found, layer)), channels=deconv[1], norm=_norm(found, f"{layer}1"))
 
 
 def _series(found: Shapes, layer: str, first: int = 1) -> list[tuple[int, ...]]:

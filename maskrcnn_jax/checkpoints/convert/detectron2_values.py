@@ -10,6 +10,7 @@ import numpy as np
 
 from maskrcnn_jax.checkpoints.convert.detectron2_names import is_backbone
 from maskrcnn_jax.checkpoints.convert.detectron2_yaml import Beside, read_beside
+from maskrcnn_jax.checkpoints.convert.parts import resnet
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, as_numbers
 from maskrcnn_jax.checkpoints.convert.values import Reading
 from maskrcnn_jax.config import ModelConfig
@@ -53,7 +54,7 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
 
 def _assumed(config: ModelConfig, reason: str) -> dict[str, str]:
     names = ["input.mean", "input.std", "input.bgr"]
-    if config.backbone.depth >= 50:
+    if resnet(config).depth >= 50:
         names.append("backbone.stride_in_1x1")
     return dict.fromkeys(names, reason)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from maskrcnn_jax.checkpoints.convert.parts import resnet
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.files.reading import read_bytes
@@ -158,8 +159,8 @@ def _differing(values: _Values, model: ModelConfig) -> str:
     """What a configuration says of the architecture that the weights do not have."""
     masks = values.get("MODEL.MASK_ON")
     said = {
-        "MODEL.RESNETS.DEPTH": model.backbone.depth,
-        "MODEL.RESNETS.NUM_GROUPS": model.backbone.groups,
+        "MODEL.RESNETS.DEPTH": resnet(model).depth,
+        "MODEL.RESNETS.NUM_GROUPS": resnet(model).groups,
         "MODEL.ROI_HEADS.NUM_CLASSES": model.num_classes,
         "MODEL.FPN.OUT_CHANNELS": model.fpn.channels,
         "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": model.box_head.pool_size,
@@ -222,7 +223,7 @@ def _with(config: Any, names: list[str], value: Any) -> Any:
 
 def _norm(values: _Values, model: ModelConfig) -> str | None:
     """Frozen or not: the arrays of both are the same."""
-    if model.backbone.norm not in ("frozen_batch", "batch"):
+    if resnet(model).norm not in ("frozen_batch", "batch"):
         return None
     return values.choice("MODEL.RESNETS.NORM", NORMS)
 

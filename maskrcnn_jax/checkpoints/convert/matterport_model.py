@@ -12,17 +12,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80
+from maskrcnn_jax.checkpoints.convert.parts import resnet
 from maskrcnn_jax.config import (
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     DetectConfig,
     InputConfig,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     PoolConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
 )
 from maskrcnn_jax.nn.backbones.resnet import BLOCKS
 
@@ -48,8 +49,8 @@ CONVENTIONS = ModelConfig(
         black_padding=True,
         buckets=((SIDE, SIDE),),
     ),
-    backbone=BackboneConfig(depth=101, norm="frozen_batch", norm_eps=EPS, stride_in_1x1=True, pool_after=True),
-    rpn=RPNConfig(
+    backbone=ResNet(depth=101, norm="frozen_batch", norm_eps=EPS, stride_in_1x1=True, pool_after=True),
+    rpn=RPN(
         channels=512,
         # Its ratios 0.5, 1, 2 are width over height.
         anchors=AnchorConfig(aspect_ratios=(2.0, 1.0, 0.5)),
@@ -67,8 +68,8 @@ CONVENTIONS = ModelConfig(
     ),
     # There a box's side is counted in shares of SIDE - 1 pixels, but the 224 in shares of SIDE.
     pool=PoolConfig(method="crop_and_resize", canonical_size=224 * (SIDE - 1) / SIDE, level_eps=0.5),
-    box_head=BoxHeadConfig(fc_norm="frozen_batch", norm_eps=EPS, box_weights=BOX_WEIGHTS),
-    mask_head=MaskHeadConfig(norm="frozen_batch", norm_eps=EPS, paste="rounded"),
+    box_head=BoxHead(fc_norm="frozen_batch", norm_eps=EPS, box_weights=BOX_WEIGHTS),
+    mask_head=MaskHead(norm="frozen_batch", norm_eps=EPS, paste="rounded"),
     detect=DetectConfig(score_threshold=0.7, nms_iou=0.3, count=100, best_class_only=True, min_size=None),
     inclusive_boxes=True,
     background_outputs=True,
@@ -85,7 +86,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> ModelConfig | None:
     needed = ("conv1", "fpn_p2", "rpn_conv_shared", "mrcnn_class_conv1", "mrcnn_class_conv2", "mrcnn_class_logits")
     if any(f"{layer}/kernel" not in shapes for layer in needed):
         return None
-    stem, fpn, rpn, fc1, fc2, logits = (shapes[f"{layer}/kernel"] for layer in needed)
+    stem, pyramid, rpn, fc1, fc2, logits = (shapes[f"{layer}/kernel"] for layer in needed)
     blocks = tuple(sum(bool(re.match(rf"res{stage}._branch2a/kernel", n)) for n in shapes) for stage in (2, 3, 4, 5))
     depths = [depth for depth in BLOCKS if depth >= 50 and BLOCKS[depth] == blocks]
     if not depths:
@@ -97,8 +98,8 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> ModelConfig | None:
         base,
         num_classes=classes,
         class_names=COCO_80 if classes == len(COCO_80) else (),
-        backbone=replace(base.backbone, depth=depths[0], width=stem[-1]),
-        fpn=replace(base.fpn, channels=fpn[-1]),
+        backbone=replace(resnet(base), depth=depths[0], width=stem[-1]),
+        fpn=replace(fpn(base), channels=pyramid[-1]),
         rpn=replace(base.rpn, channels=rpn[-1]),
         box_head=replace(base.box_head, pool_size=fc1[0], fcs=(fc1[-1], fc2[-1])),
         mask_head=mask_head,

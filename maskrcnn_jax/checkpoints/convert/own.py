@@ -1,6 +1,5 @@
 """Our own weights outside run folders: `.safetensors` with our names, and the model's configuration beside them."""
 
-import dataclasses
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -11,14 +10,15 @@ from safetensors.numpy import save
 from maskrcnn_jax.checkpoints.convert.layout import Same
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, Rule
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.config.serialization import from_json
+from maskrcnn_jax.config.serialization import from_json, to_plain
+from maskrcnn_jax.config.types import FindType, refuse
 from maskrcnn_jax.files.ending import require_ending
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.writing import write_bytes
 
 FORMAT = "maskrcnn_jax"
-KNOWN_BY = "backbone.stem.conv.kernel"
-"""In every model of ours, and in no other system's."""
+KNOWN_BY = ("backbone.stem.conv.kernel", "rpn_head.logits.kernel")
+"""At least one is in every model of ours, and in no other system's."""
 
 
 def written_files(path: Path) -> list[Path]:
@@ -50,13 +50,13 @@ def write_safetensors(
         OSError: the file cannot be written, or exists and may not be replaced.
     """
     written = written_files(path)
-    metadata = {"format": FORMAT, "config": json.dumps(dataclasses.asdict(config))}
+    metadata = {"format": FORMAT, "config": json.dumps(to_plain(config))}
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata)
     write_bytes(path, content, overwrite=overwrite)
     return written
 
 
-def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:
+def read_config(metadata: Mapping[str, str], find_type: FindType = refuse) -> ModelConfig | None:
     """The configuration in a file's metadata; None if the file is not ours.
 
     Raises:
@@ -69,7 +69,7 @@ def read_config(metadata: Mapping[str, str]) -> ModelConfig | None:
         values = parse_json(metadata.get("config", "").encode())
     except JsonError as error:
         raise ConversionError(f"its configuration is no JSON ({error}); write the file again") from error
-    return from_json(ModelConfig, values, "model")
+    return from_json(ModelConfig, values, "model", find_type)
 
 
 def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:

@@ -24,6 +24,7 @@ from maskrcnn_jax.checkpoints.convert.values import Reading
 from maskrcnn_jax.checkpoints.formats.files import WeightFile
 from maskrcnn_jax.checkpoints.formats.stored import shape_of
 from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.config.types import FindType, types_of
 from maskrcnn_jax.messages.counts import listed, pluralize
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -91,7 +92,9 @@ class Recognised(NamedTuple):
     """Fields of the model, such as "backbone.norm_eps", that no file says; and what the assumption rests on."""
 
 
-def recognise(arrays: Mapping[str, Any], config: ModelConfig | None = None) -> Recognised:
+def recognise(
+    arrays: Mapping[str, Any], config: ModelConfig | None = None, find_type: FindType | None = None
+) -> Recognised:
     """Which system arrays are of, by their names and shapes, or by what a .safetensors file of ours says.
 
     A prefix or a wrapper's part is taken off the names where that leads to a system. Weights that miss some arrays are
@@ -101,14 +104,16 @@ def recognise(arrays: Mapping[str, Any], config: ModelConfig | None = None) -> R
         arrays: by name.
         config: of the model that has the arrays; needed where they are our own without a configuration, or where what
             a file says of its model is not supported.
+        find_type: finds types outside this package that a file of ours names; those of `config` by default.
 
     Raises:
         ConversionError: no known system has such names, or the file says that its model is not supported.
     """
-    written = own.read_config(arrays.metadata) if isinstance(arrays, WeightFile) else None
+    find_type = find_type or types_of(config)
+    written = own.read_config(arrays.metadata, find_type) if isinstance(arrays, WeightFile) else None
     if written is not None:
         return Recognised(OURS, written, arrays)
-    if own.KNOWN_BY in arrays:
+    if any(name in arrays for name in own.KNOWN_BY):
         if config is None:
             raise ConversionError("these are arrays of ours without a configuration: pass config=…")
         return Recognised(OURS, config, arrays)

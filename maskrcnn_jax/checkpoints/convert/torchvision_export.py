@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
 from maskrcnn_jax.checkpoints.convert.torchvision import place
 from maskrcnn_jax.checkpoints.convert.torchvision_script import script
 from maskrcnn_jax.checkpoints.formats.torch_writer import write_state_dict
@@ -27,7 +28,9 @@ EXPRESSIBLE: dict[str, tuple[object, ...]] = {
     "rpn.proposals.joint": (False,),
     "rpn.proposals.clip_to_canvas": (False,),
     "pool.method": ("roi_align",),
+    "rpn.anchors.scales": ((1.0,),),
     "box_head.fc_norm": ("none",),
+    "box_head.class_agnostic": (False,),
     "detect.best_class_only": (False,),
     "inclusive_boxes": (False,),
 }
@@ -120,18 +123,22 @@ def require_expressible(config: ModelConfig) -> None:
     Raises:
         ConfigError: it has none; the message names the first field that stands in the way.
     """
+    backbone, neck = resnet(config), fpn(config)
+    require(not config.heads, "model.heads", [head.name for head in config.heads], "torchvision has no such heads")
     for where, values in EXPRESSIBLE.items():
         value = attrgetter(where)(config)
         require(value in values, f"model.{where}", value, f"torchvision knows only {', '.join(map(repr, values))}")
-    backbone, channels, anchors = config.backbone, config.rpn.channels, config.rpn.anchors
+    channels, anchors = config.rpn.channels, config.rpn.anchors
     plain = backbone.groups == 1 and backbone.inner_width in (None, backbone.width)
     require(plain or backbone.depth >= 50, "model.backbone", backbone, "in torchvision only bottlenecks have groups")
-    remedy = f"in torchvision it is that of the pyramid, {config.fpn.channels}"
-    require(channels in (None, config.fpn.channels), "model.rpn.channels", channels, remedy)
+    remedy = f"in torchvision it is that of the pyramid, {neck.channels}"
+    require(channels in (None, neck.channels), "model.rpn.channels", channels, remedy)
     remedy = "torchvision has none, unless model.rpn.anchors.floor_stride is False"
     require(anchors.offset == 0 or not anchors.floor_stride, "model.rpn.anchors.offset", anchors.offset, remedy)
     require(len(config.box_head.fcs) > 0, "model.box_head.fcs", (), "torchvision needs a fully connected layer")
     require((config.detect.min_size or 0) <= 1e-2, "model.detect.min_size", config.detect.min_size, "is 0.01 there")
     if config.mask_head is not None:
+        agnostic = config.mask_head.class_agnostic
+        require(not agnostic, "model.mask_head.class_agnostic", agnostic, "torchvision has a mask per class")
         paste = config.mask_head.paste
         require(paste != "rounded", "model.mask_head.paste", paste, "torchvision knows only 'outward' and 'exact'")

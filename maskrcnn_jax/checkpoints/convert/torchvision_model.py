@@ -20,18 +20,18 @@ from collections.abc import Iterable, Mapping
 
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80, COCO_90
 from maskrcnn_jax.config import (
+    FPN,
+    RPN,
     AnchorConfig,
-    BackboneConfig,
-    BoxHeadConfig,
+    BoxHead,
     DetectConfig,
-    FPNConfig,
     InputConfig,
-    MaskHeadConfig,
+    MaskHead,
     ModelConfig,
     Norm,
     PoolConfig,
     ProposalConfig,
-    RPNConfig,
+    ResNet,
 )
 from maskrcnn_jax.nn.backbones.resnet import BLOCKS
 
@@ -48,12 +48,12 @@ CONVENTIONS = ModelConfig(
     num_classes=len(COCO_90),
     class_names=COCO_90,
     input=InputConfig(floor_size=True, interpolation="exact", buckets=()),
-    rpn=RPNConfig(
+    rpn=RPN(
         anchors=AnchorConfig(rounded=True, floor_stride=True),
         proposals=ProposalConfig(top_k=1000, count=1000, train_top_k=2000, train_count=2000, min_size=1e-3),
     ),
     pool=PoolConfig(sampling_ratio=2, aligned=False, level_eps=1e-6),
-    mask_head=MaskHeadConfig(paste="outward"),
+    mask_head=MaskHead(paste="outward"),
     detect=DetectConfig(score_threshold=0.05, nms_iou=0.5, count=100, min_size=1e-2),
     background_outputs=True,
 )
@@ -126,14 +126,14 @@ def _norm(shapes: Shapes, module: str, frozen: bool) -> Norm:
     return "frozen_batch" if frozen else "batch"
 
 
-def _backbone(shapes: Shapes, prefix: str, frozen: bool) -> BackboneConfig | None:
+def _backbone(shapes: Shapes, prefix: str, frozen: bool) -> ResNet | None:
     bottleneck = any(name.startswith(f"{prefix}layer") and ".conv3." in name for name in shapes)
     blocks = tuple(_count(shapes, f"{prefix}layer{stage}.#.conv1.weight") for stage in (1, 2, 3, 4))
     depths = [depth for depth, counts in BLOCKS.items() if counts == blocks and (depth >= 50) == bottleneck]
     if not depths or f"{prefix}conv1.weight" not in shapes:
         return None
     width, inner = shapes[f"{prefix}conv1.weight"][0], shapes[f"{prefix}layer1.0.conv1.weight"][0]
-    return BackboneConfig(
+    return ResNet(
         depth=depths[0],
         width=width,
         norm=(norm := _norm(shapes, f"{prefix}bn1", frozen)),
@@ -143,27 +143,27 @@ def _backbone(shapes: Shapes, prefix: str, frozen: bool) -> BackboneConfig | Non
     )
 
 
-def _fpn(shapes: Shapes, frozen: bool) -> FPNConfig:
+def _fpn(shapes: Shapes, frozen: bool) -> FPN:
     block = "backbone.fpn.inner_blocks.0"
     outputs = [shapes[name][0] for name in (f"{block}.0.weight", f"{block}.weight") if name in shapes]
-    return FPNConfig(channels=outputs[0] if outputs else 256, norm=_norm(shapes, f"{block}.1", frozen))
+    return FPN(channels=outputs[0] if outputs else 256, norm=_norm(shapes, f"{block}.1", frozen))
 
 
-def _rpn(shapes: Shapes, channels: int) -> RPNConfig:
+def _rpn(shapes: Shapes, channels: int) -> RPN:
     convs = 1 if is_older(shapes) else _count(shapes, "rpn.head.conv.#.0.weight")
     logits = shapes.get("rpn.head.cls_logits.weight", (0, channels))
     return dataclasses.replace(CONVENTIONS.rpn, convs=convs, channels=None if logits[1] == channels else logits[1])
 
 
-def _box_head(shapes: Shapes, channels: int, frozen: bool) -> BoxHeadConfig:
+def _box_head(shapes: Shapes, channels: int, frozen: bool) -> BoxHead:
     head = "roi_heads.box_head"
     convs = _count(shapes, f"{head}.#.0.weight")
     # A linear layer stands before a ReLU, the first of them after the convolutions and a flattening.
     numbered = [f"{head}.{index}.weight" for index in range(convs + 1, convs + 1 + 2 * len(shapes), 2)]
     layers = [shapes[name] for name in (f"{head}.fc6.weight", f"{head}.fc7.weight", *numbered) if name in shapes]
     if not layers:
-        return BoxHeadConfig()
-    return BoxHeadConfig(
+        return BoxHead()
+    return BoxHead(
         pool_size=math.isqrt(layers[0][1] // channels),
         convs=convs,
         fcs=tuple(outputs for outputs, _ in layers),
@@ -171,11 +171,11 @@ def _box_head(shapes: Shapes, channels: int, frozen: bool) -> BoxHeadConfig:
     )
 
 
-def _mask_head(shapes: Shapes, frozen: bool) -> MaskHeadConfig | None:
+def _mask_head(shapes: Shapes, frozen: bool) -> MaskHead | None:
     head, predictor = "roi_heads.mask_head", "roi_heads.mask_predictor.conv5_mask.weight"
     if predictor not in shapes:
         return None
-    return MaskHeadConfig(
+    return MaskHead(
         convs=_count(shapes, f"{head}.#.0.weight") or _count(shapes, f"{head}.mask_fcn#.weight", first=1),
         channels=shapes[predictor][1],
         norm=_norm(shapes, f"{head}.0.1", frozen),

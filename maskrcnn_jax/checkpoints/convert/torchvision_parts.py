@@ -3,6 +3,7 @@
 The words in capitals that a text holds are replaced by the numbers of the model.
 """
 
+from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.config import ModelConfig
 
@@ -193,9 +194,9 @@ def paste(mask, box, height, width):
 def classes(config: ModelConfig) -> list[str]:
     """Definitions of what a model needs and torchvision does not have."""
     found = []
-    if config.backbone.width != 64:
-        found.append(_filled(NARROW_RESNET, {"STEM": config.backbone.width}))
-    if "group" in (config.backbone.norm, config.fpn.norm, config.box_head.norm, getattr(config.mask_head, "norm", "")):
+    if resnet(config).width != 64:
+        found.append(_filled(NARROW_RESNET, {"STEM": resnet(config).width}))
+    if "group" in (resnet(config).norm, fpn(config).norm, config.box_head.norm, getattr(config.mask_head, "norm", "")):
         found.append(GROUP_NORM)
     if has_own_anchors(config):
         anchors = config.rpn.anchors

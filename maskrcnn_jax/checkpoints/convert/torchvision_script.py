@@ -5,9 +5,10 @@ import re
 import textwrap
 
 from maskrcnn_jax.checkpoints.convert import torchvision_parts as parts
+from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
 from maskrcnn_jax.checkpoints.convert.torchvision import two_fcs
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
-from maskrcnn_jax.config import MaskHeadConfig, ModelConfig, Norm
+from maskrcnn_jax.config import MaskHead, ModelConfig, Norm
 from maskrcnn_jax.nn.backbones.resnet import BLOCKS
 
 TEXT_WIDTH = 116
@@ -71,7 +72,7 @@ def _norm(norm: Norm, eps: float) -> str:
 
 
 def _backbone(config: ModelConfig) -> list[str]:
-    backbone, fpn = config.backbone, config.fpn
+    backbone, neck = resnet(config), fpn(config)
     bottleneck, inner = backbone.depth >= 50, backbone.inner_width or backbone.width
     per_group = inner / backbone.groups * 64 / backbone.width
     arguments = ["Bottleneck" if bottleneck else "BasicBlock", str(list(BLOCKS[backbone.depth]))]
@@ -85,11 +86,11 @@ def _backbone(config: ModelConfig) -> list[str]:
             "    stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)",
         ]
     channels = [backbone.width * (4 if bottleneck else 1) * 2**i for i in range(4)]
-    norm = _norm(fpn.norm, fpn.norm_eps)
+    norm = _norm(neck.norm, neck.norm_eps)
     return [
         *lines,
         'layers, levels = ["layer1", "layer2", "layer3", "layer4"], ["0", "1", "2", "3"]',
-        f"backbone = BackboneWithFPN(body, dict(zip(layers, levels)), {channels}, {fpn.channels}, norm_layer={norm})",
+        f"backbone = BackboneWithFPN(body, dict(zip(layers, levels)), {channels}, {neck.channels}, norm_layer={norm})",
     ]
 
 
@@ -151,7 +152,7 @@ def _box_head(config: ModelConfig) -> str:
     return f"FastRCNNConvFCHead({(channels, side, side)}, {[channels] * head.convs}, {list(head.fcs)}, {norm})"
 
 
-def _mask_head(config: ModelConfig, head: MaskHeadConfig) -> list[str]:
+def _mask_head(config: ModelConfig, head: MaskHead) -> list[str]:
     inputs, widths = config.fpn.channels, [head.channels] * head.convs
     return [
         f"mask_roi_pool={_pool(config, head.pool_size)}",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.checkpoints.convert.parts import resnet
 from maskrcnn_jax.checkpoints.convert.rules import as_numbers
 from maskrcnn_jax.checkpoints.convert.torchvision_model import is_older, is_plain
 from maskrcnn_jax.checkpoints.convert.values import Reading
@@ -31,9 +32,9 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
         path: of the file; nothing beside it is read.
     """
     assumed = {}
-    if config.backbone.norm == "frozen_batch" and not is_plain(arrays) and _has_small_variances(arrays):
+    if resnet(config).norm == "frozen_batch" and not is_plain(arrays) and _has_small_variances(arrays):
         spelling = "older, as in torchvision's published v1 files" if is_older(arrays) else "newer"
-        other = DEFAULT_EPS if config.backbone.norm_eps == PUBLISHED_EPS else PUBLISHED_EPS
+        other = DEFAULT_EPS if resnet(config).norm_eps == PUBLISHED_EPS else PUBLISHED_EPS
         assumed["backbone.norm_eps"] = (
             f"the names have the {spelling} spelling; the published v1 detectors were trained with 0, other models "
             f"with 1e-05, and no file says which, so set {other} if these are others"

@@ -24,7 +24,7 @@ class Example(NamedTuple):
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """A data set; `open_source` makes one from its configuration."""
+    """A data set; `Source.open` makes one."""
 
     class_names: tuple[str, ...]
     """One name per label."""

@@ -4,19 +4,41 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from maskrcnn_jax.config import CocoSource, ConfigError
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.images.reading import decode
 from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.sources.source import Source
 from maskrcnn_jax.files.reading import read_bytes
 from maskrcnn_jax.masks.rle import decode_mask
+from maskrcnn_jax.messages.config_error import ConfigError, require
 from maskrcnn_jax.messages.counts import pluralize
+
+
+@dataclass(frozen=True)
+class CocoSource(Source):
+    """A split of a prepared COCO-format data set: see `python -m maskrcnn_jax prepare`."""
+
+    folder: Path = Path("data/coco")
+    """The folder that `prepare` wrote."""
+    split: str = "train"
+    """Name of the split, with TFDS slices: "train", "val", "train[:8]"."""
+    keep_empty: bool = False
+    """Keep images that have no object."""
+
+    def validate(self, where: str) -> None:
+        """Checks the fields; see `Value.validate`."""
+        require(self.split != "", f"{where}.split", self.split, 'must name a split, such as "train" or "val[:8]"')
+
+    def open(self) -> "CocoInstances":
+        """Opens the data set; see `Source.open`."""
+        return CocoInstances(self)
 
 
 class Index(NamedTuple):

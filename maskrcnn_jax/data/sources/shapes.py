@@ -2,19 +2,53 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from maskrcnn_jax.config import Kind, ShapesSource, require
 from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.sources.source import Source
 from maskrcnn_jax.masks.rle import encode_mask
+from maskrcnn_jax.messages.config_error import require, require_not_negative, require_positive
 
+Kind = Literal["square", "circle", "triangle", "star", "ring", "cross"]
+"""What the synthetic pictures may show."""
 MARGIN = 20
 """Least distance from a shape's centre to the picture's edge, and least half-size, pixels."""
 OVERLAP = 0.3
 """Of two shapes whose extents overlap by more than this IoU only the later is drawn."""
+
+
+@dataclass(frozen=True)
+class ShapesSource(Source):
+    """Endless synthetic pictures of simple shapes, drawn by index."""
+
+    seed: int = 0
+    image_size: int = 128
+    """Side of the square picture, pixels."""
+    first: int = 0
+    """Index of the first picture: ranges that do not overlap share no picture."""
+    count: int = 1_000_000
+    """Number of pictures."""
+    max_objects: int = 4
+    kinds: tuple[Kind, ...] = ("square", "circle", "triangle")
+    """The classes, in the order of their labels."""
+
+    def validate(self, where: str) -> None:
+        """Checks the fields; see `Value.validate`."""
+        require_not_negative(f"{where}.seed", self.seed)
+        require_positive(f"{where}.image_size", self.image_size)
+        require_not_negative(f"{where}.first", self.first)
+        require_positive(f"{where}.count", self.count)
+        require_positive(f"{where}.max_objects", self.max_objects)
+        kinds, remedy = self.kinds, "must hold at least one kind, and none twice"
+        require(0 < len(kinds) == len(set(kinds)), f"{where}.kinds", kinds, remedy)
+
+    def open(self) -> "Shapes":
+        """Makes the data set; see `Source.open`."""
+        return Shapes(self)
 
 
 class Shape(NamedTuple):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Integer
 
-from maskrcnn_jax.config import ConfigError, InputConfig
+from maskrcnn_jax.messages.config_error import ConfigError
+from maskrcnn_jax.ops.images import InputConfig
 
 Bucket = tuple[int, int]
 """Padded (height, width) of the network input."""

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.sources.example import Example
 from maskrcnn_jax.data.transforms.buckets import Bucket
 from maskrcnn_jax.data.transforms.geometry import Placement, draw_placement, make_row, place_image, whole

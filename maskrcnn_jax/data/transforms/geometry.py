@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from maskrcnn_jax.config import DataConfig, InputConfig, Interpolation
+from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.sources.example import Example
 from maskrcnn_jax.data.transforms.buckets import Bucket, fitted_sizes, resized_sizes
 from maskrcnn_jax.data.transforms.masks import crop_mask
 from maskrcnn_jax.data.transforms.resize import Picture, resize
+from maskrcnn_jax.ops.images import InputConfig, Interpolation
 from maskrcnn_jax.structs import Batch, GroundTruth
 
 LUMA = np.array([0.299, 0.587, 0.114])

@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from maskrcnn_jax.config import Interpolation
+from maskrcnn_jax.ops.images import Interpolation
 
 Picture = UInt8[np.ndarray, "H W 3"] | Float32[np.ndarray, "H W 3"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.config import Config, ShapesSource
+from maskrcnn_jax.config import CocoSource, Config
 from maskrcnn_jax.inspect.data.steps import number_steps, row_steps, stored_steps
 from maskrcnn_jax.inspect.data.study import Split, Study, open_study
 from maskrcnn_jax.inspect.data.target_steps import target_steps
@@ -59,6 +59,6 @@ def data_steps(study: Study) -> Iterator[Step]:
 
 def _described(config: Config, split: Split) -> str:
     source = config.data.train if split == "train" else config.data.validation
-    if isinstance(source, ShapesSource):
-        return f"shapes ({split})"
-    return f"{source.folder}, {source.split}"
+    if isinstance(source, CocoSource):
+        return f"{source.folder}, {source.split}"
+    return f"{type(source).__name__} ({split})"

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from maskrcnn_jax.config import Config
-from maskrcnn_jax.data import BrokenImage, Example, ImageSource, open_source
+from maskrcnn_jax.data import BrokenImage, Example, ImageSource
 from maskrcnn_jax.data.pipeline import require_images
 from maskrcnn_jax.data.transforms.buckets import Bucket
 from maskrcnn_jax.inspect.choice import choose_image
@@ -53,7 +53,7 @@ def open_study(config: Config, split: Split, seed: int, image_id: int | str | No
         raise ValueError(f"images = {images}: look at one or more")
     if seed < 0:
         raise ValueError(f"seed = {seed}: take 0 or more")
-    source = open_source(config.data.train if split == "train" else config.data.validation)
+    source = (config.data.train if split == "train" else config.data.validation).open()
     require_images(source)
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(source), min(images, len(source)), replace=False)

@@ -33,7 +33,7 @@ from maskrcnn_jax.inspect.data.training_rois import (
 )
 from maskrcnn_jax.inspect.page import Step
 from maskrcnn_jax.inspect.tables import trace_table
-from maskrcnn_jax.model.mask_rcnn import valid_regions
+from maskrcnn_jax.ops.images import valid_regions
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.step import to_model_boxes
@@ -53,7 +53,7 @@ def target_steps(study: Study) -> Iterator[Step]:
 
 def _anchor_steps(study: Study, row: Batch) -> Iterator[Step]:
     config, names, truth = study.config, study.source.class_names, row.ground_truth
-    settings, match = config.model.rpn.anchors, config.loss.rpn_match
+    settings, match = config.model.rpn.anchors, config.sampling.anchors
     pyramid = build_pyramid(config, study.bucket)
     yield Step(
         "Anchors",
@@ -114,8 +114,8 @@ def _roi_steps(study: Study, row: Batch) -> Iterator[Step]:
     answers = roi_answers(key, proposals, truth, config, len(names))
     rois, foreground = answers.rois, answers.foreground
     matched = truth.boxes[rois.matched_index[foreground]]
-    match, total = config.loss.box_match, int(rois.valid.sum())
-    own = " The objects' own boxes take part." if config.loss.append_ground_truth else ""
+    match, total = config.sampling.rois, int(rois.valid.sum())
+    own = " The objects' own boxes take part." if config.sampling.append_ground_truth else ""
     yield Step(
         "Rois for training",
         f"The heads learn from boxes that are drawn from the proposals: foreground overlaps an object by "
@@ -152,7 +152,7 @@ def _batch_step(study: Study) -> Step:
         first = next(batches)
         counts = list(count_rois(chain([first], islice(batches, BATCHES - 1)), config, background, study.seed))
     shares = [count.foreground / max(count.rois, 1) for count in counts]
-    wanted = config.loss.box_match.foreground_fraction
+    wanted = config.sampling.rois.foreground_fraction
     return Step(
         "Foreground over batches",
         f"{BATCHES} batches as training reads them, with random boxes as before. Boxes that overlap an object enough "

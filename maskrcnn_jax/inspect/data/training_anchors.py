@@ -13,11 +13,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import AnchorConfig, Config
 from maskrcnn_jax.inspect.document import Table
-from maskrcnn_jax.model.mask_rcnn import pyramid_anchors
+from maskrcnn_jax.model.stages import sample_anchors
 from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.anchors import pyramid_anchors
 from maskrcnn_jax.ops.matching import Assignment
-from maskrcnn_jax.structs import GroundTruth
-from maskrcnn_jax.training import targets
+from maskrcnn_jax.structs import AnchorTargets, GroundTruth
 
 
 class Pyramid(NamedTuple):
@@ -59,9 +59,9 @@ def build_pyramid(config: Config, image_shape: tuple[int, int]) -> Pyramid:
     pixels = jax.ShapeDtypeStruct((1, *image_shape, 3), config.model.dtype)
     features = jax.eval_shape(lambda model, x: model.fpn(model.backbone(x)), abstract_model(config), pixels)
     cells = tuple((level.shape[1], level.shape[2]) for level in features)
-    stand_ins = [jnp.zeros((1, *shape, 1)) for shape in cells]
-    anchors, counts = pyramid_anchors(config.model.rpn.anchors, stand_ins, image_shape, config.model.inclusive_boxes)
-    return Pyramid(np.asarray(anchors), cells, counts)
+    model = config.model
+    anchors, counts = pyramid_anchors(model.rpn.anchors, cells, model.strides, image_shape, model.inclusive_boxes)
+    return Pyramid(anchors, cells, counts)
 
 
 def anchor_answers(
@@ -92,12 +92,12 @@ def anchor_answers(
 @partial(jax.jit, static_argnames="config")
 def _ask(
     key: PRNGKeyArray, anchors: Float[Array, "a 4"], objects: GroundTruth, config: Config
-) -> tuple[targets.RPNTargets, Float[Array, "a 4"], targets.RPNTargets, Float[Array, " g"]]:
+) -> tuple[AnchorTargets, Float[Array, "a 4"], AnchorTargets, Float[Array, " g"]]:
     """The targets of all anchors and where they lead, those of the sample, and each object's best overlap."""
-    proposals, match = config.model.rpn.proposals, config.loss.rpn_match
+    proposals, match = config.model.rpn.proposals, config.sampling.anchors
     # With room for all of them a sample leaves out the ignored anchors alone.
     everyone = dataclasses.replace(match, count=len(anchors), foreground_fraction=1.0)
-    ask = partial(targets.rpn_targets, key, anchors, objects, box_weights=proposals.box_weights)
+    ask = partial(sample_anchors, key, anchors, objects, box_weights=proposals.box_weights)
     everything, sample = ask(config=everyone), ask(config=match)
     start = anchors[everything.index]
     moved = box_ops.decode(everything.deltas, start, proposals.box_weights, proposals.max_log_scale)

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from maskrcnn_jax.config import Config
+from maskrcnn_jax.config import Config, Mask
 from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.model import stages
-from maskrcnn_jax.model.mask_rcnn import valid_regions
 from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.images import valid_regions
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals, Rois
 from maskrcnn_jax.training import targets
 from maskrcnn_jax.training.step import to_model_boxes
@@ -93,7 +93,7 @@ def roi_answers(
 @partial(jax.jit, static_argnames=("config", "background"))
 def _draw(key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int) -> Rois:
     """The rois that training draws."""
-    match, append = config.loss.box_match, config.loss.append_ground_truth
+    match, append = config.sampling.rois, config.sampling.append_ground_truth
     return stages.sample_rois(key, proposals, truth, background, match, append)
 
 
@@ -103,13 +103,14 @@ def _ask(
 ) -> tuple[Rois, Float[Array, "n 4"], Float[Array, "n m m"] | None]:
     """Rois, where their targets lead, and mask targets."""
     rois = _draw(key, proposals, truth, config, background)
-    weights, head, loss = config.model.box_head.box_weights, config.model.mask_head, config.loss
+    weights, head = config.model.box_head.box_weights, config.model.mask_head
+    loss = next((loss for loss in config.losses if isinstance(loss, Mask)), None)
     deltas = targets.box_targets(rois, truth, weights)
     refined = box_ops.decode(deltas, rois.boxes, weights, config.model.rpn.proposals.max_log_scale)
-    if head is None:
+    if head is None or loss is None:
         return rois, refined, None
     side = 2 * head.pool_size  # the mask head doubles what it gets
-    masks = targets.mask_targets(rois, truth, side, loss.mask_samples, loss.mask_aligned, loss.binary_mask_targets)
+    masks = targets.mask_targets(rois, truth, side, loss.samples, loss.aligned, loss.binary_targets)
     return rois, refined, masks
 
 

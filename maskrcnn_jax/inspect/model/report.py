@@ -8,7 +8,6 @@ from typing import NamedTuple
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.config.loading import load_config, read_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.data.images.reading import read_image
 from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.model.steps import model_steps
@@ -76,7 +75,7 @@ def inspect_model(
     truth = None
     if picture is None:
         experiment = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
-        source = open_source(experiment.data.validation)
+        source = experiment.data.validation.open()
         truth = read_truth(source, choose_image(source, image_id), experiment)
         picture = truth.example.image
     subject = look(model, picture)

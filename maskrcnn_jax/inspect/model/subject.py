@@ -11,7 +11,8 @@ from maskrcnn_jax.config import InputConfig, ModelConfig
 from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.inspect.activations import module_names, observe
 from maskrcnn_jax.masks.paste import Crop
-from maskrcnn_jax.model.mask_rcnn import Images, ImageSizes, MaskRCNN, valid_regions
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.ops.images import Images, ImageSizes, valid_regions
 from maskrcnn_jax.prediction.predictor import to_original
 from maskrcnn_jax.structs import Array, Detections, Trace
 

@@ -11,8 +11,8 @@ import numpy as np
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, ModelConfig
 from maskrcnn_jax.inspect.weights.source import WeightSource
-from maskrcnn_jax.model.mask_rcnn import normalize, valid_regions
 from maskrcnn_jax.nn import params as weights
+from maskrcnn_jax.ops.images import normalize, valid_regions
 
 SIDE = 128
 """Of the image, pixels."""

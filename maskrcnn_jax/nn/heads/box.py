@@ -70,6 +70,7 @@ class BoxHeadModule(nnx.Module):
 
     def __init__(self, config: BoxHead, channels: int, classes: int, outputs: int, *, dtype: Dtype, rngs: nnx.Rngs):
         self.boxes = 1 if config.class_agnostic else classes
+        computed = 1 if config.class_agnostic else outputs
         norm, fc_norm, eps, fcs = config.norm, config.fc_norm, config.norm_eps, config.fcs
         self.convs = nnx.List(
             ConvNorm(channels, channels, 3, norm=norm, eps=eps, init=he_normal, dtype=dtype, rngs=rngs)
@@ -88,7 +89,7 @@ class BoxHeadModule(nnx.Module):
         )
         self.norms = nnx.List(make_norm(fc_norm, width, eps=eps, dtype=dtype, rngs=rngs) for width in fcs)
         self.logits = linear(widths[-1], classes + 1, kernel_init=initializers.normal(0.01))
-        self.deltas = linear(widths[-1], (1 if config.class_agnostic else outputs) * 4, kernel_init=initializers.normal(0.001))
+        self.deltas = linear(widths[-1], computed * 4, kernel_init=initializers.normal(0.001))
 
     def __call__(self, roi_features: jax.Array) -> tuple[jax.Array, jax.Array]:
         """`[b, n, s, s, f]` to logits `[b, n, classes]` and deltas `[b, n, C or 1, 4]`, float32."""

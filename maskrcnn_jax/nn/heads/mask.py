@@ -107,7 +107,8 @@ class MaskHeadModule(nnx.Module):
             for i in range(config.convs)
         )
         self.upsample = Upsample(widths[-1], config.channels, dtype=dtype, rngs=rngs)
-        self.logits = Conv(config.channels, 1 if config.class_agnostic else outputs, 1, init=initializers.normal(0.001), dtype=dtype, rngs=rngs)
+        computed = 1 if config.class_agnostic else outputs
+        self.logits = Conv(config.channels, computed, 1, init=initializers.normal(0.001), dtype=dtype, rngs=rngs)
 
     def __call__(self, roi_features: jax.Array) -> jax.Array:
         """`[b, r, s, s, f]` to logits `[b, r, 2s, 2s, C or 1]`, float32."""

@@ -1,47 +1,14 @@
-"""Which pictures, and how they become batches."""
+"""Which images, and how they become batches."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-Kind = Literal["square", "circle", "triangle", "star", "ring", "cross"]
-"""What the synthetic pictures may show."""
-
-
-@dataclass(frozen=True)
-class ShapesSource:
-    """Endless synthetic pictures of simple shapes, drawn by index."""
-
-    seed: int = 0
-    image_size: int = 128
-    """Side of the square picture, pixels."""
-    first: int = 0
-    """Index of the first picture: ranges that do not overlap share no picture."""
-    count: int = 1_000_000
-    """Number of pictures."""
-    max_objects: int = 4
-    kinds: tuple[Kind, ...] = ("square", "circle", "triangle")
-    """The classes, in the order of their labels."""
-
-
-@dataclass(frozen=True)
-class CocoSource:
-    """A split of a prepared COCO-format data set: see `python -m maskrcnn_jax prepare`."""
-
-    folder: Path = Path("data/coco")
-    """The folder that `prepare` wrote."""
-    split: str = "train"
-    """Name of the split, with TFDS slices: "train", "val", "train[:8]"."""
-    keep_empty: bool = False
-    """Keep images that have no object."""
-
-
-Source = ShapesSource | CocoSource
+from maskrcnn_jax.data.sources.prepared import CocoSource
+from maskrcnn_jax.data.sources.source import Source
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Pictures, their augmentation and how they are batched."""
+    """Images, their augmentation and how they are batched."""
 
     train: Source = CocoSource()
     validation: Source = CocoSource(split="val", keep_empty=True)
@@ -64,7 +31,7 @@ class DataConfig:
     color_jitter: float = 0.0
     """Strength of random brightness, contrast and saturation; 0.4 scales each by 0.6 … 1.4."""
     copy_paste: float = 0.0
-    """Probability that some objects of another picture of the same bucket are pasted onto a picture."""
+    """Probability that some objects of another image of the same bucket are pasted onto an image."""
     threads: int = 16
     """Threads that decode and augment."""
     max_broken: int = 10
