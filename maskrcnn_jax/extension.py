@@ -162,8 +162,31 @@ class Loss(Value):
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class Evaluator(Value):
+    """Metrics of an evaluation, beside COCO's.
+
+    Declares, as a field, property or class attribute:
+        name: `<name>/<metric>` is what its metrics are called, in the metrics of a run and for `run.best`.
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str: ...
+
+    def start(self, source: Any, model: Any) -> "Scores":
+        """Begins an evaluation.
+
+        Args:
+            source: the data set, an `ImageSource`.
+            model: the `ModelConfig` of the network.
+        """
+        raise NotImplementedError
+
+
 class Scores(Protocol):
-    """What an `Evaluator` makes: it collects detections and scores them."""
+    """An evaluation in progress: it collects detections and scores them."""
 
     def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
         """Takes the detections of a batch.

@@ -54,7 +54,7 @@ def build_model(config: Config) -> MaskRCNN:
     """
     source = config.run.init
     if source is None:
-        return config.customize(jax.jit(lambda: _network(config))())
+        return in_inference(config.customize(jax.jit(lambda: _network(config))()))
     try:
         return _fill(config, _open(source, None, config.model))
     except (ConversionError, WeightFileError, CheckpointError, ConfigError) as error:
@@ -63,7 +63,7 @@ def build_model(config: Config) -> MaskRCNN:
 
 def abstract_model(config: Config) -> MaskRCNN:
     """The network of an experiment with shapes in place of weights: no memory, no computation."""
-    return nnx.eval_shape(lambda: config.customize(_network(config)))
+    return nnx.eval_shape(lambda: in_inference(config.customize(_network(config))))
 
 
 def with_weights(config: Config, folder: Path | str, step: int | None = None) -> MaskRCNN:
@@ -167,6 +167,12 @@ def _customized(experiment: Config, saved: Config) -> Config:
     if given != trained:
         log.warning("customize = %s, but these weights were trained with %s", given, trained)
     return experiment
+
+
+def in_inference(model: MaskRCNN) -> MaskRCNN:
+    """The model with dropout and stochastic depth turned off, as it is everywhere but in training."""
+    model.set_attributes(deterministic=True, raise_if_not_found=False)
+    return model
 
 
 def _network(config: Config) -> MaskRCNN:

@@ -17,7 +17,7 @@ from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.sources.prepared import CocoSource
 from maskrcnn_jax.data.sources.shapes import Kind, ShapesSource
 from maskrcnn_jax.data.sources.source import Source
-from maskrcnn_jax.extension import Backbone, Head, Loss, Neck, Value
+from maskrcnn_jax.extension import Backbone, Evaluator, Head, Loss, Neck, Value
 from maskrcnn_jax.masks.paste import PasteRule
 from maskrcnn_jax.messages.config_error import ConfigError, require
 from maskrcnn_jax.model.mask_rcnn import ModelConfig
@@ -49,6 +49,7 @@ __all__ = [
     "ConfigError",
     "DataConfig",
     "DetectConfig",
+    "Evaluator",
     "ForeignFunction",
     "Head",
     "InputConfig",
@@ -92,6 +93,8 @@ class Config:
     sampling: SamplingConfig = SamplingConfig()
     losses: tuple[Loss, ...] = LOSSES
     """Training minimises their weighted sum."""
+    evaluators: tuple[Evaluator, ...] = ()
+    """Further metrics, beside COCO's `bbox/…` and `segm/…`."""
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     run: RunConfig = RunConfig()

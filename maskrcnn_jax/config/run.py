@@ -12,9 +12,9 @@ class Phase:
     """A part of a run, and which parameters learn in it."""
 
     trains: str = "all"
-    """"heads" (all but the backbone), "5+", "4+" or "3+" (with the backbone from that stage on), "all", or a regular
-    expression, matched from the start of a parameter's dotted name. The others are frozen: their backward pass is not
-    computed, and their batch norms use and keep their running statistics."""
+    """"heads" (all but the backbone), "5+", "4+" or "3+" (with the backbone from that stage on; `Backbone.stages` names
+    them), "all", or a regular expression, matched from the start of a parameter's dotted name. The others are frozen:
+    their backward pass is not computed, and their batch norms use and keep their running statistics."""
     until: int | None = None
     """Its last step; None in the last phase, which ends with the run."""
     rate: float = 1.0

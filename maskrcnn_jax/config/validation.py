@@ -26,6 +26,12 @@ def validate(config: Config) -> None:
     names = [loss.name for loss in config.losses]
     fits = len(set(names)) == len(names) > 0 and all(name.isidentifier() for name in names)
     require(fits, "losses", names, "must hold at least one, with names of their own that are Python identifiers")
+    for evaluator in config.evaluators:
+        evaluator.validate(f"evaluators.{evaluator.name}")
+    names = [evaluator.name for evaluator in config.evaluators]
+    fits = len(set(names)) == len(names) and all(name.isidentifier() for name in names)
+    remedy = "must have names of their own that are Python identifiers and not 'bbox' or 'segm'"
+    require(fits and not {"bbox", "segm"} & set(names), "evaluators", names, remedy)
     _data(config.data, config.model.input.size_divisibility)
     _run(config.run)
     _optimizer(config.optimizer, config.run.steps)

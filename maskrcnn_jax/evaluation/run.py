@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
     evaluator = CocoEvaluator(
         truth, categories, masks=head is not None, paste=paste, inclusive=config.model.inclusive_boxes
     )
+    others = {other.name: other.start(source, config.model) for other in config.evaluators}
+
+    def add(found: Any, records: Any) -> None:
+        detections = from_devices(found, mesh)
+        for scores in (evaluator, *others.values()):
+            scores.add(detections, records)
+
     batches = validation_batches(
         source,
         config.model.input,
@@ -62,13 +70,13 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
         for batch, records in batches:
             pending.append((detect(*weights, *to_devices((batch.images, batch.image_sizes), mesh)), records))
             if len(pending) > 1:
-                found, seen = pending.popleft()
-                evaluator.add(from_devices(found, mesh), seen)
-        found, seen = pending.pop()
-        evaluator.add(from_devices(found, mesh), seen)
+                add(*pending.popleft())
+        add(*pending.pop())
     # Sorted, so that they are the same however many processes took part.
     results = sorted(gather(evaluator.results()), key=lambda result: result["image_id"])
     figures = coco_metrics(truth, results, masks=head is not None)
+    for name, scores in others.items():
+        figures |= {f"{name}/{metric}": float(value) for metric, value in scores.metrics().items()}
     if is_first():
         write_evaluation(folder, results, figures)
     return figures
@@ -98,9 +106,17 @@ def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
     require(count % devices == 0, "data.validation_batch_size", count, remedy)
 
 
-def table(figures: dict[str, float]) -> str:
-    """The main figures as text, one line per kind."""
-    kinds = [kind for kind in ("bbox", "segm") if f"{kind}/AP" in figures]
-    return "\n".join(
-        "  ".join([kind, *(f"{name} {figures[f'{kind}/{name}']:.3f}" for name in SUMMARY)]) for kind in kinds
-    )
+def summary(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """The main metrics of each kind, "bbox" and "segm", and all of further evaluators."""
+    kinds: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        kind, _, metric = name.partition("/")
+        if kind not in ("bbox", "segm") or metric in SUMMARY:
+            kinds.setdefault(kind, {})[metric] = value
+    return kinds
+
+
+def table(figures: Mapping[str, float]) -> str:
+    """The main metrics as text, one line per kind."""
+    lines = ([kind, *(f"{name} {value:.3f}" for name, value in own.items())] for kind, own in summary(figures).items())
+    return "\n".join("  ".join(line) for line in lines)

@@ -109,7 +109,7 @@ def losses_flops(config: Config, images: int) -> float:
 
 def _busiest_phase(config: Config, params: Arrays) -> tuple[int, set[str]]:
     """The index of the phase in which most numbers learn, and the names of what learns there."""
-    learning = trainable_names(params, config.optimizer)
+    learning = trainable_names(params, config.optimizer, config.model.backbone)
     numbers = [sum(math.prod(params[name].shape) for name in names) for names in learning]
     phase = numbers.index(max(numbers))
     return phase, learning[phase]

@@ -8,14 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from maskrcnn_jax.data.transforms.geometry import Fitted, fit
 from maskrcnn_jax.distributed.mesh import everywhere
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.masks.paste import paste_mask, snap
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig, forward
-from maskrcnn_jax.nn.params import Arrays, merge, split
+from maskrcnn_jax.nn.params import Arrays, Structure, merge, split
 from maskrcnn_jax.ops.boxes import clip, shorten
 from maskrcnn_jax.ops.images import valid_regions
 from maskrcnn_jax.prediction.coordinates import to_image_coords, to_input_coords
@@ -24,7 +23,7 @@ from maskrcnn_jax.structs import Detections, Proposals
 
 @partial(jax.jit, static_argnames="structure")
 def detect(
-    structure: nnx.GraphDef,
+    structure: Structure,
     params: Arrays,
     statistics: Arrays,
     images: jax.Array,

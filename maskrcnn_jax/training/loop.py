@@ -17,7 +17,7 @@ from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, replicated, to_devices
 from maskrcnn_jax.distributed.processes import is_first
-from maskrcnn_jax.evaluation.run import SUMMARY, check_compatible, evaluate
+from maskrcnn_jax.evaluation.run import check_compatible, evaluate, summary
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn.params import Arrays, merge, split
@@ -126,9 +126,8 @@ def to_the_end(
 
         def score(state: TrainState) -> dict[str, float]:
             figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
-            writer.write(
-                int(state.step), figures, shown=[name for name in figures if name.partition("/")[2] in SUMMARY]
-            )
+            shown = [f"{kind}/{name}" for kind, own in summary(figures).items() for name in own]
+            writer.write(int(state.step), figures, shown=shown)
             return figures
 
         for step in range(done + 1, run.steps + 1):
@@ -175,15 +174,17 @@ def with_class_names(config: Config, source: ImageSource, validation: ImageSourc
     remedy = f"must be a multiple of the number of devices, {devices}"
     require(size % devices == 0, "data.batch_size / run.accumulate", size, remedy)
     # Here, not where every configuration is checked: prediction and evaluation put another model into one.
-    scored = config.model.mask_head is not None or config.run.best.startswith("bbox/")
-    remedy = 'must be a box metric such as "bbox/AP": model.mask_head is None'
-    require(scored, "run.best", config.run.best, remedy)
+    kinds = ["bbox", *(["segm"] if config.model.mask_head else []), *(other.name for other in config.evaluators)]
+    remedy = f"must be a metric that an evaluation has: {', '.join(f'{kind}/…' for kind in kinds)}"
+    if config.model.mask_head is None:
+        remedy += ', such as "bbox/AP": model.mask_head is None'
+    require(config.run.best.partition("/")[0] in kinds, "run.best", config.run.best, remedy)
     return dataclasses.replace(config, model=dataclasses.replace(config.model, class_names=names))
 
 
 def describe_phase(config: Config, phase: int, params: Arrays) -> str:
     """A sentence on what a phase trains, for the log."""
-    now, names = config.optimizer.phases[phase], trainable_names(params, config.optimizer)[phase]
+    now, names = config.optimizer.phases[phase], trainable_names(params, config.optimizer, config.model.backbone)[phase]
     numbers = {name: math.prod(value.shape) for name, value in params.items()}
     return (
         f"training {now.trains} until step {now.until or config.run.steps}: {len(names)} of {len(params)} tensors, "

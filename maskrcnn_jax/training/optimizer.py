@@ -7,17 +7,8 @@ from collections.abc import Iterable, Sequence, Set
 import jax.numpy as jnp
 import optax
 
-from maskrcnn_jax.config import ConfigError, OptimizerConfig
+from maskrcnn_jax.config import Backbone, ConfigError, OptimizerConfig
 from maskrcnn_jax.nn.params import Arrays
-
-PARTS = {
-    "heads": r"(?!backbone\.)",
-    "5+": r"(?!backbone\.(stem|layer[123])\.)",
-    "4+": r"(?!backbone\.(stem|layer[12])\.)",
-    "3+": r"(?!backbone\.(stem|layer1)\.)",
-    "all": "",
-}
-"""What a phase may train by name, as Matterport's. Stages count as C2 … C5 do: stage 3 is `layer2`."""
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -55,22 +46,64 @@ def _ends(config: OptimizerConfig) -> list[int]:
     return [phase.until for phase in config.phases if phase.until is not None]
 
 
-def trainable_names(names: Iterable[str], config: OptimizerConfig) -> list[set[str]]:
-    """The parameters that learn in each phase.
+def trainable_names(names: Iterable[str], config: OptimizerConfig, backbone: Backbone) -> list[set[str]]:
+    """The parameters that are trained in each phase.
+
+    Args:
+        names: dotted names of all parameters.
+        config: has the phases.
+        backbone: of the model that has the parameters; it declares the stages that phases name.
 
     Raises:
-        ConfigError: none learns in one of the phases.
+        ConfigError: no parameter is trained in one of the phases, or a phase names a stage of the backbone, and the
+            parameters are not those of the stages that it declares.
     """
     names, found = list(names), []
     for i, phase in enumerate(config.phases):
-        pattern = PARTS.get(phase.trains, phase.trains)
-        found.append({name for name in names if re.match(pattern, name)})
-        if not found[i]:
+        where = f"optimizer.phases[{i}].trains"
+        trained = {name for name in names if _is_trained(name, phase.trains, backbone)}
+        stage = phase.trains.removesuffix("+")
+        if phase.trains != stage and stage in backbone.stages:
+            _require_stages(where, phase.trains, names, backbone)
+        if phase.trains == "heads" and not any(name.startswith("backbone.") for name in names):
+            raise ConfigError(f"{where} = 'heads': the model has no parameter under 'backbone.', so nothing is frozen")
+        if not trained:
             raise ConfigError(
-                f"optimizer.phases[{i}].trains = {phase.trains!r} matches no parameter; give {', '.join(PARTS)}, or a "
+                f"{where} = {phase.trains!r} matches no parameter; give {', '.join(_phase_names(backbone))}, or a "
                 f"regular expression for names like {', '.join(_examples(names))}"
             )
+        found.append(trained)
     return found
+
+
+def _phase_names(backbone: Backbone) -> list[str]:
+    """What a phase may train by name, as Matterport's."""
+    return ["heads", *(f"{stage}+" for stage in reversed(list(backbone.stages)[1:])), "all"]
+
+
+def _is_trained(name: str, trains: str, backbone: Backbone) -> bool:
+    if trains == "all":
+        return True
+    if trains == "heads":
+        return not name.startswith("backbone.")
+    stages = list(backbone.stages)
+    if trains.endswith("+") and trains[:-1] in stages:
+        frozen = [part for stage in stages[: stages.index(trains[:-1])] for part in backbone.stages[stage]]
+        return not any(f"{name}.".startswith(f"backbone.{part}.") for part in frozen)
+    return re.match(trains, name) is not None
+
+
+def _require_stages(where: str, trains: str, names: Sequence[str], backbone: Backbone) -> None:
+    """Raises ConfigError unless the backbone's parameters are those of the stages that it declares."""
+    inside = [name.removeprefix("backbone.") for name in names if name.startswith("backbone.")]
+    parts = [part for own in backbone.stages.values() for part in own]
+    outside = [name for name in inside if not any(f"{name}.".startswith(f"{part}.") for part in parts)]
+    if outside or not inside:
+        raise ConfigError(
+            f"{where} = {trains!r}: the stages that {type(backbone).__name__} declares do not cover the parameters of "
+            f"the backbone, such as {', '.join(outside[:3]) or 'none'}; correct its `stages`, or, where `customize` "
+            "replaced the backbone, give a regular expression"
+        )
 
 
 def factors(names: Iterable[str], config: OptimizerConfig) -> dict[str, float]:

@@ -21,6 +21,9 @@ from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.training.optimizer import factors, learning_rate, make_optimizer, trainable_names
 from maskrcnn_jax.training.rematerialization import rematerialized
 
+DROPOUT = 2**31
+"""Sets the key of dropout apart from those of the losses."""
+
 
 class TrainState(NamedTuple):
     """Everything that training changes. With the seed it decides all that is to come."""
@@ -85,7 +88,7 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         ConfigError: no parameter learns in a phase, or a group of the optimiser matches none.
     """
     _, params, statistics = split(model)
-    learning = trainable_names(params, config.optimizer)
+    learning = trainable_names(params, config.optimizer, model.config.backbone)
     structures = [split(_in_training(model, names))[0] for names in learning]
     optimizer = make_optimizer(config.optimizer, factors(params, config.optimizer), learning)
     schedule = learning_rate(config.optimizer, config.run.steps)
@@ -95,7 +98,7 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         learned = {name: value for name, value in params.items() if name in learning[phase]}
 
         def objective(learned: Arrays):
-            model = merge(structures[phase], params | learned, statistics)
+            model = merge(structures[phase], params | learned, statistics, key=jax.random.fold_in(key, DROPOUT))
             with rematerialized(model, config.run.rematerialize):
                 losses = compute_losses(model, batch, key, config.losses, config.sampling)
             total = sum(loss.weight * losses[loss.name] for loss in config.losses)
@@ -159,10 +162,12 @@ def on_mesh(step: TrainStep, places: Any, mesh: Mesh) -> Any:
 
 
 def _in_training(model: MaskRCNN, learning: Set[str]) -> MaskRCNN:
-    """The model in which batch norms that learn use the batch's statistics and update their own."""
+    """The model with dropout, in which batch norms that are trained use the batch's statistics and update their own."""
 
     def learns(path: tuple, _: object) -> bool:
         within = ".".join(map(str, path)) + "."
         return any(name.startswith(within) for name in learning)
 
-    return nnx.view(model, only=learns, raise_if_not_found=False, use_running_average=False)
+    training = nnx.view(model, only=learns, raise_if_not_found=False, use_running_average=False)
+    training.set_attributes(deterministic=False, raise_if_not_found=False)
+    return training
