@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import json
-import runpy
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
 from maskrcnn_jax.config.flags import apply_flags
 from maskrcnn_jax.config.migration import upgrade
+from maskrcnn_jax.config.python_file import run_python_file
 from maskrcnn_jax.config.serialization import from_json, to_plain, trusted
 from maskrcnn_jax.config.types import FindType, import_type, refuse
 from maskrcnn_jax.config.validation import validate
@@ -122,8 +122,7 @@ def _run(path: Path) -> Config:
     except OSError as error:
         raise ConfigError(format_error(error)) from error
     try:
-        # Named after the file, so that functions defined there can be found again from a run folder.
-        names = runpy.run_path(str(path), run_name=str(path))
+        module = run_python_file(path)
     except ConfigError:
         raise
     except Exception as error:
@@ -132,6 +131,7 @@ def _run(path: Path) -> Config:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         where = str(path) if line is None else f"{path}, line {line}"
         raise ConfigError(f"{where}: {reason}; fix the config file") from error
-    if not isinstance(names.get("config"), Config):
+    config = getattr(module, "config", None)
+    if not isinstance(config, Config):
         raise ConfigError(f"{path}: defines no `config`; end it with `config = Config(...)`")
-    return names["config"]
+    return config

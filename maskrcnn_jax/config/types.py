@@ -7,11 +7,12 @@ experiment that the user gives (`types_of`), or imported because the user says t
 import dataclasses
 import importlib
 import os
-import runpy
 from collections.abc import Callable
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
+from maskrcnn_jax.config.python_file import run_python_file
 from maskrcnn_jax.extension import Value
 from maskrcnn_jax.messages.config_error import ConfigError, require
 
@@ -101,7 +102,7 @@ def imported(name: str, where: str) -> Any:
     module, _, qualified = name.rpartition(":")
     try:
         if module.endswith(".py"):
-            return runpy.run_path(module, run_name=module)[qualified]
+            return getattr(run_python_file(Path(module)), qualified)
         return attrgetter(qualified)(importlib.import_module(module))
     except Exception as error:
         remedy = f"cannot be imported ({error!r}); start where that module can be found, or name another"

@@ -268,11 +268,16 @@ class MaskRCNN(nnx.Module):
         return box
 
     @jax.named_scope("detections")
-    def detect(self, box: BoxOutput, rois: Rois, inputs: Inputs) -> tuple[ClassCandidates, Detections]:
-        """The best pairs of a RoI and a class, and of those that remain after suppression the best, without masks."""
+    def detect(
+        self, box: BoxOutput, rois: Rois, inputs: Inputs, head: BoxHead | None = None
+    ) -> tuple[ClassCandidates, Detections]:
+        """The best pairs of a RoI and a class, and of those that remain after suppression the best, without masks.
+
+        `head` is the box head that the output is of, `config.box_head` by default.
+        """
         select = partial(
             stages.select_class_candidates,
-            box_weights=self.config.box_head.box_weights,
+            box_weights=(head or self.config.box_head).box_weights,
             max_log_scale=self.config.rpn.proposals.max_log_scale,
             config=self.config.detect,
             nms=self.nms,
