@@ -241,3 +241,16 @@ def test_bfloat16_is_really_computed_with():
         # Same weights, eight bits: near, but not equal.
         np.testing.assert_allclose(got, want, atol=0.03 * float(jnp.abs(want).max()))
         assert not np.array_equal(got, want)
+
+
+def test_masks_of_the_own_class():
+    logits = jnp.stack([jnp.zeros((1, 3, 2, 2)), jnp.full((1, 3, 2, 2), np.log(3.0))], axis=-1)
+    # Class 0 has probability 1/2, class 1 3/4; background (2) shows class 0.
+    masks = jax.nn.sigmoid(own_class(logits, jnp.array([[1, 0, 2]])))
+    expected = np.broadcast_to(np.reshape([0.75, 0.5, 0.5], (1, 3, 1, 1)), (1, 3, 2, 2))
+    np.testing.assert_allclose(masks, expected, rtol=1e-6)
+
+
+def test_a_class_agnostic_output_is_every_class_own():
+    values = jnp.arange(6.0).reshape(1, 3, 2, 1)
+    np.testing.assert_array_equal(own_class(values, jnp.array([[1, 0, 2]])), [[[0, 1], [2, 3], [4, 5]]])
