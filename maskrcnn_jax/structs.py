@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     # With the union every reader of a record would have to ask which of the two it got; each knows by its place.
     Array: TypeAlias = Any
 else:
-    Array = jax.Array | np.ndarray
-    """Device arrays inside the model, NumPy arrays on the host: the records are the same."""
+    Array = jax.Array | np.ndarray | jax.ShapeDtypeStruct
+    """Device arrays inside the model, NumPy arrays on the host, shapes alone under `jax.eval_shape`: the records are
+    the same."""
 
 
 class GroundTruth(NamedTuple):

@@ -20,6 +20,7 @@ from maskrcnn_jax.nn.heads.box import BoxHead
 from maskrcnn_jax.nn.heads.mask import MaskHead
 from maskrcnn_jax.nn.heads.rpn import RPN
 from maskrcnn_jax.nn.necks.fpn import FPN
+from maskrcnn_jax.nn.norm import require_groups
 from maskrcnn_jax.nn.padded_rois import apply_to_valid
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.anchors import pyramid_anchors
@@ -98,6 +99,8 @@ class ModelConfig(Value):
             getattr(self, part).validate(f"{where}.{part}")
         if self.mask_head is not None:
             self.mask_head.validate(f"{where}.mask_head")
+        if self.box_head.norm == "group":  # of convolutions with the channels of the pyramid
+            require_groups(f"{where}.fpn.channels", self.fpn.channels)
         for head in self.heads:
             head.validate(f"{where}.heads.{head.name}")
         named = [head.name for head in self.heads]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,7 @@ class SamplingConfig:
         require(self.rois.foreground_count > 0, f"{where}.rois.foreground_fraction", fraction, remedy)
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Chooses the boxes that go to the heads of a batch."""
 

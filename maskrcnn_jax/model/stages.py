@@ -166,8 +166,8 @@ def sample_anchors(
         box_weights: of the box coder.
 
     Returns:
-        AnchorTargets of `config.count` slots, or of all anchors where there are fewer. Without objects all are
-        negative.
+        AnchorTargets of `config.count` slots, the last ones empty where there are fewer anchors. Without objects all
+        are negative.
 
     Source: Faster R-CNN, section 3.1.2–3; numbers of Detectron2 `RPN.label_and_sample_anchors`.
     """
@@ -175,7 +175,9 @@ def sample_anchors(
     chosen = sample(key, matches.assignment, config.count, config.foreground_fraction)
     matched = ground_truth.boxes[matches.index[chosen.index]]
     deltas = box_ops.encode(matched, anchors[chosen.index], box_weights)
-    return AnchorTargets(chosen.index, chosen.positive, chosen.valid, deltas)
+    targets = AnchorTargets(chosen.index, chosen.positive, chosen.valid, deltas)
+    missing = config.count - len(chosen.index)
+    return jax.tree.map(lambda x: jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1)), targets)
 
 
 def sample_rois(

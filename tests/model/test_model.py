@@ -7,13 +7,17 @@ import pytest
 from flax import nnx
 from small import CONFIG, SIDE, abstract, build, change, jit, mixed
 
-from maskrcnn_jax.config import AnchorConfig, InputConfig
+from maskrcnn_jax.config import AnchorConfig, InputConfig, ProposalConfig
 from maskrcnn_jax.model import stages
-from maskrcnn_jax.model.mask_rcnn import forward, normalize, predict, pyramid_anchors, valid_regions
-from maskrcnn_jax.structs import Proposals, Rois, Trace
+from maskrcnn_jax.model.mask_rcnn import forward, predict
+from maskrcnn_jax.model.sampler import Inference
+from maskrcnn_jax.ops.anchors import pyramid_anchors
+from maskrcnn_jax.ops.images import normalize, valid_regions
+from maskrcnn_jax.structs import Detections, Proposals, Rois, Trace
 
 # Of 64 × 64 pixels: P2 … P6 have 16², 8², 4², 2² and 1 cells, three anchors each.
 CELLS = (256, 64, 16, 4, 1)
+STRIDES = (4, 8, 16, 32, 64)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,7 @@ def test_shapes_and_types_of_the_trace(trace):
         "features": tuple(((4, side, side, 16), f32) for side in (16, 8, 4, 2, 1)),
         "anchors": ((1023, 4), f32),
         "rpn": (((4, 1023), f32), ((4, 1023, 4), f32)),
+        "anchor_targets": None,
         "candidates": (
             ((4, 105), i32),
             ((4, 105, 4), f32),
@@ -54,11 +59,21 @@ def test_shapes_and_types_of_the_trace(trace):
         "box": (((4, 12, 4), f32), ((4, 12, 3, 4), f32)),
         # Every roi with each of the three classes.
         "pairs": (((4, 36), i32), ((4, 36, 4), f32), ((4, 36), f32), ((4, 36), i32), ((4, 36), flag), ((4, 36), flag)),
-        "detections": (((4, 8, 4), f32), ((4, 8), f32), ((4, 8), i32), ((4, 8), flag), ((4, 8, 28, 28), f32)),
-        "mask_rois": (((4, 8, 4), f32), ((4, 8), flag), ((4, 8), i32), ((4, 8), i32)),
-        "mask_features": ((4, 8, 14, 14, 16), f32),
-        "mask_logits": ((4, 8, 28, 28, 3), f32),
+        "detections": (((4, 8, 4), f32), ((4, 8), f32), ((4, 8), i32), ((4, 8), flag), ((4, 8, 28, 28), f32), {}),
+        "heads": {
+            "mask": (
+                (((4, 8, 4), f32), ((4, 8), flag), ((4, 8), i32), ((4, 8), i32)),
+                ((4, 8), i32),
+                ((4, 8, 14, 14, 16), f32),
+                ((4, 8, 28, 28, 3), f32),
+            )
+        },
     }
+
+
+def test_the_mask_head_has_names_of_its_own_in_the_trace(trace):
+    mask = trace.heads["mask"]
+    assert trace.mask_rois is mask.rois and trace.mask_features is mask.features and trace.mask_logits is mask.output
 
 
 def test_every_number_is_finite(trace):
@@ -125,7 +140,8 @@ def test_what_lies_outside_the_picture_has_no_influence(model, trace):
 
 
 def test_anchors_of_the_pyramid(trace):
-    anchors, counts = pyramid_anchors(CONFIG.model.rpn.anchors, trace.features, (SIDE, SIDE), False)
+    cells = [level.shape[1:3] for level in trace.features]
+    anchors, counts = pyramid_anchors(CONFIG.model.rpn.anchors, cells, STRIDES, (SIDE, SIDE))
     assert counts == tuple(3 * cells for cells in CELLS)
     np.testing.assert_array_equal(anchors, trace.anchors)
     # P3's second cell of the first row is centred on (8, 0); its middle anchor is square, of 16 pixels.
@@ -136,10 +152,10 @@ def test_anchors_of_the_pyramid(trace):
 
 def test_strides_that_divide_the_image():
     """A picture of 800 rows has 13 rows on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
-    features = [jnp.zeros((1, rows, 1, 1)) for rows in (200, 100, 50, 25, 13)]
+    cells = [(rows, 1) for rows in (200, 100, 50, 25, 13)]
     for floor_stride, expected in ((True, (4, 8, 16, 32, 61)), (False, (4, 8, 16, 32, 64))):
         config = AnchorConfig(aspect_ratios=(1.0,), floor_stride=floor_stride)
-        anchors, counts = pyramid_anchors(config, features, (800, 32), False)
+        anchors, counts = pyramid_anchors(config, cells, STRIDES, (800, 32))
         starts = np.cumsum([0, *counts[:-1]])
         np.testing.assert_array_equal(np.asarray(anchors)[starts + 1, 1] - np.asarray(anchors)[starts, 1], expected)
 
@@ -215,18 +231,24 @@ def test_given_proposals_no_network_proposes(model):
 
 
 def test_training_and_prediction_differ_in_the_two_choices_only(model):
-    """With prediction's choices given as arguments, the trace is prediction's, but for the pasting of masks."""
+    """With prediction's choices given by a sampler, the trace is prediction's, but for the masks of detections."""
     batch = mixed()
 
-    def every(proposals: Proposals) -> Rois:
-        nobody = jnp.zeros(proposals.valid.shape, jnp.int32)
-        return Rois(proposals.boxes, proposals.valid, nobody + 3, nobody)
+    class Given(Inference):
+        """Every proposal, and further heads look at given boxes in place of the detections."""
+
+        def box_rois(self, proposals: Proposals, background: int) -> Rois:
+            unmatched = jnp.zeros(proposals.valid.shape, jnp.int32)
+            return Rois(proposals.boxes, proposals.valid, unmatched + background, unmatched)
+
+        def head_rois(self, rois: Rois, detections: Detections, background: int) -> Rois:
+            return self.given_rois
 
     def compare(model):
         own = forward(model, batch.images, batch.image_sizes)
-        chosen = own.mask_rois
-        given = forward(model, batch.images, batch.image_sizes, choose_rois=every, choose_mask_rois=lambda _: chosen)
-        return own, given
+        sampler = Given(detects=False)
+        sampler.given_rois = own.mask_rois
+        return own, model(batch.images, batch.image_sizes, sampler)
 
     own, given = jit(compare)(model)
     assert given.detections.masks is None
@@ -235,8 +257,13 @@ def test_training_and_prediction_differ_in_the_two_choices_only(model):
         np.testing.assert_array_equal(a, b)
 
 
+class Few(Inference):
+    def limits(self, config: ProposalConfig) -> tuple[int, int]:
+        return 5, 7
+
+
 def test_limits_decide_how_many_boxes_are_looked_at(model):
-    seen = jax.eval_shape(lambda m, i, s: forward(m, i, s, limits=(5, 7)), model, mixed().images, mixed().image_sizes)
+    seen = jax.eval_shape(lambda m, i, s: m(i, s, Few()), model, mixed().images, mixed().image_sizes)
     assert seen.candidates.boxes.shape == (4, 4 * 5 + 3, 4)
     assert seen.proposals.boxes.shape == (4, 7, 4)
 
@@ -265,8 +292,10 @@ def test_bfloat16_computes_and_float32_decides():
     model = abstract(change(CONFIG.model, dtype="bfloat16"))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(nnx.state(model))} == {"float32"}
     seen = jax.eval_shape(forward, model, mixed().images, mixed().image_sizes)
-    half = {"features", "roi_features", "mask_features"}
-    for name, field in seen._asdict().items():
+    half = {"features", "roi_features", "mask features"}
+    mask = seen.heads["mask"]
+    fields = seen._asdict() | {"heads": mask._replace(features=None), "mask features": mask.features}
+    for name, field in fields.items():
         kinds = {leaf.dtype.name for leaf in jax.tree.leaves(field)}
         assert kinds == {"bfloat16"} if name in half else kinds <= {"float32", "int32", "bool"}, name
 

@@ -12,8 +12,8 @@ from random_weights import fill
 from maskrcnn_jax.nn.necks.fpn import FPN, upsample
 
 
-def make(inputs, channels, p6="subsample", norm="none", eps=1e-5):
-    return FPN(inputs, channels, p6=p6, norm=norm, eps=eps, dtype=jnp.float32, rngs=nnx.Rngs(0))
+def make(inputs, channels, **fields):
+    return FPN(channels=channels, **fields).build(inputs, dtype=jnp.float32, rngs=nnx.Rngs(0))
 
 
 def pyramid_with_plain_outputs(inputs, channels):
@@ -86,7 +86,7 @@ def test_p6_can_be_a_strided_convolution_of_p5(height, width):
 
 
 def test_every_convolution_has_its_norm_with_the_given_eps():
-    fpn = make((2, 2), 2, p6="conv", norm="frozen_batch", eps=0.25)
+    fpn = make((2, 2), 2, p6="conv", norm="frozen_batch", norm_eps=0.25)
     units = [*fpn.lateral, *fpn.output, fpn.extra]
     assert [unit.norm.eps for unit in units] == [0.25] * 5
     assert all(unit.conv.bias is None for unit in units)

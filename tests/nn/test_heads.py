@@ -11,26 +11,28 @@ from random_weights import fill
 
 from maskrcnn_jax.nn import params as weights
 from maskrcnn_jax.nn.heads.box import BoxHead
-from maskrcnn_jax.nn.heads.mask import MaskHead, Upsample
-from maskrcnn_jax.nn.heads.rpn import RPNHead
+from maskrcnn_jax.nn.heads.mask import MaskHead, Upsample, own_class
+from maskrcnn_jax.nn.heads.rpn import RPN
+from maskrcnn_jax.ops.anchors import AnchorConfig
 
-RPN_ANCHORS = 3
+ANCHORS = AnchorConfig(aspect_ratios=(0.5, 1.0, 2.0))
 ROIS = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2, 3, 3, 2)), jnp.float32)
 
 call = jax.jit(lambda module, x: module(x))
 
 
 def rpn_head(inputs=2, channels=2, convs=0, dtype=jnp.float32):
-    return RPNHead(inputs, channels, RPN_ANCHORS, convs, dtype=dtype, rngs=nnx.Rngs(0))
+    return RPN(convs, channels, ANCHORS).build(inputs, dtype=dtype, rngs=nnx.Rngs(0))
 
 
-def box_head(channels=2, pool_size=3, convs=0, fcs=(), classes=4, boxes=3, **norm):
-    settings = {"norm": "none", "fc_norm": "none", "eps": 1e-5, "dtype": jnp.float32} | norm
-    return BoxHead(channels, pool_size, convs, fcs, classes, boxes, **settings, rngs=nnx.Rngs(0))
+def box_head(channels=2, pool_size=3, convs=0, fcs=(), classes=3, outputs=3, dtype=jnp.float32, **fields):
+    config = BoxHead(pool_size=pool_size, convs=convs, fcs=fcs, **fields)
+    return config.build(channels, classes, outputs, dtype=dtype, rngs=nnx.Rngs(0))
 
 
-def mask_head(inputs=2, channels=4, convs=1, classes=3, norm="none", eps=1e-5, dtype=jnp.float32):
-    return MaskHead(inputs, channels, convs, classes, norm=norm, eps=eps, dtype=dtype, rngs=nnx.Rngs(0))
+def mask_head(inputs=2, channels=4, convs=1, classes=3, outputs=3, dtype=jnp.float32, **fields):
+    config = MaskHead(convs=convs, channels=channels, **fields)
+    return config.build(inputs, classes, outputs, dtype=dtype, rngs=nnx.Rngs(0))
 
 
 def count(make):
@@ -47,16 +49,16 @@ def test_parameters_are_those_of_torchvision():
     # 3×3 256 → 256, 1×1 to 3 logits and to 12 deltas.
     assert count(lambda: rpn_head(256, 256, 1)) == 590_080 + 771 + 3_084
     # 7 · 7 · 256 → 1024 → 1024, to 91 classes and their 364 box numbers.
-    assert count(lambda: box_head(256, 7, 0, (1024, 1024), 91, 91)) == 12_846_080 + 1_049_600 + 93_275 + 373_100
+    assert count(lambda: box_head(256, 7, 0, (1024, 1024), 90, 91)) == 12_846_080 + 1_049_600 + 93_275 + 373_100
     # Four 3×3, the 2×2 transposed convolution, 1×1 to 91 masks.
-    assert count(lambda: mask_head(256, 256, 4, 91)) == 4 * 590_080 + 262_400 + 23_387
+    assert count(lambda: mask_head(256, 256, 4, 90, 91)) == 4 * 590_080 + 262_400 + 23_387
 
 
 def test_parameters_are_those_of_matterport():
     # 3×3 256 → 512, 1×1 to 2 logits and to 4 deltas for each of 3 anchors: here only one logit, their difference.
     assert count(lambda: rpn_head(256, 512, 1)) == (9 * 256 * 512 + 512) + (512 * 3 + 3) + (512 * 12 + 12)
     # 7×7 256 → 1024, 1×1 1024 → 1024, each without bias before gamma and beta; to 81 classes and their 324 box numbers.
-    with_norms = count(lambda: box_head(256, 7, 0, (1024, 1024), 81, 81, fc_norm="batch"))
+    with_norms = count(lambda: box_head(256, 7, 0, (1024, 1024), 80, 81, fc_norm="batch"))
     assert with_norms == (49 * 256 * 1024 + 2048) + (1024 * 1024 + 2048) + (1024 * 81 + 81) + (1024 * 324 + 324)
 
 
@@ -106,7 +108,7 @@ def test_rpn_has_a_relu_after_each_convolution():
 
 
 def test_box_head_flattens_row_column_channel():
-    head = fill(lambda: box_head(classes=18))
+    head = fill(lambda: box_head(classes=17))
     # Logit i reads number i of the flattened roi.
     head.logits.kernel[...] = jnp.eye(18)
     x = np.zeros((1, 2, 3, 3, 2), np.float32)
@@ -125,7 +127,7 @@ def test_box_head_gives_four_numbers_per_class():
 
 
 def test_box_head_has_a_relu_after_each_layer():
-    head = fill(lambda: box_head(channels=1, pool_size=1, convs=1, fcs=(1, 1), classes=1))
+    head = fill(lambda: box_head(channels=1, pool_size=1, convs=1, fcs=(1, 1), classes=0))
     head.convs[0].conv.kernel[...] = minus_identity()
     for fc in (*head.fcs, head.logits):
         fc.kernel[...] = jnp.full((1, 1), 2.0)
@@ -152,7 +154,7 @@ def test_fully_connected_layer_before_a_norm_has_no_bias():
 
 
 def test_box_head_normalises_each_fully_connected_layer():
-    head = fill(lambda: box_head(channels=1, pool_size=1, fcs=(2, 1), classes=1, fc_norm="frozen_batch", eps=3.0))
+    head = fill(lambda: box_head(channels=1, pool_size=1, fcs=(2, 1), classes=0, fc_norm="frozen_batch", norm_eps=3.0))
     head.fcs[0].kernel[...], head.fcs[1].kernel[...] = jnp.array([[1.0, -1]]), jnp.array([[1.0], [10]])
     head.norms[0].mean[...], head.norms[0].scale[...] = jnp.array([1.0, 0]), jnp.array([4.0, 1])
     head.norms[1].bias[...] = jnp.array([1.0])
@@ -171,8 +173,8 @@ def test_norms_of_the_box_head_do_not_mix_rois(kind):
 
 def test_heads_pass_eps_on():
     frozen = "frozen_batch"
-    box = nnx.eval_shape(lambda: box_head(convs=1, fcs=(8, 8), norm=frozen, fc_norm=frozen, eps=0.25))
-    mask = nnx.eval_shape(lambda: mask_head(convs=2, norm=frozen, eps=0.25))
+    box = nnx.eval_shape(lambda: box_head(convs=1, fcs=(8, 8), norm=frozen, fc_norm=frozen, norm_eps=0.25))
+    mask = nnx.eval_shape(lambda: mask_head(convs=2, norm=frozen, norm_eps=0.25))
     norms = [*box.norms, *(unit.norm for unit in (*box.convs, *mask.convs))]
     assert [norm.eps for norm in norms] == [0.25] * 5
 
@@ -239,3 +241,16 @@ def test_bfloat16_is_really_computed_with():
         # Same weights, eight bits: near, but not equal.
         np.testing.assert_allclose(got, want, atol=0.03 * float(jnp.abs(want).max()))
         assert not np.array_equal(got, want)
+
+
+def test_masks_of_the_own_class():
+    logits = jnp.stack([jnp.zeros((1, 3, 2, 2)), jnp.full((1, 3, 2, 2), np.log(3.0))], axis=-1)
+    # Class 0 has probability 1/2, class 1 3/4; background (2) shows class 0.
+    masks = jax.nn.sigmoid(own_class(logits, jnp.array([[1, 0, 2]])))
+    expected = np.broadcast_to(np.reshape([0.75, 0.5, 0.5], (1, 3, 1, 1)), (1, 3, 2, 2))
+    np.testing.assert_allclose(masks, expected, rtol=1e-6)
+
+
+def test_a_class_agnostic_output_is_every_class_own():
+    values = jnp.arange(6.0).reshape(1, 3, 2, 1)
+    np.testing.assert_array_equal(own_class(values, jnp.array([[1, 0, 2]])), [[[0, 1], [2, 3], [4, 5]]])

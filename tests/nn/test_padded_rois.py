@@ -22,7 +22,7 @@ def groups_of_three_slots(monkeypatch):
 
 
 def mask_head(norm="frozen_batch"):
-    return MaskHead(4, 4, 1, 2, norm=norm, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))
+    return MaskHead(convs=1, channels=4, norm=norm).build(4, 2, 2, dtype=jnp.float32, rngs=nnx.Rngs(0))
 
 
 def example(filled=(4, 1), count=7):

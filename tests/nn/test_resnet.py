@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from maskrcnn_jax.nn.backbones.resnet import BLOCKS, Block, ResNet, max_pool
+from maskrcnn_jax.nn.backbones.resnet import BLOCKS, Block, ResNet, ResNetModule, max_pool
 
 
 @functools.cache
-def abstract_resnet(depth, width=64, **options):
+def abstract_resnet(depth, width=64, norm="batch", dtype=jnp.float32, **fields) -> ResNetModule:
     """Shapes and types only."""
-    ours = {"inner_width": None, "groups": 1, "stride_in_1x1": False, "pool_after": False}
-    settings = ours | {"norm": "batch", "eps": 1e-5, "dtype": jnp.float32} | options
-    return nnx.eval_shape(lambda: ResNet(depth, width, **settings, rngs=nnx.Rngs(0)))
+    config = ResNet(depth=depth, width=width, norm=norm, **fields)
+    return nnx.eval_shape(lambda: config.build(dtype=dtype, rngs=nnx.Rngs(0)))
 
 
 def count(net):
@@ -82,7 +81,7 @@ def test_parameters_are_those_of_resnext():
 
 def test_inner_width_doubles_from_stage_to_stage_and_leaves_the_outputs():
     net = resnext()
-    assert net.channels == (256, 512, 1024, 2048)
+    assert ResNet(depth=50, inner_width=256, groups=32).channels == (256, 512, 1024, 2048)
     for i, stage in enumerate((net.layer1, net.layer2, net.layer3, net.layer4)):
         outputs = inner = 256 * 2**i
         shapes = [unit.conv.kernel.shape for unit in stage[1].convs]
@@ -126,9 +125,11 @@ def test_frozen_batch_norm_leaves_the_convolutions():
 def test_strides_round_up(depth, expansion, height, width):
     net = abstract_resnet(depth)
     features = jax.eval_shape(lambda n, x: n(x), net, jax.ShapeDtypeStruct((2, height, width, 3), jnp.float32))
-    expected = [(2, -(-height // s), -(-width // s), c) for s, c in zip((4, 8, 16, 32), net.channels, strict=True)]
+    config = ResNet(depth=depth)
+    expected = [(2, -(-height // s), -(-width // s), c) for s, c in zip((4, 8, 16, 32), config.channels, strict=True)]
     assert [f.shape for f in features] == expected
-    assert net.channels == tuple(64 * expansion * 2**i for i in range(4))
+    assert config.channels == tuple(64 * expansion * 2**i for i in range(4))
+    assert config.strides == (4, 8, 16, 32)
 
 
 def depends_on(module, x):
