@@ -17,7 +17,7 @@ from maskrcnn_jax.checkpoints.convert.systems import OURS, Recognised, recognise
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.config import Config, ConfigError, ModelConfig
-from maskrcnn_jax.config.loading import read_config
+from maskrcnn_jax.config.loading import NETWORK, read_config
 from maskrcnn_jax.config.serialization import to_json
 from maskrcnn_jax.config.types import FindType, refuse, types_of
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
@@ -98,7 +98,7 @@ def trained_config(source: Path | str, find_type: FindType = refuse) -> ModelCon
         ConfigError, WeightFileError or ConversionError: as `load_pretrained`.
     """
     if Path(source).is_dir():
-        return read_config(source, find_type).model
+        return read_config(source, find_type, NETWORK).model
     return recognise(open_weights(source), find_type=find_type).config
 
 
@@ -133,7 +133,7 @@ def load_pretrained(
     experiment = config if isinstance(config, Config) else Config()
     model = config.model if isinstance(config, Config) else config
     if isinstance(source, str | Path) and Path(source).is_dir():
-        saved = read_config(source, types_of(config))
+        saved = read_config(source, types_of(config), NETWORK)
         if isinstance(config, Config):
             experiment = _customized(config, saved)
             model = experiment.model
@@ -185,7 +185,7 @@ def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | N
     if Path(source).is_dir():
         saved = load_weights(source, step)
         params = saved.params if saved.ema is None else saved.ema
-        return Recognised(OURS, read_config(source, types_of(config)).model, params | saved.statistics)
+        return Recognised(OURS, read_config(source, types_of(config), NETWORK).model, params | saved.statistics)
     return recognise(open_weights(source), config)
 
 

@@ -5,7 +5,7 @@ import difflib
 import json
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
@@ -21,6 +21,9 @@ from maskrcnn_jax.files.writing import write_text
 from maskrcnn_jax.messages.system_errors import format_error
 
 FILE_NAME = "config.json"
+SECTIONS = tuple(field.name for field in dataclasses.fields(Config))
+NETWORK = ("model", "customize")
+"""The sections of a configuration that say what the weights of a run belong to."""
 LARGEST = 16 * 2**20
 """Bytes; a configuration has some thousand."""
 
@@ -62,7 +65,7 @@ def save_config(config: Config, folder: str | Path) -> None:
     write_text(folder / FILE_NAME, json.dumps(to_plain(config), indent=2) + "\n")
 
 
-def read_config(folder: str | Path, find_type: FindType = refuse) -> Config:
+def read_config(folder: str | Path, find_type: FindType = refuse, sections: Collection[str] = SECTIONS) -> Config:
     """Reads the configuration that `save_config` wrote, without running anything.
 
     It is equal to what was written, but that a function outside this package is a `ForeignFunction`, which refuses to
@@ -71,6 +74,7 @@ def read_config(folder: str | Path, find_type: FindType = refuse) -> Config:
     Args:
         folder: A run folder.
         find_type: Finds types outside this package by name, such as `types_of` a configuration that the user gave.
+        sections: What to read; the others are as they are by default, and may name types that are not found.
 
     Raises:
         ConfigError: No `config.json` there, not JSON, a field unknown or wrong, or a type that is not found.
@@ -85,7 +89,10 @@ def read_config(folder: str | Path, find_type: FindType = refuse) -> Config:
     except JsonError as error:
         raise ConfigError(f"{path}: {str(error).partition('; ')[0]}; restore the file from a copy") from error
     try:
-        config = from_json(Config, upgrade(values), "", find_type)
+        values = upgrade(values)
+        if isinstance(values, dict):
+            values = {name: value for name, value in values.items() if name in sections or name not in SECTIONS}
+        config = from_json(Config, values, "", find_type)
         validate(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error

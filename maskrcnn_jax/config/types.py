@@ -32,13 +32,17 @@ def is_own(module: str) -> bool:
     return module == PACKAGE or module.startswith(f"{PACKAGE}.")
 
 
+class ForeignTypeError(ConfigError):
+    """A file names a type outside this package, and nothing says that it may be used."""
+
+
 def refuse(name: str, where: str) -> type:
     """Finds no type.
 
     Raises:
-        ConfigError: Always; it names the type and the remedy.
+        ForeignTypeError: Always; it names the type and the remedy.
     """
-    raise ConfigError(
+    raise ForeignTypeError(
         f"{where} = {name!r}: this type is code outside {PACKAGE}, and no file runs code. Give the experiment that it "
         "belongs to, load_pretrained(source, config=load_config('EXPERIMENT.py')); or add --trust-code to the command "
         "if you trust the author of the file"

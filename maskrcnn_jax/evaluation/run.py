@@ -16,7 +16,6 @@ from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import from_devices, to_devices
 from maskrcnn_jax.distributed.processes import gather, is_first
 from maskrcnn_jax.evaluation.coco import CocoEvaluator, coco_metrics, label_categories, write_evaluation
-from maskrcnn_jax.extension import Scores
 from maskrcnn_jax.messages.counts import pluralize, shorten_list
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn.params import split
@@ -55,8 +54,8 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
 
     def add(found: Any, records: Any) -> None:
         detections = from_devices(found, mesh)
-        collected: list[Scores] = [evaluator, *others.values()]
-        for scores in collected:
+        evaluator.add(detections, records)
+        for scores in others.values():
             scores.add(detections, records)
 
     batches = validation_batches(

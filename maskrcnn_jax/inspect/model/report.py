@@ -8,6 +8,7 @@ from typing import NamedTuple
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.config.loading import load_config, read_config
+from maskrcnn_jax.config.types import types_of
 from maskrcnn_jax.data.images.reading import read_image
 from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.model.steps import model_steps
@@ -97,4 +98,6 @@ def _experiment(checkpoint: Path, data: Path | None, overrides: Sequence[str], m
         raise ConfigError(f"{' '.join(overrides)}: changes a configuration; name its file with --data")
     if not folder.is_dir():
         raise ConfigError(f"{folder} knows of no data: give a picture with --image, or a configuration with --data")
-    return dataclasses.replace(read_config(folder), model=model.config)
+    return dataclasses.replace(
+        read_config(folder, types_of(model.config), ("model", "customize", "data")), model=model.config
+    )

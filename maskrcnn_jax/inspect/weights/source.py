@@ -14,7 +14,8 @@ from maskrcnn_jax.checkpoints.convert.systems import recognise
 from maskrcnn_jax.checkpoints.formats.files import WeightFile, open_weights
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, ModelConfig
-from maskrcnn_jax.config.loading import read_config
+from maskrcnn_jax.config.loading import NETWORK, read_config
+from maskrcnn_jax.config.types import ForeignTypeError
 from maskrcnn_jax.nn import params as weights
 
 PARTS = ("backbone", "fpn", "rpn_head", "box_head", "mask_head")
@@ -33,7 +34,7 @@ class WeightSource(NamedTuple):
     about: str
     """Where the arrays are from, in a sentence."""
     config: ModelConfig | None
-    """None if the names are the file's own."""
+    """None if the names are the file's own, or the configuration names types outside this package."""
 
 
 def read_source(source: Path | str, step: int | None = None, *, as_stored: bool = False) -> WeightSource:
@@ -53,7 +54,11 @@ def read_source(source: Path | str, step: int | None = None, *, as_stored: bool 
         saved = load_weights(path, step)
         params, kind = (saved.params, "weights") if saved.ema is None else (saved.ema, "moving average of the weights")
         about = f"The {kind} at step {saved.step} of the run."
-        return WeightSource(str(source), _in_order(params | saved.statistics), about, read_config(path).model)
+        arrays = _in_order(params | saved.statistics)
+        try:
+            return WeightSource(str(source), arrays, about, read_config(path, sections=NETWORK).model)
+        except ForeignTypeError as error:
+            return WeightSource(str(source), arrays, f"{about} Its configuration is not read: {error}.", None)
     if step is not None:
         raise ValueError(f"step = {step}: only run folders have steps; leave it out")
     file = open_weights(path)
@@ -61,7 +66,7 @@ def read_source(source: Path | str, step: int | None = None, *, as_stored: bool 
         return WeightSource(str(source), dict(file), "In the file's own names.", None)
     try:
         return _converted(file, str(source))
-    except ConversionError as error:
+    except (ConversionError, ForeignTypeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
         return WeightSource(
             str(source), dict(file), f"In the file's own names, as it does not convert: {reason}.", None
