@@ -266,5 +266,5 @@ def _field(config: ModelConfig, name: str) -> Any:
     section, *fields = name.split(".")
     value = getattr(config, section)
     for field in fields:
-        value = getattr(value, field)
+        value = getattr(value, field, None)  # a part of another type may have no such field
     return value

@@ -95,7 +95,7 @@ def read_config(folder: str | Path, find_type: FindType = refuse, sections: Coll
         config = from_json(Config, values, "", find_type)
         validate(config)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
     if isinstance(config.customize, ForeignFunction):
         config = dataclasses.replace(config, customize=ForeignFunction(config.customize.name, path))
     return config
