@@ -1,7 +1,6 @@
-"""What training asks of every anchor of a picture, and which of them its loss looks at."""
+"""What training asks of every anchor of an image, and which of them its loss uses."""
 
 import dataclasses
-from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,8 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
-from maskrcnn_jax.config import AnchorConfig, Config
-from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.config import Config
 from maskrcnn_jax.model.mask_rcnn import pyramid_anchors
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.matching import Assignment
@@ -24,7 +22,7 @@ class Pyramid(NamedTuple):
     """The anchors of one padded size."""
 
     anchors: np.ndarray
-    """`[a, 4]` float32, pixels; level by level, row by row, then ratio."""
+    """`[a, 4]` float32, pixels; by level, row, column, then ratio."""
     cells: tuple[tuple[int, int], ...]
     """(height, width) of P2, P3, …"""
     counts: tuple[int, ...]
@@ -35,20 +33,20 @@ class Pyramid(NamedTuple):
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
 
-class AnchorAnswers(NamedTuple):
-    """What the region proposal network should say of a picture."""
+class AnchorTargets(NamedTuple):
+    """What training asks of the anchors of an image."""
 
     assignment: np.ndarray
     """`[a]` an `Assignment` for every anchor."""
     refined: np.ndarray
     """`[a, 4]` pixels: the anchors with their targets applied; meaningful where positive."""
     sampled: np.ndarray
-    """`[s]`: the anchors that the loss looks at, in random order."""
+    """`[s]`: the anchors that the loss uses, in random order."""
     overlaps: np.ndarray
     """`[g]`: the best IoU of each slot's object with an anchor; 0 where there is none."""
 
     def which(self, assignment: Assignment, *, sampled: bool) -> np.ndarray:
-        """The anchors that are assigned so: of all, or of those that the loss looks at."""
+        """The anchors that are assigned so: of all, or of those that the loss uses."""
         if sampled:
             return self.sampled[self.assignment[self.sampled] == assignment]
         return np.flatnonzero(self.assignment == assignment)
@@ -64,10 +62,10 @@ def build_pyramid(config: Config, image_shape: tuple[int, int]) -> Pyramid:
     return Pyramid(np.asarray(anchors), cells, counts)
 
 
-def anchor_answers(
+def anchor_targets(
     key: PRNGKeyArray, anchors: Float[np.ndarray, "a 4"], truth: GroundTruth, config: Config
-) -> AnchorAnswers:
-    """What training asks of the anchors of one picture.
+) -> AnchorTargets:
+    """What training asks of the anchors of one image.
 
     Args:
         key: random key that draws the sample; it is consumed.
@@ -78,7 +76,7 @@ def anchor_answers(
     # Slots without an object would change nothing, but take their time; one is left where there is no object at all.
     used = np.flatnonzero(truth.valid) if truth.valid.any() else np.array([0])
     objects = GroundTruth(*(field[used] for field in truth))
-    everything, moved, sample, best = jax.device_get(_ask(key, anchors, objects, config))
+    everything, moved, sample, best = jax.device_get(_targets(key, anchors, objects, config))
     assignment = np.full(len(anchors), Assignment.IGNORE, np.int32)
     kinds = np.where(everything.positive, Assignment.POSITIVE, Assignment.NEGATIVE)
     assignment[everything.index[everything.valid]] = kinds[everything.valid]
@@ -86,19 +84,19 @@ def anchor_answers(
     refined[everything.index[everything.positive]] = moved[everything.positive]
     overlaps = np.zeros(len(truth.valid), np.float32)
     overlaps[used] = best
-    return AnchorAnswers(assignment, refined, sample.index[sample.valid], overlaps * truth.valid)
+    return AnchorTargets(assignment, refined, sample.index[sample.valid], overlaps * truth.valid)
 
 
 @partial(jax.jit, static_argnames="config")
-def _ask(
+def _targets(
     key: PRNGKeyArray, anchors: Float[Array, "a 4"], objects: GroundTruth, config: Config
 ) -> tuple[targets.RPNTargets, Float[Array, "a 4"], targets.RPNTargets, Float[Array, " g"]]:
-    """The targets of all anchors and where they lead, those of the sample, and each object's best overlap."""
+    """The targets of all anchors and where they move, those of the sample, and each object's best overlap."""
     proposals, match = config.model.rpn.proposals, config.loss.rpn_match
     # With room for all of them a sample leaves out the ignored anchors alone.
-    everyone = dataclasses.replace(match, count=len(anchors), foreground_fraction=1.0)
-    ask = partial(targets.rpn_targets, key, anchors, objects, box_weights=proposals.box_weights)
-    everything, sample = ask(config=everyone), ask(config=match)
+    all_of_them = dataclasses.replace(match, count=len(anchors), foreground_fraction=1.0)
+    make = partial(targets.rpn_targets, key, anchors, objects, box_weights=proposals.box_weights)
+    everything, sample = make(config=all_of_them), make(config=match)
     start = anchors[everything.index]
     moved = box_ops.decode(everything.deltas, start, proposals.box_weights, proposals.max_log_scale)
     return everything, moved, sample, jnp.max(box_ops.iou(objects.boxes, anchors), axis=1)
@@ -117,52 +115,3 @@ def nearest(boxes: Float[np.ndarray, "n 4"], truth: GroundTruth) -> tuple[np.nda
     usable = np.flatnonzero(truth.valid & ~truth.is_crowd)
     distances = np.abs(boxes[:, None] - truth.boxes[usable][None]).max(axis=2)
     return usable[distances.argmin(axis=1)], distances.min(axis=1)
-
-
-def anchor_table(pyramid: Pyramid, config: AnchorConfig) -> Table:
-    """The levels: cells, stride, and the sizes of the anchors of one cell."""
-    rows = []
-    starts, ratios = np.cumsum([0, *pyramid.counts]), len(config.aspect_ratios)
-    for level, (height, width) in enumerate(pyramid.cells):
-        x0, y0, x1, y1 = pyramid.anchors[starts[level] : starts[level] + ratios].T
-        steps = np.diff(pyramid.anchors[starts[level] :: ratios, 0][:width])
-        stride = round(float(steps[0]), 3) if len(steps) else None
-        sizes = ", ".join(f"{h:.0f} × {w:.0f}" for h, w in zip(y1 - y0, x1 - x0, strict=True))
-        cells = f"{height} × {width}"
-        rows.append((f"P{level + 2}", cells, stride, config.sizes[level], sizes, pyramid.counts[level]))
-    columns = ("level", "cells", "stride", "√ area", "height × width of a cell's anchors", "anchors")
-    return Table(columns, rows, "Anchors by level, pixels of the network's input")
-
-
-def assignment_table(pyramid: Pyramid, answers: AnchorAnswers) -> Table:
-    """How many anchors of each level are what, among all and among those that the loss looks at."""
-    levels = pyramid.levels()
-    kinds = (Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE)
-    counts = [np.bincount(levels[answers.which(k, sampled=False)], minlength=len(pyramid.counts)) for k in kinds]
-    counts += [np.bincount(levels[answers.which(k, sampled=True)], minlength=len(pyramid.counts)) for k in kinds[:2]]
-    rows: list[tuple[object, ...]] = [(f"P{level + 2}", *row) for level, row in enumerate(zip(*counts, strict=True))]
-    rows.append(("all", *(count.sum() for count in counts)))
-    columns = ("level", "positive", "negative", "ignored", "sampled positive", "sampled negative")
-    return Table(columns, rows, "Anchors by what they count as")
-
-
-def object_anchor_table(answers: AnchorAnswers, truth: GroundTruth, class_names: Sequence[str], least: float) -> Table:
-    """The objects and their anchors; marked are those that no anchor overlaps by `least`."""
-    positive = answers.which(Assignment.POSITIVE, sampled=False)
-    counts = np.zeros(len(truth.valid), int)
-    if len(positive):
-        counts = np.bincount(nearest(answers.refined[positive], truth)[0], minlength=len(counts))
-    rows: list[tuple[object, ...]] = []
-    marked = []
-    for slot in np.flatnonzero(truth.valid):
-        x0, y0, x1, y1 = truth.boxes[slot].tolist()
-        name = class_names[truth.labels[slot]] + (" (crowd)" if truth.is_crowd[slot] else "")
-        if not truth.is_crowd[slot] and answers.overlaps[slot] < least:
-            marked.append(len(rows))
-        rows.append((name, f"{y1 - y0:.0f} × {x1 - x0:.0f}", float(answers.overlaps[slot]), counts[slot]))
-    return Table(
-        ("object", "height × width", "best IoU with an anchor", "positive anchors"),
-        rows,
-        f"Objects; no anchor overlaps the marked ones by {least:g}",
-        marked,
-    )
