@@ -22,17 +22,17 @@ def inspect_data(
     image_id: int | str | None = None,
     images: int = 1000,
 ) -> None:
-    """A data set and what training makes of it: samples, sizes, augmentation, anchors, rois and their targets.
+    """A data set and what training makes of it: samples, sizes, augmentation, anchors, RoIs and their targets.
 
     Args:
         config: An experiment's Python file, like those in configs/.
         overrides: What to change in it, after two dashes: -- --data.train.folder data/mine.
         out: Folder for the page. An earlier page there is replaced.
         split: Which of the two data sets of the experiment.
-        seed: Decides which pictures and boxes are drawn.
-        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
-            out.
-        images: Pictures that are counted and measured, at most.
+        seed: Decides which images and boxes are drawn.
+        image_id: The data set's own number of the image that single steps show, or its file name; drawn at
+            random if left out.
+        images: Images that are counted and measured, at most.
     """
     from maskrcnn_jax.config.loading import load_config
     from maskrcnn_jax.distributed.devices import require_devices
@@ -44,7 +44,7 @@ def inspect_data(
     report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
     for message in report.broken:
         print(printable(f"broken: {message}"))
-    print(printable(f"{pluralize(report.images, 'picture')} looked at, {len(report.broken)} broken: {report.page}"))
+    print(printable(f"{pluralize(report.images, 'image')} read, {len(report.broken)} broken: {report.page}"))
 
 
 @INSPECT.command(name="model")
@@ -55,22 +55,22 @@ def inspect_model(
     image: Path | None = None,
     data: Path | None = None,
     image_id: int | str | None = None,
-    pictures: int | None = None,
+    images: int | None = None,
     step: int | None = None,
     trust_code: bool = False,
 ) -> None:
-    """A model at work on one picture: every step from anchors to masks, and what it gets wrong.
+    """A model at work on one image: every step from anchors to masks, and what it gets wrong.
 
     Args:
-        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or this package.
         overrides: What to change in --data's configuration, after two dashes: -- --data.validation.folder data/mine.
         out: Folder for the page. An earlier page there is replaced.
-        image: Your picture. Without annotated objects the steps that need them are left out.
-        data: An experiment's Python file, or a run folder, whose validation data has the picture if --image is left
+        image: Your image. Without annotated objects the steps that need them are left out.
+        data: An experiment's Python file, or a run folder, whose validation data has the image if --image is left
             out; the run folder's own by default.
-        image_id: The data set's own number of the picture to look at closely, or its file name; drawn at random if left
-            out.
-        pictures: Of the data, whose average precision is taken, at most; 10 if left out, and 0 for none.
+        image_id: The data set's own number of the image that single steps show, or its file name; drawn at
+            random if left out.
+        images: Of the data, whose average precision is computed, at most; 10 if left out, and 0 for none.
         step: The checkpoint of a run folder; the latest if left out.
         trust_code: Run the code that the run folder names, if it replaces stages of the network.
     """
@@ -90,13 +90,13 @@ def inspect_model(
             data=data,
             overrides=overrides,
             image_id=image_id,
-            pictures=pictures,
+            images=images,
             step=step,
             config=read_trusted_config(checkpoint) if trust_code else None,
         )
     except CheckpointError as error:
         raise ValueError(str(error)) from error
-    trace = report.subject.trace
+    trace = report.seen.trace
     proposals = pluralize(int(trace.proposals.valid.sum()), "proposal")
     print(printable(f"{proposals}, {pluralize(int(trace.detections.valid.sum()), 'detection')}: {report.page}"))
 
@@ -127,7 +127,8 @@ def inspect_weights(
         report = write(source, out, against, step=step, against_step=against_step)
     except CheckpointError as error:
         raise ValueError(str(error)) from error
-    flagged = [row for row in report.rows if row.flags]
-    for row in flagged:
-        print(printable(f"{row.name}: {'; '.join(row.flags)}"))
-    print(printable(f"{len(flagged)} of {len(report.rows)} tensors are flagged: {report.page}"))
+    tensors = report.weights.tensors
+    flagged = [one for one in tensors if one.flags]
+    for one in flagged:
+        print(printable(f"{one.name}: {'; '.join(one.flags)}"))
+    print(printable(f"{len(flagged)} of {len(tensors)} tensors are flagged: {report.page}"))

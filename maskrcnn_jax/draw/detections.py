@@ -13,10 +13,10 @@ from maskrcnn_jax.structs import Detections
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE = 480
-"""Pictures whose longer side is shorter, pixels, are enlarged by a whole factor before anything is drawn on them."""
+"""Images whose longer side is shorter, pixels, are enlarged by a whole factor before anything is drawn on them."""
 
 WORDS = 1 / 8
-"""Of a picture: once names cover more of it, no further ones are written."""
+"""Of an image: once names cover more of it, no further ones are written."""
 
 
 def draw_detections(
@@ -32,17 +32,17 @@ def draw_detections(
 
     The best detection is drawn last, on top. Lines and plates have a black or white rim, so that they are seen on every
     ground. Names stand beside their box where there is room, over no other box if they can, and never outside the
-    picture; a name that finds no place beside the others, or comes once they cover an eighth of the picture, is left
+    image; a name that finds no place beside the others, or comes once they cover an eighth of the image, is left
     out.
 
     Args:
         image: RGB.
-        detections: Of this picture, in its pixels, as `Predictor` returns them: no leading `B`, `masks` as
+        detections: Of this image, in its pixels, as `Predictor` returns them: no leading `B`, `masks` as
             `[D, h, w]` bool, `Crops` or None.
         class_names: One per label; without a name the label's number is shown.
         min_score: Detections below are left out.
         colors: One per detection, in place of its label's.
-        enlarge: Enlarge a small picture by a whole factor, so that names can be read.
+        enlarge: Enlarge a small image by a whole factor, so that names can be read.
 
     Returns:
         A copy.
@@ -80,7 +80,7 @@ def class_name(names: Sequence[str], label: int) -> str:
 def splash(
     image: UInt8[np.ndarray, "h w 3"], detections: Detections, *, min_score: float = 0.0
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture in gray, with its colours where an object is.
+    """The image in gray, with its colours where an object is.
 
     Args:
         image: RGB.

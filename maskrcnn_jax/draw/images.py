@@ -11,32 +11,34 @@ from maskrcnn_jax.files.ending import require_ending
 from maskrcnn_jax.files.writing import write_bytes
 
 
-def sheet(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8) -> UInt8[np.ndarray, "H W 3"]:
-    """Lays pictures out row by row on white; smaller ones are centred in their cell.
+def image_grid(
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Lays images out row by row on white; smaller ones are centred in their cell.
 
     Args:
-        pictures: RGB, at least one.
-        columns: Pictures in a row.
+        images: RGB, at least one.
+        columns: Images in a row.
         gap: Space between and around them, pixels.
     """
-    if not pictures or columns < 1:
-        raise ValueError(f"sheet of {len(pictures)} pictures in {columns} columns: give at least one of each")
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    width = max(picture.shape[1] for picture in pictures) + gap
-    heights = [max(picture.shape[0] for picture in row) + gap for row in rows]
+    if not images or columns < 1:
+        raise ValueError(f"a grid of {len(images)} images in {columns} columns: give at least one of each")
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    width = max(image.shape[1] for image in images) + gap
+    heights = [max(image.shape[0] for image in row) + gap for row in rows]
     canvas = np.full((sum(heights) + gap, len(rows[0]) * width + gap, 3), 255, np.uint8)
     top = gap
     for row, height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            y = top + (height - gap - picture.shape[0]) // 2
-            x = gap + column * width + (width - gap - picture.shape[1]) // 2
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        for column, image in enumerate(row):
+            y = top + (height - gap - image.shape[0]) // 2
+            x = gap + column * width + (width - gap - image.shape[1]) // 2
+            canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
         top += height
     return canvas
 
 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes an RGB picture; the file is complete or is not there.
+    """Writes an RGB image; the file is complete or is not there.
 
     Args:
         path: The file, NAME.png; its folder is made if there is none.

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 from flax import nnx
 
-from maskrcnn_jax.model.mask_rcnn import Images, ImageSizes, MaskRCNN, forward
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
+from maskrcnn_jax.ops.images import Images, ImageSizes
 from maskrcnn_jax.structs import Trace
 
 

@@ -12,7 +12,7 @@ from maskrcnn_jax.draw.label_layout import find_place
 from maskrcnn_jax.inspect.panels import Color
 
 MOST = 20
-"""Boxes of one panel that get a text: more would cover the picture."""
+"""Boxes of one panel that get a text: more would cover the image."""
 SIZE = 7.5
 """Points."""
 WIDE, HIGH = 0.62, 1.5
@@ -24,10 +24,10 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
 
     A text that finds no place beside the others is left out.
 
-    Call it once the picture is shown: the limits of the axes decide how large letters are.
+    Call it once the image is shown: the limits of the axes decide how large letters are.
 
     Args:
-        axes: a panel that shows a picture in the pixels of the boxes.
+        axes: a panel that shows an image in the pixels of the boxes.
         texts: one per box.
         boxes: `[n, 4]`.
         colors: one per box.

@@ -1,4 +1,4 @@
-"""Which picture of a data set single steps look at."""
+"""Which image of a data set single steps look at."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,25 +10,25 @@ from maskrcnn_jax.data.pipeline import require_images
 
 
 def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0) -> int:
-    """Where a source has the picture to look at.
+    """Where a source has the image to look at.
 
     Args:
         source: the data set.
-        image_id: the data set's own number of the picture, or its file name; one with objects, drawn at random, if
+        image_id: the data set's own number of the image, or its file name; one with objects, drawn at random, if
             None.
         seed: of what is drawn.
 
     Raises:
         ConfigError: the source is empty.
-        BrokenImage: no number is given, and every picture is broken.
-        ValueError: the source has no picture of this number or name.
+        BrokenImage: no number is given, and every image is broken.
+        ValueError: the source has no image of this number or name.
     """
     require_images(source)
     return draw_image(source, seed) if image_id is None else find_image(source, image_id)
 
 
 def find_image(source: ImageSource, image_id: int | str) -> int:
-    """Where a source has the picture of this number or file name.
+    """Where a source has the image of this number or file name.
 
     Raises:
         ValueError: it has none.
@@ -38,16 +38,16 @@ def find_image(source: ImageSource, image_id: int | str) -> int:
         return known.index(image_id)
     some = ", ".join(map(str, known[:5])) + (", …" if len(known) > 5 else "")
     raise ValueError(
-        f"image_id = {image_id}: the data has no such picture; it has {len(known)}, "
+        f"image_id = {image_id}: the data has no such image; it has {len(known)}, "
         f"from {min(known)} to {max(known)}: {some}"
     )
 
 
 def draw_image(source: ImageSource, seed: int) -> int:
-    """Where a source has a picture with objects that are no crowds, drawn at random; any picture if there is none.
+    """Where a source has an image with objects that are no crowds, drawn at random; any image if there is none.
 
     Raises:
-        BrokenImage: every picture is broken.
+        BrokenImage: every image is broken.
     """
     order = np.random.default_rng(seed).permutation(len(source))
     counts = np.asarray(source.num_objects)
@@ -64,5 +64,5 @@ def draw_image(source: ImageSource, seed: int) -> int:
         if not counts[position]:
             break
     if other is None:
-        raise BrokenImage(f"no picture of {len(source)} can be read, the last: {broken}")
+        raise BrokenImage(f"no image of {len(source)} can be read, the last: {broken}")
     return other

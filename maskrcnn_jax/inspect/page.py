@@ -1,63 +1,76 @@
-"""A report: a folder of pictures and one HTML page that needs nothing else, made of steps in order."""
+"""A report: a folder of figures and one HTML page that needs nothing else, made of steps in order."""
 
+import base64
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
+import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.draw.images import save_png
-from maskrcnn_jax.inspect.document import FILE_NAME, Picture, Section, Table, earlier_pictures, write_html
+from maskrcnn_jax.inspect.panels import DPI
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.table import Table, shown
 
-WIDTH = 12.5
-"""Of the page, inches: wider figures are scaled down."""
-DPI = 144
-"""Of figures in files; the page shows them at 96 to the inch, so that they are sharp on fine screens too."""
+FILE_NAME = "index.html"
+JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+"""Colours in full resolution, so that coloured text and lines stay sharp."""
 
 
-class Step(NamedTuple):
-    """One step of a report."""
+class _Image(NamedTuple):
+    """A file and the size at which it is shown, in CSS pixels."""
+
+    path: Path
+    width: int
+    height: int
+
+
+class _Section(NamedTuple):
+    """A step whose figures are written."""
 
     title: str
     text: str
-    """A sentence on what is to be seen, plain text."""
-    figures: Iterable[Figure | np.ndarray] | Figure | np.ndarray = ()
-    """Figures, or RGB pictures `[h, w, 3]` uint8. Of a generator one figure at a time is in memory."""
-    facts: Mapping[str, object] = {}
-    """What is said of the step in few words: name → figure or text."""
-    tables: Sequence[Table] = ()
+    images: Sequence[_Image]
+    facts: Mapping[str, object]
+    tables: Sequence[Table]
 
 
-def write_page(folder: Path | str, title: str, steps: Iterable[Step]) -> Path:
-    """Writes the steps as `NN_title.png` and as `index.html`, which holds the pictures too, photographs as JPEG.
+def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> Path:
+    """Writes the steps as `NN_title.png` and as `index.html`, which holds the images too, photographs as JPEG.
 
-    One step at a time is asked for, and one figure at a time of it; each is written and let go before the next.
-    An earlier report in the folder is replaced once this one is complete; whatever else lies there stays.
+    One step at a time is asked for, and one figure at a time of it; each is written and freed before the next.
+    An earlier report in the folder is replaced once this one is complete; other files there stay.
 
     Args:
-        folder: empty, not there yet, or with an earlier report in it.
-        title: of the page.
-        steps: in the order in which they are read.
+        folder: Empty, absent, or with an earlier report in it.
+        title: Of the page.
+        steps: In the order in which they are read; None is left out.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: the folder holds files but no report: it is left as it is.
-        OSError: the folder cannot be written.
+        ValueError: The folder holds files but no report: it is left as it is.
+        OSError: The folder cannot be written.
     """
     folder = Path(folder)
     replaced = _replaceable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".unfinished-") as name:
         scratch = Path(name)
-        sections = [_write_section(step, number, scratch) for number, step in enumerate(steps, start=1)]
-        write_html(scratch / FILE_NAME, title, sections)
+        sections: list[_Section] = []
+        for step in steps:
+            if step is not None:
+                sections.append(_write_figures(step, len(sections) + 1, scratch))
+            del step  # and its figures, before the next is made
+        _write_html(scratch / FILE_NAME, title, sections)
         for old in replaced:
             (folder / old).unlink(missing_ok=True)
         for new in sorted(scratch.iterdir(), key=lambda path: path.name == FILE_NAME):  # the page last
@@ -66,35 +79,41 @@ def write_page(folder: Path | str, title: str, steps: Iterable[Step]) -> Path:
 
 
 def _replaceable(folder: Path) -> list[str]:
-    """The pictures of an earlier report."""
+    """The images of an earlier report."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder")
     if not folder.exists() or all(entry.name.startswith(".") for entry in folder.iterdir()):
         return []
-    pictures = earlier_pictures(folder / FILE_NAME)
-    if pictures is None:
-        raise ValueError(f"{folder} holds files that are no report of ours; name an empty folder or a new one")
-    return pictures
+    images = _earlier_images(folder / FILE_NAME)
+    if images is None:
+        raise ValueError(f"{folder} holds files that are not a report; name an empty folder or a new one")
+    return images
 
 
-def _write_section(step: Step, number: int, folder: Path) -> Section:
-    figures: Iterable[Figure | np.ndarray]
-    figures = [step.figures] if isinstance(step.figures, Figure | np.ndarray) else step.figures
-    pictures: list[Picture] = []
-    drawn = iter(figures)
-    while (figure := next(drawn, None)) is not None:
-        ending = f"_{len(pictures) + 1}" if pictures else ""
+def _earlier_images(page: Path) -> list[str] | None:
+    """The images beside a page that `write_page` wrote; None if it is another page, or absent."""
+    try:
+        with page.open(encoding="utf-8", errors="replace") as file:
+            start = file.readline(100) + file.readline(100_000)
+    except FileNotFoundError:
+        return None
+    found = re.match(r'<!DOCTYPE html>\n<html lang="en" data-report-of="maskrcnn_jax" data-images="([\w. ]*)">', start)
+    return found[1].split() if found else None
+
+
+def _write_figures(step: Step, number: int, folder: Path) -> _Section:
+    images: list[_Image] = []
+    figures = iter(step.figures)
+    while (figure := next(figures, None)) is not None:
+        ending = f"_{len(images) + 1}" if images else ""
         path = folder / f"{number:02}_{_slug(step.title)}{ending}.png"
-        pictures.append(Picture(path, *_save(figure, path)))
+        images.append(_Image(path, *_save(figure, path)))
         del figure  # before the next is made
-    return Section(step.title, step.text, pictures, dict(step.facts), list(step.tables))
+    return _Section(step.title, step.text, images, step.facts, step.tables)
 
 
-def _save(figure: Figure | np.ndarray, path: Path) -> tuple[int, int]:
+def _save(figure: Figure, path: Path) -> tuple[int, int]:
     """Writes a figure; its width and height on the page."""
-    if isinstance(figure, np.ndarray):
-        save_png(path, figure)
-        return figure.shape[1], figure.shape[0]
     width, height = figure.get_size_inches()
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
@@ -106,3 +125,96 @@ def _save(figure: Figure | np.ndarray, path: Path) -> tuple[int, int]:
 def _slug(title: str) -> str:
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or "step"
+
+
+def _write_html(path: Path, title: str, sections: Sequence[_Section]) -> None:
+    """Writes the page; of the images, which are read from their files, one at a time is in memory."""
+    names = " ".join(image.path.name for section in sections for image in section.images)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(
+            f'<!DOCTYPE html>\n<html lang="en" data-report-of="maskrcnn_jax" data-images="{names}">\n'
+            f'<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f'<meta name="color-scheme" content="light dark">\n<title>{escape(title)}</title>\n'
+            f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
+            f'<nav id="contents" aria-label="Contents">\n<ol>\n'
+        )
+        for number, section in enumerate(sections, start=1):
+            file.write(f'<li><a href="#step-{number}">{escape(section.title)}</a></li>\n')
+        file.write("</ol>\n</nav>\n")
+        for number, section in enumerate(sections, start=1):
+            _write_section(file, number, section, [other.title for other in sections])
+        file.write("</main>\n</body>\n</html>\n")
+
+
+def _write_section(file: TextIO, number: int, section: _Section, titles: Sequence[str]) -> None:
+    title = escape(section.title)
+    file.write(
+        f'<section id="step-{number}" aria-labelledby="title-{number}">\n'
+        f'<h2 id="title-{number}"><span>{number}</span> {title}</h2>\n<p>{escape(section.text)}</p>\n'
+    )
+    if section.facts:
+        facts = (f"<div><dt>{escape(k)}</dt><dd>{escape(shown(v))}</dd></div>" for k, v in section.facts.items())
+        file.write(f"<dl>{''.join(facts)}</dl>\n")
+    for index, (image, width, height) in enumerate(section.images, start=1):
+        which = f", figure {index} of {len(section.images)}" if len(section.images) > 1 else ""
+        source = _data_url(image)
+        file.write(f'<img width="{width}" height="{height}" alt="{title}{which}" src="{source}">\n')
+    for table in section.tables:
+        file.write(table.html(folded=bool(section.images or section.facts)))
+    before = f'<a rel="prev" href="#step-{number - 1}">← {escape(titles[number - 2])}</a>' if number > 1 else ""
+    after = f'<a rel="next" href="#step-{number + 1}">{escape(titles[number])} →</a>' if number < len(titles) else ""
+    file.write(
+        f'<nav class="steps" aria-label="From step {number}">\n<span>{before}</span>'
+        f'<a href="#contents">Contents</a><span>{after}</span>\n</nav>\n</section>\n'
+    )
+
+
+def _data_url(image: Path) -> str:
+    """An image as a page holds it: photographs, of which PNG takes more than twice as much, as JPEG."""
+    kind, data = "png", image.read_bytes()
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None, f"{image} is not an image"
+    coded = cv2.imencode(".jpg", pixels, JPEG)[1].tobytes()
+    if 2 * len(coded) < len(data):
+        kind, data = "jpeg", coded
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1f; --paper: #ffffff; --soft: #5c5f66; --line: #d8dade; --band: #f4f5f7;
+  --link: #0059a8; --mark: #fff1d6; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6ea; --paper: #17181b; --soft: #a3a7b0; --line: #3a3d44; --band: #212327; --link: #7ab8f5;
+    --mark: #4a3510; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 1240px; margin: 0 auto; padding: 1rem 1.25rem 4rem; }
+h1 { font-size: 1.6rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.25rem; margin: 0 0 .5rem; }
+h2 span { display: inline-block; min-width: 1.9em; padding: 0 .4em; margin-right: .3em; text-align: center;
+  color: var(--paper); background: var(--soft); border-radius: .9em; }
+a { color: var(--link); }
+section { border-top: 1px solid var(--line); padding-top: 1.5rem; margin-top: 2rem; }
+#contents ol { columns: 20rem; padding-left: 1.75rem; }
+p { max-width: 75ch; }
+dl { display: flex; flex-wrap: wrap; gap: .5rem 2rem; margin: 1rem 0; }
+dt { color: var(--soft); font-size: .85rem; }
+dd { margin: 0; overflow-wrap: anywhere; }
+img { display: block; max-width: 100%; height: auto; margin: 1rem 0; background: #ffffff; border-radius: 4px; }
+.table { overflow-x: auto; margin: .5rem 0 1rem; }
+.caption, summary { color: var(--soft); margin: 1rem 0 0; }
+summary { cursor: pointer; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .2rem .75rem .2rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { padding-left: .5rem; }
+td:last-child { white-space: normal; min-width: 12rem; }
+td.number:last-child { min-width: 0; }
+th { color: var(--soft); background: var(--band); }
+td.number, th.number { text-align: right; }
+tbody tr:hover { background: var(--band); }
+tbody tr.marked { background: var(--mark); }
+.steps { display: flex; justify-content: space-between; gap: 1rem; margin-top: 1rem; font-size: .9rem; }
+.steps span { flex: 1; }
+.steps span:last-child { text-align: right; }
+"""

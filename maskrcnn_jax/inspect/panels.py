@@ -1,4 +1,4 @@
-"""Panels that show pictures: boxes and masks over them that are seen on light and on dark ones, names beside them."""
+"""Panels that show images: boxes and masks over them that are seen on light and on dark ones, names beside them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -14,9 +14,12 @@ from matplotlib.patheffects import withStroke
 
 from maskrcnn_jax.draw.colors import PALETTE, distinct_color
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
-from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.structs import Array
 
+WIDTH = 12.5
+"""Of the page, inches: wider figures are scaled down."""
+DPI = 144
+"""Of figures in files; the page shows them at 96 to the inch, so that they are sharp on fine screens too."""
 TALLEST = 6.5
 """Of a panel, inches."""
 TITLE = 0.32
@@ -61,7 +64,7 @@ def class_colors(labels: Iterable[int]) -> dict[int, Color]:
 
 
 def panels(count: int, columns: int, shape: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """A figure with empty panels for pictures of one shape, (height, width), as large as a page takes them."""
+    """A figure with empty panels for images of one shape, (height, width), as large as a page takes them."""
     columns = min(columns, count)
     rows = -(-count // columns)
     width = min(WIDTH / columns, TALLEST * shape[1] / shape[0])
@@ -73,17 +76,17 @@ def panels(count: int, columns: int, shape: Sequence[int]) -> tuple[Figure, list
     return figure, list(grid[:count])
 
 
-def show(axes: Axes, picture: Array, title: str = "") -> None:
-    """Shows a picture, RGB or gray in [0, 255], in its own pixels: its corner is (0, 0)."""
-    height, width = picture.shape[:2]
-    pixels = np.asarray(picture).astype(np.uint8)
+def show(axes: Axes, image: Array, title: str = "") -> None:
+    """Shows an image, RGB or gray in [0, 255], in its own pixels: its corner is (0, 0)."""
+    height, width = image.shape[:2]
+    pixels = np.asarray(image).astype(np.uint8)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation="nearest")
     axes.set_title(title, fontsize=SMALL)
 
 
-def fade(picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Makes a picture pale and gray, so that lines and tints of all colours stand out."""
-    return 255 - (255 - cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)) // 2
+def fade(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Makes an image pale and gray, so that lines and tints of all colours stand out."""
+    return 255 - (255 - cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) // 2
 
 
 def draw_boxes(

@@ -1,4 +1,4 @@
-"""Many small pictures on one figure: each in its cell, with a caption below and a name for each row."""
+"""Many small images on one figure: each in its cell, with a caption below and a name for each row."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
-from maskrcnn_jax.inspect.page import DPI, WIDTH
+from maskrcnn_jax.inspect.panels import DPI, WIDTH
 
 TALLEST = 2.6
 """Of a cell, inches."""
@@ -20,9 +20,9 @@ CAPTION, NAME, GAP = 0.24, 0.95, 0.08
 
 
 class Tile(NamedTuple):
-    """A small picture."""
+    """A small image."""
 
-    picture: np.ndarray
+    image: np.ndarray
     """`[h, w, 3]` uint8 RGB."""
     caption: str = ""
 
@@ -53,7 +53,7 @@ def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
         names: one per row, to the left of it.
     """
     columns, left = max(map(len, rows)), NAME if names else 0.0
-    shapes = [max(tile.picture.shape[0] / tile.picture.shape[1] for tile in row) for row in rows]
+    shapes = [max(tile.image.shape[0] / tile.image.shape[1] for tile in row) for row in rows]
     wide = min((WIDTH - left - GAP * (columns + 1)) / columns, TALLEST / max(shapes))
     bottoms = np.cumsum([wide * shape + CAPTION + GAP for shape in shapes]).tolist()
     width, height = round((left + columns * (wide + GAP) + GAP) * DPI), round((bottoms[-1] + GAP) * DPI)
@@ -69,7 +69,7 @@ def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
         for column, tile in enumerate(row):
             x = left + GAP + column * (wide + GAP)
             cell = round(end * DPI) - round(top * DPI), round(wide * DPI)
-            _lay(canvas, tile.picture, (round(top * DPI), round(x * DPI)), cell)
+            _lay(canvas, tile.image, (round(top * DPI), round(x * DPI)), cell)
             if tile.caption:
                 axes.text((x + wide / 2) * DPI, (end + 0.03) * DPI, tile.caption, fontsize=7.5, ha="center", va="top")
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -78,33 +78,33 @@ def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
 
 
 class _Pixels(Artist):
-    """A picture that covers its axes.
+    """An image that covers its axes.
 
     Matplotlib's own are resampled even where no pixel changes, which takes longer than all the rest of a figure.
     """
 
-    def __init__(self, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    def __init__(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
         super().__init__()
-        self.picture = picture
+        self.image = image
 
     def draw(self, renderer: RendererBase) -> None:
         assert self.axes is not None, "add it to axes"
         scale = renderer.get_image_magnification()
         x, y, width, height = self.axes.bbox.bounds
         size = round(width * scale), round(height * scale)
-        picture = self.picture
-        if picture.shape[1::-1] != size:
-            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        image = self.image
+        if image.shape[1::-1] != size:
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         state = renderer.new_gc()
-        renderer.draw_image(state, x, y, cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)[::-1])
+        renderer.draw_image(state, x, y, cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)[::-1])
         state.restore()
 
 
-def _lay(canvas: np.ndarray, picture: np.ndarray, corner: tuple[int, int], cell: tuple[int, int]) -> None:
-    """Puts a picture into the middle of its cell, (y, x) and (height, width) in pixels of the canvas."""
-    factor = min(cell[0] / picture.shape[0], cell[1] / picture.shape[1])
-    height, width = (max(1, int(side * factor)) for side in picture.shape[:2])
+def _lay(canvas: np.ndarray, image: np.ndarray, corner: tuple[int, int], cell: tuple[int, int]) -> None:
+    """Puts an image into the middle of its cell, (y, x) and (height, width) in pixels of the canvas."""
+    factor = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
+    height, width = (max(1, int(side * factor)) for side in image.shape[:2])
     method = cv2.INTER_NEAREST if factor > 1 else cv2.INTER_AREA
     y, x = corner[0] + (cell[0] - height) // 2, corner[1] + (cell[1] - width) // 2
-    scaled = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=method)
+    scaled = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
     canvas[y : y + height, x : x + width] = scaled

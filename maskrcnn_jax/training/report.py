@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.draw.curves import plot_curves
 from maskrcnn_jax.draw.detections import draw_detections
-from maskrcnn_jax.draw.images import save_png, sheet
+from maskrcnn_jax.draw.images import image_grid, save_png
 from maskrcnn_jax.evaluation.run import table
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.predictor import Predictor
@@ -23,7 +23,7 @@ def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], fold
         draw_detections(image, confident(found), predictor.class_names)
         for image, found in zip(images, predictor(images), strict=True)
     ]
-    save_png(folder / "pictures.png", sheet(drawn, columns=4))
+    save_png(folder / "pictures.png", image_grid(drawn, columns=4))
     plot_curves(metrics.read(folder), folder / "curves.png")
     print(table(figures))
     print(f"{folder}: metrics.json, curves.png, pictures.png, checkpoints/")

@@ -1,4 +1,4 @@
-"""Drawn where it should be, readable, inside the picture, and without touching its input."""
+"""Drawn where it should be, readable, inside the image, and without touching its input."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from maskrcnn_jax.draw.colors import PALETTE, distinct_color
 from maskrcnn_jax.draw.curves import CURVES, compare_curves, plot_curves
 from maskrcnn_jax.draw.detections import class_name, draw_detections, splash
-from maskrcnn_jax.draw.images import save_png, sheet
+from maskrcnn_jax.draw.images import image_grid, save_png
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.masks.paste import paste_mask
 from maskrcnn_jax.structs import Detections
@@ -71,10 +71,10 @@ def test_the_name_says_class_and_score():
 @pytest.mark.parametrize(
     "box",
     [[0, 0, 640, 480], [600, 0, 640, 20], [0, 460, 30, 480], [610, 470, 640, 480], [-50, -50, -10, -10]],
-    ids=["whole picture", "top right", "bottom left", "bottom right", "outside"],
+    ids=["whole image", "top right", "bottom left", "bottom right", "outside"],
 )
 def test_the_plate_is_whole_wherever_the_box_is(box):
-    """All that stands above a box in the middle of the picture is somewhere."""
+    """All that stands above a box in the middle of the image is somewhere."""
     middle = draw_detections(GRAY, one([300, 200, 340, 220]), ["cat"])
     rows, columns = np.nonzero((middle[:197] != GRAY[:197]).any(-1))
     plate = middle[rows.min() : 197, columns.min() : columns.max() + 1]
@@ -96,7 +96,7 @@ def test_names_of_neighbours_do_not_cover_each_other():
     drawn = draw_detections(GRAY, detections, ["cat", "dog"])
     for label, name in enumerate(["cat", "dog"]):
         alone = draw_detections(GRAY, one(box, label=label), [name])
-        pixels = [(picture == PALETTE[label]).all(-1).sum() for picture in (drawn, alone)]
+        pixels = [(image == PALETTE[label]).all(-1).sum() for image in (drawn, alone)]
         assert pixels[0] > 0.6 * pixels[1]
 
 
@@ -118,7 +118,7 @@ def test_padding_and_low_scores_are_not_drawn(detections):
     np.testing.assert_array_equal(draw_detections(GRAY, detections, ["cat"], min_score=0.5), GRAY)
 
 
-def test_a_small_picture_is_enlarged_by_a_whole_factor():
+def test_a_small_image_is_enlarged_by_a_whole_factor():
     image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
     nothing = one([0, 0, 1, 1], valid=False)
     drawn = draw_detections(image, nothing, [])
@@ -133,7 +133,7 @@ def test_a_small_picture_is_enlarged_by_a_whole_factor():
     assert (drawn[4 * 62 + 2 :] == 128).all()
 
 
-def test_no_detections_give_the_picture():
+def test_no_detections_give_the_image():
     empty = Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(0, bool), None
     )
@@ -216,7 +216,7 @@ def test_more_classes_than_the_palette_have_colours_of_their_own():
     assert colors == [list(distinct_color(label)) for label in (0, 7, 79)]
 
 
-def test_a_small_picture_keeps_its_size_on_request():
+def test_a_small_image_keeps_its_size_on_request():
     image = np.full((96, 128, 3), 128, np.uint8)
     mask = np.zeros((96, 128), bool)
     mask[40:60, 50:80] = True
@@ -254,9 +254,9 @@ def test_splash_without_masks_is_an_error():
 
 def test_a_sheet_by_hand():
     # Two columns of cells 3 wide; the first row is 2 high, the second 1; gap 1: 1 + 3 + 1 + 3 + 1 = 9 wide,
-    # 1 + 2 + 1 + 1 + 1 = 6 high. The 1 × 1 picture sits in the middle of its 2 × 3 cell: row 1, column 1 + 4 + 1.
+    # 1 + 2 + 1 + 1 + 1 = 6 high. The 1 × 1 image sits in the middle of its 2 × 3 cell: row 1, column 1 + 4 + 1.
     a, b, c = (np.full((*size, 3), value, np.uint8) for size, value in [((2, 3), 1), ((1, 1), 2), ((1, 3), 3)])
-    laid = sheet([a, b, c], 2, gap=1)[..., 0]
+    laid = image_grid([a, b, c], 2, gap=1)[..., 0]
     w = 255
     assert laid.tolist() == [
         [w, w, w, w, w, w, w, w, w],
@@ -268,17 +268,17 @@ def test_a_sheet_by_hand():
     ]
 
 
-@pytest.mark.parametrize(("pictures", "columns"), [([], 2), ([GRAY], 0)])
-def test_a_sheet_of_nothing_is_an_error(pictures, columns):
+@pytest.mark.parametrize(("images", "columns"), [([], 2), ([GRAY], 0)])
+def test_a_sheet_of_nothing_is_an_error(images, columns):
     with pytest.raises(ValueError, match="at least one of each"):
-        sheet(pictures, columns)
+        image_grid(images, columns)
 
 
 def test_png_keeps_every_pixel(tmp_path):
     image = np.random.default_rng(0).integers(0, 255, (5, 7, 3), np.uint8)
-    save_png(tmp_path / "deep" / "picture.png", image)
-    np.testing.assert_array_equal(read(tmp_path / "deep" / "picture.png"), image)
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["picture.png"]
+    save_png(tmp_path / "deep" / "image.png", image)
+    np.testing.assert_array_equal(read(tmp_path / "deep" / "image.png"), image)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["image.png"]
 
 
 def curve_colors(path):

@@ -1,4 +1,4 @@
-"""Pictures whose objects are known, and a data set of them."""
+"""Images whose objects are known, and a data set of them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from maskrcnn_jax.data import BrokenImage, Example
 def example(
     *objects: tuple[int, tuple[int, int, int, int]], size: tuple[int, int] = (40, 60), **fields: Any
 ) -> Example:
-    """A black picture with full rectangles: (label, box) each, (x0, y0, x1, y1)."""
+    """A black image with full rectangles: (label, box) each, (x0, y0, x1, y1)."""
     masks = []
     for _, (x0, y0, x1, y1) in objects:
         masks.append(np.zeros(size, np.uint8))
@@ -26,8 +26,8 @@ def example(
     return Example(**(values | fields))
 
 
-class Pictures:
-    """A data set of examples; None stands for a picture that cannot be decoded."""
+class Images:
+    """A data set of examples; None stands for an image that cannot be decoded."""
 
     class_names = ("cat", "dog", "owl")
     category_ids = (2, 5, 17)
@@ -51,7 +51,7 @@ class Pictures:
     def __getitem__(self, index: int) -> Example:
         found = self.examples[index]
         if found is None:
-            raise BrokenImage(f"picture {index} is broken")
+            raise BrokenImage(f"image {index} is broken")
         return found
 
     def coco(self) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""A picture that a small network has looked at, and a hand-made trace whose every number is known."""
+"""An image that a small network has looked at, and a hand-made trace whose every number is known."""
 
 import dataclasses
 from functools import cache
 
 import numpy as np
+from maskrcnn_jax.inspect.model.subject import Subject, View, look
 from small import CONFIG, SIDE, build
 
-from maskrcnn_jax.inspect.model.subject import Subject, View, look
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.structs import BoxOutput, Candidates, ClassCandidates, Detections, Proposals, Rois, RPNOutput, Trace
 
@@ -19,7 +19,7 @@ def image(height: int = SIDE, width: int = SIDE) -> np.ndarray:
 
 @cache
 def subject() -> Subject:
-    """A random picture of the network's size, looked at by a network with random weights."""
+    """A random image of the network's size, looked at by a network with random weights."""
     return look(build(), image())
 
 
@@ -33,12 +33,12 @@ def careless_model() -> MaskRCNN:
 
 @cache
 def careless() -> Subject:
-    """The same picture, looked at by that network."""
+    """The same image, looked at by that network."""
     return look(careless_model(), image())
 
 
 VIEW = View(image(40, 60), np.array([2.0, 4.0], np.float32))
-"""A picture whose upper left corner is at (2, 4) of the input."""
+"""An image whose upper left corner is at (2, 4) of the input."""
 ANCHORS = np.array([[x, y, x + 8, y + 8] for y in (0, 16, 32) for x in (0, 16)] + [[0, 0, 32, 32]] * 2, np.float32)
 """Of P2 with 3 × 2 cells and of P3 with 1 × 2, one ratio."""
 PAIRS = ClassCandidates(

@@ -4,18 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from examples import Pictures, example
-from small import CONFIG, SIDE
-
+from examples import Images, example
 from maskrcnn_jax.inspect.data.crop_figures import OBJECTS, crop_overlaps, crops_figure, mask_crops
 from maskrcnn_jax.inspect.data.rows import training_row, without_chance
+from small import CONFIG, SIDE
 
-NAMES = Pictures.class_names
+NAMES = Images.class_names
 CAT, DOG = 0, 1
 
 
 def test_crops_are_those_of_training():
-    """Of a picture that training neither enlarges nor mirrors. The cat lacks a quarter."""
+    """Of an image that training neither enlarges nor mirrors. The cat lacks a quarter."""
     thing = example((CAT, (3, 5, 23, 31)), (DOG, (30, 0, 60, 64)), size=(SIDE, SIDE))
     thing.masks[0][5:18, 3:13] = 0
     plain = dataclasses.replace(CONFIG, data=without_chance(CONFIG.data))

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from examples import Pictures, example
+from examples import Images, example
+from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
 
 from maskrcnn_jax.config import AnchorConfig
-from maskrcnn_jax.inspect.data.number_figures import class_figure, object_figure, size_figure
 from maskrcnn_jax.inspect.data.numbers import (
     DataNumbers,
     area_table,
@@ -18,7 +18,7 @@ from maskrcnn_jax.inspect.data.numbers import (
 CAT, DOG, OWL = range(3)
 HALVES = np.zeros((40, 60, 3), np.uint8)
 HALVES[:20] = (20, 60, 100)
-SOURCE = Pictures(
+SOURCE = Images(
     example(
         (CAT, (0, 0, 10, 20)),
         (OWL, (30, 10, 50, 20)),
@@ -42,14 +42,14 @@ def stairs(axes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_numbers_of_each_picture_in_order(threads: int):
+def test_numbers_of_each_image_in_order(threads: int):
     found = numbers(3, 2, 1, 0, threads=threads)
     assert [(image.position, image.image_id, image.size) for image in found.images] == [
         (3, 9, (40, 60)),
         (2, 8, (40, 60)),
         (0, 7, (40, 60)),
     ]
-    assert found.broken == ["picture 1 is broken"]
+    assert found.broken == ["image 1 is broken"]
     assert found.counts().tolist() == [0, 1, 2]
     assert found.objects("labels").tolist() == [CAT, CAT, OWL]
     assert found.objects("mask_areas").tolist() == [16, 200, 200]
@@ -57,7 +57,7 @@ def test_numbers_of_each_picture_in_order(threads: int):
 
 
 def test_colours():
-    # red of the two pictures: all 10, and 20 and 0 in equal parts: means 10 and 10, squares 100 and 200
+    # red of the two images: all 10, and 20 and 0 in equal parts: means 10 and 10, squares 100 and 200
     mean, deviation = numbers(0, 2).colors()
     np.testing.assert_allclose(mean, [10, (10 + 30) / 2, (10 + 50) / 2])
     np.testing.assert_allclose(deviation[0], (150 - 100) ** 0.5)
@@ -84,26 +84,26 @@ def test_spread_by_hand():
 
 def test_objects_by_hand():
     rows = {row[0]: row[1:] for row in object_size_table(numbers(0, 2, 3)).rows}
-    # boxes of height × width 20 × 10, 10 × 20, 4 × 4.5; objects in a picture 2, 1, 0
-    assert rows["objects in a picture"][:3] == (3, 1, 0)
+    # boxes of height × width 20 × 10, 10 × 20, 4 × 4.5; objects in an image 2, 1, 0
+    assert rows["objects in an image"][:3] == (3, 1, 0)
     assert rows["box height"][:3] == (3, pytest.approx(34 / 3), 4)
     assert rows["box height / width"][2] == 0.5 and rows["box height / width"][-1] == 2
     assert rows["√ box area"][-1] == pytest.approx(200**0.5)
     assert rows["share of the box that the mask covers"][2] == pytest.approx(16 / 18)
 
 
-def test_pictures_by_area():
-    """A square of 256 is no larger than 256², and bins without a picture are left out."""
+def test_images_by_area():
+    """A square of 256 is no larger than 256², and bins without an image are left out."""
     small = example((CAT, (0, 0, 10, 20)), (CAT, (0, 0, 30, 40)), (CAT, (0, 0, 2, 2)), size=(256, 256))
     large = example(size=(601, 600))
-    found = read_numbers(Pictures(small, large), [0, 1], 1)
+    found = read_numbers(Images(small, large), [0, 1], 1)
     assert area_table(found).rows == [
         ("up to 256²", 1, "3.0", 3, 3, 3, 20, 10, pytest.approx(200**0.5)),
         ("up to 1300²", 1, "0.0", 0, 0, 0, NAN, NAN, NAN),
     ]
 
 
-def test_every_picture_is_in_the_histograms_of_sizes():
+def test_every_image_is_in_the_histograms_of_sizes():
     sizes = np.array([[40, 60], [40, 200], [41, 60], [500, 333]])
     figure = size_figure(sizes)
     height, width, both, _ = figure.axes
@@ -118,7 +118,7 @@ def _centres(mesh) -> np.ndarray:
     return ((corners[:-1, :-1] + corners[1:, 1:]) / 2)[np.asarray(counts.filled(0)) > 0]
 
 
-def test_pictures_of_one_size():
+def test_images_of_one_size():
     [height, *_] = size_figure(np.broadcast_to(np.int32(128), (5, 2))).axes
     assert stairs(height).tolist() == [0, 5, 0]
     assert height.patches[0].get_data().edges.tolist() == [126.5, 127.5, 128.5, 129.5]
@@ -127,8 +127,8 @@ def test_pictures_of_one_size():
 def test_objects_beside_anchors():
     found = numbers(0, 2, 3)
     anchors = AnchorConfig(sizes=(8.0, 16.0), aspect_ratios=(0.5, 1.0, 2.0))
-    per_picture, sizes, shapes = object_figure(found, np.array([2.0, 4.0, 1.0]), anchors).axes
-    assert stairs(per_picture).tolist() == [0, 1, 1, 1, 0]
+    per_image, sizes, shapes = object_figure(found, np.array([2.0, 4.0, 1.0]), anchors).axes
+    assert stairs(per_image).tolist() == [0, 1, 1, 1, 0]
     values, edges, _ = sizes.patches[0].get_data()
     # √200 · 2 twice, and √18 · 4
     expected = np.histogram([200**0.5 * 2, 200**0.5 * 2, 18**0.5 * 4], edges)[0]

@@ -1,4 +1,4 @@
-"""The report on a data set: which pictures it looks at, what it says, and what bad input is answered with."""
+"""The report on a data set: which images it looks at, what it says, and what bad input is answered with."""
 
 import dataclasses
 import re
@@ -9,18 +9,18 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from examples import Pictures, example
+from examples import Images, example
+from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
+from maskrcnn_jax.inspect.data.study import open_study
 from matplotlib.figure import Figure
 from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
-from maskrcnn_jax.data import Shapes, train_batches
+from maskrcnn_jax.data import Shapes, open_source, train_batches
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
-from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
 from maskrcnn_jax.inspect.data.steps import pasted_rows, row_steps
-from maskrcnn_jax.inspect.data.study import open_study
 
 CONFIG_FILE = Path(__file__).parents[2] / "configs" / "shapes.py"
 STEPS = [
@@ -52,9 +52,9 @@ def shapes(**fields) -> Config:
 # Rows
 
 
-def test_a_row_is_what_the_pipeline_makes_of_its_first_picture():
+def test_a_row_is_what_the_pipeline_makes_of_its_first_image():
     config = shapes(flip=0.5, color_jitter=0.3)
-    source = config.data.train.open()
+    source = open_source(config.data.train)
     for step, batch in zip(range(3), train_batches(source, config.data, seed=5, start_step=0), strict=False):
         position = source.image_ids.index(int(batch.image_ids[0]))
         row = training_row(source[position], config, (SIDE, SIDE), seed=5, step=step)
@@ -66,15 +66,15 @@ def test_a_row_is_what_the_pipeline_makes_of_its_first_picture():
 def test_without_chance_every_step_is_the_same(scale_jitter):
     config = shapes(flip=1.0, color_jitter=0.4, copy_paste=1.0, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
     plain = dataclasses.replace(config, data=without_chance(config.data))
-    picture = config.data.train.open()[3]
-    first, second = (training_row(picture, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
+    image = open_source(config.data.train)[3]
+    first, second = (training_row(image, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(first.images, picture.image)  # as large as the canvas, and not mirrored
-    assert not (training_row(picture, config, (SIDE, SIDE), seed=0).images == picture.image).all()
+    np.testing.assert_array_equal(first.images, image.image)  # as large as the canvas, and not mirrored
+    assert not (training_row(image, config, (SIDE, SIDE), seed=0).images == image.image).all()
 
 
-def test_scales_of_pictures():
+def test_scales_of_images():
     data = dataclasses.replace(CONFIG.data, shortest_edges=(400, 800), longest_edge=1333, buckets=((800, 1200),))
     # the shorter side of 480 becomes 800; of 200 × 800 the longer becomes 1333
     np.testing.assert_allclose(network_scales([(480, 640), (200, 800)], data), [800 / 480, 1333 / 800], rtol=1e-3)
@@ -83,16 +83,16 @@ def test_scales_of_pictures():
     np.testing.assert_allclose(network_scales([(480, 640)], jittered), [2 * 800 / 480])
 
 
-def test_the_canvas_of_a_picture():
+def test_the_canvas_of_a_image():
     data = dataclasses.replace(CONFIG.data, shortest_edges=(32,), longest_edge=96, buckets=((32, 64), (64, 32)))
-    source = Pictures(example(size=(40, 60)), example(size=(60, 40)))
+    source = Images(example(size=(40, 60)), example(size=(60, 40)))
     assert [bucket_of(source, n, data) for n in (0, 1)] == [(32, 64), (64, 32)]
 
 
-# Which pictures
+# Which images
 
 
-def test_the_picture_looked_at_is_drawn_among_those_with_objects(tmp_path: Path):
+def test_the_image_looked_at_is_drawn_among_those_with_objects(tmp_path: Path):
     config = shapes()
     first, again, other = (open_study(config, "train", seed, None, 8) for seed in (0, 0, 1))
     assert first.example.image_id == again.example.image_id != other.example.image_id
@@ -141,7 +141,7 @@ def test_the_page_walks_through_every_step(page: Path):
 
 def test_facts_of_the_page(page: Path):
     text = page.read_text(encoding="utf-8")
-    assert facts(text, "The data set")["Pictures"] == "20"
+    assert facts(text, "The data set")["Images"] == "20"
     assert facts(text, "Boxes from masks")["above 2 pixels"] == "0"  # shapes have their boxes from their masks
     assert facts(text, "Resized and padded")["Stored"] == f"{SIDE}×{SIDE}"
     anchors = facts(text, "Anchors and objects")
@@ -156,7 +156,7 @@ def test_facts_of_the_page(page: Path):
     assert rois["Share of foreground"] == f"{match.foreground_fraction:.1%}"
     batches = facts(text, "Foreground over batches")
     # ten batches of four
-    assert batches["Pictures"] == "40"
+    assert batches["Images"] == "40"
 
 
 def test_tensors_have_shapes_and_ranges(page: Path):
@@ -170,7 +170,7 @@ def test_tensors_have_shapes_and_ranges(page: Path):
     assert f"{CONFIG.loss.box_match.count}×4" in cells(text, "Rois for training", "rois.boxes")
 
 
-def test_pasted_objects_are_those_of_other_pictures():
+def test_pasted_objects_are_those_of_other_images():
     study = open_study(shapes(flip=0.0, color_jitter=0.0), "train", 0, None, 6)
     rows = pasted_rows(study)
     alone = training_row(study.example, study.config, study.bucket, study.seed)
@@ -199,7 +199,7 @@ def test_what_is_not_random_is_not_shown():
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set whose only picture has no object, beside one with a broken picture."""
+    """A data set whose only image has no object, beside one with a broken image."""
     folder = tmp_path_factory.mktemp("mine")
     for split in ("train", "val"):
         (folder / split).mkdir()
@@ -216,7 +216,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return records
 
 
-def test_pictures_without_objects(empty: Path):
+def test_images_without_objects(empty: Path):
     data = dataclasses.replace(CONFIG.data, train=CocoSource(empty, "train", keep_empty=True))
     looked_at = open_study(dataclasses.replace(CONFIG, data=data), "train", 0, None, 5)
     steps = {}
@@ -227,17 +227,17 @@ def test_pictures_without_objects(empty: Path):
     assert list(steps) == STEPS
     assert steps["Boxes from masks"]["Objects"] == 0
     assert steps["Anchors and objects"]["Positive"] == 0
-    assert steps["Foreground over batches"]["Pictures without foreground"] == 40
+    assert steps["Foreground over batches"]["Images without foreground"] == 40
 
 
-def test_broken_pictures_are_named():
-    pictures = Pictures(None, None)
-    with pytest.raises(ValueError, match=r"no picture of 2 can be read, the first: picture \d is broken"):
-        _study_of(pictures)
-    some = _study_of(Pictures(None, example((0, (5, 5, 20, 20)))))
-    assert some.numbers.broken == ["picture 0 is broken"]
+def test_broken_images_are_named():
+    images = Images(None, None)
+    with pytest.raises(ValueError, match=r"no image of 2 can be read, the first: image \d is broken"):
+        _study_of(images)
+    some = _study_of(Images(None, example((0, (5, 5, 20, 20)))))
+    assert some.numbers.broken == ["image 0 is broken"]
     step = next(data_steps(some))
-    assert step.tables[1].rows == [("picture 0 is broken",)]
+    assert step.tables[1].rows == [("image 0 is broken",)]
 
 
 def _study_of(source):
@@ -258,7 +258,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     ("arguments", "message"),
     [
         (("shape.py",), "shape.py: no such file"),
-        ((CONFIG_FILE, "--image-id", "2000000"), "image_id = 2000000: the data has no such picture"),
+        ((CONFIG_FILE, "--image-id", "2000000"), "image_id = 2000000: the data has no such image"),
         ((CONFIG_FILE, "--images", "0"), "images = 0: look at one or more"),
         ((CONFIG_FILE, "--seed", "-1"), "seed = -1: take 0 or more"),
         ((CONFIG_FILE, "--out", "taken", "--images", "1"), "holds files that are no report of ours"),

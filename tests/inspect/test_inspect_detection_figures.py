@@ -5,18 +5,17 @@ import dataclasses
 import cv2
 import numpy as np
 import pytest
-from small import CONFIG
-from subjects import NAMES, VIEW, drawn, texts, titles, trace, without_detections
-
 from maskrcnn_jax.inspect.model.detection_figures import (
     class_suppression_figure,
     class_suppression_table,
     detection_figure,
     filter_table,
-    picture_figure,
+    image_figure,
     splash_figure,
 )
 from maskrcnn_jax.inspect.model.mask_figures import class_mask_figure, cut_out, mask_figure, surroundings
+from small import CONFIG
+from subjects import NAMES, VIEW, drawn, texts, titles, trace, without_detections
 
 CONFIG = dataclasses.replace(CONFIG.model, class_names=NAMES)
 MASKLESS = trace()._replace(
@@ -94,8 +93,8 @@ def test_splash_keeps_the_colours_of_objects():
     np.testing.assert_array_equal(nothing, gray[..., None].repeat(3, axis=2))
 
 
-def test_the_picture_as_it_is():
-    np.testing.assert_array_equal(picture_figure(VIEW).axes[0].images[0].get_array(), VIEW.image)
+def test_the_image_as_it_is():
+    np.testing.assert_array_equal(image_figure(VIEW).axes[0].images[0].get_array(), VIEW.image)
 
 
 def test_masks_as_they_come_and_as_they_are_pasted():
@@ -129,13 +128,13 @@ def test_surroundings_of_a_box(box, expected):
 
 
 def test_cut_outs():
-    picture = np.full((6, 6, 3), (30, 60, 90), np.uint8)
+    image = np.full((6, 6, 3), (30, 60, 90), np.uint8)
     mask = np.zeros((6, 6), bool)
     mask[1:5, 1:5] = True
-    shown = cut_out(picture, mask, (1.0, 0.0, 0.0))
+    shown = cut_out(image, mask, (1.0, 0.0, 0.0))
     assert shown[2, 2].tolist() == shown[3, 3].tolist() == [30, 60, 90]
     assert shown[1, 1].tolist() == shown[4, 2].tolist() == [255, 0, 0]
     # gray 0.299 × 30 + 0.587 × 60 + 0.114 × 90 = 54; 255 − (255 − 54) / 3 = 188
     assert shown[0, 0].tolist() == [188] * 3
-    np.testing.assert_array_equal(picture, np.full((6, 6, 3), (30, 60, 90), np.uint8))
-    assert (cut_out(picture, np.zeros((6, 6), bool), (1.0, 0.0, 0.0)) == 188).all()
+    np.testing.assert_array_equal(image, np.full((6, 6, 3), (30, 60, 90), np.uint8))
+    assert (cut_out(image, np.zeros((6, 6), bool), (1.0, 0.0, 0.0)) == 188).all()

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from subjects import NAMES, VIEW, drawn, texts, titles, trace
-
 from maskrcnn_jax.inspect.model.activation_figures import activation_figure, delta_figure
 from maskrcnn_jax.inspect.model.head_figures import (
     crop,
@@ -17,6 +15,8 @@ from maskrcnn_jax.inspect.model.head_figures import (
     roi_probabilities,
     roi_refinement_figure,
 )
+from subjects import NAMES, VIEW, drawn, texts, titles, trace
+
 from maskrcnn_jax.inspect.panels import COLORS
 
 ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
@@ -112,7 +112,7 @@ def test_rois_are_drawn_at_random_and_the_same_each_time():
     assert len(other) == 2
 
 
-def test_probabilities_as_a_picture():
+def test_probabilities_as_a_image():
     axes = probability_figure(trace(), NAMES).axes[0]
     # The roi that is least likely background comes first; dog's 0.1 counts, what is below 0.01 everywhere does not.
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from maskrcnn_jax.inspect.model.match_figures import error_figure, error_table, overlap_figure, precision_figure
 from subjects import drawn, texts, titles
 
-from maskrcnn_jax.inspect.model.match_figures import error_figure, error_table, overlap_figure, precision_figure
 from maskrcnn_jax.inspect.model.matches import Outcome
 
 NAMES = {2: "cat", 5: "dog"}

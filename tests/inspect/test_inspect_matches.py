@@ -17,8 +17,8 @@ from maskrcnn_jax.inspect.model.matches import (
     average_precision,
     compare_results,
     error_kinds,
+    image_precision,
     match_predictions,
-    picture_precision,
     precision_recall,
 )
 from maskrcnn_jax.masks.rle import encode_mask
@@ -94,7 +94,7 @@ def test_precision_and_recall_by_hand():
     np.testing.assert_allclose(curve.precision, [1, 1 / 2, 2 / 3])
     np.testing.assert_allclose(curve.recall, [1 / 3, 1 / 3, 2 / 3])
     np.testing.assert_allclose(curve.scores, made.scores[:3])
-    assert picture_precision(made, 0.5) == pytest.approx(5 / 9)
+    assert image_precision(made, 0.5) == pytest.approx(5 / 9)
 
 
 def test_precision_is_raised_to_the_best_at_higher_recall():
@@ -105,9 +105,9 @@ def test_precision_is_raised_to_the_best_at_higher_recall():
 
 
 def test_precision_where_there_is_nothing():
-    assert math.isnan(picture_precision(outcome([[1.0]], [1], [1], [True]), 0.5))  # a crowd is no object
-    assert math.isnan(picture_precision(outcome([], [], []), 0.5))
-    assert picture_precision(outcome([], [], [1]), 0.5) == 0
+    assert math.isnan(image_precision(outcome([[1.0]], [1], [1], [True]), 0.5))  # a crowd is no object
+    assert math.isnan(image_precision(outcome([], [], []), 0.5))
+    assert image_precision(outcome([], [], [1]), 0.5) == 0
     assert np.isnan(precision_recall(outcome([], [1], []), 0.5).recall).all()
 
 
@@ -152,7 +152,7 @@ TIDE = (
     ("BLFCLLLBLLLF", "....."),
     ("BCBCBBLBBCCL", "M..M."),
 )
-"""What tidecv 1.0.1 says of the pictures of the next test: of each prediction, and which objects are missed."""
+"""What tidecv 1.0.1 says of the images of the next test: of each prediction, and which objects are missed."""
 LETTERS = {
     Kind.FOUND: "F",
     Kind.LOCALISED: "L",

@@ -1,4 +1,4 @@
-"""The story of a picture's way through a network: its steps, what is left out, and the command."""
+"""The story of an image's way through a network: its steps, what is left out, and the command."""
 
 import gc
 import re
@@ -10,6 +10,8 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from maskrcnn_jax.inspect.model.subject import look
+from maskrcnn_jax.inspect.model.truth import read_truth
 from small import CONFIG, build
 from subjects import careless, image, subject, without_detections
 
@@ -17,15 +19,14 @@ from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.config.loading import load_config, save_config
+from maskrcnn_jax.data import open_source
 from maskrcnn_jax.inspect.model.report import inspect_model
 from maskrcnn_jax.inspect.model.steps import model_steps
-from maskrcnn_jax.inspect.model.subject import look
-from maskrcnn_jax.inspect.model.truth import read_truth
 from maskrcnn_jax.nn.params import split
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
 ALWAYS = [
-    "The picture",
+    "The image",
     "Every tensor",
     "The backbone",
     "The pyramid",
@@ -51,7 +52,7 @@ OBJECTS = [
     "Precision and recall",
     "Overlaps",
     "Errors by kind",
-    "Average precision of several pictures",
+    "Average precision of several images",
 ]
 
 
@@ -80,16 +81,16 @@ def nothing_found():
 
 
 def test_objects_of_which_nothing_is_found():
-    source = ShapesSource(image_size=64, first=2003, count=1).open()
+    source = open_source(ShapesSource(image_size=64, first=2003, count=1))
     truth = read_truth(source, 0, CONFIG)
     steps = list(model_steps(build(), nothing_found(), truth, 0))
-    assert [step.title for step in steps[:3]] == ["The picture", "Every tensor", "Annotated objects"]
+    assert [step.title for step in steps[:3]] == ["The image", "Every tensor", "Annotated objects"]
     assert [step.title for step in steps[-2:]] == ["Detections", "Errors by kind"]
     assert steps[-2].text.endswith("Nothing was found.")
 
 
-def test_a_picture_without_objects():
-    source = ShapesSource(image_size=64, count=5).open()
+def test_a_image_without_objects():
+    source = open_source(ShapesSource(image_size=64, count=5))
     empty = source[1]._replace(
         boxes=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int32), is_crowd=np.zeros(0, bool), masks=[]
     )
@@ -108,12 +109,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
-    monkeypatch.setattr("maskrcnn_jax.inspect.page.DPI", 36)  # small pictures are written sooner
+    monkeypatch.setattr("maskrcnn_jax.inspect.page.DPI", 36)  # small images are written sooner
     monkeypatch.setattr(sys, "argv", ["maskrcnn_jax", "inspect", "model", *map(str, arguments)])
     main()
 
 
-def test_the_command_on_a_picture_of_the_user(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
+def test_the_command_on_a_image_of_the_user(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
     """A strip that is no higher than a cell."""
     strip = np.random.default_rng(0).integers(0, 256, (3, 64, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "mine.png"), strip[..., ::-1])
@@ -130,13 +131,13 @@ def test_the_command_on_a_picture_of_the_user(checkpoint: Path, tmp_path: Path, 
     assert len(list(page.parent.glob("*.png"))) == len(ALWAYS + MASKS) - 1  # of the tensors there is a table
 
 
-def test_the_command_on_a_picture_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
+def test_the_command_on_a_image_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
     changed = ("--", "--data.validation.first", "2000")
     which = ("--data", TINY, "--image-id", "000000002003.png")
-    run(monkeypatch, checkpoint, *which, "--pictures", 2, "--out", tmp_path / "page", *changed)
+    run(monkeypatch, checkpoint, *which, "--images", 2, "--out", tmp_path / "page", *changed)
     page = tmp_path / "page" / "index.html"
     assert set(titles(page)) == {*ALWAYS, *MASKS, *OBJECTS}
-    assert "at work on picture 2003" in page.read_text() and "3 of 6, id 2003" in page.read_text()
+    assert "at work on image 2003" in page.read_text() and "3 of 6, id 2003" in page.read_text()
 
 
 def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch):
@@ -144,23 +145,23 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
     save_config(load_config(TINY), tmp_path)
     report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
     assert report.truth is not None and report.truth.example.image_id == 1004
-    np.testing.assert_array_equal(report.subject.image, load_config(TINY).data.validation.open()[4].image)
+    np.testing.assert_array_equal(report.subject.image, open_source(load_config(TINY).data.validation)[4].image)
     assert report.truth.config.model == CONFIG.model
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), r"model\.safetensors knows of no data: give a picture with --image, or a configuration with --data"),
+        ((), r"model\.safetensors knows of no data: give an image with --image, or a configuration with --data"),
         (("--data", TINY, "--image-id", "6"), r"image_id = 6: .* it has 6, from 1000 to 1005"),
         (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* give one of both"),
         (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* give one of both"),
         (("--image", "text.jpg"), r"text\.jpg: not an image but text"),
         (("--image", "absent.jpg"), r"absent\.jpg: No such file or directory; check the path$"),
         (("--image", "."), r"\.: is a folder, not a regular file; give a file$"),
-        (("--image", "text.jpg", "--pictures", "3"), r"image = text\.jpg and pictures = 3: .* give one of both"),
+        (("--image", "text.jpg", "--images", "3"), r"image = text\.jpg and images = 3: .* give one of both"),
         (("--image", "text.jpg", "--", "--data.threads", "2"), r"overrides = --data\.threads 2: .* give one of both"),
-        (("--data", TINY, "--pictures", "-1"), r"pictures = -1: must be 0 or more"),
+        (("--data", TINY, "--images", "-1"), r"images = -1: must be 0 or more"),
         (("--data", "absent.py"), r"absent\.py: no such file"),
         (("--", "--data.threads", "2"), r"--data\.threads 2: changes a configuration; name its file with --data"),
         (("--data", TINY, "--", "--data.validation.count", "0"), r"data\.validation\.count"),
@@ -169,7 +170,7 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
 )
 def test_bad_input_gets_its_line(checkpoint: Path, tmp_path: Path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    Path("text.jpg").write_text("no picture")
+    Path("text.jpg").write_text("no image")
     with pytest.raises(SystemExit, match=f"error: .*{message}"):
         run(monkeypatch, checkpoint, "--out", "page", *arguments)
     assert not Path("page").exists()

@@ -1,4 +1,4 @@
-"""Reports: pictures and a page that stands alone, in order, written whole, and never over other people's files."""
+"""Reports: images and a page that stands alone, in order, written whole, and never over other people's files."""
 
 import base64
 import gc
@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from maskrcnn_jax.inspect.document import STYLE
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect import Step, Table, write_page
-from maskrcnn_jax.inspect.document import STYLE
 from maskrcnn_jax.inspect.page import WIDTH
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -65,21 +65,21 @@ def page(tmp_path: Path) -> Page:
     return Page(write_page(tmp_path / "new" / "report", "A <report>", steps()))
 
 
-def test_the_pictures_are_named_after_their_steps(page: Page, tmp_path: Path):
+def test_the_images_are_named_after_their_steps(page: Page, tmp_path: Path):
     names = ["01_first_foremost.png", "02_groe_mae.png", "02_groe_mae_2.png", "index.html"]
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == names
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "new" / "report" / names[0]))[..., ::-1], RED)
     assert cv2.imread(str(tmp_path / "new" / "report" / names[1])).shape == (144, 288, 3)  # 2 × 1 inches at 144
 
 
-def test_the_page_holds_the_pictures_and_needs_nothing_else(page: Page, tmp_path: Path):
-    pictures = page.all("img")
+def test_the_page_holds_the_images_and_needs_nothing_else(page: Page, tmp_path: Path):
+    images = page.all("img")
     files = sorted((tmp_path / "new" / "report").glob("*.png"))
-    for picture, file in zip(pictures, files, strict=True):
-        assert base64.b64decode(picture["src"].removeprefix("data:image/png;base64,")) == file.read_bytes()
-        assert picture["alt"]
-    assert (pictures[0]["width"], pictures[0]["height"]) == ("6", "4")
-    assert (pictures[1]["width"], pictures[1]["height"]) == ("192", "96")  # at 96 to the inch
+    for image, file in zip(images, files, strict=True):
+        assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == file.read_bytes()
+        assert image["alt"]
+    assert (images[0]["width"], images[0]["height"]) == ("6", "4")
+    assert (images[1]["width"], images[1]["height"]) == ("192", "96")  # at 96 to the inch
     assert not page.all("script") and not page.all("link")
     assert all(attributes["href"].startswith("#") for attributes in page.all("a"))
     style = re.search("<style>(.*)</style>", (tmp_path / "new" / "report" / "index.html").read_text(), re.DOTALL)[1]
@@ -131,7 +131,7 @@ def test_long_tables_are_folded_unless_they_are_all_there_is(tmp_path: Path):
     assert [("open" in attributes) for attributes in found.all("details")] == [False, True]
 
 
-@pytest.mark.parametrize("arrays", [False, True], ids=["figures", "pictures"])
+@pytest.mark.parametrize("arrays", [False, True], ids=["figures", "images"])
 def test_one_figure_at_a_time_is_alive(arrays: bool, tmp_path: Path):
     made: list[weakref.ref] = []
     alive = []

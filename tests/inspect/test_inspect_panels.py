@@ -1,4 +1,4 @@
-"""What figures with pictures are drawn with: places, colours, and words that cover nothing."""
+"""What figures with images are drawn with: places, colours, and words that cover nothing."""
 
 import numpy as np
 import pytest
@@ -65,11 +65,11 @@ def test_figures_fit_the_page(count, columns, shape, size):
     assert not any(panel.axison for panel in figure.axes)  # the empty place in the last row, too
 
 
-def test_a_picture_lies_on_its_own_pixels():
+def test_a_image_lies_on_its_own_pixels():
     figure, [axes] = panels(1, 1, (2, 4))
-    picture = np.zeros((2, 4, 3), np.uint8)
-    picture[1, 3] = (255, 0, 0)
-    show(axes, picture, "a $ and a $")
+    image = np.zeros((2, 4, 3), np.uint8)
+    image[1, 3] = (255, 0, 0)
+    show(axes, image, "a $ and a $")
     drawn = rendered(figure)
     x, y = axes.transData.transform((3.5, 1.5))  # the centre of the last pixel
     assert tuple(drawn[round(drawn.shape[0] - y), round(x)]) == (255, 0, 0)
@@ -91,11 +91,11 @@ def test_boxes_and_lines_lie_where_they_are():
         [[0.5, 1], [1.5, 2]],
     ]
     assert [to_rgb(color) for color in boxes.get_edgecolor()] == [pytest.approx(color) for color in COLORS[:2]]
-    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 10), (10, 0))  # boxes do not move the picture
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0, 10), (10, 0))  # boxes do not move the image
 
 
 @pytest.mark.parametrize("ground", [0, 255])
-def test_lines_are_seen_on_light_and_on_dark_pictures(ground: int):
+def test_lines_are_seen_on_light_and_on_dark_images(ground: int):
     figure, [axes] = panels(1, 1, (10, 10))
     show(axes, np.full((10, 10, 3), ground, np.uint8))
     draw_boxes(axes, np.array([[2.0, 2.0, 8.0, 8.0]], np.float32), COLORS[3:4])  # yellow, the palest
@@ -158,8 +158,8 @@ def test_no_legend_without_names():
     assert not figure.legends and figure.get_figheight() == height
 
 
-def test_faded_pictures_are_light():
+def test_faded_images_are_light():
     # gray g becomes 255 − ⌊(255 − g) / 2⌋: black 128, white stays
-    picture = np.zeros((1, 2, 3), np.uint8)
-    picture[0, 1] = 255
-    assert fade(picture).tolist() == [[128, 255]]
+    image = np.zeros((1, 2, 3), np.uint8)
+    image[0, 1] = 255
+    assert fade(image).tolist() == [[128, 255]]

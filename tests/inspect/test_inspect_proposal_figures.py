@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from subjects import ANCHORS, VIEW, drawn, texts, titles, trace
-
 from maskrcnn_jax.inspect.model.proposal_figures import (
     best_candidates,
     corner_figure,
@@ -13,6 +11,8 @@ from maskrcnn_jax.inspect.model.proposal_figures import (
     top_anchor_figure,
     trace_pyramid,
 )
+from subjects import ANCHORS, VIEW, drawn, texts, titles, trace
+
 from maskrcnn_jax.inspect.panels import COLORS
 
 CANDIDATES = [[0, 0, 10, 10], [1, 1, 10, 10], [-2, -4, -2, -4], [8, 0, 38, 40]]
@@ -43,7 +43,7 @@ def test_top_anchors_are_those_with_the_highest_logits():
     assert titles(figure) == ["The 3 anchors with the highest objectness"]
 
 
-def test_what_leaves_the_picture_is_seen():
+def test_what_leaves_the_image_is_seen():
     axes = top_anchor_figure(trace(), VIEW, 8).axes[0]
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from subjects import trace
-
 from maskrcnn_jax.inspect.model.recall import (
     THRESHOLDS,
     object_recall_table,
@@ -13,6 +11,7 @@ from maskrcnn_jax.inspect.model.recall import (
     stage_boxes,
     stage_overlaps,
 )
+from subjects import trace
 
 OBJECTS = np.array([[2, 4, 12, 14], [10, 4, 25, 44]], np.float32)
 """The first is a proposal itself; the second is the left half of the other, which is 30 × 40."""

@@ -1,10 +1,8 @@
-"""Figures of pictures and their objects, with masks and boxes worked out by hand."""
+"""Figures of images and their objects, with masks and boxes worked out by hand."""
 
 import numpy as np
 import pytest
-from examples import Pictures, example
-from matplotlib.figure import Figure
-
+from examples import Images, example
 from maskrcnn_jax.inspect.data.sample_figures import (
     box_table,
     boxes_figure,
@@ -13,10 +11,12 @@ from maskrcnn_jax.inspect.data.sample_figures import (
     mask_boxes,
     sample_figure,
 )
+from matplotlib.figure import Figure
+
 from maskrcnn_jax.inspect.panels import COLORS
 from maskrcnn_jax.structs import Batch, GroundTruth
 
-NAMES = Pictures.class_names
+NAMES = Images.class_names
 CAT, DOG, OWL = range(3)
 
 
@@ -98,7 +98,7 @@ def test_the_input_with_what_is_in_it():
     thing = example((DOG, (0, 0, 9, 9)), (CAT, (0, 0, 9, 9)))
     rows = [row(thing, [0, 0, 16, 8], [20, 20, 30, 40], crowd=1), row(thing, [0, 0, 32, 16])]
     figure = input_figure(rows, NAMES, 2)
-    assert titles(figure) == ["picture 40 × 60"] * 2
+    assert titles(figure) == ["image 40 × 60"] * 2
     left, right = figure.axes
     assert corners(left.collections[0]) == [[0, 0, 16, 8], [20, 20, 30, 40]]
     full, dotted = (dashes for _, dashes in left.collections[0].get_linestyle())

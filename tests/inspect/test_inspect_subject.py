@@ -1,4 +1,4 @@
-"""A picture on its way through a network: the same numbers as without looking, and the picture as it is."""
+"""An image on its way through a network: the same numbers as without looking, and the image as it is."""
 
 import dataclasses
 
@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from maskrcnn_jax.inspect.model.subject import full, image, in_view, look
 from small import CONFIG, SIDE, build, change
 from subjects import VIEW, careless, image, subject, trace
 
 from maskrcnn_jax.config import ModelConfig
-from maskrcnn_jax.inspect.model.subject import full, in_view, look, picture
 from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.masks.paste import Crop
 from maskrcnn_jax.ops import boxes as box_ops
@@ -28,31 +28,31 @@ def test_the_stages_are_what_the_pyramid_is_made_of():
 
 @pytest.mark.parametrize("bgr", [False, True])
 @pytest.mark.parametrize("padding", [{}, {"black_padding": True}, {"centered": True}])
-def test_the_picture_comes_back_as_it_was(bgr: bool, padding: dict):
+def test_the_image_comes_back_as_it_was(bgr: bool, padding: dict):
     """Normalised by hand: RGB minus mean, divided by deviation, then turned over."""
     config = dataclasses.replace(CONFIG.model.input, bgr=bgr, **padding)
     pixels = image(40, 60)
     normal = (pixels - np.array(config.mean)) / np.array(config.std)
     canvas = np.zeros((64, 64, 3), np.float32)
     canvas[4:44, 2:62] = normal[..., ::-1] if bgr else normal
-    shown = picture(trace()._replace(images=canvas[None]), np.array([2, 4, 62, 44], np.float32), config)
+    shown = image(trace()._replace(images=canvas[None]), np.array([2, 4, 62, 44], np.float32), config)
     np.testing.assert_array_equal(shown.image, pixels)
     assert shown.corner.tolist() == [2, 4]
 
 
-def test_boxes_move_with_the_corner_of_the_picture():
+def test_boxes_move_with_the_corner_of_the_image():
     assert VIEW.place(np.array([[2.0, 4.0, 12.0, 14.0]])).tolist() == [[0, 0, 10, 10]]
 
 
 ELSEWHERE = change(
     CONFIG.model, input__centered=True, input__bgr=True, inclusive_boxes=True, mask_head__paste="rounded"
 )
-"""The picture in the middle, boxes that end on their last pixel."""
+"""The image in the middle, boxes that end on their last pixel."""
 
 
 @pytest.mark.parametrize("config", [CONFIG.model, ELSEWHERE], ids=["plain", "elsewhere"])
 def test_detections_are_those_of_the_predictor(config: ModelConfig):
-    """Of a picture that is neither enlarged nor reduced, so that both have the same pixels."""
+    """Of an image that is neither enlarged nor reduced, so that both have the same pixels."""
     pixels = image(48, SIDE)
     seen = look(build(config), pixels)
     np.testing.assert_array_equal(seen.view.image, pixels)
@@ -65,7 +65,7 @@ def test_detections_are_those_of_the_predictor(config: ModelConfig):
     assert np.mean(masks != expected.masks) < 1e-3
 
 
-def test_a_large_picture_is_seen_as_the_network_sees_it():
+def test_a_large_image_is_seen_as_the_network_sees_it():
     large = np.repeat(np.repeat(image(), 2, axis=0), 2, axis=1)
     seen = look(build(), large)
     # Twice as large with every pixel four times: halved it is the small one again.

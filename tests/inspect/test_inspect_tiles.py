@@ -1,4 +1,4 @@
-"""Small pictures on one figure, and words beside boxes."""
+"""Small images on one figure, and words beside boxes."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_tiles_keep_their_shape_and_fill_their_cells():
     assert texts(figure) == ["wide", "small"]
 
 
-def test_small_pictures_show_their_pixels():
+def test_small_images_show_their_pixels():
     checks = np.where(np.indices((4, 4)).sum(axis=0)[..., None] % 2, RED, BLUE).astype(np.uint8)
     drawn = rendered(tile_figure([[Tile(checks)]]))
     _, _, red = pixels(drawn, RED)
@@ -100,7 +100,7 @@ def plates(axes) -> list:
         [[0, 0, 640, 480]],
         [[600, 0, 640, 20], [0, 460, 30, 480], [610, 470, 640, 480], [-50, -50, -10, -10]],
     ],
-    ids=["upon each other", "whole picture", "corners"],
+    ids=["upon each other", "whole image", "corners"],
 )
 def test_words_stay_inside_and_apart(boxes):
     figure, [axes] = panels(1, 1, (480, 640))
@@ -130,7 +130,7 @@ def test_words_without_a_place_are_left_out():
     _, [axes] = panels(1, 1, (480, 640))
     show(axes, np.zeros((480, 640, 3), np.uint8))
     caption(axes, ["elephant 0.98"] * 5, np.full((5, 4), (0, 0, 640, 480), np.float32), COLORS[:5])
-    assert len(axes.texts) == 4  # one in each corner of the picture
+    assert len(axes.texts) == 4  # one in each corner of the image
 
 
 def test_words_stand_above_their_box():

@@ -4,9 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import CONFIG, OBJECTS, SIDE, build, change, truth
-
-from maskrcnn_jax.config import Config
 from maskrcnn_jax.inspect.data.anchor_figures import (
     OTHERS,
     anchor_figure,
@@ -23,6 +20,9 @@ from maskrcnn_jax.inspect.data.training_anchors import (
     nearest,
     object_anchor_table,
 )
+from small import CONFIG, OBJECTS, SIDE, build, change, truth
+
+from maskrcnn_jax.config import Config
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.ops.matching import Assignment
@@ -30,7 +30,7 @@ from maskrcnn_jax.structs import GroundTruth
 from maskrcnn_jax.training import targets
 
 NAMES = ("cat", "dog", "owl")
-PICTURE = np.zeros((SIDE, SIDE, 3), np.uint8)
+IMAGE = np.zeros((SIDE, SIDE, 3), np.uint8)
 KEY = jax.random.key(0)
 POSITIVE, NEGATIVE, IGNORE = Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE
 
@@ -115,7 +115,7 @@ def test_without_objects_everything_is_negative(pyramid: Pyramid):
     nothing = host(truth())
     answers = anchor_answers(KEY, pyramid.anchors, nothing, CONFIG)
     assert (answers.assignment == NEGATIVE).all() and len(answers.sampled) == CONFIG.loss.rpn_match.count
-    figure = positive_anchor_figure(PICTURE, pyramid, answers, nothing, NAMES)
+    figure = positive_anchor_figure(IMAGE, pyramid, answers, nothing, NAMES)
     assert figure.axes[0].get_title().startswith("0 of 0") and not figure.axes[0].collections
     assert object_anchor_table(answers, nothing, NAMES, 0.7).rows == []
 
@@ -143,20 +143,20 @@ def test_objects_and_their_anchors(answers: AnchorAnswers):
 
 
 def test_anchors_of_the_middle(pyramid: Pyramid):
-    figure = anchor_figure(PICTURE, pyramid, CONFIG.model.rpn.anchors)
+    figure = anchor_figure(IMAGE, pyramid, CONFIG.model.rpn.anchors)
     axes = figure.axes[0]
     assert len(axes.collections) == 5 and all(len(boxes.get_paths()) == 3 for boxes in axes.collections)
     centres = [np.mean(path.vertices[:4], axis=0) for path in axes.collections[0].get_paths()]
     np.testing.assert_allclose(centres, [[32, 32]] * 3, rtol=1e-6)  # cell 8 of 16 at stride 4
     shades = axes.collections[0].get_edgecolor()[:, 0]
     assert (np.diff(shades) > 0).all()
-    # the largest anchor, 48 · √2 = 68 pixels around the corner of the picture, is seen in full
+    # the largest anchor, 48 · √2 = 68 pixels around the corner of the image, is seen in full
     reach = np.abs(np.concatenate([path.vertices for path in axes.collections[4].get_paths()])).max()
     assert axes.get_xlim()[0] < -reach / 2 and axes.get_ylim()[1] < -reach / 2
 
 
 def test_positive_anchors_and_where_they_lead(pyramid: Pyramid, answers: AnchorAnswers):
-    figure = positive_anchor_figure(PICTURE, pyramid, answers, host(truth(*OBJECTS[:3])), NAMES)
+    figure = positive_anchor_figure(IMAGE, pyramid, answers, host(truth(*OBJECTS[:3])), NAMES)
     dashed, full, lines = figure.axes[0].collections
     count = len(answers.which(POSITIVE, sampled=True))
     assert len(dashed.get_paths()) == len(full.get_paths()) == len(lines.get_paths()) == count
@@ -165,7 +165,7 @@ def test_positive_anchors_and_where_they_lead(pyramid: Pyramid, answers: AnchorA
 
 
 def test_other_anchors(pyramid: Pyramid, answers: AnchorAnswers):
-    figure = other_anchor_figure(PICTURE, pyramid, answers, np.random.default_rng(0))
+    figure = other_anchor_figure(IMAGE, pyramid, answers, np.random.default_rng(0))
     for axes, which in zip(
         figure.axes, (answers.which(NEGATIVE, sampled=True), answers.which(IGNORE, sampled=False)), strict=True
     ):

@@ -5,8 +5,6 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from small import CONFIG, OBJECTS, SIDE, change, mixed, truth
-
 from maskrcnn_jax.inspect.data.roi_figures import DRAWN, mask_target_figure, roi_figure, share_figure
 from maskrcnn_jax.inspect.data.training_rois import (
     RoiAnswers,
@@ -17,13 +15,15 @@ from maskrcnn_jax.inspect.data.training_rois import (
     roi_class_table,
     roi_count_table,
 )
+from small import CONFIG, OBJECTS, SIDE, change, mixed, truth
+
 from maskrcnn_jax.model import stages
 from maskrcnn_jax.structs import GroundTruth, Proposals
 
 NAMES = ("cat", "dog", "owl")
 BACKGROUND = len(NAMES)
 REGION = np.array([0, 0, SIDE, SIDE - 4], np.float32)
-PICTURE = np.zeros((SIDE, SIDE, 3), np.uint8)
+IMAGE = np.zeros((SIDE, SIDE, 3), np.uint8)
 KEY = jax.random.key(3)
 
 
@@ -59,9 +59,9 @@ def test_nine_of_ten_boxes_lie_around_objects():
     assert (found.boxes[:, 2:] >= found.boxes[:, :2]).all()
 
 
-def test_boxes_stay_in_the_picture():
+def test_boxes_stay_in_the_image():
     found = draw(([0.0, 40.0, 30.0, 60.0], 0))
-    assert within(found.boxes[:1800], (0, 20, 60, 60)).all()  # its surroundings, cut to the picture
+    assert within(found.boxes[:1800], (0, 20, 60, 60)).all()  # its surroundings, cut to the image
 
 
 def test_objects_share_the_boxes():
@@ -118,7 +118,7 @@ def test_a_network_without_masks():
     config = change(CONFIG, model__mask_head=None)
     answers = roi_answers(KEY, draw(*OBJECTS[:3]), host(truth(*OBJECTS[:3])), config, BACKGROUND)
     assert answers.masks is None
-    assert len(roi_figure(PICTURE, answers, NAMES).axes[0].images) == 1  # the picture alone
+    assert len(roi_figure(IMAGE, answers, NAMES).axes[0].images) == 1  # the image alone
 
 
 def test_foreground_of_batches():
@@ -140,7 +140,7 @@ def test_tables_by_hand(answers: RoiAnswers):
 
 
 def test_figure_of_rois(answers: RoiAnswers):
-    figure = roi_figure(PICTURE, answers, NAMES)
+    figure = roi_figure(IMAGE, answers, NAMES)
     background, rois, refined, lines = figure.axes[0].collections
     assert [len(c.get_paths()) for c in (background, rois, refined, lines)] == [DRAWN, 4, 4, 4]
     assert figure.axes[0].get_title() == "4 of 4 rois of foreground, 8 of 12 of background"
@@ -151,12 +151,12 @@ def test_figure_of_rois(answers: RoiAnswers):
 def test_figure_of_rois_without_objects():
     nothing = roi_answers(KEY, draw(), host(truth()), CONFIG, BACKGROUND)
     assert not nothing.foreground.any()
-    figure = roi_figure(PICTURE, nothing, NAMES)
+    figure = roi_figure(IMAGE, nothing, NAMES)
     assert figure.axes[0].get_title().startswith("0 of 0")
 
 
 def test_figure_of_mask_targets(answers: RoiAnswers):
-    figure = mask_target_figure(PICTURE, answers, NAMES)
+    figure = mask_target_figure(IMAGE, answers, NAMES)
     chosen = np.flatnonzero(answers.foreground)
     pairs = list(zip(figure.axes[::2], figure.axes[1::2], strict=True))[: len(chosen)]
     for (left, right), n in zip(pairs, chosen, strict=True):

@@ -1,35 +1,36 @@
-"""A picture's objects beside what a network makes of it: places, categories and scores."""
+"""An image's objects beside what a network makes of it: places, categories and scores."""
 
 import dataclasses
 import math
 
 import numpy as np
 import pytest
-from examples import Pictures, example
+from examples import Images, example
+from maskrcnn_jax.inspect.model.subject import Subject
+from maskrcnn_jax.inspect.model.truth import (
+    Truth,
+    compare_image,
+    image_results,
+    network_truth,
+    object_names,
+    read_truth,
+    same_input,
+    score_images,
+)
 from small import CONFIG
 from subjects import NAMES, VIEW, careless, careless_model, image, trace
 
 from maskrcnn_jax.config import ShapesSource
-from maskrcnn_jax.inspect.model.subject import Subject
-from maskrcnn_jax.inspect.model.truth import (
-    Truth,
-    compare_picture,
-    network_truth,
-    object_names,
-    picture_results,
-    read_truth,
-    same_input,
-    score_pictures,
-)
+from maskrcnn_jax.data import open_source
 
 NAMED = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, class_names=NAMES))
 EXAMPLE = example((0, (0, 0, 10, 40)), (2, (5, 10, 20, 30)), size=(80, 30))
-"""A picture of 80 × 30, which the trace's view has at half its height and twice its width: 40 × 60."""
+"""An image of 80 × 30, which the trace's view has at half its height and twice its width: 40 × 60."""
 SUBJECT = Subject(EXAMPLE.image, (2.0, 0.5), NAMED.model, VIEW, trace(), {})
 
 
 def truth(*examples, config=NAMED) -> Truth:
-    return read_truth(Pictures(*examples), 0, config)
+    return read_truth(Images(*examples), 0, config)
 
 
 def test_objects_lie_where_the_network_has_them():
@@ -41,21 +42,21 @@ def test_objects_lie_where_the_network_has_them():
     assert network_truth(truth(EXAMPLE, config=inclusive), SUBJECT).boxes[0].tolist() == [2, 4, 21, 23]
 
 
-def test_detections_in_the_picture_s_own_pixels():
-    [found] = picture_results(SUBJECT, Pictures(EXAMPLE), 7)
-    # (0, 0, 20, 20) in the view is (0, 0, 10, 40) in the picture; cat is the data's category 2.
+def test_detections_in_the_image_s_own_pixels():
+    [found] = image_results(SUBJECT, Images(EXAMPLE), 7)
+    # (0, 0, 20, 20) in the view is (0, 0, 10, 40) in the image; cat is the data's category 2.
     assert found["bbox"] == [0, 0, 10, 40] and found["category_id"] == 2 and found["image_id"] == 7
     assert found["score"] == pytest.approx(0.6)
 
 
 def test_the_outcome_compares_masks():
-    outcome = compare_picture(SUBJECT, truth(EXAMPLE))
+    outcome = compare_image(SUBJECT, truth(EXAMPLE))
     # The mask is the left half of the first object, and has 5 × 20 pixels in common with the second, 100 / (200 + 300
     # − 100); without the second object's first 5 columns: none of it lies in columns 0 … 4.
     assert outcome.iou.tolist() == [[0.5, 0.0]]
     assert outcome.same.tolist() == [[True, False]]
     maskless = SUBJECT._replace(config=dataclasses.replace(NAMED.model, mask_head=None))
-    boxes = compare_picture(maskless, truth(EXAMPLE)).iou
+    boxes = compare_image(maskless, truth(EXAMPLE)).iou
     # Boxes: the first is the object; the second shares 5 × 20 of 400 + 300 − 100 pixels.
     np.testing.assert_allclose(boxes, [[1.0, 100 / 600]])
 
@@ -67,16 +68,16 @@ def test_objects_are_numbered_and_crowds_left_out():
 
 
 def test_classes_meet_by_their_names():
-    data = Pictures(EXAMPLE)
+    data = Images(EXAMPLE)
     data.class_names = ("owl", "fox", "cat")
-    [found] = picture_results(SUBJECT, data, 7)
+    [found] = image_results(SUBJECT, data, 7)
     assert found["category_id"] == 17
 
 
 @pytest.mark.parametrize(
     ("names", "position", "message"),
     [
-        (NAMES, 1, "index = 1: the data has 1 picture, the first is 0"),
+        (NAMES, 1, "index = 1: the data has 1 image, the first is 0"),
         (NAMES, -1, "index = -1"),
         (("ant", "bee", "fly"), 0, "none of the model's classes, but cat, dog, owl"),
     ],
@@ -84,11 +85,11 @@ def test_classes_meet_by_their_names():
 def test_what_does_not_fit_is_said(names, position, message):
     model = dataclasses.replace(CONFIG.model, class_names=names)
     with pytest.raises(ValueError, match=message):
-        read_truth(Pictures(EXAMPLE), position, dataclasses.replace(CONFIG, model=model))
+        read_truth(Images(EXAMPLE), position, dataclasses.replace(CONFIG, model=model))
 
 
 def test_of_many_classes_the_first_are_named():
-    data = Pictures(EXAMPLE)
+    data = Images(EXAMPLE)
     data.class_names = tuple(f"class {label}" for label in range(80))
     model = dataclasses.replace(CONFIG.model, class_names=NAMES)
     with pytest.raises(ValueError, match=r"but class 0, .*, class 9 and 70 more; give its own data$"):
@@ -102,7 +103,7 @@ def test_without_names_there_must_be_as_many_classes():
         truth(EXAMPLE, config=four)
 
 
-def test_pictures_that_compile_nothing_anew():
+def test_images_that_compile_nothing_anew():
     """A network without buckets pads 40 × 60 to 64 × 96, and 64 × 60 and 63 × 64, which it resizes a little, to 96 × 64
     and 64 × 96."""
     wide, square = example(size=(40, 60)), example(size=(64, 64))
@@ -114,12 +115,12 @@ def test_pictures_that_compile_nothing_anew():
     assert same_input(made._replace(position=1), 10) == [1, 3]
 
 
-def test_scores_of_several_pictures():
+def test_scores_of_several_images():
     """Boxes of a network without masks, whose classes are the shapes' in their order."""
     config = dataclasses.replace(CONFIG, model=careless().config)
-    source = ShapesSource(image_size=64, count=5).open()
+    source = open_source(ShapesSource(image_size=64, count=5))
     model = careless_model()
-    table, figures = score_pictures(model, read_truth(source, 0, config), [1, 3])
+    table, figures = score_images(model, read_truth(source, 0, config), [1, 3])
     first, second, mean = table.rows
     assert (first[:3], second[:3]) == ((1, 1, len(source[1].labels)), (3, 3, len(source[3].labels)))
     assert mean[:2] == ("mean", "") and mean[2] == first[2] + second[2] and mean[3] == first[3] + second[3]
@@ -129,9 +130,9 @@ def test_scores_of_several_pictures():
     assert "bbox/AP" in figures and "segm/AP" not in figures
 
 
-def test_pictures_without_objects_have_no_score():
+def test_images_without_objects_have_no_score():
     config = dataclasses.replace(CONFIG, model=careless().config)
     model = careless_model()
-    data = Pictures(example(size=(64, 64), image=image()))
-    table, _ = score_pictures(model, read_truth(data, 0, config), [0])
+    data = Images(example(size=(64, 64), image=image()))
+    table, _ = score_images(model, read_truth(data, 0, config), [0])
     assert all(math.isnan(value) for row in table.rows for value in row[4:])

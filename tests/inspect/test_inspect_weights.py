@@ -62,7 +62,7 @@ def test_a_fault_is_flagged(arrays: dict, name: str, where: object, value: float
     [
         ("box_head.logits.bias", ..., 0.5),  # nothing says that biases must differ
         (f"{NORM}.bias", ..., 0.0),
-        ("backbone.stem.norm.var", 0, 110557.97),  # Matterport's, of pictures on the scale to 255
+        ("backbone.stem.norm.var", 0, 110557.97),  # Matterport's, of images on the scale to 255
         (f"{NORM}.mean", 0, 900.0),
         (KERNEL, (0, 0, 0, 0), 0.0),
     ],

@@ -1,14 +1,12 @@
-"""The report on a data set: its pictures, what training makes of them, and what it asks of the network."""
+"""The report on a data set: its images, what training makes of them, and what it asks of the network."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from maskrcnn_jax.config import CocoSource, Config
-from maskrcnn_jax.inspect.data.steps import number_steps, row_steps, stored_steps
-from maskrcnn_jax.inspect.data.study import Split, Study, open_study
-from maskrcnn_jax.inspect.data.target_steps import target_steps
-from maskrcnn_jax.inspect.page import Step, write_page
+from maskrcnn_jax.inspect.data.inspected import Split, open_data
+from maskrcnn_jax.inspect.data.steps import STEPS
+from maskrcnn_jax.inspect.page import write_page
 
 
 class DataReport(NamedTuple):
@@ -16,9 +14,9 @@ class DataReport(NamedTuple):
 
     page: Path
     images: int
-    """Pictures whose numbers were read."""
+    """Images whose numbers were read."""
     broken: list[str]
-    """Pictures that cannot be decoded: why."""
+    """Images that cannot be decoded: why."""
 
 
 def inspect_data(
@@ -33,32 +31,20 @@ def inspect_data(
     """Writes a page on a data set and on what training with a configuration makes of it.
 
     Args:
-        config: of the experiment.
-        out: the folder of the page; see `write_page`.
+        config: Of the experiment.
+        out: The folder of the page; see `write_page`.
         split: `config.data.train` or `config.data.validation`.
-        seed: decides which pictures and boxes are drawn, at least 0.
-        image_id: the data set's own number of the picture that single steps look at, or its file name; one with
-            objects, drawn at random, if None.
-        images: whose numbers are read, at most.
+        seed: Decides which images and boxes are drawn, at least 0.
+        image_id: See `open_data`.
+        images: Whose numbers are read, at most.
 
     Raises:
-        ConfigError, BrokenImage or ValueError: see `open_study`; or `out` holds other files.
+        ConfigError, BrokenImage or ValueError: See `open_data`; or `out` holds other files.
     """
-    study = open_study(config, split, seed, image_id, images)
-    page = write_page(out, f"Data of {_described(config, split)}", data_steps(study))
-    return DataReport(page, len(study.numbers.images), study.numbers.broken)
-
-
-def data_steps(study: Study) -> Iterator[Step]:
-    """The steps of the report, in order."""
-    yield from stored_steps(study)
-    yield from row_steps(study)
-    yield from number_steps(study)
-    yield from target_steps(study)
-
-
-def _described(config: Config, split: Split) -> str:
+    data = open_data(config, split, seed=seed, image_id=image_id, images=images)
     source = config.data.train if split == "train" else config.data.validation
+    title = f"{type(source).__name__} ({split})"
     if isinstance(source, CocoSource):
-        return f"{source.folder}, {source.split}"
-    return f"{type(source).__name__} ({split})"
+        title = f"{source.folder}, {source.split}"
+    page = write_page(out, f"Data of {title}", (step(data) for step in STEPS))
+    return DataReport(page, len(data.numbers.images), data.numbers.broken)

@@ -1,4 +1,4 @@
-"""What was found in a picture beside what is there: overlaps, matches, precision and recall, and what went wrong."""
+"""What was found in an image beside what is there: overlaps, matches, precision and recall, and what went wrong."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """Predictions of a picture, best first, and its objects; pixels of the picture, categories of the data set."""
+    """Predictions of an image, best first, and its objects; pixels of the image, categories of the data set."""
 
     boxes: np.ndarray
     """`[D, 4]` (x0, y0, x1, y1)."""
@@ -55,11 +55,11 @@ class Outcome(NamedTuple):
 
 
 def annotations(example: Example, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The objects of a picture in COCO's form, with numbers from 1.
+    """The objects of an image in COCO's form, with numbers from 1.
 
     Args:
         example: from an `ImageSource`.
-        image_id: what the picture is called.
+        image_id: what the image is called.
         category_ids: of the source, one per label.
     """
     return [
@@ -79,7 +79,7 @@ def annotations(example: Example, image_id: int, category_ids: Sequence[int]) ->
 
 
 def compare_results(results: Sequence[Result], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
-    """Overlaps of a picture's predictions with its objects, as COCO's evaluation has them.
+    """Overlaps of an image's predictions with its objects, as COCO's evaluation has them.
 
     Args:
         results: in COCO's results format, best first.
@@ -108,7 +108,7 @@ def match_predictions(outcome: Outcome, threshold: float) -> Int[np.ndarray, " d
     An object is had once; a crowd takes any number of predictions, but only those that no object is left for.
 
     Args:
-        outcome: of a picture.
+        outcome: of an image.
         threshold: least overlap.
 
     Source: pycocotools `COCOeval.evaluateImg`.
@@ -135,7 +135,7 @@ class Curve(NamedTuple):
 
 
 def precision_recall(outcome: Outcome, threshold: float) -> Curve:
-    """The curve of all predictions of a picture, whatever their class; see `match_predictions`."""
+    """The curve of all predictions of an image, whatever their class; see `match_predictions`."""
     found = match_predictions(outcome, threshold)
     on_crowd = np.isin(found, np.flatnonzero(outcome.is_crowd))
     true = np.cumsum(found[~on_crowd] >= 0)
@@ -155,8 +155,8 @@ def average_precision(curve: Curve) -> float:
     return float(np.sum(raised * np.diff(curve.recall, prepend=0.0)))
 
 
-def picture_precision(outcome: Outcome, threshold: float) -> float:
-    """Average precision of one picture, all classes together; NaN if it has no object."""
+def image_precision(outcome: Outcome, threshold: float) -> float:
+    """Average precision of one image, all classes together; NaN if it has no object."""
     if outcome.is_crowd.all():
         return float("nan")
     return average_precision(precision_recall(outcome, threshold))

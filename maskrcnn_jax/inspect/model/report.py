@@ -1,7 +1,7 @@
-"""The report on a model at work: one picture through every step of the network."""
+"""The report on a model at work: one image through every step of the network."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,23 +11,20 @@ from maskrcnn_jax.config.loading import load_config, read_config
 from maskrcnn_jax.config.types import types_of
 from maskrcnn_jax.data.images.reading import read_image
 from maskrcnn_jax.inspect.choice import choose_image
-from maskrcnn_jax.inspect.model.steps import model_steps
-from maskrcnn_jax.inspect.model.subject import Subject, look
-from maskrcnn_jax.inspect.model.truth import Truth, read_truth
+from maskrcnn_jax.inspect.model.annotated import read_annotated
+from maskrcnn_jax.inspect.model.inspected import InspectedImage, run_model
+from maskrcnn_jax.inspect.model.score_steps import IMAGES, scores
+from maskrcnn_jax.inspect.model.steps import STEPS
 from maskrcnn_jax.inspect.page import write_page
+from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-
-PICTURES = 10
-"""Of the data, whose average precision is taken if no other number is asked for."""
 
 
 class ModelReport(NamedTuple):
-    """A written report on a picture's way through a network."""
+    """A written report on an image's way through a network."""
 
     page: Path
-    subject: Subject
-    truth: Truth | None
-    """None of a picture without annotated objects."""
+    seen: InspectedImage
 
 
 def inspect_model(
@@ -38,66 +35,67 @@ def inspect_model(
     data: Path | str | None = None,
     overrides: Sequence[str] = (),
     image_id: int | str | None = None,
-    pictures: int | None = None,
+    images: int | None = None,
     step: int | None = None,
     config: Config | None = None,
 ) -> ModelReport:
-    """Writes a page on what a network makes of one picture, from anchors to masks.
+    """Writes a page on what a network makes of one image, from anchors to masks.
 
     Args:
         checkpoint: a run folder, or a file of weights of any system.
         out: the folder of the page; see `write_page`.
-        image: the picture; nothing is known of its objects, so steps that need them are left out.
-        data: a configuration, or a run folder, whose validation data has the picture, where `image` is None; the
+        image: the image; its objects are not known, so steps that need them are left out.
+        data: a configuration, or a run folder, whose validation data has the image, where `image` is None; the
             checkpoint's own by default.
         overrides: what to change in the configuration that `data` names; see `load_config`.
-        image_id: the data set's own number of the picture to look at, or its file name; one with objects, drawn at
-            random, if None.
-        pictures: of the data, whose average precision is taken; 10 if None, and 0 leaves that out.
+        image_id: the data set's own number of the image that the steps show, or its file name; one with
+            objects, drawn at random, if None.
+        images: of the data, whose average precision is computed; 10 if None, and 0 leaves that out.
         step: the checkpoint of a run folder; the latest by default.
         config: the experiment of a run folder that names code of its own; see `load_pretrained`.
 
     Raises:
-        BrokenImage or OSError: the picture cannot be read.
+        BrokenImage or OSError: the image cannot be read.
         CheckpointError, ConfigError, WeightFileError or ConversionError: the checkpoint cannot be read, or the data.
-        ValueError: there is no such picture, `image` is given together with what is said of the data, or `out` holds
+        ValueError: there is no such image, `image` is given together with an option of the data, or `out` holds
             other files.
     """
-    of_data = {"data": data, "image_id": image_id, "pictures": pictures, "overrides": " ".join(overrides) or None}
+    of_data = {"data": data, "image_id": image_id, "images": images, "overrides": " ".join(overrides) or None}
     for name, value in of_data.items():
         if image is not None and value is not None:
             raise ValueError(
-                f"image = {image} and {name} = {value}: the picture is your own or the data's; give one of both"
+                f"image = {image} and {name} = {value}: the image is your own or the data's; give one of both"
             )
-    if pictures is not None and pictures < 0:
-        raise ValueError(f"pictures = {pictures}: must be 0 or more")
-    picture = None if image is None else read_image(Path(image))
+    if images is not None and images < 0:
+        raise ValueError(f"images = {images}: must be 0 or more")
+    pixels = None if image is None else read_image(Path(image))
     model = load_pretrained(checkpoint, step, config=config)
-    truth = None
-    if picture is None:
+    annotated = None
+    if pixels is None:
         experiment = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
         source = experiment.data.validation.open()
-        truth = read_truth(source, choose_image(source, image_id), experiment)
-        picture = truth.example.image
-    subject = look(model, picture)
-    about = str(image) if truth is None else f"picture {truth.example.image_id}"
-    page = write_page(
-        out,
-        f"{checkpoint} at work on {about}",
-        model_steps(model, subject, truth, PICTURES if pictures is None else pictures),
-    )
-    return ModelReport(page, subject, truth)
+        annotated = read_annotated(source, choose_image(source, image_id), experiment)
+        pixels = annotated.example.image
+    seen = run_model(model, pixels, annotated)
+    about = str(image) if annotated is None else f"image {annotated.example.image_id}"
+    page = write_page(out, f"{checkpoint} at work on {about}", model_steps(seen, IMAGES if images is None else images))
+    return ModelReport(page, seen)
+
+
+def model_steps(seen: InspectedImage, images: int) -> Iterator[Step | None]:
+    """The steps of the page, the last on up to `images` images of the data."""
+    yield from (step(seen) for step in STEPS)
+    yield scores(seen, images)
 
 
 def _experiment(checkpoint: Path, data: Path | None, overrides: Sequence[str], model: MaskRCNN) -> Config:
-    """The experiment whose validation data is looked at, with the checkpoint's own network."""
+    """The experiment whose validation data is used, with the checkpoint's own network."""
     if data is not None and not data.is_dir():
         return load_config(data, overrides, model=model.config)
     folder = checkpoint if data is None else data
     if overrides:
         raise ConfigError(f"{' '.join(overrides)}: changes a configuration; name its file with --data")
     if not folder.is_dir():
-        raise ConfigError(f"{folder} knows of no data: give a picture with --image, or a configuration with --data")
-    return dataclasses.replace(
-        read_config(folder, types_of(model.config), ("model", "customize", "data")), model=model.config
-    )
+        raise ConfigError(f"{folder} knows of no data: give an image with --image, or a configuration with --data")
+    saved = read_config(folder, types_of(model.config), ("model", "customize", "data"))
+    return dataclasses.replace(saved, model=model.config)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn_jax.inspect.document import Table, shown
+from maskrcnn_jax.inspect.table import Table, shown
 
 
 class Change(NamedTuple):

@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
-from maskrcnn_jax.inspect.page import WIDTH
+from maskrcnn_jax.inspect.panels import WIDTH
 from maskrcnn_jax.inspect.weights.change import Change
-from maskrcnn_jax.inspect.weights.rows import WeightRow
+from maskrcnn_jax.inspect.weights.tensor_stats import TensorStats
 
 LAYERS = 60
 """On one figure, at most."""
@@ -25,7 +25,7 @@ BLUE, ORANGE = INK[4], INK[5]
 Item = TypeVar("Item")
 
 
-def layer_figures(rows: Sequence[WeightRow]) -> Iterator[Figure]:
+def layer_figures(rows: Sequence[TensorStats]) -> Iterator[Figure]:
     """Norm, size and share of zeros of every kernel, from the stem down to the heads; flagged ones are crosses."""
     kernels = [row for row in rows if row.kind.role == "kernel"]
     norms, sizes = _decades([row.numbers.norm for row in kernels]), _decades([row.size for row in kernels])
@@ -57,7 +57,7 @@ def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
         yield figure
 
 
-def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[WeightRow], role: str) -> Iterator[Figure]:
+def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[TensorStats], role: str) -> Iterator[Figure]:
     """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
     for page in _pages([row for row in rows if row.kind.role == role], COLUMNS * ROWS):
         height = -(-len(page) // COLUMNS)
@@ -71,7 +71,7 @@ def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[WeightRow
         yield figure
 
 
-def histogram(axes: Axes, array: np.ndarray, row: WeightRow) -> None:
+def histogram(axes: Axes, array: np.ndarray, row: TensorStats) -> None:
     """Draws the whole array in 50 bins between its least and its greatest finite value."""
     values = np.asarray(array).ravel().astype(np.float32)
     counts, edges = np.histogram(values[np.isfinite(values)], BINS)

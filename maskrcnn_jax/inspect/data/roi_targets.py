@@ -1,15 +1,16 @@
-"""What training asks of the boxes that the heads look at, with random boxes in place of the network's proposals."""
+"""What training asks of the heads, with random boxes in place of the network's proposals."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, Mask
-from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.model import stages
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.images import valid_regions
@@ -18,25 +19,25 @@ from maskrcnn_jax.training import targets
 from maskrcnn_jax.training.step import to_model_boxes
 
 RANDOM_ROIS = 10_000
-"""Random boxes for each picture."""
+"""Random boxes for each image."""
 NEAR = 0.9
 """Share of them that lies around an object."""
 
 
-class RoiAnswers(NamedTuple):
-    """What the heads should say of the sampled rois of a picture."""
+class RoiTargets(NamedTuple):
+    """What training asks of the heads for the sampled RoIs of an image."""
 
     rois: Rois
     refined: np.ndarray
-    """`[n, 4]` pixels: the rois with their targets applied; meaningful where foreground."""
+    """`[n, 4]` pixels: the RoIs with their targets applied; meaningful where foreground."""
     masks: np.ndarray | None
     """`[n, m, m]` in [0, 1]: the mask targets; meaningful where foreground. None without mask head."""
     foreground: np.ndarray
-    """`[n]` bool: the roi stands for an object."""
+    """`[n]` bool: the RoI stands for an object."""
 
 
 class RoiCount(NamedTuple):
-    """How a picture of a batch was sampled."""
+    """How an image of a batch was sampled."""
 
     step: int
     image_id: int
@@ -49,14 +50,14 @@ class RoiCount(NamedTuple):
 def random_proposals(
     rng: np.random.Generator, truth: GroundTruth, region: Float[np.ndarray, "4"], count: int = RANDOM_ROIS
 ) -> Proposals:
-    """Random boxes: nine of ten around an object, the others anywhere in the picture.
+    """Random boxes: nine of ten around an object, the others anywhere in the image.
 
     Those around an object have their corners anywhere in its box, grown by its own sides to all sides.
 
     Args:
         rng: consumed.
         truth: of one image; crowds have no boxes around them.
-        region: the picture, a box in pixels.
+        region: the image, a box in pixels.
         count: how many; those with a side below a pixel are not valid.
 
     Source: Matterport `generate_random_rois`.
@@ -74,34 +75,34 @@ def random_proposals(
     return Proposals(boxes, np.zeros(count, np.float32), valid)
 
 
-def roi_answers(
+def roi_targets(
     key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int
-) -> RoiAnswers:
-    """The rois that training draws from the proposals of one picture, and what it asks of them.
+) -> RoiTargets:
+    """The RoIs that training draws from the proposals of one image, and what it asks of them.
 
     Args:
         key: random key; it is consumed.
-        proposals: of the picture.
-        truth: of the picture.
+        proposals: of the image.
+        truth: of the image.
         config: of the experiment.
         background: its label, the number of classes.
     """
-    rois, refined, masks = jax.device_get(_ask(key, proposals, truth, config, background))
-    return RoiAnswers(rois, refined, masks, _foreground(rois, background))
+    rois, refined, masks = jax.device_get(_targets(key, proposals, truth, config, background))
+    return RoiTargets(rois, refined, masks, _foreground(rois, background))
 
 
 @partial(jax.jit, static_argnames=("config", "background"))
 def _draw(key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int) -> Rois:
-    """The rois that training draws."""
+    """The RoIs that training draws."""
     match, append = config.sampling.rois, config.sampling.append_ground_truth
     return stages.sample_rois(key, proposals, truth, background, match, append)
 
 
 @partial(jax.jit, static_argnames=("config", "background"))
-def _ask(
+def _targets(
     key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int
 ) -> tuple[Rois, Float[Array, "n 4"], Float[Array, "n m m"] | None]:
-    """Rois, where their targets lead, and mask targets."""
+    """RoIs, where their targets move them, and mask targets."""
     rois = _draw(key, proposals, truth, config, background)
     weights, head = config.model.box_head.box_weights, config.model.mask_head
     loss = next((loss for loss in config.losses if isinstance(loss, Mask)), None)
@@ -109,13 +110,14 @@ def _ask(
     refined = box_ops.decode(deltas, rois.boxes, weights, config.model.rpn.proposals.max_log_scale)
     if head is None or loss is None:
         return rois, refined, None
-    side = 2 * head.pool_size  # the mask head doubles what it gets
+    features = jax.ShapeDtypeStruct((1, 1, head.pool_size, head.pool_size, config.model.fpn.channels), jnp.float32)
+    side = jax.eval_shape(lambda head, x: head(x), abstract_model(config).mask_head, features).shape[2]
     masks = targets.mask_targets(rois, truth, side, loss.samples, loss.aligned, loss.binary_targets)
     return rois, refined, masks
 
 
 def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: int) -> Iterator[RoiCount]:
-    """Draws rois for every picture of batches and counts the foreground.
+    """Draws RoIs for every image of batches and counts the foreground.
 
     Args:
         batches: as training gets them.
@@ -126,32 +128,14 @@ def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: 
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
     for step, batch in enumerate(batches):
         windows = valid_regions(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
-        for row, region in enumerate(np.asarray(windows)):
-            stored = GroundTruth(*(field[row] for field in batch.ground_truth))
+        for slot, region in enumerate(np.asarray(windows)):
+            stored = GroundTruth(*(field[slot] for field in batch.ground_truth))
             truth = jax.device_get(to_model_boxes(stored, config.model))
             proposals = random_proposals(rng, truth, region)
             key, own = jax.random.split(key)
             rois = jax.device_get(_draw(own, proposals, truth, config, background))
             objects, foreground = np.sum(truth.valid & ~truth.is_crowd), np.sum(_foreground(rois, background))
-            yield RoiCount(step, int(batch.image_ids[row]), int(objects), int(rois.valid.sum()), int(foreground))
-
-
-def roi_class_table(answers: RoiAnswers, class_names: Sequence[str]) -> Table:
-    """Sampled rois by class, background last."""
-    counts = np.bincount(answers.rois.labels[answers.rois.valid], minlength=len(class_names) + 1)
-    names = (*class_names, "background")
-    rows = [(names[label], int(counts[label])) for label in np.flatnonzero(counts)]
-    return Table(("class", "sampled rois"), rows, "Sampled rois by class")
-
-
-def roi_count_table(counts: Sequence[RoiCount]) -> Table:
-    """The foreground of each batch."""
-    rows = []
-    for step in sorted({count.step for count in counts}):
-        mine = [count for count in counts if count.step == step]
-        objects, rois, foreground = (sum(column) for column in list(zip(*mine, strict=True))[2:])
-        rows.append((step, len(mine), objects, rois, foreground, f"{foreground / max(rois, 1):.1%}"))
-    return Table(("batch", "pictures", "objects", "sampled rois", "foreground", "share"), rows, "Foreground by batch")
+            yield RoiCount(step, int(batch.image_ids[slot]), int(objects), int(rois.valid.sum()), int(foreground))
 
 
 def _foreground(rois: Rois, background: int) -> Bool[np.ndarray, " n"]:

@@ -6,14 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.numbers import measure
+from maskrcnn_jax.inspect.table import Table
 
 COLUMNS = ("tensor", "shape", "type", "min", "max", "mean", "zeros", "not finite", "valid")
 
 
 def trace_table(trace: tuple) -> Table:
-    """Every tensor of a trace, or of any record of `structs`, in a row; see `table`."""
+    """Every tensor of a trace by dotted name: shape, type, range, mean, share of zeros, what is not finite.
+
+    In a record with `valid` the numbers are those of the valid slots, and the last column says how many there are.
+
+    Args:
+        trace: From `forward`, or any record of `structs`, outside of `jit`.
+    """
     rows = []
     for name, array, valid in _tensors(trace, ""):
         values = np.asarray(array)
@@ -24,17 +30,6 @@ def trace_table(trace: tuple) -> Table:
             (name, values.shape, str(values.dtype), *span, f"{numbers.zeros:.1%}", numbers.non_finite or "", counts)
         )
     return Table(COLUMNS, rows)
-
-
-def table(trace: tuple) -> str:
-    """Every tensor of a trace by dotted name, as text: shape, type, range, mean, share of zeros, what is not finite.
-
-    In a record with `valid` the numbers are those of the valid slots, and the last column says how many there are.
-
-    Args:
-        trace: from `forward`, or any record of `structs`, outside of `jit`.
-    """
-    return str(trace_table(trace))
 
 
 def take(trace: tuple, name: str) -> Any:
@@ -59,6 +54,8 @@ def take(trace: tuple, name: str) -> Any:
 
 
 def _children(node: Any) -> dict[str, Any]:
+    if isinstance(node, dict):
+        return node
     if not isinstance(node, tuple):
         return {}
     return dict(zip(getattr(node, "_fields", map(str, range(len(node)))), node, strict=True))
@@ -70,7 +67,7 @@ def _tensors(node: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
     valid = children.get("valid")
     for part, child in children.items():
         path = f"{name}.{part}" if name else part
-        if isinstance(child, tuple):
+        if isinstance(child, tuple | dict):
             yield from _tensors(child, path)
         elif child is not None:
             slots = valid is not None and child is not valid and child.shape[: valid.ndim] == valid.shape

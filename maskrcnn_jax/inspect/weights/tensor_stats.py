@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn_jax.inspect.document import Table
 from maskrcnn_jax.inspect.numbers import Numbers, measure
+from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.weights.layer_kinds import FRESH, Kind, fan_in, layer_kinds
 
 OVERFLOW = 1000.0
@@ -21,7 +21,7 @@ LEAST_GROUP = 5
 """In smaller groups nothing is usual."""
 
 
-class WeightRow(NamedTuple):
+class TensorStats(NamedTuple):
     """An array of a network in short."""
 
     name: str
@@ -39,8 +39,8 @@ class WeightRow(NamedTuple):
         return self.numbers.norm * (fan_in(self.shape, self.kind) / max(self.numbers.size, 1)) ** 0.5
 
 
-def weight_rows(arrays: Mapping[str, np.ndarray]) -> list[WeightRow]:
-    """A row for every array of a network, with flags.
+def tensor_stats(arrays: Mapping[str, np.ndarray]) -> list[TensorStats]:
+    """Every array of a network in numbers, with flags.
 
     - *non-finite*: it has NaN or infinite values.
     - *dead*: all its values are equal, unless a fresh network has just these (bias and mean 0, norm scale and
@@ -60,20 +60,20 @@ def weight_rows(arrays: Mapping[str, np.ndarray]) -> list[WeightRow]:
     for name, array in arrays.items():
         values, kind = np.asarray(array), kinds[name]
         numbers, dead = measure(values), _dead_channels(values, kind)
-        rows.append(WeightRow(name, values.shape, kind, numbers, dead, _flags(values, kind, numbers, dead)))
+        rows.append(TensorStats(name, values.shape, kind, numbers, dead, _flags(values, kind, numbers, dead)))
     usual = {group: _usual(rows, group) for group in {row.kind.group for row in rows}}
     return [row._replace(flags=(*row.flags, *_unusual(row, usual[row.kind.group]))) for row in rows]
 
 
-def weight_table(rows: Sequence[WeightRow], caption: str = "") -> Table:
-    """The rows for a page; those with a flag are marked."""
+def stats_table(tensors: Sequence[TensorStats], caption: str = "") -> Table:
+    """A row for every array; those with a flag are marked."""
     columns = ("tensor", "shape", "min", "max", "mean", "std", "zeros", "norm", "flags")
     cells = []
-    for row in rows:
-        n = row.numbers
+    for one in tensors:
+        n = one.numbers
         zeros = f"{n.zeros:.1%}"
-        cells.append((row.name, row.shape, n.min, n.max, n.mean, n.std, zeros, n.norm, "; ".join(row.flags)))
-    return Table(columns, cells, caption, {place for place, row in enumerate(rows) if row.flags})
+        cells.append((one.name, one.shape, n.min, n.max, n.mean, n.std, zeros, n.norm, "; ".join(one.flags)))
+    return Table(columns, cells, caption, {index for index, one in enumerate(tensors) if one.flags})
 
 
 def _dead_channels(values: np.ndarray, kind: Kind) -> int:
@@ -107,7 +107,7 @@ def _must_vary(kind: Kind, numbers: Numbers) -> bool:
     return kind.role not in ("bias", "other") and numbers.size > 1 and numbers.min != FRESH[kind.role]
 
 
-def _usual(rows: Sequence[WeightRow], group: str) -> tuple[float, float] | None:
+def _usual(rows: Sequence[TensorStats], group: str) -> tuple[float, float] | None:
     """Median and robust deviation of log₁₀ of the sizes in a group; None where nothing is usual."""
     sizes = [row.size for row in rows if row.kind.group == group and row.size > 0]
     if len(sizes) < LEAST_GROUP or group in ("mean", "variance", "other"):
@@ -117,7 +117,7 @@ def _usual(rows: Sequence[WeightRow], group: str) -> tuple[float, float] | None:
     return median, max(1.4826 * float(np.median(np.abs(powers - median))), LEAST_DEVIATION)
 
 
-def _unusual(row: WeightRow, usual: tuple[float, float] | None) -> tuple[str, ...]:
+def _unusual(row: TensorStats, usual: tuple[float, float] | None) -> tuple[str, ...]:
     if usual is None or row.size == 0 or abs(np.log10(row.size) - usual[0]) <= DEVIATIONS * usual[1]:
         return ()
     return (f"unusual: {row.size / 10 ** usual[0]:.3g} times as large as most of its kind ({row.kind.group})",)

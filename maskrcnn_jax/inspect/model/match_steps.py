@@ -1,4 +1,4 @@
-"""Figures of predictions beside the objects that are there."""
+"""Steps on the detections of an image beside its annotated objects: precision, overlaps, errors."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,16 +9,19 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.captions import caption
-from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
 from maskrcnn_jax.inspect.model.matches import (
     Kind,
     Outcome,
     average_precision,
     error_kinds,
+    image_precision,
     match_predictions,
     precision_recall,
 )
 from maskrcnn_jax.inspect.panels import COLORS, GRAY, Ink, draw_boxes, fade, legend, panels, show
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Array
 
@@ -39,8 +42,57 @@ INKS = {
 }
 
 
+def precision(seen: InspectedImage) -> Step | None:
+    """Precision over recall of the image; None without objects or detections."""
+    outcome = seen.outcome
+    if outcome is None or outcome.is_crowd.all() or not len(outcome.scores):
+        return None
+    return Step(
+        "Precision and recall",
+        "From the best detection to the worst: the share of them that are right, and the share of objects that are "
+        f"found, by the overlap of {_compared(seen)}. Dots are measured, the line is raised to the greatest precision "
+        "at a higher recall, and AP is the area below it. All classes count together.",
+        [precision_figure(outcome)],
+        facts={f"AP at {threshold:g}": image_precision(outcome, threshold) for threshold in (0.5, 0.75)},
+    )
+
+
+def overlaps(seen: InspectedImage) -> Step | None:
+    """The overlap of every detection with every object; None without objects or detections."""
+    outcome, annotated = seen.outcome, seen.annotated
+    if outcome is None or annotated is None or not outcome.iou.size:
+        return None
+    return Step(
+        "Overlaps",
+        f"The overlap (IoU of {_compared(seen)}) of every detection with every object. ✓: the detection is matched "
+        "with the object; ×: they are of different classes.",
+        [overlap_figure(outcome, annotated.category_names)],
+    )
+
+
+def errors(seen: InspectedImage) -> Step | None:
+    """What kind of error each detection is, and which objects are missed; None if the objects are not known."""
+    outcome, annotated = seen.outcome, seen.annotated
+    if outcome is None or annotated is None:
+        return None
+    return Step(
+        "Errors by kind",
+        f"Detections with class, score and, after the stroke, their best overlap of {_compared(seen)} with an object. "
+        "Poorly localised: on an object of its class, with an overlap between 0.1 and 0.5. Wrong class: on an object "
+        "of another class. Duplicate: a better detection is matched with the object. On nothing: overlaps no object by "
+        "more than 0.1. A missed object has no detection near it; the kinds are those of TIDE. Of many errors of a "
+        "kind the best are drawn.",
+        [error_figure(seen.image, outcome, annotated.category_names)],
+        tables=[error_table(outcome)],
+    )
+
+
+def _compared(seen: InspectedImage) -> str:
+    return "masks" if seen.config.mask_head is not None else "boxes"
+
+
 def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.75, 0.9)) -> Figure:
-    """Precision over recall of one picture, all classes together: a curve per overlap that is asked for."""
+    """Precision over recall of one image, all classes together: a curve per overlap that is asked for."""
     figure = LiteralFigure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
     for place, threshold in enumerate(thresholds):
@@ -58,10 +110,10 @@ def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.7
 
 
 def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
-    """The overlap of every prediction with every object; framed are those of one class, and marked those that match.
+    """The overlap of every prediction with every object; marked are those that match, and those of different classes.
 
     Args:
-        outcome: of a picture.
+        outcome: of an image.
         names: of the categories.
     """
     rows, columns = (min(MOST, side) for side in outcome.iou.shape)
@@ -83,22 +135,22 @@ def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
     return figure
 
 
-def error_figure(picture: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
+def error_figure(image: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
     """Predictions with class, score and best overlap, coloured by what they are, and the objects that none has.
 
     Of each kind but those that are found only the best are drawn: many weak ones would hide all else.
 
     Args:
-        picture: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
-        outcome: of a picture.
+        image: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
+        outcome: of an image.
         names: of the categories.
     """
-    figure, [axes] = panels(1, 1, picture.shape)
+    figure, [axes] = panels(1, 1, image.shape)
     kinds, objects = error_kinds(outcome)
     counts = Counter(kinds)
     rest = len(kinds) - counts[Kind.FOUND] - counts[Kind.IGNORED]
     found = f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found"
-    show(axes, fade(picture), f"{found}, {pluralize(rest, 'error')}")
+    show(axes, fade(image), f"{found}, {pluralize(rest, 'error')}")
     drawn: list[int] = []
     explained = {}
     for kind in Kind:

@@ -1,4 +1,4 @@
-"""How many of a picture's objects the boxes of each stage find, from anchors to proposals."""
+"""How many of an image's objects the boxes of each stage find, from anchors to proposals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
-from maskrcnn_jax.inspect.document import Table
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.structs import Array, Trace
 
@@ -19,8 +21,23 @@ POSITIVE = 0.7
 """A box that overlaps an object this much stands for it (Faster R-CNN, section 3.1.2)."""
 
 
+def recall(seen: InspectedImage) -> Step | None:
+    """How many of the objects the boxes of each stage overlap; None without objects."""
+    objects, annotated = seen.objects, seen.annotated
+    if objects is None or annotated is None or objects.is_crowd.all():
+        return None
+    overlaps = stage_overlaps(seen.trace, objects.boxes[~objects.is_crowd])
+    return Step(
+        "Recall by stage",
+        "The share of objects that a box of the stage overlaps. An object that no proposal overlaps cannot be found by "
+        "a later step. Marked objects have no proposal that overlaps by one half.",
+        [recall_figure(overlaps)],
+        tables=[recall_table(overlaps), object_recall_table(overlaps, annotated.object_names)],
+    )
+
+
 def stage_boxes(trace: Trace) -> dict[str, np.ndarray]:
-    """The boxes of each stage, `[n, 4]` pixels of the network input, for the first picture of a trace; no padding."""
+    """The boxes of each stage, `[n, 4]` pixels of the network input, for the first image of a trace; no padding."""
     candidates, proposals = trace.candidates, trace.proposals
     valid, keep = candidates.valid[0], candidates.keep[0]
     return {
@@ -35,7 +52,7 @@ def stage_overlaps(trace: Trace, objects: Float[np.ndarray, "g 4"]) -> dict[str,
     """By stage: each object's best overlap with a box of it, and each box's best overlap with an object.
 
     Args:
-        trace: of one picture.
+        trace: of one image.
         objects: boxes of the objects to be found, without crowds; pixels of the network input.
 
     Returns:
@@ -49,7 +66,7 @@ def stage_overlaps(trace: Trace, objects: Float[np.ndarray, "g 4"]) -> dict[str,
     return overlaps
 
 
-def recall(overlaps: Array, thresholds: Sequence[float] | Array) -> Float[np.ndarray, " t"]:
+def recall_at(overlaps: Array, thresholds: Sequence[float] | Array) -> Float[np.ndarray, " t"]:
     """The share of objects whose best overlap reaches each threshold; NaN without objects."""
     if not len(overlaps):
         return np.full(len(thresholds), np.nan)
@@ -60,15 +77,15 @@ def recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table
     """Boxes and recall of each stage; see `stage_overlaps`."""
     rows = []
     for name, (of_objects, of_boxes) in overlaps.items():
-        half, most = recall(of_objects, (0.5, POSITIVE)).tolist()
-        average = float(recall(of_objects, THRESHOLDS).mean())
+        half, most = recall_at(of_objects, (0.5, POSITIVE)).tolist()
+        average = float(recall_at(of_objects, THRESHOLDS).mean())
         rows.append((name, len(of_boxes), int((of_boxes >= POSITIVE).sum()), half, most, average))
     columns = ("stage", "boxes", f"at {POSITIVE} on an object", "recall at 0.5", f"at {POSITIVE}", "at 0.5 … 0.95")
     return Table(columns, rows, "Recall by stage")
 
 
 def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> Table:
-    """The best overlap of every object with a box of each stage; what stage lost an object shows in its row.
+    """The best overlap of every object with a box of each stage; its row shows which stage lost an object.
 
     Args:
         overlaps: see `stage_overlaps`.
@@ -89,7 +106,7 @@ def recall_figure(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figu
     for place, (name, (of_objects, of_boxes)) in enumerate(overlaps.items()):
         color = tuple(value / 255 for value in CURVES[(0, 1, 4, 5)[place % 4]])
         label = f"{name} ({len(of_boxes):,})"
-        axes.plot(asked, recall(of_objects, asked), styles[place % 4], color=color, label=label, linewidth=2)
+        axes.plot(asked, recall_at(of_objects, asked), styles[place % 4], color=color, label=label, linewidth=2)
     axes.axvline(POSITIVE, color="0.8", linewidth=1, zorder=0)
     axes.set(xlabel="IoU with the object, at least", ylabel="share of objects found", xlim=(0.3, 1), ylim=(-0.02, 1.04))
     axes.grid(alpha=0.3)

@@ -1,0 +1,207 @@
+"""Steps on what the heads are trained with: sampled RoIs, their targets and masks, and how many are foreground."""
+
+import contextlib
+from collections.abc import Sequence
+from itertools import chain, islice
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from maskrcnn_jax.data import train_batches
+from maskrcnn_jax.draw.literal_figure import LiteralFigure
+from maskrcnn_jax.inspect.data.anchor_steps import largest
+from maskrcnn_jax.inspect.data.inspected import InspectedData
+from maskrcnn_jax.inspect.data.roi_targets import NEAR, RANDOM_ROIS, RoiCount, RoiTargets, count_rois
+from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, connect, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.table import Table
+from maskrcnn_jax.inspect.tensors import trace_table
+from maskrcnn_jax.masks.paste import paste_mask
+from maskrcnn_jax.structs import Array
+
+BATCHES = 10
+DRAWN = 8
+"""Foreground rois of a figure, and as many of background, at most."""
+ROI, REFINED = COLORS[5], COLORS[2]
+BACKGROUND = (0.35, 0.35, 0.35)
+LIGHT = 190
+"""Gray of what a mask covers: not lost on a white page."""
+
+
+def rois(data: InspectedData) -> Step:
+    """The RoIs that the heads are trained with, and their targets."""
+    targets, match = data.roi_targets, data.config.sampling.rois
+    sampled, foreground = targets.rois, targets.foreground
+    matched = data.objects.boxes[sampled.matched_index[foreground]]
+    own = " The objects' own boxes are proposals, too." if data.config.sampling.append_ground_truth else ""
+    total = int(sampled.valid.sum())
+    return Step(
+        "RoIs for training",
+        f"The heads are trained with boxes that are sampled from the proposals: those of the foreground overlap an "
+        f"object by at least {match.foreground_iou:g}, and are at most {match.foreground_fraction:.0%} of the sample."
+        f"{own} There is no network here, so {RANDOM_ROIS:,} "
+        f"random boxes take the place of its proposals, {NEAR:.0%} of them around objects. RoIs are dashed; with their "
+        "targets applied they are full, tinted by their mask targets.",
+        [roi_figure(data.sample.images, targets, data.names)],
+        facts={
+            "RoIs": total,
+            "foreground": int(foreground.sum()),
+            "background": total - int(foreground.sum()),
+            "Share of foreground": f"{foreground.sum() / max(total, 1):.1%}",
+            "Different RoIs": f"{len(np.unique(sampled.boxes[sampled.valid], axis=0))} of {total}",
+            "Largest distance of refined RoIs and objects": largest(np.abs(targets.refined[foreground] - matched)),
+        },
+        tables=[roi_class_table(targets, data.names), trace_table(targets)],
+    )
+
+
+def mask_targets(data: InspectedData) -> Step | None:
+    """The mask targets of RoIs; None without mask head."""
+    targets = data.roi_targets
+    masks, foreground = targets.masks, targets.foreground
+    if masks is None:
+        return None
+    return Step(
+        "Mask targets",
+        f"What an object covers of each foreground RoI, on the {masks.shape[1]} × {masks.shape[1]} cells that the mask "
+        "head predicts. A RoI that lies beside its object sees only a part of it.",
+        [mask_target_figure(data.sample.images, targets, data.names)] if foreground.any() else (),
+        facts={
+            "Targets": masks[foreground].shape,
+            "Mean share that objects cover": float(masks[foreground].mean()) if foreground.any() else None,
+        },
+    )
+
+
+def batches(data: InspectedData) -> Step:
+    """The share of foreground over several batches."""
+    config = data.config
+    reading = train_batches(data.source, config.data, data.seed, 0, centered=config.model.input.centered)
+    with contextlib.closing(reading):
+        first = next(reading)
+        several = chain([first], islice(reading, BATCHES - 1))
+        counts = list(count_rois(several, config, len(data.names), data.seed))
+    shares = [count.foreground / max(count.rois, 1) for count in counts]
+    wanted = config.sampling.rois.foreground_fraction
+    return Step(
+        "Foreground over batches",
+        f"{BATCHES} batches as training reads them, with random boxes as before. Where the share is far below the "
+        "greatest one, boxes that overlap an object enough are rare: a network's proposals have more of them. The last "
+        "table has the tensors of the first batch.",
+        [share_figure(counts, wanted)],
+        facts={
+            "Images": len(counts),
+            "Mean share of foreground": f"{np.mean(shares):.1%}",
+            "at most": f"{wanted:.1%}",
+            "Images without foreground": sum(share == 0 for share in shares),
+        },
+        tables=[roi_count_table(counts), trace_table(first)],
+    )
+
+
+def roi_figure(image: Array, targets: RoiTargets, class_names: Sequence[str]) -> Figure:
+    """Sampled RoIs: foreground dashed in the colour of its class, refined full, with its mask; background gray.
+
+    Args:
+        image: `[H, W, 3]` the padded network input, RGB in [0, 255].
+        targets: for this image.
+        class_names: one per label.
+    """
+    figure, [axes] = panels(1, 1, image.shape)
+    rois = targets.rois
+    every = np.flatnonzero(targets.foreground)
+    foreground = every[:DRAWN]
+    background = np.flatnonzero(rois.valid & ~targets.foreground)
+    title = f"{len(foreground)} of {len(every)} foreground RoIs, "
+    show(axes, fade(image), title + f"{min(DRAWN, len(background))} of {len(background)} background RoIs")
+    chosen = class_colors(rois.labels[every].tolist())
+    colors = [chosen[label] for label in rois.labels[foreground].tolist()]
+    if targets.masks is not None:
+        shape = image.shape[:2]
+        tint(axes, (paste_mask(targets.masks[n], rois.boxes[n], *shape) for n in foreground), colors)
+    draw_boxes(axes, rois.boxes[background[:DRAWN]], [BACKGROUND], "--", 1.0)
+    draw_boxes(axes, rois.boxes[foreground], colors, "--", 1.0)
+    draw_boxes(axes, targets.refined[foreground], colors, width=2.2)
+    connect(axes, rois.boxes[foreground], targets.refined[foreground], colors)
+    names = {class_names[label]: Ink(color) for label, color in chosen.items()}
+    legend(figure, names | ({"background": Ink(BACKGROUND, "--")} if len(background) else {}))
+    return figure
+
+
+def mask_target_figure(image: Array, targets: RoiTargets, class_names: Sequence[str]) -> Figure:
+    """Foreground RoIs, dashed, with their refined boxes, full, each beside its mask target.
+
+    Args:
+        image: `[H, W, 3]` the padded network input, RGB in [0, 255].
+        targets: for this image, with masks and at least one foreground RoI.
+        class_names: one per label.
+    """
+    assert targets.masks is not None, "the network has no mask head"
+    drawn = np.flatnonzero(targets.foreground)[:DRAWN]
+    figure, axes = panels(2 * len(drawn), 8, (1, 1))
+    for place, n in enumerate(drawn):
+        left, right = axes[2 * place : 2 * place + 2]
+        pair = np.stack([targets.rois.boxes[n], targets.refined[n]])
+        show(left, image)
+        draw_boxes(left, pair[:1], [ROI], "--")
+        draw_boxes(left, pair[1:], [REFINED])
+        _zoom(left, pair)
+        show(right, LIGHT * targets.masks[n], class_names[targets.rois.labels[n]])
+    legend(figure, {"RoI": Ink(ROI, "--"), "refined": Ink(REFINED)})
+    return figure
+
+
+def share_figure(counts: Sequence[RoiCount], wanted: float) -> Figure:
+    """The share of foreground among the sampled RoIs of every image, and how it depends on the number of objects.
+
+    Args:
+        counts: of the images, at least one.
+        wanted: the greatest share, `MatchConfig.foreground_fraction`.
+    """
+    figure = LiteralFigure(figsize=(9, 3.4))
+    figure.set_layout_engine("constrained", w_pad=0.12)
+    left, right = figure.subplots(1, 2)
+    shares = np.array([count.foreground / max(count.rois, 1) for count in counts])
+    left.stairs(*np.histogram(shares, np.linspace(0, max(wanted, shares.max()) + 1e-6, 21)), fill=True, color=COLORS[4])
+    left.axvline(shares.mean(), color="black", label=f"mean {shares.mean():.1%}")
+    left.axvline(wanted, color=COLORS[5], linestyle="--", label=f"at most {wanted:.0%}")
+    left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8, frameon=False)
+    left.set(xlabel="share of foreground", ylabel="images")
+    left.xaxis.set_major_formatter(PercentFormatter(1))
+    left.yaxis.set_major_locator(MaxNLocator(integer=True))
+    right.plot([count.objects for count in counts], 100 * shares, "o", color=COLORS[4], alpha=0.5, markersize=5)
+    right.set(xlabel="objects in the image, without crowds", ylabel="share of foreground, %")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_ylim(0)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+    return figure
+
+
+def roi_class_table(targets: RoiTargets, class_names: Sequence[str]) -> Table:
+    """Sampled RoIs by class, background last."""
+    counts = np.bincount(targets.rois.labels[targets.rois.valid], minlength=len(class_names) + 1)
+    names = (*class_names, "background")
+    rows = [(names[label], int(counts[label])) for label in np.flatnonzero(counts)]
+    return Table(("class", "sampled RoIs"), rows, "Sampled RoIs by class")
+
+
+def roi_count_table(counts: Sequence[RoiCount]) -> Table:
+    """The foreground of each batch."""
+    rows = []
+    for step in sorted({count.step for count in counts}):
+        mine = [count for count in counts if count.step == step]
+        objects, rois, foreground = (sum(column) for column in list(zip(*mine, strict=True))[2:])
+        rows.append((step, len(mine), objects, rois, foreground, f"{foreground / max(rois, 1):.1%}"))
+    return Table(("batch", "images", "objects", "sampled RoIs", "foreground", "share"), rows, "Foreground by batch")
+
+
+def _zoom(axes: Axes, boxes: np.ndarray) -> None:
+    """Shows the square around boxes, with a margin."""
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    (x, y), half = (low + high) / 2, 0.6 * float((high - low).max())
+    axes.set_xlim(x - half, x + half)
+    axes.set_ylim(y + half, y - half)

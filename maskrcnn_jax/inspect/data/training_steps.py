@@ -1,0 +1,225 @@
+"""Steps on what training makes of an image: its size, mask crops, augmentation, copy-paste."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.figure import Figure
+
+from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.transforms.copy_paste import augment_together
+from maskrcnn_jax.data.transforms.masks import crop_mask
+from maskrcnn_jax.inspect.data.inspected import InspectedData, without_randomness
+from maskrcnn_jax.inspect.panels import Ink, class_colors, draw_boxes, legend, panels, show, tint
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.tensors import trace_table
+from maskrcnn_jax.inspect.tiles import Tile, tile_figure
+from maskrcnn_jax.masks.paste import paste_mask
+from maskrcnn_jax.structs import Batch, GroundTruth
+
+DRAWS, COLUMNS = 6, 3
+"""Panels of a random step."""
+SCALES, STRENGTH = (1.0, 2.0), 0.4
+"""Of scale and colour jitter: what random crops would be where there are none."""
+OBJECTS = 7
+"""Whose crops are shown, at most."""
+BOTH, FULL_ONLY, CROP_ONLY = (190, 190, 190), (213, 94, 0), (86, 180, 233)
+"""RGB of pixels that lie in both masks, or in one alone."""
+
+
+def mask_crops(example: Example, size: int) -> list[UInt8[np.ndarray, "{size} {size}"]]:
+    """Every object's mask as training keeps it: its box alone, sampled at `size` × `size` cells."""
+    return [crop_mask(mask, box, size) for mask, box in zip(example.masks, example.boxes, strict=True)]
+
+
+def crop_overlaps(example: Example, crops: Sequence[UInt8[np.ndarray, "m m"]]) -> Float[np.ndarray, " n"]:
+    """IoU of every mask with its crop put back at full size; 1 where both are empty."""
+    restored = (_restore(example, crop, k) for k, crop in enumerate(crops))
+    pairs = ((mask > 0, back) for mask, back in zip(example.masks, restored, strict=True))
+    return np.array([np.sum(a & b) / max(np.sum(a | b), 1) if (a | b).any() else 1.0 for a, b in pairs])
+
+
+def resized(data: InspectedData) -> Step:
+    """The image at the size and with the padding that training gives it."""
+    sample = data.sample
+    height, width = sample.image_sizes.astype(int).tolist()
+    stored = data.example.image.shape[:2]
+    return Step(
+        "Resized and padded",
+        "The image is resized and put on a canvas of one of a few sizes, each of which is compiled once. Boxes are "
+        "scaled with it; every mask is sampled from the stored one over its box. The objects fill the first of a fixed "
+        "number of slots; the other slots are padding, and valid says which.",
+        [input_figure([sample], data.names, 1)],
+        facts={
+            "Stored": stored,
+            "resized": (height, width),
+            "padded": data.bucket,
+            "Scale": f"{height / stored[0]:.3f} × {width / stored[1]:.3f}",
+            "Padding": f"{1 - height * width / (data.bucket[0] * data.bucket[1]):.1%}",
+        },
+        tables=[trace_table(sample)],
+    )
+
+
+def crops(data: InspectedData) -> Step:
+    """Masks cropped to their boxes, beside the full ones."""
+    example, settings = data.example, data.config.data
+    made = mask_crops(example, settings.mask_size)
+    overlaps = crop_overlaps(example, made)
+    flipped = data.augmented(dataclasses.replace(without_randomness(settings), flip=1.0))
+
+    def figures() -> Iterator[Figure]:
+        if made:
+            yield crops_figure(example, made, data.names)
+        yield input_figure([data.sample, flipped], data.names, 2)
+
+    cells, pixels = len(made) * settings.mask_size**2, len(made) * example.image.shape[0] * example.image.shape[1]
+    return Step(
+        "Crops against full masks",
+        "A full-size mask for every object would fill the memory. Training keeps of every mask its box alone, at a "
+        "fixed number of cells; what that loses shows when the crop is put back at full size. Below, all crops are put "
+        "back over the network's input, as it is and flipped.",
+        figures(),
+        facts={
+            "Cells of a crop": (settings.mask_size, settings.mask_size),
+            "Mean IoU with the full masks": float(overlaps.mean()) if made else None,
+            "least": float(overlaps.min()) if made else None,
+            "Crops": f"{cells / 1e3:.0f} kB",
+            "full masks": f"{pixels / 1e3:.0f} kB",
+        },
+    )
+
+
+def augmentation(data: InspectedData) -> Step:
+    """The image in different steps of training."""
+    settings = data.config.data
+    random = settings != without_randomness(settings)
+    strength, jitter = settings.color_jitter, settings.scale_jitter
+    return Step(
+        "Augmentation",
+        "The same image in different steps of training. What is drawn follows from the seed, the step and the image's "
+        "slot in the batch alone."
+        if random
+        else "Nothing is random in this configuration: every step of training gets the image as it is above.",
+        [_draws(data, settings)] if random else (),
+        facts={
+            "Flip": f"{settings.flip:.0%}",
+            "Shorter side": ", ".join(map(str, settings.shortest_edges)) if jitter is None else None,
+            "Scale jitter": "none" if jitter is None else "{:g} … {:g}".format(*jitter),
+            "Brightness, contrast, saturation": f"× {1 - strength:g} … {1 + strength:g}" if strength else "none",
+        },
+    )
+
+
+def random_crops(data: InspectedData) -> Step | None:
+    """Random crops of the image; None where `augmentation` shows them already."""
+    if data.config.data.scale_jitter is not None:
+        return None
+    settings = dataclasses.replace(data.config.data, flip=0.5, scale_jitter=SCALES, color_jitter=STRENGTH)
+    return Step(
+        "Random crops",
+        f"This configuration keeps the whole image. With data.scale_jitter = {SCALES} it is enlarged by a random "
+        "factor and cropped at random: objects at the edge get the box of what remains of them. Here also with "
+        f"data.flip = 0.5 and data.color_jitter = {STRENGTH}.",
+        [_draws(data, settings)],
+    )
+
+
+def copy_paste(data: InspectedData) -> Step:
+    """The image with pasted objects of other images."""
+    probability = data.config.data.copy_paste
+    return Step(
+        "Copy-paste",
+        "The same image with objects of others, cut out along their masks. What they cover is taken from the masks of "
+        "the objects below, and boxes shrink to what is left."
+        + ("" if probability else " This configuration does not do it: data.copy_paste is the probability."),
+        [input_figure(pasted_samples(data), data.names, COLUMNS)],
+        facts={"Probability": f"{probability:.0%}"},
+    )
+
+
+def pasted_samples(data: InspectedData) -> list[Batch]:
+    """The image with objects of images that have some, each drawn at random."""
+    config, rng = data.config, data.rng(4)
+    donors = [image.position for image in data.numbers.images if not image.is_crowd.all()]
+    some = rng.choice(donors, DRAWS).tolist() if donors else []
+    return [
+        augment_together(data.example, data.source[donor], rng, config.data, data.bucket, config.model.input.centered)
+        for donor in some
+    ] or [data.augmented(config.data)]
+
+
+def _draws(data: InspectedData, settings: DataConfig) -> Figure:
+    return input_figure([data.augmented(settings, step) for step in range(DRAWS)], data.names, COLUMNS)
+
+
+def input_figure(samples: Sequence[Batch], class_names: Sequence[str], columns: int) -> Figure:
+    """What the network gets: padded images with boxes, and with the masks that the crops of the ground truth hold.
+
+    Crowds have dotted boxes.
+
+    Args:
+        samples: of training, at least one, of one padded size: no leading `B`.
+        class_names: one per label.
+        columns: panels side by side.
+    """
+    figure, axes = panels(len(samples), columns, samples[0].images.shape)
+    chosen = class_colors(
+        label for sample in samples for label in sample.ground_truth.labels[sample.ground_truth.valid].tolist()
+    )
+    for panel, sample in zip(axes, samples, strict=True):
+        height, width = sample.image_sizes.astype(int).tolist()
+        show(panel, sample.images, f"image {height} × {width}")
+        truth = GroundTruth(*(field[sample.ground_truth.valid] for field in sample.ground_truth))
+        colors = [chosen[label] for label in truth.labels.tolist()]
+        tint(panel, full_masks(truth, sample.images.shape), colors)
+        draw_boxes(panel, truth.boxes, colors, [":" if crowd else "-" for crowd in truth.is_crowd])
+    legend(figure, {class_names[label]: Ink(color) for label, color in chosen.items()})
+    return figure
+
+
+def full_masks(truth: GroundTruth, shape: Sequence[int]) -> Iterable[Bool[np.ndarray, "H W"]]:
+    """The masks of one image's valid slots over the padded image, one at a time."""
+    for slot in np.flatnonzero(truth.valid):
+        yield paste_mask(truth.masks[slot].astype(np.float32), truth.mask_extent[slot], shape[0], shape[1])
+
+
+def crops_figure(example: Example, crops: Sequence[UInt8[np.ndarray, "m m"]], class_names: Sequence[str]) -> Figure:
+    """The largest objects: image, full mask, crop, and where the crop, put back at full size, differs.
+
+    Args:
+        example: from an `ImageSource`, with at least one object.
+        crops: of its masks; see `mask_crops`.
+        class_names: one per label.
+    """
+    sides = example.boxes[:, 2:] - example.boxes[:, :2]
+    largest = np.argsort(-sides.prod(axis=1), kind="stable")[:OBJECTS].tolist()
+    overlaps = crop_overlaps(example, crops)
+    tiles: list[list[Tile]] = [[], [], [], []]
+    for k in largest:
+        (left, top), (right, bottom) = np.floor(example.boxes[k, :2]), np.ceil(example.boxes[k, 2:])
+        window = slice(int(top), int(bottom)), slice(int(left), int(right))
+        mask, back = example.masks[k][window] > 0, _restore(example, crops[k], k)[window]
+        tiles[0].append(Tile(example.image[window], class_names[example.labels[k]]))
+        tiles[1].append(Tile(_gray(mask), f"{mask.shape[0]} × {mask.shape[1]}"))
+        tiles[2].append(Tile(_gray(crops[k] > 0), f"{len(crops[k])} × {len(crops[k])}"))
+        tiles[3].append(Tile(_difference(mask, back), f"IoU {overlaps[k]:.3f}"))
+    return tile_figure(tiles, ("image", "full mask", "crop", "crop put back:\norange is lost,\nblue is added"))
+
+
+def _restore(example: Example, crop: np.ndarray, k: int) -> Bool[np.ndarray, "H W"]:
+    height, width = example.image.shape[:2]
+    return paste_mask(crop.astype(np.float32), example.boxes[k], height, width)
+
+
+def _gray(mask: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    return mask[..., None] * np.array(BOTH, np.uint8)
+
+
+def _difference(mask: np.ndarray, back: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    image = np.zeros((*mask.shape, 3), np.uint8)
+    for pixels, color in ((mask & back, BOTH), (mask & ~back, FULL_ONLY), (back & ~mask, CROP_ONLY)):
+        image[pixels] = color
+    return image

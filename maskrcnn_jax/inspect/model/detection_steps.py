@@ -1,0 +1,129 @@
+"""Steps from RoIs to detections: what each rule drops, and what is left."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.draw.detections import class_name, splash
+from maskrcnn_jax.inspect.captions import caption
+from maskrcnn_jax.inspect.model.box_head_steps import by_label, roi_probabilities, scored_names
+from maskrcnn_jax.inspect.model.inspected import InspectedImage, full
+from maskrcnn_jax.inspect.panels import GRAY, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.table import Table
+from maskrcnn_jax.messages.counts import pluralize
+from maskrcnn_jax.structs import Trace
+
+MIN_SCORE = 0.5
+"""Detections below are not drawn, as `predict` does."""
+
+
+def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
+    """What each rule drops, and the `count` best pairs of a RoI and a class that suppression keeps or drops."""
+    trace, view, names = seen.trace, seen.view, seen.names
+    pairs = trace.pairs
+    valid = np.asarray(pairs.valid[0])
+    some = np.flatnonzero(valid)[:count]
+    keep = np.asarray(pairs.keep[0])[some]
+    kept, dropped = some[keep], some[~keep]
+    boxes, labels = view.place(pairs.boxes[0]), np.asarray(pairs.labels[0])
+    colors = by_label(labels[kept])
+    figure, [axes] = panels(1, 1, view.image.shape)
+    which = f"the {len(some)} best of {valid.sum()}" if valid.sum() > len(some) else f"{len(some)}"
+    show(axes, fade(view.image), f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped")
+    draw_boxes(axes, boxes[dropped], [GRAY] * len(dropped), "--", 0.6)
+    draw_boxes(axes, boxes[kept], colors)
+    caption(axes, scored_names(names, labels[kept], pairs.scores[0][kept]), boxes[kept], colors)
+    classes = class_colors(labels[kept].tolist())
+    inks = {f"{class_name(names, label)}, kept": Ink(color) for label, color in classes.items()}
+    legend(figure, inks | ({"dropped": Ink(GRAY, "--")} if len(dropped) else {}))
+    return Step(
+        "Suppression class by class",
+        "Pairs of a RoI and a class whose probability passes the threshold. Of two pairs of one class that overlap too "
+        "much the better one is kept (coloured) and the other dropped (gray, dashed); pairs of different classes do "
+        "not compete.",
+        [figure],
+        tables=[filter_table(trace, seen.config), class_suppression_table(trace, names)],
+    )
+
+
+def detections(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step:
+    """The detections with a score of at least `min_score` over the image; the best lies on top."""
+    view, found = seen.view, seen.found
+    best = np.flatnonzero(found.scores >= min_score)
+    colors, shape = by_label(found.labels[best]), view.image.shape[:2]
+    figure, [axes] = panels(1, 1, view.image.shape)
+    show(axes, view.image, f"{pluralize(len(best), 'detection')} with a score of {min_score} or more")
+    if found.masks is not None:
+        tint(axes, (full(found.masks[n], shape) for n in best[::-1].tolist()), colors[::-1])
+    draw_boxes(axes, found.boxes[best][::-1], colors[::-1])
+    caption(axes, scored_names(seen.names, found.labels[best], found.scores[best]), found.boxes[best], colors)
+    return Step(
+        "Detections",
+        f"What is left, with class and score; detections below {min_score} are not drawn."
+        + ("" if len(found.scores) else " Nothing was found."),
+        [figure],
+        facts={
+            "Detections": len(found.scores),
+            "Threshold": seen.config.detect.score_threshold,
+            f"{min_score} or more": len(best),
+        },
+    )
+
+
+def color_splash(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step | None:
+    """The image in gray, with its colours where an object is; None without masks."""
+    found = seen.found
+    if found.masks is None or not len(found.scores):
+        return None
+    figure, [axes] = panels(1, 1, seen.view.image.shape)
+    show(axes, splash(seen.view.image, found, min_score=min_score))
+    return Step("Colour splash", f"Gray where no object with a score of {min_score} or more is.", [figure])
+
+
+def filter_table(trace: Trace, config: ModelConfig) -> Table:
+    """How many are left after each rule on the way from RoIs to detections.
+
+    Args:
+        trace: of one image.
+        config: of the network.
+    """
+    likely, rule, pairs = roi_probabilities(trace), config.detect, trace.pairs
+    positive = likely.argmax(axis=1) < config.num_classes
+    passing = (likely[:, : config.num_classes] > rule.score_threshold).sum()
+    if rule.best_class_only:
+        passing = (positive & (likely.max(axis=1) > rule.score_threshold)).sum()
+    rows = [
+        ("RoIs", len(likely), "proposals that are not padding"),
+        ("likely objects", int(positive.sum()), "RoIs whose most likely class is not background"),
+        ("pairs above the threshold", int(passing), f"a RoI and a class of probability above {rule.score_threshold}"),
+        ("pairs that enter suppression", int(pairs.valid[0].sum()), f"at most {rule.top_k}, with an area"),
+        ("kept", int(pairs.keep[0].sum()), f"of a class, no better pair overlaps by more than {rule.nms_iou}"),
+        ("detections", int(trace.detections.valid[0].sum()), f"the {rule.count} best at most"),
+    ]
+    return Table(("left", "number", "rule"), rows, "From RoIs to detections")
+
+
+def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) -> Table:
+    """Of each class, which RoIs enter suppression and which it keeps, best first.
+
+    Args:
+        trace: of one image.
+        names: one per class.
+        most: RoIs that are listed.
+    """
+    pairs = trace.pairs
+    valid, keep = np.asarray(pairs.valid[0]), np.asarray(pairs.keep[0])
+    labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi_index[0])
+    rows = []
+    for label in np.unique(labels[valid]).tolist():
+        mine = labels == label
+        into, out = roi[valid & mine].tolist(), roi[keep & mine].tolist()
+        rows.append((class_name(names, label), len(into), len(out), _list(into, most), _list(out, most)))
+    columns = ("class", "pairs", "kept", "RoIs that enter", "RoIs that are kept")
+    return Table(columns, rows, "Suppression class by class")
+
+
+def _list(numbers: Sequence[int], most: int) -> str:
+    return " ".join(f"#{number}" for number in numbers[:most]) + (" …" if len(numbers) > most else "")

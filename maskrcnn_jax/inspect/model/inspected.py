@@ -1,0 +1,163 @@
+"""One image on its way through a network: the image, every tensor, the inside of the backbone, its objects if known."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from maskrcnn_jax.config import InputConfig, ModelConfig
+from maskrcnn_jax.data.sources.example import ImageSource
+from maskrcnn_jax.data.transforms.geometry import fit
+from maskrcnn_jax.evaluation.coco import label_categories
+from maskrcnn_jax.inspect.activations import module_names, observe
+from maskrcnn_jax.inspect.model.annotated import AnnotatedImage, network_objects
+from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_results
+from maskrcnn_jax.masks.paste import Crop
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.ops.images import Images, ImageSizes, valid_regions
+from maskrcnn_jax.prediction.coco_results import Result, image_results
+from maskrcnn_jax.prediction.predictor import to_original
+from maskrcnn_jax.structs import Array, Detections, GroundTruth, ImageRecord, Trace
+
+STEM, BACKBONE = "backbone.stem", "backbone"
+
+
+class InputView(NamedTuple):
+    """The image inside the network's input, in its own colours: figures are drawn on it."""
+
+    image: np.ndarray
+    """`[h, w, 3]` uint8 RGB: the input without its padding."""
+    corner: np.ndarray
+    """`[2]` float32 `(x, y)`: its upper left corner in the padded input, pixels."""
+
+    def place(self, boxes: Array) -> np.ndarray:
+        """Boxes of a trace, `[n, 4]` pixels of the padded input, in pixels of the view."""
+        return np.asarray(boxes, np.float32) - np.tile(self.corner, 2)
+
+
+@dataclass(frozen=True)
+class InspectedImage:
+    """An image and what a network computes for it; NumPy arrays, a batch of one."""
+
+    model: MaskRCNN
+    image: np.ndarray
+    """`[h, w, 3]` uint8 RGB: the image itself."""
+    scale: tuple[float, float]
+    """`(x, y)`: network pixels per pixel of the image."""
+    view: InputView
+    trace: Trace
+    activations: dict[str, Array]
+    """What the stages of the backbone return, by name."""
+    annotated: AnnotatedImage | None = None
+    """The objects of the image; None if they are not known."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """That of the network."""
+        return self.model.config
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The network's classes by label."""
+        return self.config.class_names
+
+    @cached_property
+    def objects(self) -> GroundTruth | None:
+        """The annotated objects as they are inside the network; no leading `B`, no padding."""
+        return None if self.annotated is None else network_objects(self.annotated, self.scale, self.view.corner)
+
+    @property
+    def found(self) -> Detections:
+        """The detections in pixels of the view, masks as `Crops`; without padding."""
+        return to_original(self.from_corner, self.view.image.shape[:2], (1.0, 1.0), self.config, crops=True)
+
+    @property
+    def from_corner(self) -> Detections:
+        """The detections as `prediction.predictor.detect` gives them: boxes count from the view's corner."""
+        first = jax.tree.map(lambda leaf: leaf[0], self.trace.detections)
+        return first._replace(boxes=self.view.place(first.boxes))
+
+    @cached_property
+    def outcome(self) -> Outcome | None:
+        """The detections beside the annotated objects: masks if the network has them, else boxes."""
+        if self.annotated is None:
+            return None
+        source, _, example, _ = self.annotated
+        objects = annotations(example, example.image_id, source.category_ids)
+        return compare_results(self.results(source, example.image_id), objects, masks=self.config.mask_head is not None)
+
+    def results(self, source: ImageSource, image_id: int) -> list[Result]:
+        """The detections in COCO's results format, in pixels of the image itself and categories of a data set."""
+        config, (height, width) = self.config, self.image.shape[:2]
+        return image_results(
+            self.from_corner,
+            ImageRecord(image_id, height, width, self.scale),
+            label_categories(config.class_names, source.class_names, source.category_ids),
+            masks=config.mask_head is not None,
+            paste="exact" if config.mask_head is None else config.mask_head.paste,
+            inclusive=config.inclusive_boxes,
+        )
+
+
+def run_model(
+    model: MaskRCNN, image: UInt8[np.ndarray, "h w 3"], annotated: AnnotatedImage | None = None
+) -> InspectedImage:
+    """Runs a network on an image once and keeps everything; each padded size compiles once.
+
+    Args:
+        model: The network.
+        image: RGB of any size.
+        annotated: The objects of the image, if they are known.
+
+    Raises:
+        ConfigError: The network has no bucket that holds the resized image.
+    """
+    config = model.config
+    fitted = fit(image, config.input)
+    names = tuple(name for name in (STEM, BACKBONE) if name in module_names(model))
+    trace, inside, windows = jax.device_get(_run(model, fitted.image[None], fitted.size[None], names))
+    view = input_view(trace, windows[0], config.input)
+    return InspectedImage(model, image, fitted.scale, view, trace, _stages(inside, config.backbone.strides), annotated)
+
+
+@partial(jax.jit, static_argnames="names")
+def _run(
+    model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: tuple[str, ...]
+) -> tuple[Trace, dict, jax.Array]:
+    """Everything in one program."""
+    trace, inside = observe(model, images, image_sizes, names)
+    windows = valid_regions(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
+    return trace, inside, windows
+
+
+def input_view(trace: Trace, region: Float[np.ndarray, "4"], config: InputConfig) -> InputView:
+    """The image in the first input of a trace, its normalisation undone.
+
+    Args:
+        trace: Of a batch.
+        region: The valid region of the input; see `ops.images.valid_regions`.
+        config: How the network's inputs are normalised.
+    """
+    x0, y0, x1, y1 = (int(edge) for edge in region)
+    pixels = np.asarray(trace.images[0, y0:y1, x0:x1], np.float32)
+    pixels = pixels[..., ::-1] if config.bgr else pixels
+    pixels = pixels * np.array(config.std, np.float32) + np.array(config.mean, np.float32)
+    return InputView(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), np.asarray(region[:2], np.float32))
+
+
+def full(mask: Crop, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """A mask over all of a view, whose (height, width) is `size`."""
+    pixels = np.zeros(size, bool)
+    rows, columns = mask.mask.shape
+    pixels[mask.y : mask.y + rows, mask.x : mask.x + columns] = mask.mask
+    return pixels
+
+
+def _stages(inside: dict[str, Array | tuple], strides: Sequence[int]) -> dict[str, Array]:
+    """The stem, and C2 … C5, which the backbone returns together; they are named by their strides, 2² … 2⁵."""
+    stages = {f"C{stride.bit_length() - 1}": array for stride, array in zip(strides, inside[BACKBONE], strict=True)}
+    return {"stem": inside[STEM], **stages} if STEM in inside else stages

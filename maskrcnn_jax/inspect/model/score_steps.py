@@ -1,0 +1,96 @@
+"""The step on several images of the data: average precision of each, and of all of them together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from maskrcnn_jax.data.transforms.buckets import fitted_sizes
+from maskrcnn_jax.evaluation.coco import coco_metrics
+from maskrcnn_jax.inspect.model.annotated import AnnotatedImage
+from maskrcnn_jax.inspect.model.inspected import InspectedImage, run_model
+from maskrcnn_jax.inspect.model.matches import annotations, compare_results, image_precision
+from maskrcnn_jax.inspect.model.recall_steps import THRESHOLDS
+from maskrcnn_jax.inspect.step import Step
+from maskrcnn_jax.inspect.table import Table
+from maskrcnn_jax.messages.counts import pluralize
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
+from maskrcnn_jax.prediction.coco_results import Result
+
+IMAGES = 10
+"""Whose average precision is computed if no other number is asked for."""
+
+
+def scores(seen: InspectedImage, images: int = IMAGES) -> Step | None:
+    """Average precision of up to `images` images of the same data; None if there are none."""
+    if seen.annotated is None or not images:
+        return None
+    positions = same_input(seen.annotated, images)
+    table, metrics = score_images(seen.model, seen.annotated, positions)
+    rows = [(name, *(metrics.get(f"{kind}/{name}") for kind in ("bbox", "segm"))) for name in ("AP", "AP50", "AP75")]
+    kinds = ("boxes", "masks") if "segm/AP" in metrics else ("boxes",)
+    together = Table(("", *kinds), [row[: 1 + len(kinds)] for row in rows], "All of them together, mean over classes")
+    return Step(
+        "Average precision of several images",
+        f"{pluralize(len(positions), 'image')} of the data, drawn at random among those that are padded to the same "
+        "size. The AP of one image takes all classes together; its mean over images is not a mean over classes, so "
+        "COCO's metrics of the same images stand beside it.",
+        facts={"Images": len(positions), "Objects": int(np.sum([row[2] for row in table.rows[:-1]]))},
+        tables=[together, table],
+    )
+
+
+def same_input(annotated: AnnotatedImage, count: int, seed: int = 0) -> list[int]:
+    """Images of the data set, drawn at random, that are padded to the size of this one: nothing compiles anew.
+
+    Args:
+        annotated: The image.
+        count: how many, at most.
+        seed: decides which.
+    """
+    _, padded = fitted_sizes(np.asarray(annotated.source.sizes), annotated.config.model.input)
+    same = np.flatnonzero((padded == padded[annotated.position]).all(axis=1))
+    return sorted(np.random.default_rng(seed).permutation(same)[:count].tolist())
+
+
+def score_images(
+    model: MaskRCNN, annotated: AnnotatedImage, positions: Sequence[int]
+) -> tuple[Table, dict[str, float]]:
+    """Average precision of several images, each for itself and all of them together.
+
+    Args:
+        model: the network.
+        annotated: Says which data set.
+        positions: Of its images.
+
+    Returns:
+        A row per image, all classes together, and the metrics of `coco.coco_metrics` over all images.
+    """
+    source, masks = annotated.source, model.config.mask_head is not None
+    images: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
+    results: list[Result] = []
+    rows: list[tuple[Any, ...]] = []
+    for position in positions:
+        example = source[position]
+        seen = run_model(model, example.image)
+        mine = annotations(example, example.image_id, source.category_ids)
+        found = seen.results(source, example.image_id)
+        outcome = compare_results(found, mine, masks=masks)
+        aps = [image_precision(outcome, threshold) for threshold in THRESHOLDS]
+        rows.append((position, example.image_id, len(mine), len(found), float(np.mean(aps)), *aps))
+        height, width = example.image.shape[:2]
+        images.append({"id": example.image_id, "height": height, "width": width})
+        objects += [{**entry, "id": len(objects) + number} for number, entry in enumerate(mine, start=1)]
+        results += found
+    values = np.array([row[4:] for row in rows])
+    known = values[~np.isnan(values[:, 0])]
+    mean = known.mean(axis=0).tolist() if len(known) else [float("nan")] * values.shape[1]
+    rows.append(("mean", "", sum(row[2] for row in rows), sum(row[3] for row in rows), *mean))
+    columns = ("image", "id", "objects", "detections", "AP", *(f"at {threshold:.2f}" for threshold in THRESHOLDS))
+    categories = [{"id": number, "name": name} for number, name in annotated.category_names.items()]
+    kind = "masks" if masks else "boxes"
+    table = Table(columns, rows, f"AP of {kind} in each image, all classes together", [len(rows) - 1])
+    return table, coco_metrics(
+        {"images": images, "annotations": objects, "categories": categories}, results, masks=masks
+    )

@@ -1,0 +1,89 @@
+"""Tables: as text, in notebooks and on pages."""
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LONG = 30
+"""Tables of more rows can be folded."""
+
+
+class Table(NamedTuple):
+    """Rows below column titles; columns of numbers are aligned to the right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str = ""
+    marked: Collection[int] = ()
+    """Rows that stand out."""
+
+    def __str__(self) -> str:
+        """The table as text."""
+        rows = [tuple(map(shown, row)) for row in self.rows]
+        right = [_is_numeric(self, column) for column in range(len(self.columns))]
+        widths = [max(map(len, column)) for column in zip(self.columns, *rows, strict=True)]
+        lines = [self.caption] if self.caption else []
+        for row in (self.columns, *rows):
+            cells = zip(row, widths, right, strict=True)
+            line = "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in cells)
+            lines.append(line.rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook, whose own style would align texts to the right, too."""
+        left = ' style="text-align: left">'
+        return self.html().replace("<td>", f"<td{left}").replace('<th scope="col">', f'<th scope="col"{left}')
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The table in IPython's terminal."""
+        printer.text(str(self))
+
+    def html(self, *, folded: bool = False) -> str:
+        """The table on a page; a long one can be unfolded, or folded, by a click.
+
+        Args:
+            folded: A long table is folded at first.
+        """
+        caption = escape(self.caption)
+        long = len(self.rows) > LONG
+        parts = []
+        if long:
+            title = f"{caption or 'Table'} ({len(self.rows)} rows)"
+            parts.append(f"<details{'' if folded else ' open'}><summary>{title}</summary>\n")
+        elif caption:
+            parts.append(f'<p class="caption">{caption}</p>\n')
+        kinds = [' class="number"' if _is_numeric(self, column) else "" for column in range(len(self.columns))]
+        titles = "".join(f'<th scope="col"{kind}>{escape(c)}</th>' for c, kind in zip(self.columns, kinds, strict=True))
+        parts.append(f'<div class="table"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n')
+        for index, row in enumerate(self.rows):
+            cells = "".join(f"<td{kind}>{escape(shown(cell))}</td>" for cell, kind in zip(row, kinds, strict=True))
+            marked = ' class="marked"' if index in self.marked else ""
+            parts.append(f"<tr{marked}>{cells}</tr>\n")
+        parts.append(f"</tbody>\n</table></div>\n{'</details>' if long else ''}\n")
+        return "".join(parts)
+
+
+def shown(value: object) -> str:
+    """A value as tables show it: four digits of a float, 1×3×64 for a shape, – for None and NaN."""
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float | np.floating):
+        return f"{value:.4g}".replace("-", "−")
+    if isinstance(value, tuple):
+        return "×".join(map(str, value)) or "scalar"
+    return str(value)
+
+
+def _is_numeric(table: Table, column: int) -> bool:
+    """Whether a column holds numbers, empty cells, and texts that begin with a digit alone."""
+    return all(
+        value is None
+        or value == ""
+        or isinstance(value, int | float | np.number)
+        or bool(isinstance(value, str) and re.match(r"[−-]?\d", value))
+        for value in (row[column] for row in table.rows)
+    )
