@@ -1,7 +1,6 @@
-"""The report on a data set: which images it looks at, what it says, and what bad input is answered with."""
+"""The report on a data set: which images it shows, its facts, and the errors for bad input."""
 
 import dataclasses
-import re
 import sys
 from pathlib import Path
 
@@ -10,37 +9,37 @@ import jax
 import numpy as np
 import pytest
 from examples import Images, example
-from maskrcnn_jax.inspect.data.rows import bucket_of, network_scales, training_row, without_chance
-from maskrcnn_jax.inspect.data.study import open_study
-from matplotlib.figure import Figure
 from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
 from maskrcnn_jax.data import Shapes, open_source, train_batches
 from maskrcnn_jax.data.prepare.run import prepare
-from maskrcnn_jax.inspect.data.report import data_steps, inspect_data
-from maskrcnn_jax.inspect.data.steps import pasted_rows, row_steps
+from maskrcnn_jax.inspect.data.inspected import (
+    InspectedData,
+    bucket_of,
+    network_scales,
+    open_data,
+    training_sample,
+    without_randomness,
+)
+from maskrcnn_jax.inspect.data.report import inspect_data
+from maskrcnn_jax.inspect.data.steps import (
+    STEPS,
+    anchor_assignment,
+    anchors,
+    augmentation,
+    batches,
+    boxes,
+    data_set,
+    mask_targets,
+    random_crops,
+    resized,
+    rois,
+)
+from maskrcnn_jax.inspect.data.training_steps import pasted_samples
 
 CONFIG_FILE = Path(__file__).parents[2] / "configs" / "shapes.py"
-STEPS = [
-    "The data set",
-    "Samples with masks",
-    "Boxes from masks",
-    "Resized and padded",
-    "Crops against full masks",
-    "Augmentation",
-    "Random crops",
-    "Copy-paste",
-    "Sizes and colours",
-    "Objects",
-    "Classes",
-    "Anchors",
-    "Anchors and objects",
-    "Rois for training",
-    "Mask targets",
-    "Foreground over batches",
-]
 
 
 def shapes(**fields) -> Config:
@@ -49,29 +48,29 @@ def shapes(**fields) -> Config:
     return dataclasses.replace(CONFIG, data=data)
 
 
-# Rows
+# Samples
 
 
-def test_a_row_is_what_the_pipeline_makes_of_its_first_image():
+def test_a_sample_is_what_the_pipeline_makes_of_its_first_image():
     config = shapes(flip=0.5, color_jitter=0.3)
     source = open_source(config.data.train)
     for step, batch in zip(range(3), train_batches(source, config.data, seed=5, start_step=0), strict=False):
         position = source.image_ids.index(int(batch.image_ids[0]))
-        row = training_row(source[position], config, (SIDE, SIDE), seed=5, step=step)
-        for ours, theirs in zip(jax.tree.leaves(row), jax.tree.leaves(batch), strict=True):
-            np.testing.assert_array_equal(ours, theirs[0])
+        sample = training_sample(source[position], config, (SIDE, SIDE), seed=5, step=step)
+        for own, batched in zip(jax.tree.leaves(sample), jax.tree.leaves(batch), strict=True):
+            np.testing.assert_array_equal(own, batched[0])
 
 
 @pytest.mark.parametrize("scale_jitter", [None, (0.1, 2.0)])
-def test_without_chance_every_step_is_the_same(scale_jitter):
+def test_without_randomness_every_step_is_the_same(scale_jitter):
     config = shapes(flip=1.0, color_jitter=0.4, copy_paste=1.0, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
-    plain = dataclasses.replace(config, data=without_chance(config.data))
+    plain = dataclasses.replace(config, data=without_randomness(config.data))
     image = open_source(config.data.train)[3]
-    first, second = (training_row(image, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
+    first, second = (training_sample(image, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(first.images, image.image)  # as large as the canvas, and not mirrored
-    assert not (training_row(image, config, (SIDE, SIDE), seed=0).images == image.image).all()
+    assert not (training_sample(image, config, (SIDE, SIDE), seed=0).images == image.image).all()
 
 
 def test_scales_of_images():
@@ -92,106 +91,84 @@ def test_the_canvas_of_a_image():
 # Which images
 
 
-def test_the_image_looked_at_is_drawn_among_those_with_objects(tmp_path: Path):
+def test_the_image_shown_is_drawn_among_those_with_objects(tmp_path: Path):
     config = shapes()
-    first, again, other = (open_study(config, "train", seed, None, 8) for seed in (0, 0, 1))
+    first, again, other = (open_data(config, seed=seed, images=8) for seed in (0, 0, 1))
     assert first.example.image_id == again.example.image_id != other.example.image_id
     assert {image.image_id for image in first.numbers.images} <= set(range(100, 120))
     assert len(first.numbers.images) == len({image.position for image in first.numbers.images}) == 8
-    named = open_study(config, "train", 0, 117, 8)
+    named = open_data(config, image_id=117, images=8)
     assert named.example.image_id == 117
-    validation = open_study(config, "validation", 0, None, 2)
+    validation = open_data(config, "validation", images=2)
     assert isinstance(validation.source, Shapes) and validation.source.config == config.data.validation
 
 
-# The page
+# Facts
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = inspect_data(shapes(), tmp_path_factory.mktemp("report") / "page", images=12)
-    assert (report.images, report.broken) == (12, [])
-    return report.page
+def data() -> InspectedData:
+    return open_data(shapes(), images=12)
 
 
-def section(page: str, step: str) -> str:
-    found = re.search(rf"</span> {step}</h2>.*?</section>", page, re.DOTALL)
-    assert found, step
-    return found[0]
+def test_facts_of_data_and_sample(data: InspectedData):
+    assert data_set(data).facts["Images"] == "20"
+    assert boxes(data).facts["above 2 pixels"] == 0  # shapes have their boxes from their masks
+    assert resized(data).facts["Stored"] == (SIDE, SIDE)
 
 
-def facts(page: str, step: str) -> dict[str, str]:
-    return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", section(page, step)))
-
-
-def cells(page: str, step: str, name: str) -> list[str]:
-    """The row of a tensor in a step's tables."""
-    row = re.search(rf"<tr><t[dh][^>]*>{re.escape(name)}</t[dh]>.*?</tr>", section(page, step))
-    assert row, name
-    return re.findall(r"<td[^>]*>(.*?)</td>", row[0])
-
-
-def test_the_page_walks_through_every_step(page: Path):
-    text = page.read_text(encoding="utf-8")
-    assert re.findall(r"<h2[^>]*><span[^>]*>\d+</span> (.*?)</h2>", text) == STEPS
-    assert {int(path.name[:2]) for path in page.parent.glob("*.png")} == set(range(2, 17))
-    assert len(list(page.parent.glob("02_*.png"))) == 4
-    assert text.count("<img ") == len(list(page.parent.glob("*.png")))
-
-
-def test_facts_of_the_page(page: Path):
-    text = page.read_text(encoding="utf-8")
-    assert facts(text, "The data set")["Images"] == "20"
-    assert facts(text, "Boxes from masks")["above 2 pixels"] == "0"  # shapes have their boxes from their masks
-    assert facts(text, "Resized and padded")["Stored"] == f"{SIDE}×{SIDE}"
-    anchors = facts(text, "Anchors and objects")
-    assert float(anchors["Moved anchors and objects, largest distance"].split()[0]) < 1e-3
-    kinds = (int(anchors[kind]) for kind in ("Positive", "negative", "ignored"))
+def test_facts_of_anchors(data: InspectedData):
     # three for each cell of 16², 8², 4², 2² and 1
-    assert sum(kinds) == 768 + 192 + 48 + 12 + 3
-    rois = facts(text, "Rois for training")
-    assert float(rois["Moved rois and objects, largest distance"].split()[0]) < 1e-3
-    match = CONFIG.loss.box_match  # 16 rois, a quarter of them foreground
-    assert (rois["Rois"], rois["foreground"]) == (str(match.count), str(match.count // 4))
-    assert rois["Share of foreground"] == f"{match.foreground_fraction:.1%}"
-    batches = facts(text, "Foreground over batches")
-    # ten batches of four
-    assert batches["Images"] == "40"
+    count = 768 + 192 + 48 + 12 + 3
+    assert anchors(data).facts["Shape"] == (count, 4) == data.anchor_targets.refined.shape
+    facts = anchor_assignment(data).facts
+    assert sum(int(str(facts[kind])) for kind in ("Positive", "negative", "ignored")) == count
+    assert float(str(facts["Largest distance of refined anchors and objects"]).split()[0]) < 1e-3
 
 
-def test_tensors_have_shapes_and_ranges(page: Path):
-    text = page.read_text(encoding="utf-8")
-    assert f"4×{SIDE}×{SIDE}×3" in cells(text, "Foreground over batches", "images")
-    anchors = 768 + 192 + 48 + 12 + 3
-    assert facts(text, "Anchors")["Shape"] == f"{anchors}×4"
-    low, high = map(float, facts(text, "Anchors")["Coordinates"].removesuffix(" pixels").split(" … "))
-    assert low < 0 < SIDE < high
-    assert f"{anchors}×4" in cells(text, "Anchors and objects", "refined")
-    assert f"{CONFIG.loss.box_match.count}×4" in cells(text, "Rois for training", "rois.boxes")
+def test_facts_of_rois(data: InspectedData):
+    facts, match = rois(data).facts, CONFIG.loss.box_match  # 16 RoIs, a quarter of them foreground
+    assert float(str(facts["Largest distance of refined RoIs and objects"]).split()[0]) < 1e-3
+    assert (facts["RoIs"], facts["foreground"]) == (match.count, match.count // 4)
+    assert facts["Share of foreground"] == f"{match.foreground_fraction:.1%}"
+    assert batches(data).facts["Images"] == 40  # ten batches of four
+
+
+def test_a_network_without_masks_has_no_mask_targets():
+    config = dataclasses.replace(shapes(), model=dataclasses.replace(CONFIG.model, mask_head=None))
+    assert mask_targets(open_data(config, images=2)) is None
+
+
+def test_every_step_is_a_section_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("maskrcnn_jax.inspect.page.DPI", 36)  # small images are written sooner
+    report = inspect_data(shapes(), tmp_path / "page", images=12)
+    assert (report.images, report.broken) == (12, [])
+    assert report.page.read_text(encoding="utf-8").count("<section ") == len(STEPS)
+    assert {int(path.name[:2]) for path in report.page.parent.glob("*.png")} == set(range(2, 17))
+    assert len(list(report.page.parent.glob("02_*.png"))) == 4
 
 
 def test_pasted_objects_are_those_of_other_images():
-    study = open_study(shapes(flip=0.0, color_jitter=0.0), "train", 0, None, 6)
-    rows = pasted_rows(study)
-    alone = training_row(study.example, study.config, study.bucket, study.seed)
-    counts = [row.ground_truth.valid.sum() for row in rows]
-    assert len(rows) == 6 and max(counts) > alone.ground_truth.valid.sum()
-    for row in rows:
-        changed = (row.images != alone.images).any(axis=2)
-        rows_of_boxes = np.zeros_like(changed)
-        for x0, y0, x1, y1 in row.ground_truth.boxes[row.ground_truth.valid].astype(int).tolist():
-            rows_of_boxes[y0:y1, x0:x1] = True
-        assert not (changed & ~rows_of_boxes).any()  # nothing but objects is pasted
-    lonely = study._replace(numbers=study.numbers._replace(images=[]))
-    (row,) = pasted_rows(lonely)
-    np.testing.assert_array_equal(row.images, alone.images)
+    data = open_data(shapes(flip=0.0, color_jitter=0.0), images=6)
+    pasted = pasted_samples(data)
+    alone = data.augmented(data.config.data)
+    counts = [sample.ground_truth.valid.sum() for sample in pasted]
+    assert len(pasted) == 6 and max(counts) > alone.ground_truth.valid.sum()
+    for sample in pasted:
+        changed = (sample.images != alone.images).any(axis=2)
+        inside = np.zeros_like(changed)
+        for x0, y0, x1, y1 in sample.ground_truth.boxes[sample.ground_truth.valid].astype(int).tolist():
+            inside[y0:y1, x0:x1] = True
+        assert not (changed & ~inside).any()  # nothing but objects is pasted
+    lonely = dataclasses.replace(data, numbers=data.numbers._replace(images=[]))
+    (sample,) = pasted_samples(lonely)
+    np.testing.assert_array_equal(sample.images, alone.images)
 
 
 def test_what_is_not_random_is_not_shown():
-    steps = {step.title: step for step in row_steps(open_study(shapes(flip=0.0), "train", 0, None, 2))}
-    assert steps["Augmentation"].figures == () and "Nothing is random" in steps["Augmentation"].text
-    jittered = {step.title for step in row_steps(open_study(shapes(scale_jitter=(0.5, 2.0)), "train", 0, None, 2))}
-    assert "Random crops" not in jittered  # those are what augmentation shows
+    assert not augmentation(open_data(shapes(flip=0.0), images=2)).figures
+    jittered = open_data(shapes(scale_jitter=(0.5, 2.0)), images=2)
+    assert random_crops(jittered) is None and augmentation(jittered).figures
 
 
 # Data sets of the user's own
@@ -217,33 +194,25 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_images_without_objects(empty: Path):
-    data = dataclasses.replace(CONFIG.data, train=CocoSource(empty, "train", keep_empty=True))
-    looked_at = open_study(dataclasses.replace(CONFIG, data=data), "train", 0, None, 5)
-    steps = {}
-    for step in data_steps(looked_at):
-        steps[step.title] = step.facts
-        figures = [step.figures] if isinstance(step.figures, Figure) else list(step.figures)
-        assert figures or step.title in ("The data set", "Mask targets")
-    assert list(steps) == STEPS
-    assert steps["Boxes from masks"]["Objects"] == 0
-    assert steps["Anchors and objects"]["Positive"] == 0
-    assert steps["Foreground over batches"]["Images without foreground"] == 40
+    settings = dataclasses.replace(CONFIG.data, train=CocoSource(empty, "train", keep_empty=True))
+    data = open_data(dataclasses.replace(CONFIG, data=settings), images=5)
+    made = {step: step(data) for step in STEPS}
+    without = {step for step, result in made.items() if result is None or not list(result.figures)}
+    assert without == {data_set, mask_targets}
+    assert boxes(data).facts["Objects"] == anchor_assignment(data).facts["Positive"] == 0
+    assert batches(data).facts["Images without foreground"] == 40
 
 
-def test_broken_images_are_named():
-    images = Images(None, None)
+def test_broken_images_are_named(monkeypatch: pytest.MonkeyPatch):
+    def opened(*examples):
+        monkeypatch.setattr("maskrcnn_jax.inspect.data.inspected.open_source", lambda _: Images(*examples))
+        return open_data(CONFIG, images=5)
+
     with pytest.raises(ValueError, match=r"no image of 2 can be read, the first: image \d is broken"):
-        _study_of(images)
-    some = _study_of(Images(None, example((0, (5, 5, 20, 20)))))
+        opened(None, None)
+    some = opened(None, example((0, (5, 5, 20, 20))))
     assert some.numbers.broken == ["image 0 is broken"]
-    step = next(data_steps(some))
-    assert step.tables[1].rows == [("image 0 is broken",)]
-
-
-def _study_of(source):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("maskrcnn_jax.inspect.data.study.open_source", lambda _: source)
-        return open_study(CONFIG, "train", 0, None, 5)
+    assert data_set(some).tables[1].rows == [("image 0 is broken",)]
 
 
 # The command
@@ -259,9 +228,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     [
         (("shape.py",), "shape.py: no such file"),
         ((CONFIG_FILE, "--image-id", "2000000"), "image_id = 2000000: the data has no such image"),
-        ((CONFIG_FILE, "--images", "0"), "images = 0: look at one or more"),
-        ((CONFIG_FILE, "--seed", "-1"), "seed = -1: take 0 or more"),
-        ((CONFIG_FILE, "--out", "taken", "--images", "1"), "holds files that are no report of ours"),
+        ((CONFIG_FILE, "--images", "0"), "images = 0: must be at least 1"),
+        ((CONFIG_FILE, "--seed", "-1"), "seed = -1: must be at least 0"),
+        ((CONFIG_FILE, "--out", "taken", "--images", "1"), "holds files that are not a report"),
         ((CONFIG_FILE, "--", "--data.train.image-size", "8"), "image_size = 8: take 60 or more"),
         ((CONFIG_FILE, "--", "--data.buckets", "64", "64"), "buckets = ((64, 64),): must hold"),
     ],

@@ -34,7 +34,7 @@ def test_features_explode_where_a_norm_divides_by_nearly_nothing(arrays: dict[st
     assert exploded(means(broken)) == ["P2", "P3", "P4", "P5", "P6"]
 
 
-def test_a_backbone_alone_is_looked_at_alone(arrays: dict[str, np.ndarray]):
+def test_a_backbone_alone_is_run_alone(arrays: dict[str, np.ndarray]):
     backbone = {name: array for name, array in arrays.items() if name.startswith("backbone.")}
     assert list(means(backbone)) == ["C2", "C3", "C4", "C5"]
     assert means({name: array for name, array in backbone.items() if "stem" not in name}) == {}

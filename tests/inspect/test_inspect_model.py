@@ -1,7 +1,7 @@
-"""The story of an image's way through a network: its steps, what is left out, and the command."""
+"""The steps of an image on its way through a network: which do not apply, and the command."""
 
+import dataclasses
 import gc
-import re
 import sys
 import weakref
 from pathlib import Path
@@ -10,94 +10,71 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from maskrcnn_jax.inspect.model.subject import look
-from maskrcnn_jax.inspect.model.truth import read_truth
+from inspected import careless, image, seen, without_detections
 from small import CONFIG, build
-from subjects import careless, image, subject, without_detections
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.config.loading import load_config, save_config
 from maskrcnn_jax.data import open_source
-from maskrcnn_jax.inspect.model.report import inspect_model
-from maskrcnn_jax.inspect.model.steps import model_steps
+from maskrcnn_jax.inspect.model.annotated import read_annotated
+from maskrcnn_jax.inspect.model.inspected import InspectedImage, run_model
+from maskrcnn_jax.inspect.model.report import inspect_model, model_steps
+from maskrcnn_jax.inspect.model.steps import (
+    STEPS,
+    anchor_targets,
+    annotated_objects,
+    class_masks,
+    color_splash,
+    errors,
+    masks,
+    overlaps,
+    precision,
+    recall,
+)
 from maskrcnn_jax.nn.params import split
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
-ALWAYS = [
-    "The image",
-    "Every tensor",
-    "The backbone",
-    "The pyramid",
-    "Objectness",
-    "Top anchors",
-    "Refined and clipped",
-    "Suppression and proposals",
-    "Where proposals lie",
-    "Deltas",
-    "Levels of rois",
-    "Features of rois",
-    "Classes of rois",
-    "Class probabilities",
-    "Deltas of classes",
-    "Suppression class by class",
-    "Detections",
-]
-MASKS = ["Masks", "Masks of other classes", "Colour splash"]
-OBJECTS = [
-    "Annotated objects",
-    "Anchor targets",
-    "Recall by stage",
-    "Precision and recall",
-    "Overlaps",
-    "Errors by kind",
-    "Average precision of several images",
-]
+MASKS = {masks, class_masks, color_splash}
+OBJECTS = {annotated_objects, anchor_targets, recall, precision, overlaps, errors}
 
 
-def titles(page: Path) -> list[str]:
-    return re.findall(r'<h2 id="title-\d+"><span class="number">\d+</span> (.*?)</h2>', page.read_text())
+def left_out(network: InspectedImage) -> set:
+    return {step for step in STEPS if step(network) is None}
 
 
-def test_without_mask_head_what_needs_it_is_left_out_and_figures_are_let_go():
-    """Without keeping a step no figure is kept: none but that of the step itself is in memory."""
-    seen, alive = [], []
-    for step in model_steps(build(), careless(), None, 10):
+def test_without_mask_head_and_objects_the_steps_that_need_them_are_left_out():
+    assert left_out(careless()) == MASKS | OBJECTS
+
+
+def test_figures_are_freed():
+    """None but that of the step itself is in memory."""
+    alive: list[weakref.ref] = []
+    for step in model_steps(careless(), 10):
         gc.collect()
         assert all(reference() is None for reference in alive)
-        if step.figures != ():
-            alive.append(weakref.ref(step.figures))
-        if not seen:
-            assert step.text.endswith("The network has no mask head: the steps on masks are left out.")
-        seen.append(step.title)
+        alive += [weakref.ref(figure) for figure in (step.figures if step else ())]
         del step
-    assert seen == ALWAYS and len(alive) == len(ALWAYS) - 1
-
-
-def nothing_found():
-    seen = subject()
-    return seen._replace(trace=without_detections(seen.trace))
+    assert len(alive) == len(STEPS) - len(MASKS | OBJECTS) - 1  # of the tensors there is a table
 
 
 def test_objects_of_which_nothing_is_found():
-    source = open_source(ShapesSource(image_size=64, first=2003, count=1))
-    truth = read_truth(source, 0, CONFIG)
-    steps = list(model_steps(build(), nothing_found(), truth, 0))
-    assert [step.title for step in steps[:3]] == ["The image", "Every tensor", "Annotated objects"]
-    assert [step.title for step in steps[-2:]] == ["Detections", "Errors by kind"]
-    assert steps[-2].text.endswith("Nothing was found.")
+    annotated = read_annotated(open_source(ShapesSource(image_size=64, first=2003, count=1)), 0, CONFIG)
+    network = dataclasses.replace(seen(), trace=without_detections(seen().trace), annotated=annotated)
+    assert left_out(network) == MASKS | {precision, overlaps}
 
 
-def test_a_image_without_objects():
+def test_an_image_without_objects():
     source = open_source(ShapesSource(image_size=64, count=5))
     empty = source[1]._replace(
         boxes=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int32), is_crowd=np.zeros(0, bool), masks=[]
     )
-    truth = read_truth(source, 1, CONFIG)._replace(example=empty)
-    steps = {step.title: step for step in model_steps(build(), subject(), truth, 0)}
-    assert not {"Anchor targets", "Recall by stage", "Precision and recall", "Overlaps"} & steps.keys()
-    kinds = {kind: number for kind, number, _ in steps["Errors by kind"].tables[0].rows}
+    network = dataclasses.replace(seen(), annotated=read_annotated(source, 1, CONFIG)._replace(example=empty))
+    assert left_out(network) == {anchor_targets, recall, precision, overlaps}
+    step = errors(network)
+    assert step is not None
+    kinds = {kind: number for kind, number, _ in step.tables[0].rows}
     assert kinds == {"on nothing": CONFIG.model.detect.count}  # with random weights it finds all that it may
 
 
@@ -114,39 +91,36 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     main()
 
 
-def test_the_command_on_a_image_of_the_user(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
+def test_the_command_on_an_image_of_the_user(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
     """A strip that is no higher than a cell."""
     strip = np.random.default_rng(0).integers(0, 256, (3, 64, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "mine.png"), strip[..., ::-1])
     run(monkeypatch, checkpoint, "--image", tmp_path / "mine.png", "--out", tmp_path / "page")
-    found = look(build(), strip).trace
+    found = run_model(build(), strip).trace
     assert capsys.readouterr().out == (
         f"{found.proposals.valid.sum()} proposals, {found.detections.valid.sum()} detections: "
         f"{tmp_path / 'page' / 'index.html'}\n"
     )
     page = tmp_path / "page" / "index.html"
-    assert titles(page) == ALWAYS + MASKS
-    assert "Nothing is known of its objects, so the steps that compare with them are left out" in page.read_text()
-    assert "no mask head" not in page.read_text()
-    assert len(list(page.parent.glob("*.png"))) == len(ALWAYS + MASKS) - 1  # of the tensors there is a table
+    assert page.read_text().count("<section ") == len(STEPS) - len(OBJECTS)
 
 
-def test_the_command_on_a_image_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
+def test_the_command_on_an_image_of_the_data(checkpoint: Path, tmp_path: Path, monkeypatch, capsys):
     changed = ("--", "--data.validation.first", "2000")
     which = ("--data", TINY, "--image-id", "000000002003.png")
     run(monkeypatch, checkpoint, *which, "--images", 2, "--out", tmp_path / "page", *changed)
     page = tmp_path / "page" / "index.html"
-    assert set(titles(page)) == {*ALWAYS, *MASKS, *OBJECTS}
-    assert "at work on image 2003" in page.read_text() and "3 of 6, id 2003" in page.read_text()
+    assert page.read_text().count("<section ") == len(STEPS) + 1
+    assert "3 of 6, id 2003" in page.read_text()
 
 
 def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("maskrcnn_jax.inspect.model.report.model_steps", lambda *_: ())
     save_config(load_config(TINY), tmp_path)
     report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
-    assert report.truth is not None and report.truth.example.image_id == 1004
-    np.testing.assert_array_equal(report.subject.image, open_source(load_config(TINY).data.validation)[4].image)
-    assert report.truth.config.model == CONFIG.model
+    assert report.seen.annotated is not None and report.seen.annotated.example.image_id == 1004
+    np.testing.assert_array_equal(report.seen.image, open_source(load_config(TINY).data.validation)[4].image)
+    assert report.seen.annotated.config.model == CONFIG.model
 
 
 @pytest.mark.parametrize(
@@ -178,6 +152,6 @@ def test_bad_input_gets_its_line(checkpoint: Path, tmp_path: Path, monkeypatch, 
 
 def test_a_folder_with_other_files_is_left_alone(checkpoint: Path, tmp_path: Path, monkeypatch):
     cv2.imwrite(str(tmp_path / "mine.png"), image()[..., ::-1])
-    with pytest.raises(SystemExit, match="holds files that are no report of ours"):
+    with pytest.raises(SystemExit, match="holds files that are not a report"):
         run(monkeypatch, checkpoint, "--image", tmp_path / "mine.png", "--out", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.png"]

@@ -3,6 +3,8 @@
 import base64
 import gc
 import re
+import sys
+import types
 import weakref
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,14 +13,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from maskrcnn_jax.inspect.document import STYLE
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect import Step, Table, write_page
-from maskrcnn_jax.inspect.page import WIDTH
+from maskrcnn_jax.inspect.page import STYLE
+from maskrcnn_jax.inspect.panels import WIDTH
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
-RED = np.full((4, 6, 3), (200, 30, 10), np.uint8)
 
 
 class Page(HTMLParser):
@@ -54,9 +55,10 @@ def figure(title: str = "") -> Figure:
     return drawn
 
 
-def steps() -> Iterator[Step]:
-    yield Step("First & foremost", "Some <b>text</b>.", RED, facts={"a < b": 0.123456, "shape": (1, 2)})
+def steps() -> Iterator[Step | None]:
+    yield Step("First & foremost", "Some <b>text</b>.", [figure()], facts={"a < b": 0.123456, "shape": (1, 2)})
     yield Step("Größe, Maße", "Two figures.", (figure(str(n)) for n in range(2)))
+    yield None
     yield Step("Last", "No figures.", tables=[Table(("name", "n"), [("<i>", 1), ("x", None)], "Things", {1})])
 
 
@@ -68,8 +70,7 @@ def page(tmp_path: Path) -> Page:
 def test_the_images_are_named_after_their_steps(page: Page, tmp_path: Path):
     names = ["01_first_foremost.png", "02_groe_mae.png", "02_groe_mae_2.png", "index.html"]
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == names
-    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "new" / "report" / names[0]))[..., ::-1], RED)
-    assert cv2.imread(str(tmp_path / "new" / "report" / names[1])).shape == (144, 288, 3)  # 2 × 1 inches at 144
+    assert cv2.imread(str(tmp_path / "new" / "report" / names[0])).shape == (144, 288, 3)  # 2 × 1 inches at 144
 
 
 def test_the_page_holds_the_images_and_needs_nothing_else(page: Page, tmp_path: Path):
@@ -78,8 +79,7 @@ def test_the_page_holds_the_images_and_needs_nothing_else(page: Page, tmp_path: 
     for image, file in zip(images, files, strict=True):
         assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == file.read_bytes()
         assert image["alt"]
-    assert (images[0]["width"], images[0]["height"]) == ("6", "4")
-    assert (images[1]["width"], images[1]["height"]) == ("192", "96")  # at 96 to the inch
+    assert (images[0]["width"], images[0]["height"]) == ("192", "96")  # at 96 to the inch
     assert not page.all("script") and not page.all("link")
     assert all(attributes["href"].startswith("#") for attributes in page.all("a"))
     style = re.search("<style>(.*)</style>", (tmp_path / "new" / "report" / "index.html").read_text(), re.DOTALL)[1]
@@ -91,7 +91,9 @@ def test_the_page_holds_photographs_as_jpeg_and_the_folder_as_they_are(tmp_path:
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     photograph = cv2.GaussianBlur(noise, (0, 0), 1.5)
     cv2.putText(photograph, "cat", (20, 70), cv2.FONT_HERSHEY_SIMPLEX, 2, (213, 94, 0), 3)
-    [shown] = Page(write_page(tmp_path, "t", [Step("One", "", photograph)])).all("img")
+    covered = Figure(figsize=(160 / 144, 120 / 144))
+    covered.figimage(photograph)
+    [shown] = Page(write_page(tmp_path, "t", [Step("One", "", [covered])])).all("img")
     file = tmp_path / "01_one.png"
     np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], photograph)
     kind, data = shown["src"].split(",")
@@ -121,7 +123,7 @@ def test_tables(page: Page):
     rows = page.all("tr")
     assert [row.get("class") for row in rows] == [None, None, "marked"]
     cells = page.all("td")
-    assert [cell.get("class") for cell in cells] == [None, "figure"] * 2  # numbers to the right
+    assert [cell.get("class") for cell in cells] == [None, "number"] * 2  # numbers to the right
 
 
 def test_long_tables_are_folded_unless_they_are_all_there_is(tmp_path: Path):
@@ -131,16 +133,15 @@ def test_long_tables_are_folded_unless_they_are_all_there_is(tmp_path: Path):
     assert [("open" in attributes) for attributes in found.all("details")] == [False, True]
 
 
-@pytest.mark.parametrize("arrays", [False, True], ids=["figures", "images"])
-def test_one_figure_at_a_time_is_alive(arrays: bool, tmp_path: Path):
+def test_one_figure_at_a_time_is_alive(tmp_path: Path):
     made: list[weakref.ref] = []
     alive = []
 
-    def many() -> Iterator[Figure | np.ndarray]:
+    def many() -> Iterator[Figure]:
         for _ in range(4):
             gc.collect()
             alive.append(sum(reference() is not None for reference in made))
-            one = RED.copy() if arrays else figure()
+            one = figure()
             made.append(weakref.ref(one))
             yield one
             del one
@@ -153,10 +154,10 @@ def test_steps_are_asked_for_one_by_one(tmp_path: Path):
     """The second is made when the first is written."""
 
     def observed() -> Iterator[Step]:
-        yield Step("One", "", RED)
+        yield Step("One", "", [figure()])
         [scratch] = tmp_path.iterdir()
         assert [path.name for path in scratch.iterdir()] == ["01_one.png"]
-        yield Step("Two", "", RED)
+        yield Step("Two", "", [figure()])
 
     write_page(tmp_path, "t", observed())
 
@@ -165,7 +166,7 @@ def test_an_earlier_report_is_replaced_and_other_files_stay(tmp_path: Path):
     write_page(tmp_path, "t", steps())
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "09_mine.png").write_text("mine too")
-    write_page(tmp_path, "t", [Step("Only", "", RED)])
+    write_page(tmp_path, "t", [Step("Only", "", [figure()])])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["01_only.png", "09_mine.png", "index.html", "notes.txt"]
 
 
@@ -174,7 +175,7 @@ def test_a_report_that_fails_leaves_the_earlier_one(tmp_path: Path):
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def failing() -> Iterator[Step]:
-        yield Step("Other", "", RED)
+        yield Step("Other", "", [figure()])
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
@@ -183,14 +184,14 @@ def test_a_report_that_fails_leaves_the_earlier_one(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "index.html", "01_first.png"])
-def test_a_folder_of_others_is_refused_before_anything_is_made(name: str, tmp_path: Path):
+def test_a_folder_of_others_is_an_error_before_anything_is_made(name: str, tmp_path: Path):
     (tmp_path / name).write_text("<!DOCTYPE html>\n<html><body>mine</body></html>")
 
     def never() -> Iterator[Step]:
         raise AssertionError("asked for")
         yield
 
-    with pytest.raises(ValueError, match="holds files that are no report of ours; name an empty folder"):
+    with pytest.raises(ValueError, match="holds files that are not a report; name an empty folder"):
         write_page(tmp_path, "t", never())
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -209,3 +210,18 @@ def test_leftovers_of_a_killed_report_are_no_hindrance(tmp_path: Path):
 def test_the_widest_figure_fills_the_column():
     (column, edge) = re.findall(r"main { max-width: (\d+)px; .*padding: 1rem ([\d.]+)rem", STYLE)[0]
     assert float(column) - 2 * 16 * float(edge) == 96 * WIDTH  # a rem has 16 pixels, an inch 96
+
+
+def test_a_notebook_displays_text_figures_and_tables_in_order(monkeypatch: pytest.MonkeyPatch):
+    """IPython calls `_ipython_display_`; a stand-in for its `display` keeps what it gets."""
+    shown: list = []
+    stand_in = types.ModuleType("IPython.display")
+    stand_in.display = lambda each, raw=False: shown.append((each, raw))
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", stand_in)
+    one, table = figure(), Table(("n",), [(1,)])
+    Step("A & B", "Some <b>text</b>.", [one], {"shape": (1, 2)}, [table])._ipython_display_()
+    (text, raw), *rest = shown
+    assert raw and rest == [(one, False), (table, False)]
+    assert "<h3>A &amp; B</h3>" in text["text/html"] and "Some &lt;b&gt;text&lt;/b&gt;." in text["text/html"]
+    assert text["text/plain"] == "A & B\n\nSome <b>text</b>.\n\nshape: 1×2"

@@ -6,11 +6,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.page import WIDTH
 from maskrcnn_jax.inspect.panels import (
     COLORS,
     TALLEST,
     TITLE,
+    WIDTH,
     Ink,
     class_colors,
     connect,

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from inspected import texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from subjects import texts
 
 from maskrcnn_jax.inspect.captions import caption
-from maskrcnn_jax.inspect.page import DPI, WIDTH
-from maskrcnn_jax.inspect.panels import COLORS, panels, show
+from maskrcnn_jax.inspect.panels import COLORS, DPI, WIDTH, panels, show
 from maskrcnn_jax.inspect.tiles import TALLEST, Tile, heat, tile_figure
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from small import CONFIG, abstract, build
 
-from maskrcnn_jax.inspect import histogram_figures, layer_figures, weight_rows
+from maskrcnn_jax.inspect.weights.figures import histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.layer_kinds import fan_in, layer_kinds
 from maskrcnn_jax.inspect.weights.source import in_order
+from maskrcnn_jax.inspect.weights.tensor_stats import tensor_stats
 from maskrcnn_jax.nn.params import split
 
 LAYER = "backbone.layer2.0.convs.0"
@@ -24,7 +25,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def flags(arrays: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
-    return {row.name: row.flags for row in weight_rows(arrays) if row.flags}
+    return {row.name: row.flags for row in tensor_stats(arrays) if row.flags}
 
 
 def test_a_fresh_network_has_no_flags(arrays: dict[str, np.ndarray]):
@@ -91,7 +92,7 @@ def test_wide_layers_are_no_smaller_than_narrow_ones():
     rng = np.random.default_rng(0)
     shapes = [(3, 3, 4 * 4**n, 8) for n in range(5)]
     same = {f"layer{n}.kernel": rng.normal(0, (9 * s[2]) ** -0.5, s) for n, s in enumerate(shapes)}
-    assert [row.size for row in weight_rows(same)] == pytest.approx([1] * 5, rel=0.1)
+    assert [row.size for row in tensor_stats(same)] == pytest.approx([1] * 5, rel=0.1)
 
 
 def test_every_array_of_ours_has_a_kind():
@@ -131,7 +132,7 @@ def test_outputs_come_first_in_torch_and_last_in_flax():
     theirs = np.random.default_rng(0).normal(size=(8, 4, 3, 3))
     theirs[1] = 0
     ours = theirs.transpose(2, 3, 1, 0)
-    rows = weight_rows({"a.weight": theirs, "b.kernel": ours})
+    rows = tensor_stats({"a.weight": theirs, "b.kernel": ours})
     assert [row.dead_channels for row in rows] == [1, 1]
     assert [fan_in(row.shape, row.kind) for row in rows] == [36, 36]
 
@@ -148,7 +149,7 @@ def test_layers_come_in_the_order_of_an_image():
 def test_histograms_count_the_whole_array(arrays: dict):
     """The notebook that this follows drew a slice only."""
     arrays[KERNEL][0, 0, 0, :2] = np.nan
-    rows = weight_rows(arrays)
+    rows = tensor_stats(arrays)
     figures = list(histogram_figures(arrays, rows, "kernel"))
     drawn = [axes for figure in figures for axes in figure.axes if axes.axison]
     kernels = [row for row in rows if row.kind.role == "kernel"]
@@ -163,7 +164,7 @@ def test_histograms_count_the_whole_array(arrays: dict):
 
 def test_flagged_kernels_look_different(arrays: dict):
     arrays[KERNEL][..., 0] = 0
-    rows = weight_rows(arrays)
+    rows = tensor_stats(arrays)
     [figure] = layer_figures(rows)
     dots, crosses = figure.axes[0].lines
     assert (
@@ -178,7 +179,7 @@ def test_flagged_kernels_look_different(arrays: dict):
 
 
 def test_no_text_of_a_figure_covers_another(arrays: dict):
-    rows = weight_rows(arrays)
+    rows = tensor_stats(arrays)
     for figure in [*layer_figures(rows), *histogram_figures(arrays, rows, "kernel")]:
         FigureCanvasAgg(figure).draw()
         boxes = []

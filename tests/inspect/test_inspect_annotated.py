@@ -1,4 +1,4 @@
-"""An image's objects beside what a network makes of it: places, categories and scores."""
+"""An image's objects beside what a network finds in it: boxes, categories and scores."""
 
 import dataclasses
 import math
@@ -6,86 +6,90 @@ import math
 import numpy as np
 import pytest
 from examples import Images, example
-from maskrcnn_jax.inspect.model.subject import Subject
-from maskrcnn_jax.inspect.model.truth import (
-    Truth,
-    compare_image,
-    image_results,
-    network_truth,
-    object_names,
-    read_truth,
-    same_input,
-    score_images,
-)
-from small import CONFIG
-from subjects import NAMES, VIEW, careless, careless_model, image, trace
+from inspected import NAMES, VIEW, careless, careless_model, image, trace
+from small import CONFIG, abstract
 
-from maskrcnn_jax.config import ShapesSource
+from maskrcnn_jax.config import Config, ShapesSource
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.inspect.model.annotated import AnnotatedImage, network_objects, read_annotated
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
+from maskrcnn_jax.inspect.model.score_steps import same_input, score_images
 
 NAMED = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, class_names=NAMES))
 EXAMPLE = example((0, (0, 0, 10, 40)), (2, (5, 10, 20, 30)), size=(80, 30))
 """An image of 80 × 30, which the trace's view has at half its height and twice its width: 40 × 60."""
-SUBJECT = Subject(EXAMPLE.image, (2.0, 0.5), NAMED.model, VIEW, trace(), {})
 
 
-def truth(*examples, config=NAMED) -> Truth:
-    return read_truth(Images(*examples), 0, config)
+def annotated(*examples, config=NAMED) -> AnnotatedImage:
+    return read_annotated(Images(*examples), 0, config)
+
+
+def seen(config: Config = NAMED) -> InspectedImage:
+    return InspectedImage(
+        abstract(config.model), EXAMPLE.image, (2.0, 0.5), VIEW, trace(), {}, annotated(EXAMPLE, config=config)
+    )
 
 
 def test_objects_lie_where_the_network_has_them():
-    placed = network_truth(truth(EXAMPLE), SUBJECT)
+    placed = seen().objects
+    assert placed is not None
     # (0, 0, 10, 40) → (0, 0, 20, 20), and the corner is (2, 4)
     assert placed.boxes.tolist() == [[2, 4, 22, 24], [12, 9, 42, 19]]
     assert placed.labels.tolist() == [0, 2] and placed.valid.all()
     inclusive = dataclasses.replace(NAMED, model=dataclasses.replace(NAMED.model, inclusive_boxes=True))
-    assert network_truth(truth(EXAMPLE, config=inclusive), SUBJECT).boxes[0].tolist() == [2, 4, 21, 23]
+    assert network_objects(annotated(EXAMPLE, config=inclusive), (2.0, 0.5), VIEW.corner).boxes[0].tolist() == [
+        2,
+        4,
+        21,
+        23,
+    ]
 
 
 def test_detections_in_the_image_s_own_pixels():
-    [found] = image_results(SUBJECT, Images(EXAMPLE), 7)
+    [found] = seen().results(Images(EXAMPLE), 7)
     # (0, 0, 20, 20) in the view is (0, 0, 10, 40) in the image; cat is the data's category 2.
     assert found["bbox"] == [0, 0, 10, 40] and found["category_id"] == 2 and found["image_id"] == 7
     assert found["score"] == pytest.approx(0.6)
 
 
 def test_the_outcome_compares_masks():
-    outcome = compare_image(SUBJECT, truth(EXAMPLE))
+    outcome = seen().outcome
+    assert outcome is not None
     # The mask is the left half of the first object, and has 5 × 20 pixels in common with the second, 100 / (200 + 300
     # − 100); without the second object's first 5 columns: none of it lies in columns 0 … 4.
     assert outcome.iou.tolist() == [[0.5, 0.0]]
     assert outcome.same.tolist() == [[True, False]]
-    maskless = SUBJECT._replace(config=dataclasses.replace(NAMED.model, mask_head=None))
-    boxes = compare_image(maskless, truth(EXAMPLE)).iou
+    maskless = seen(dataclasses.replace(NAMED, model=dataclasses.replace(NAMED.model, mask_head=None))).outcome
+    assert maskless is not None
     # Boxes: the first is the object; the second shares 5 × 20 of 400 + 300 − 100 pixels.
-    np.testing.assert_allclose(boxes, [[1.0, 100 / 600]])
+    np.testing.assert_allclose(maskless.iou, [[1.0, 100 / 600]])
 
 
 def test_objects_are_numbered_and_crowds_left_out():
     crowd = EXAMPLE._replace(is_crowd=np.array([True, False]))
-    assert object_names(truth(EXAMPLE)) == ["cat 1", "owl 2"]
-    assert object_names(truth(crowd)) == ["owl 1"]
+    assert annotated(EXAMPLE).object_names == ["cat 1", "owl 2"]
+    assert annotated(crowd).object_names == ["owl 1"]
 
 
 def test_classes_meet_by_their_names():
     data = Images(EXAMPLE)
     data.class_names = ("owl", "fox", "cat")
-    [found] = image_results(SUBJECT, data, 7)
+    [found] = seen().results(data, 7)
     assert found["category_id"] == 17
 
 
 @pytest.mark.parametrize(
     ("names", "position", "message"),
     [
-        (NAMES, 1, "index = 1: the data has 1 image, the first is 0"),
-        (NAMES, -1, "index = -1"),
+        (NAMES, 1, "position = 1: the data has 1 image, the first is 0"),
+        (NAMES, -1, "position = -1"),
         (("ant", "bee", "fly"), 0, "none of the model's classes, but cat, dog, owl"),
     ],
 )
-def test_what_does_not_fit_is_said(names, position, message):
+def test_what_does_not_fit_is_an_error(names, position, message):
     model = dataclasses.replace(CONFIG.model, class_names=names)
     with pytest.raises(ValueError, match=message):
-        read_truth(Images(EXAMPLE), position, dataclasses.replace(CONFIG, model=model))
+        read_annotated(Images(EXAMPLE), position, dataclasses.replace(CONFIG, model=model))
 
 
 def test_of_many_classes_the_first_are_named():
@@ -93,14 +97,14 @@ def test_of_many_classes_the_first_are_named():
     data.class_names = tuple(f"class {label}" for label in range(80))
     model = dataclasses.replace(CONFIG.model, class_names=NAMES)
     with pytest.raises(ValueError, match=r"but class 0, .*, class 9 and 70 more; give its own data$"):
-        read_truth(data, 0, dataclasses.replace(CONFIG, model=model))
+        read_annotated(data, 0, dataclasses.replace(CONFIG, model=model))
 
 
 def test_without_names_there_must_be_as_many_classes():
-    assert truth(EXAMPLE, config=CONFIG).category_names == {2: "cat", 5: "dog", 17: "owl"}
+    assert annotated(EXAMPLE, config=CONFIG).category_names == {2: "cat", 5: "dog", 17: "owl"}
     four = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, num_classes=4))
     with pytest.raises(ValueError, match="the data has 3 classes, the model 4 without names"):
-        truth(EXAMPLE, config=four)
+        annotated(EXAMPLE, config=four)
 
 
 def test_images_that_compile_nothing_anew():
@@ -109,7 +113,7 @@ def test_images_that_compile_nothing_anew():
     wide, square = example(size=(40, 60)), example(size=(64, 64))
     free = dataclasses.replace(NAMED.model.input, buckets=(), shortest_edge=64, longest_edge=96)
     config = dataclasses.replace(NAMED, model=dataclasses.replace(NAMED.model, input=free))
-    made = truth(wide, square, wide, square, wide, config=config)
+    made = annotated(wide, square, wide, square, wide, config=config)
     assert same_input(made, 10) == [0, 2, 4]
     assert len(same_input(made, 2)) == 2
     assert same_input(made._replace(position=1), 10) == [1, 3]
@@ -120,19 +124,19 @@ def test_scores_of_several_images():
     config = dataclasses.replace(CONFIG, model=careless().config)
     source = open_source(ShapesSource(image_size=64, count=5))
     model = careless_model()
-    table, figures = score_images(model, read_truth(source, 0, config), [1, 3])
+    table, metrics = score_images(model, read_annotated(source, 0, config), [1, 3])
     first, second, mean = table.rows
     assert (first[:3], second[:3]) == ((1, 1, len(source[1].labels)), (3, 3, len(source[3].labels)))
     assert mean[:2] == ("mean", "") and mean[2] == first[2] + second[2] and mean[3] == first[3] + second[3]
     assert len(first) == len(table.columns) == 15
     np.testing.assert_allclose(mean[4:], np.mean([first[4:], second[4:]], axis=0))
     assert first[4] == pytest.approx(np.mean(first[5:]))
-    assert "bbox/AP" in figures and "segm/AP" not in figures
+    assert "bbox/AP" in metrics and "segm/AP" not in metrics
 
 
 def test_images_without_objects_have_no_score():
     config = dataclasses.replace(CONFIG, model=careless().config)
     model = careless_model()
     data = Images(example(size=(64, 64), image=image()))
-    table, _ = score_images(model, read_truth(data, 0, config), [0])
+    table, _ = score_images(model, read_annotated(data, 0, config), [0])
     assert all(math.isnan(value) for row in table.rows for value in row[4:])

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from maskrcnn_jax.inspect.model.proposal_figures import (
+from inspected import ANCHORS, by_hand, drawn, figure, texts, trace
+
+from maskrcnn_jax.inspect.model.proposal_steps import (
     best_candidates,
-    corner_figure,
-    objectness_figure,
-    refined_figure,
-    suppression_figure,
-    top_anchor_figure,
+    objectness,
+    proposal_corners,
+    refined,
+    suppression,
+    top_anchors,
     trace_pyramid,
 )
-from subjects import ANCHORS, VIEW, drawn, texts, titles, trace
-
 from maskrcnn_jax.inspect.panels import COLORS
 
 CANDIDATES = [[0, 0, 10, 10], [1, 1, 10, 10], [-2, -4, -2, -4], [8, 0, 38, 40]]
@@ -36,15 +36,14 @@ def test_levels_have_as_many_anchors_as_cells_times_ratios():
 
 def test_top_anchors_are_those_with_the_highest_logits():
     # logits 0, 3, 1, −2, −4, 0.5 | 2, −9
-    figure = top_anchor_figure(trace(), VIEW, 3)
-    assert drawn(figure) == [placed([1, 6, 2])]
-    colors = figure.axes[0].collections[0].get_edgecolor()[:, :3]
+    drawing = figure(top_anchors(by_hand(), 3))
+    assert drawn(drawing) == [placed([1, 6, 2])]
+    colors = drawing.axes[0].collections[0].get_edgecolor()[:, :3]
     np.testing.assert_allclose(colors, [COLORS[0], COLORS[1], COLORS[0]])
-    assert titles(figure) == ["The 3 anchors with the highest objectness"]
 
 
 def test_what_leaves_the_image_is_seen():
-    axes = top_anchor_figure(trace(), VIEW, 8).axes[0]
+    axes = figure(top_anchors(by_hand(), 8)).axes[0]
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     assert left < -2 and top < -4 and right > 60 and bottom > 40
@@ -52,13 +51,16 @@ def test_what_leaves_the_image_is_seen():
 
 def test_objectness_by_level():
     # sigmoid(−4) = 0.018, sigmoid(3) = 0.953; sigmoid(−9) = 0.0001, sigmoid(2) = 0.881
-    assert texts(objectness_figure(trace())) == ["P2, 3 × 2 cells: 0.02 … 0.95", "P3, 1 × 2 cells: 0.00 … 0.88"]
+    assert texts(figure(objectness(by_hand()))) == ["P2, 3 × 2 cells: 0.02 … 0.95", "P3, 1 × 2 cells: 0.00 … 0.88"]
 
 
 def test_objectness_without_overflow():
     found = trace()
     extreme = found._replace(rpn=found.rpn._replace(logits=np.float32([[-1e4] * 4 + [1e4] * 4])))
-    assert texts(objectness_figure(extreme)) == ["P2, 3 × 2 cells: 0.00 … 1.00", "P3, 1 × 2 cells: 1.00 … 1.00"]
+    assert texts(figure(objectness(by_hand(extreme)))) == [
+        "P2, 3 × 2 cells: 0.00 … 1.00",
+        "P3, 1 × 2 cells: 1.00 … 1.00",
+    ]
 
 
 def test_the_surest_anchor_of_a_cell_counts():
@@ -67,7 +69,7 @@ def test_the_surest_anchor_of_a_cell_counts():
         anchors=np.repeat(ANCHORS, 2, axis=0),
         rpn=found.rpn._replace(logits=np.stack([found.rpn.logits, found.rpn.logits - 50], axis=2).reshape(1, 16)),
     )
-    assert texts(objectness_figure(two)) == texts(objectness_figure(found))
+    assert texts(figure(objectness(by_hand(two)))) == texts(figure(objectness(by_hand(found))))
 
 
 @pytest.mark.parametrize(("count", "expected"), [(2, [0, 3]), (50, [0, 3, 1])])
@@ -77,12 +79,12 @@ def test_the_best_candidates_of_all_levels(count: int, expected: list[int]):
 
 
 def test_candidates_before_and_after():
-    figure = refined_figure(trace(), VIEW, 2)
-    anchors, decoded, clipped = drawn(figure)
+    drawing = figure(refined(by_hand(), 2))
+    anchors, decoded, clipped = drawn(drawing)
     assert anchors == placed([1, 6])
     assert decoded == [[-1, -1, 9, 9], [7, -1, 37, 39]]
     assert clipped == [CANDIDATES[0], CANDIDATES[3]]
-    lines = [layer for layer in figure.axes[0].collections if len(layer.get_paths()[0].vertices) == 2]
+    lines = [layer for layer in drawing.axes[0].collections if len(layer.get_paths()[0].vertices) == 2]
     assert [path.vertices.tolist() for path in lines[0].get_paths()] == [
         [anchors[0][:2], [-1, -1]],
         [anchors[1][:2], [7, -1]],
@@ -90,15 +92,14 @@ def test_candidates_before_and_after():
 
 
 def test_kept_dropped_and_proposed():
-    figure = suppression_figure(trace(), VIEW, 50)
-    dropped, kept, proposals = drawn(figure)
+    drawing = figure(suppression(by_hand(), 50))
+    dropped, kept, proposals = drawn(drawing)
     assert dropped == [CANDIDATES[1]]
     assert kept == proposals == [CANDIDATES[0], CANDIDATES[3]]
-    assert titles(figure) == ["Of the 3 best candidates 2 are kept, 1 dropped", "The 2 best of 2 proposals"]
 
 
 def test_corners_of_proposals():
-    starts, ends = (axes.lines[0].get_xydata().tolist() for axes in corner_figure(trace(), VIEW).axes)
+    starts, ends = (axes.lines[0].get_xydata().tolist() for axes in figure(proposal_corners(by_hand())).axes)
     assert starts == [[0, 0], [8, 0]] and ends == [[10, 10], [38, 40]]
 
 
@@ -108,6 +109,6 @@ def test_a_network_that_proposes_nothing():
         candidates=found.candidates._replace(valid=nothing, keep=nothing),
         proposals=found.proposals._replace(valid=nothing[:, :3]),
     )
-    for figure in (refined_figure(found, VIEW), suppression_figure(found, VIEW)):
-        assert not any(drawn(figure))
-    assert [len(axes.lines[0].get_xydata()) for axes in corner_figure(found, VIEW).axes] == [0, 0]
+    for step in (refined, suppression):
+        assert not any(drawn(figure(step(by_hand(found)))))
+    assert [len(axes.lines[0].get_xydata()) for axes in figure(proposal_corners(by_hand(found))).axes] == [0, 0]

@@ -20,23 +20,12 @@ def test_in_a_notebook():
     html = SEEN._repr_html_()
     for cell in (
         '<td style="text-align: left">a &lt;b&gt;</td>',
-        '<td class="figure">12</td>',
-        '<td class="figure">–</td>',
+        '<td class="number">12</td>',
+        '<td class="number">–</td>',
         "Things seen",
     ):
         assert cell in html
     assert html.count("<tr>") == 3
-
-
-def test_in_ipython():
-    """Its printer has a method `text`."""
-    written: list[str] = []
-
-    class Printer:
-        text = staticmethod(written.append)
-
-    SEEN._repr_pretty_(Printer(), cycle=False)
-    assert written == [str(SEEN)]
 
 
 def test_long_tables_are_open_in_a_notebook():

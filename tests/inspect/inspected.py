@@ -1,12 +1,15 @@
-"""An image that a small network has looked at, and a hand-made trace whose every number is known."""
+"""An image that a small network has seen, and a hand-made trace whose every number is known."""
 
 import dataclasses
 from functools import cache
 
 import numpy as np
-from maskrcnn_jax.inspect.model.subject import Subject, View, look
-from small import CONFIG, SIDE, build
+from matplotlib.figure import Figure
+from small import CONFIG, SIDE, abstract, build
 
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage, run_model
+from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.structs import BoxOutput, Candidates, ClassCandidates, Detections, Proposals, Rois, RPNOutput, Trace
 
@@ -18,9 +21,9 @@ def image(height: int = SIDE, width: int = SIDE) -> np.ndarray:
 
 
 @cache
-def subject() -> Subject:
-    """A random image of the network's size, looked at by a network with random weights."""
-    return look(build(), image())
+def seen() -> InspectedImage:
+    """A random image of the network's size, seen by a network with random weights."""
+    return run_model(build(), image())
 
 
 @cache
@@ -32,12 +35,12 @@ def careless_model() -> MaskRCNN:
 
 
 @cache
-def careless() -> Subject:
-    """The same image, looked at by that network."""
-    return look(careless_model(), image())
+def careless() -> InspectedImage:
+    """The same image, seen by that network."""
+    return run_model(careless_model(), image())
 
 
-VIEW = View(image(40, 60), np.array([2.0, 4.0], np.float32))
+VIEW = InputView(image(40, 60), np.array([2.0, 4.0], np.float32))
 """An image whose upper left corner is at (2, 4) of the input."""
 ANCHORS = np.array([[x, y, x + 8, y + 8] for y in (0, 16, 32) for x in (0, 16)] + [[0, 0, 32, 32]] * 2, np.float32)
 """Of P2 with 3 × 2 cells and of P3 with 1 × 2, one ratio."""
@@ -105,6 +108,19 @@ def trace() -> Trace:
     )
 
 
+def by_hand(found: Trace | None = None, config: ModelConfig | None = None) -> InspectedImage:
+    """What a network with the classes of `NAMES` would have seen for a trace, the hand-made one if None."""
+    return InspectedImage(_model(config or NAMED), VIEW.image, (1.0, 1.0), VIEW, found or trace(), {})
+
+
+NAMED = dataclasses.replace(CONFIG.model, class_names=NAMES)
+
+
+@cache
+def _model(config: ModelConfig) -> MaskRCNN:
+    return abstract(config)
+
+
 def without_detections(found: Trace) -> Trace:
     nothing, rois = np.zeros_like(found.detections.valid), found.mask_rois
     return found._replace(
@@ -112,6 +128,12 @@ def without_detections(found: Trace) -> Trace:
         detections=found.detections._replace(valid=nothing),
         mask_rois=None if rois is None else rois._replace(valid=nothing),
     )
+
+
+def figure(step: Step) -> Figure:
+    """The only figure of a step."""
+    [only] = step.figures
+    return only
 
 
 def drawn(figure) -> list[list[list[float]]]:

@@ -1,22 +1,23 @@
-"""What the box head sees and says, on a hand-made trace."""
+"""What the box head sees and predicts, on a hand-made trace."""
 
 import numpy as np
 import pytest
-from maskrcnn_jax.inspect.model.activation_figures import activation_figure, delta_figure
-from maskrcnn_jax.inspect.model.head_figures import (
+from inspected import NAMES, VIEW, by_hand, drawn, figure, texts, titles, trace
+
+from maskrcnn_jax.inspect.model.box_head_steps import (
+    class_probabilities,
     crop,
     likely_class_table,
     output_names,
-    probability_figure,
-    roi_class_figure,
-    roi_feature_figure,
-    roi_level_figure,
+    roi_classes,
+    roi_features,
     roi_level_table,
+    roi_levels,
     roi_probabilities,
-    roi_refinement_figure,
+    roi_refinement,
 )
-from subjects import NAMES, VIEW, drawn, texts, titles, trace
-
+from maskrcnn_jax.inspect.model.input_steps import activation_figure
+from maskrcnn_jax.inspect.model.proposal_steps import deltas
 from maskrcnn_jax.inspect.panels import COLORS
 
 ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
@@ -47,9 +48,8 @@ def test_names_of_outputs():
 
 
 def test_each_level_has_its_rois():
-    figure = roi_level_figure(trace(), VIEW)
-    assert drawn(figure) == [[ROIS[0]], [ROIS[1]]]
-    assert titles(figure) == ["P2, a cell every 4 pixels; rois: 1", "P3, a cell every 8 pixels; rois: 1"]
+    drawing = figure(roi_levels(by_hand()))
+    assert drawn(drawing) == [[ROIS[0]], [ROIS[1]]]
     # √(10 × 10) and √(30 × 40)
     assert roi_level_table(trace()).rows == [
         ("P2", 4, 1, 10, 10, 10),
@@ -59,15 +59,15 @@ def test_each_level_has_its_rois():
 
 def test_only_some_of_many_rois_are_drawn():
     found = trace()._replace(roi_levels=np.zeros((1, 2), np.int32))
-    figure = roi_level_figure(found, VIEW, 1)
-    assert drawn(figure) == [[ROIS[0]]] and titles(figure) == ["P2, a cell every 4 pixels; rois: 1 of 2"]
+    drawing = figure(roi_levels(by_hand(found), 1))
+    assert drawn(drawing) == [[ROIS[0]]] and titles(drawing)[0].endswith("1 of 2")
     assert roi_level_table(found).rows[1] == ("P3", 8, 0, None, None, None)
 
 
 def test_features_stand_below_what_they_are_of():
-    figure = roi_feature_figure(trace(), VIEW)
-    captions = texts(figure)
-    assert captions[:4] == ["roi 0, P2", "roi 1, P3", "mean size", "mean size"]
+    drawing = figure(roi_features(by_hand()))
+    captions = texts(drawing)
+    assert captions[:4] == ["RoI 0, P2", "RoI 1, P3", "mean magnitude", "mean magnitude"]
     spread = trace().roi_features.std(axis=(0, 1, 2, 3))
     first, second = np.argsort(-spread)[:2]
     assert captions[4:] == [f"channel {first}"] * 2 + [f"channel {second}"] * 2
@@ -75,8 +75,8 @@ def test_features_stand_below_what_they_are_of():
 
 def test_rois_of_detections_come_first():
     second = with_pairs(keep=np.array([[False, True, False, False]]))
-    assert texts(roi_feature_figure(second, VIEW, 1))[0] == "roi 1, P3"
-    assert texts(roi_feature_figure(without_rois(), VIEW))[0] == "there is no roi"
+    assert texts(figure(roi_features(by_hand(second), 1)))[0] == "RoI 1, P3"
+    assert not roi_features(by_hand(without_rois())).figures
 
 
 @pytest.mark.parametrize(
@@ -98,51 +98,50 @@ def test_classes_of_rois():
         ("background", 1, pytest.approx(0.8, abs=1e-5), pytest.approx(0.8, abs=1e-5)),
         ("cat", 1, pytest.approx(0.6, abs=1e-5), pytest.approx(0.6, abs=1e-5)),
     ]
-    figure = roi_class_figure(trace(), VIEW, NAMES)
-    background, objects = drawn(figure)
+    drawing = figure(roi_classes(by_hand()))
+    background, objects = drawn(drawing)
     assert background == [ROIS[1]] and objects == [ROIS[0]]
-    assert texts(figure) == ["cat 0.60"]
-    assert titles(figure) == ["2 of 2 rois: 1 of objects, 1 of background"]
+    assert texts(drawing) == ["cat 0.60"]
 
 
 def test_rois_are_drawn_at_random_and_the_same_each_time():
-    one, again = (roi_class_figure(trace(), VIEW, NAMES, count=1, seed=3) for _ in range(2))
+    one, again = (figure(roi_classes(by_hand(), count=1, seed=3)) for _ in range(2))
     assert drawn(one) == drawn(again) and sum(map(len, drawn(one))) == 1
-    other = {str(drawn(roi_class_figure(trace(), VIEW, NAMES, count=1, seed=seed))) for seed in range(8)}
+    other = {str(drawn(figure(roi_classes(by_hand(), count=1, seed=seed)))) for seed in range(8)}
     assert len(other) == 2
 
 
 def test_probabilities_as_a_image():
-    axes = probability_figure(trace(), NAMES).axes[0]
+    axes = figure(class_probabilities(by_hand())).axes[0]
     # The roi that is least likely background comes first; dog's 0.1 counts, what is below 0.01 everywhere does not.
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
     assert [label.get_text() for label in axes.get_xticklabels()] == ["cat", "dog", "owl", "background"]
-    few = probability_figure(trace(), NAMES, rois=1, classes=1).axes[0]
+    few = figure(class_probabilities(by_hand(), rois=1, classes=1)).axes[0]
     np.testing.assert_allclose(few.images[0].get_array(), [[0.6, 0.3]], atol=1e-5)
     assert [label.get_text() for label in few.get_xticklabels()] == ["cat", "background"]
 
 
 def test_rois_before_and_after_their_deltas():
-    figure = roi_refinement_figure(trace(), VIEW, NAMES)
-    before, after = drawn(figure)
+    drawing = figure(roi_refinement(by_hand()))
+    before, after = drawn(drawing)
     assert before == [ROIS[0], ROIS[1], ROIS[0]]
     assert after == [[0, 0, 20, 20], [8, 0, 28, 20], [1, 1, 20, 20]]
-    assert texts(figure) == ["cat 0.60", "owl 0.20", "dog 0.10"]
-    for collection in figure.axes[0].collections:
+    assert texts(drawing) == ["cat 0.60", "owl 0.20", "dog 0.10"]
+    for collection in drawing.axes[0].collections:
         np.testing.assert_allclose(collection.get_edgecolor()[:, :3], [COLORS[0], COLORS[2], COLORS[1]])
-    assert len(drawn(roi_refinement_figure(trace(), VIEW, NAMES, count=1))[0]) == 1
+    assert len(drawn(figure(roi_refinement(by_hand(), count=1)))[0]) == 1
 
 
 def test_figures_without_rois_and_pairs():
     found = without_rois()
-    assert not any(drawn(roi_level_figure(found, VIEW)))
-    assert not any(drawn(roi_class_figure(found, VIEW, NAMES)))
-    assert not any(drawn(roi_refinement_figure(found, VIEW, NAMES)))
+    assert not any(drawn(figure(roi_levels(by_hand(found)))))
+    assert not any(drawn(figure(roi_classes(by_hand(found)))))
+    assert not any(drawn(figure(roi_refinement(by_hand(found)))))
     assert likely_class_table(found, NAMES).rows == []
-    labels = [patch.get_label() for patch in delta_figure(found).axes[4].patches]
-    assert labels == ["rois and their classes (0)"]
-    axes = probability_figure(found, NAMES).axes[0]
-    assert axes.get_ylabel().startswith("0 rois") and not np.any(axes.images[0].get_array())
+    labels = [patch.get_label() for patch in figure(deltas(by_hand(found))).axes[4].patches]
+    assert labels == ["RoIs and their classes (0)"]
+    axes = figure(class_probabilities(by_hand(found))).axes[0]
+    assert not np.any(axes.images[0].get_array())
 
 
 def test_activations_say_their_range():
@@ -150,17 +149,17 @@ def test_activations_say_their_range():
     maps[0, 0, 0, 1] = -4
     figure = activation_figure({"C2": maps}, count=2)
     # |−4| of one of five channels: 0.8
-    assert texts(figure) == ["C2\n2 × 3\n× 5", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean size: 0 … 0.8"]
+    assert texts(figure) == ["C2\n2 × 3\n× 5", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean magnitude: 0 … 0.8"]
 
 
 def test_histograms_of_deltas():
     found = with_pairs(valid=np.array([[True, False, False, False]]))
     found.box.deltas[0, 0, 0] = (1, 2, 3, 4)
-    figure = delta_figure(found)
-    upper, lower = figure.axes[0], figure.axes[4]
+    drawing = figure(deltas(by_hand(found)))
+    upper, lower = drawing.axes[0], drawing.axes[4]
     names = [patch.get_label() for patch in (*upper.patches, *lower.patches)]
-    assert names == ["all anchors (8)", "candidates (4)", "rois and their classes (1)"]
-    for axes, value in zip(figure.axes[4:], (1, 2, 3, 4), strict=True):
+    assert names == ["all anchors (8)", "candidates (4)", "RoIs and their classes (1)"]
+    for axes, value in zip(drawing.axes[4:], (1, 2, 3, 4), strict=True):
         shares, edges, _ = axes.patches[0].get_data()
         assert shares.sum() == 1 and edges[shares.argmax()] <= value <= edges[shares.argmax() + 1]
     # Deltas of anchor k are 4k … 4k + 3: of dx 0, 4, …, 28. The bins leave out the least and the greatest hundredth of
@@ -174,5 +173,5 @@ def test_deltas_that_are_not_finite_are_left_out():
     found = trace()
     found.rpn.deltas[0, 0] = np.nan
     # 4, 8, …, 28 are left of eight, and 28 lies beyond the bins; the least, 4, is a candidate's, too, and stays.
-    shares, edges, _ = delta_figure(found).axes[0].patches[0].get_data()
+    shares, edges, _ = figure(deltas(by_hand(found))).axes[0].patches[0].get_data()
     assert shares.sum() == pytest.approx(6 / 8) and edges[0] == 4

@@ -4,30 +4,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from maskrcnn_jax.inspect.data.anchor_figures import (
-    OTHERS,
-    anchor_figure,
-    other_anchor_figure,
-    positive_anchor_figure,
-)
-from maskrcnn_jax.inspect.data.training_anchors import (
-    AnchorAnswers,
-    Pyramid,
-    anchor_answers,
-    anchor_table,
-    assignment_table,
-    build_pyramid,
-    nearest,
-    object_anchor_table,
-)
 from small import CONFIG, OBJECTS, SIDE, build, change, truth
 
 from maskrcnn_jax.config import Config
+from maskrcnn_jax.inspect.data.anchor_steps import (
+    OTHERS,
+    anchor_figure,
+    anchor_table,
+    assignment_table,
+    object_anchor_table,
+    other_anchor_figure,
+    positive_anchor_figure,
+)
+from maskrcnn_jax.inspect.data.anchor_targets import (
+    AnchorTargets,
+    Pyramid,
+    anchor_targets,
+    build_pyramid,
+    nearest,
+)
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import GroundTruth
-from maskrcnn_jax.training import targets
+from maskrcnn_jax.training import targets as training
 
 NAMES = ("cat", "dog", "owl")
 IMAGE = np.zeros((SIDE, SIDE, 3), np.uint8)
@@ -45,8 +45,8 @@ def pyramid() -> Pyramid:
 
 
 @pytest.fixture(scope="module")
-def answers(pyramid: Pyramid) -> AnchorAnswers:
-    return anchor_answers(KEY, pyramid.anchors, host(truth(*OBJECTS[:3])), CONFIG)
+def targets(pyramid: Pyramid) -> AnchorTargets:
+    return anchor_targets(KEY, pyramid.anchors, host(truth(*OBJECTS[:3])), CONFIG)
 
 
 def test_anchors_are_those_of_the_forward_pass():
@@ -68,38 +68,38 @@ def test_table_of_anchors(pyramid: Pyramid):
     assert [row[2] for row in rows] == [4, 8, 16, 32, None]  # a single cell has no stride
 
 
-def test_the_sample_is_that_of_training(pyramid: Pyramid, answers: AnchorAnswers):
-    """Slots without an object, which the answers leave out, and a place for every anchor change nothing."""
+def test_the_sample_is_that_of_training(pyramid: Pyramid, targets: AnchorTargets):
+    """Slots without an object, which the targets leave out, and a place for every anchor change nothing."""
     weights = CONFIG.model.rpn.proposals.box_weights
-    ask = jax.jit(targets.rpn_targets, static_argnums=(3, 4))
+    ask = jax.jit(training.rpn_targets, static_argnums=(3, 4))
     sample = ask(KEY, pyramid.anchors, truth(*OBJECTS[:3]), CONFIG.loss.rpn_match, weights)
     chosen = np.asarray(sample.index[sample.valid])
-    assert sorted(answers.sampled) == sorted(chosen) and len(set(chosen)) == CONFIG.loss.rpn_match.count
+    assert sorted(targets.sampled) == sorted(chosen) and len(set(chosen)) == CONFIG.loss.rpn_match.count
     positive = np.asarray(sample.index[sample.positive])
-    assert sorted(answers.which(POSITIVE, sampled=True)) == sorted(positive) and len(positive)
-    assert sorted(answers.which(NEGATIVE, sampled=True)) == sorted(set(chosen) - set(positive))
-    assert not len(answers.which(IGNORE, sampled=True))
+    assert sorted(targets.which(POSITIVE, sampled=True)) == sorted(positive) and len(positive)
+    assert sorted(targets.which(NEGATIVE, sampled=True)) == sorted(set(chosen) - set(positive))
+    assert not len(targets.which(IGNORE, sampled=True))
 
 
-def test_every_anchor_counts_as_its_overlap_says(pyramid: Pyramid, answers: AnchorAnswers):
+def test_every_anchor_counts_as_its_overlap_says(pyramid: Pyramid, targets: AnchorTargets):
     boxes = jnp.array([box for box, _ in OBJECTS[:3]])
     overlaps = np.asarray(iou(boxes, jnp.asarray(pyramid.anchors)))
     best = overlaps.max(axis=0)
     # at least 0.7, or the best of an object: positive; below 0.3 and not positive: negative
     positive = (best >= 0.7) | (overlaps == overlaps.max(axis=1, keepdims=True)).any(axis=0)
-    np.testing.assert_array_equal(answers.assignment == POSITIVE, positive)
-    np.testing.assert_array_equal(answers.assignment == NEGATIVE, (best < 0.3) & ~positive)
-    np.testing.assert_allclose(answers.overlaps[:3], overlaps.max(axis=1))
-    assert answers.overlaps[3:].tolist() == [0]
+    np.testing.assert_array_equal(targets.assignment == POSITIVE, positive)
+    np.testing.assert_array_equal(targets.assignment == NEGATIVE, (best < 0.3) & ~positive)
+    np.testing.assert_allclose(targets.overlaps[:3], overlaps.max(axis=1))
+    assert targets.overlaps[3:].tolist() == [0]
 
 
-def test_positive_anchors_land_on_their_object(pyramid: Pyramid, answers: AnchorAnswers):
-    positive = answers.which(POSITIVE, sampled=False)
-    slots, distances = nearest(answers.refined[positive], host(truth(*OBJECTS[:3])))
+def test_positive_anchors_land_on_their_object(pyramid: Pyramid, targets: AnchorTargets):
+    positive = targets.which(POSITIVE, sampled=False)
+    slots, distances = nearest(targets.refined[positive], host(truth(*OBJECTS[:3])))
     assert distances.max() < 1e-4
     overlaps = iou(jnp.array([box for box, _ in OBJECTS[:3]]), jnp.asarray(pyramid.anchors[positive]))
     np.testing.assert_array_equal(slots, jnp.argmax(overlaps, axis=0))
-    assert not np.allclose(pyramid.anchors[positive], answers.refined[positive])
+    assert not np.allclose(pyramid.anchors[positive], targets.refined[positive])
 
 
 def test_nearest_by_hand():
@@ -113,33 +113,33 @@ def test_nearest_by_hand():
 
 def test_without_objects_everything_is_negative(pyramid: Pyramid):
     nothing = host(truth())
-    answers = anchor_answers(KEY, pyramid.anchors, nothing, CONFIG)
-    assert (answers.assignment == NEGATIVE).all() and len(answers.sampled) == CONFIG.loss.rpn_match.count
-    figure = positive_anchor_figure(IMAGE, pyramid, answers, nothing, NAMES)
-    assert figure.axes[0].get_title().startswith("0 of 0") and not figure.axes[0].collections
-    assert object_anchor_table(answers, nothing, NAMES, 0.7).rows == []
+    targets = anchor_targets(KEY, pyramid.anchors, nothing, CONFIG)
+    assert (targets.assignment == NEGATIVE).all() and len(targets.sampled) == CONFIG.loss.rpn_match.count
+    figure = positive_anchor_figure(IMAGE, pyramid, targets, nothing, NAMES)
+    assert not figure.axes[0].collections
+    assert object_anchor_table(targets, nothing, NAMES, 0.7).rows == []
 
 
-def test_tables_add_up(pyramid: Pyramid, answers: AnchorAnswers):
-    rows = assignment_table(pyramid, answers).rows
+def test_tables_add_up(pyramid: Pyramid, targets: AnchorTargets):
+    rows = assignment_table(pyramid, targets).rows
     *levels, everything = [row[1:] for row in rows]
     assert np.sum(levels, axis=0).tolist() == list(everything)
     assert [sum(row[:3]) for row in levels] == list(pyramid.counts)
     assert sum(everything[3:]) == CONFIG.loss.rpn_match.count
 
 
-def test_objects_and_their_anchors(answers: AnchorAnswers):
+def test_objects_and_their_anchors(targets: AnchorTargets):
     objects = host(truth(*OBJECTS[:3]))
     crowd = objects._replace(is_crowd=np.array([False, False, True, False]))
-    table = object_anchor_table(answers._replace(overlaps=np.float32([0.75, 0.5, 0.1, 0])), crowd, NAMES, 0.7)
+    table = object_anchor_table(targets._replace(overlaps=np.float32([0.75, 0.5, 0.1, 0])), crowd, NAMES, 0.7)
     assert [row[:3] for row in table.rows] == [
         ("cat", "22 × 26", 0.75),
         ("dog", "36 × 30", 0.5),
         ("owl (crowd)", "24 × 18", pytest.approx(0.1)),
     ]
-    assert table.marked == [1]  # nobody looks for the crowd
-    whole = object_anchor_table(answers, objects, NAMES, 0.7)
-    assert sum(row[3] for row in whole.rows) == len(answers.which(POSITIVE, sampled=False))
+    assert table.marked == [1]  # the crowd is not to be found
+    whole = object_anchor_table(targets, objects, NAMES, 0.7)
+    assert sum(row[3] for row in whole.rows) == len(targets.which(POSITIVE, sampled=False))
 
 
 def test_anchors_of_the_middle(pyramid: Pyramid):
@@ -155,19 +155,19 @@ def test_anchors_of_the_middle(pyramid: Pyramid):
     assert axes.get_xlim()[0] < -reach / 2 and axes.get_ylim()[1] < -reach / 2
 
 
-def test_positive_anchors_and_where_they_lead(pyramid: Pyramid, answers: AnchorAnswers):
-    figure = positive_anchor_figure(IMAGE, pyramid, answers, host(truth(*OBJECTS[:3])), NAMES)
+def test_positive_anchors_and_where_they_lead(pyramid: Pyramid, targets: AnchorTargets):
+    figure = positive_anchor_figure(IMAGE, pyramid, targets, host(truth(*OBJECTS[:3])), NAMES)
     dashed, full, lines = figure.axes[0].collections
-    count = len(answers.which(POSITIVE, sampled=True))
+    count = len(targets.which(POSITIVE, sampled=True))
     assert len(dashed.get_paths()) == len(full.get_paths()) == len(lines.get_paths()) == count
     ends = {tuple(np.round(path.vertices[0], 3).tolist()) for path in full.get_paths()}
     assert ends <= {tuple(box[:2]) for box, _ in OBJECTS[:3]}
 
 
-def test_other_anchors(pyramid: Pyramid, answers: AnchorAnswers):
-    figure = other_anchor_figure(IMAGE, pyramid, answers, np.random.default_rng(0))
+def test_other_anchors(pyramid: Pyramid, targets: AnchorTargets):
+    figure = other_anchor_figure(IMAGE, pyramid, targets, np.random.default_rng(0))
     for axes, which in zip(
-        figure.axes, (answers.which(NEGATIVE, sampled=True), answers.which(IGNORE, sampled=False)), strict=True
+        figure.axes, (targets.which(NEGATIVE, sampled=True), targets.which(IGNORE, sampled=False)), strict=True
     ):
         paths = axes.collections[0].get_paths()
         drawn = {(*path.vertices[0].tolist(), *path.vertices[2].tolist()) for path in paths}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small import CONFIG, build, change, mixed
 
-from maskrcnn_jax.inspect import table, take, trace_table
+from maskrcnn_jax.inspect import take, trace_table
 from maskrcnn_jax.inspect.numbers import measure
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.structs import Proposals, Trace
@@ -84,14 +84,14 @@ def test_a_row_for_every_tensor():
 
 
 def test_the_table_is_aligned_text():
-    lines = table(RECORD).splitlines()
+    lines = str(trace_table(RECORD)).splitlines()
     assert lines[0].split() == ["tensor", "shape", "type", "min", "max", "mean", "zeros", "not", "finite", "valid"]
     assert lines[1].split() == ["proposals.boxes", "2×2×4", "float32", "0", "8", "2.5", "25.0%", "2", "of", "4"]
     assert len({line.index(word) for line, word in zip(lines, ["type", *["float32"] * 2, "bool"], strict=False)}) == 1
 
 
 def test_every_tensor_of_a_real_trace(trace: Trace):
-    lines = {line.split()[0]: line for line in table(trace).splitlines()[1:]}
+    lines = {line.split()[0]: line for line in str(trace_table(trace)).splitlines()[1:]}
     assert len(lines) == len(jax.tree.leaves(trace))
     assert {"images", "features.4", "rpn.deltas", "candidates.keep", "detections.masks", "mask_logits"} <= lines.keys()
     count = int(np.asarray(trace.proposals.valid).sum())

@@ -1,4 +1,4 @@
-"""An image on its way through a network: the same numbers as without looking, and the image as it is."""
+"""An image on its way through a network: the same numbers as the predictor's, and the image as it is."""
 
 import dataclasses
 
@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from maskrcnn_jax.inspect.model.subject import full, image, in_view, look
+from inspected import VIEW, careless, image, seen, trace
 from small import CONFIG, SIDE, build, change
-from subjects import VIEW, careless, image, subject, trace
 
 from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.inspect.model.inspected import full, input_view, run_model
 from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.masks.paste import Crop
 from maskrcnn_jax.ops import boxes as box_ops
@@ -18,11 +18,11 @@ from maskrcnn_jax.prediction.predictor import Predictor
 
 
 def test_the_stages_are_what_the_pyramid_is_made_of():
-    seen = subject()
-    assert list(seen.activations) == ["stem", "C2", "C3", "C4", "C5"]
-    assert seen.activations["stem"].shape == (1, SIDE // 2, SIDE // 2, 8)
-    expected = build().fpn(tuple(jnp.asarray(seen.activations[name]) for name in ("C2", "C3", "C4", "C5")))
-    for mine, theirs in zip(seen.trace.features, expected, strict=True):
+    network = seen()
+    assert list(network.activations) == ["stem", "C2", "C3", "C4", "C5"]
+    assert network.activations["stem"].shape == (1, SIDE // 2, SIDE // 2, 8)
+    expected = build().fpn(tuple(jnp.asarray(network.activations[name]) for name in ("C2", "C3", "C4", "C5")))
+    for mine, theirs in zip(network.trace.features, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -35,7 +35,7 @@ def test_the_image_comes_back_as_it_was(bgr: bool, padding: dict):
     normal = (pixels - np.array(config.mean)) / np.array(config.std)
     canvas = np.zeros((64, 64, 3), np.float32)
     canvas[4:44, 2:62] = normal[..., ::-1] if bgr else normal
-    shown = image(trace()._replace(images=canvas[None]), np.array([2, 4, 62, 44], np.float32), config)
+    shown = input_view(trace()._replace(images=canvas[None]), np.array([2, 4, 62, 44], np.float32), config)
     np.testing.assert_array_equal(shown.image, pixels)
     assert shown.corner.tolist() == [2, 4]
 
@@ -54,10 +54,10 @@ ELSEWHERE = change(
 def test_detections_are_those_of_the_predictor(config: ModelConfig):
     """Of an image that is neither enlarged nor reduced, so that both have the same pixels."""
     pixels = image(48, SIDE)
-    seen = look(build(config), pixels)
-    np.testing.assert_array_equal(seen.view.image, pixels)
+    network = run_model(build(config), pixels)
+    np.testing.assert_array_equal(network.view.image, pixels)
     [expected] = Predictor(build(config))([pixels])
-    found = in_view(seen.trace, seen.view, config)
+    found = network.found
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
     np.testing.assert_array_equal(found.labels, expected.labels)
     assert len(found.boxes) == 8
@@ -67,10 +67,10 @@ def test_detections_are_those_of_the_predictor(config: ModelConfig):
 
 def test_a_large_image_is_seen_as_the_network_sees_it():
     large = np.repeat(np.repeat(image(), 2, axis=0), 2, axis=1)
-    seen = look(build(), large)
+    network = run_model(build(), large)
     # Twice as large with every pixel four times: halved it is the small one again.
-    np.testing.assert_array_equal(seen.view.image, image())
-    assert seen.scale == (0.5, 0.5) and seen.image.shape == (2 * SIDE, 2 * SIDE, 3)
+    np.testing.assert_array_equal(network.view.image, image())
+    assert network.scale == (0.5, 0.5) and network.image.shape == (2 * SIDE, 2 * SIDE, 3)
 
 
 def test_a_mask_over_the_whole_view():
@@ -80,8 +80,8 @@ def test_a_mask_over_the_whole_view():
 
 
 def test_pairs_begin_with_the_detections():
-    seen = subject()
-    pairs, found = seen.trace.pairs, seen.trace.detections
+    network = seen()
+    pairs, found = network.trace.pairs, network.trace.detections
     kept = np.flatnonzero(pairs.keep[0])[:8]
     assert len(kept) == 8 and found.valid.all()
     np.testing.assert_allclose(pairs.boxes[0, kept], found.boxes[0], atol=1e-4)
@@ -90,23 +90,23 @@ def test_pairs_begin_with_the_detections():
 
 
 def test_pairs_are_all_that_pass_the_threshold():
-    seen = subject()
-    pairs, rois, (logits, deltas) = seen.trace.pairs, seen.trace.rois, seen.trace.box
+    network = seen()
+    pairs, rois, (logits, deltas) = network.trace.pairs, network.trace.rois, network.trace.box
     scores = np.asarray(jax.nn.softmax(logits[0]))[:, :3] * rois.valid[0][:, None]
     valid = pairs.valid[0]
-    assert valid.sum() == (scores > seen.config.detect.score_threshold).sum() > 8
+    assert valid.sum() == (scores > network.config.detect.score_threshold).sum() > 8
     assert (np.diff(pairs.scores[0][valid]) <= 0).all()
     roi, labels = pairs.roi_index[0][valid], pairs.labels[0][valid]
     assert len(set(zip(roi.tolist(), labels.tolist(), strict=True))) == valid.sum()
     np.testing.assert_allclose(pairs.scores[0][valid], scores[roi, labels], rtol=1e-5)
-    weights, cap = seen.config.box_head.box_weights, seen.config.rpn.proposals.max_log_scale
+    weights, cap = network.config.box_head.box_weights, network.config.rpn.proposals.max_log_scale
     decoded = box_ops.decode(jnp.asarray(deltas[0][roi, labels]), jnp.asarray(rois.boxes[0][roi]), weights, cap)
     np.testing.assert_allclose(pairs.boxes[0][valid], np.clip(decoded, 0, SIDE), atol=1e-3)
     assert not pairs.keep[0][~valid].any()
 
 
 def test_a_model_without_mask_head_and_with_a_suppression_of_its_own():
-    seen = careless()
-    assert seen.trace.mask_logits is None
-    assert in_view(seen.trace, seen.view, seen.config).masks is None
-    np.testing.assert_array_equal(seen.trace.pairs.keep, seen.trace.pairs.valid)
+    network = careless()
+    assert network.trace.mask_logits is None
+    assert network.found.masks is None
+    np.testing.assert_array_equal(network.trace.pairs.keep, network.trace.pairs.valid)

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 from examples import Images, example
-from maskrcnn_jax.inspect.data.crop_figures import OBJECTS, crop_overlaps, crops_figure, mask_crops
-from maskrcnn_jax.inspect.data.rows import training_row, without_chance
 from small import CONFIG, SIDE
+
+from maskrcnn_jax.inspect.data.inspected import training_sample, without_randomness
+from maskrcnn_jax.inspect.data.training_steps import OBJECTS, crop_overlaps, crops_figure, mask_crops
 
 NAMES = Images.class_names
 CAT, DOG = 0, 1
@@ -17,8 +18,8 @@ def test_crops_are_those_of_training():
     """Of an image that training neither enlarges nor mirrors. The cat lacks a quarter."""
     thing = example((CAT, (3, 5, 23, 31)), (DOG, (30, 0, 60, 64)), size=(SIDE, SIDE))
     thing.masks[0][5:18, 3:13] = 0
-    plain = dataclasses.replace(CONFIG, data=without_chance(CONFIG.data))
-    truth = training_row(thing, plain, (SIDE, SIDE), seed=0).ground_truth
+    plain = dataclasses.replace(CONFIG, data=without_randomness(CONFIG.data))
+    truth = training_sample(thing, plain, (SIDE, SIDE), seed=0).ground_truth
     crops = mask_crops(thing, CONFIG.data.mask_size)
     assert len(crops) == truth.valid.sum() == 2
     np.testing.assert_array_equal(crops, truth.masks[:2])
