@@ -45,6 +45,8 @@ def take(trace: tuple, name: str) -> Any:
     node: Any = trace
     for part in name.split("."):
         children = _children(node)
+        if part not in children and isinstance(getattr(type(node), part, None), property):
+            children = {part: getattr(node, part)}
         if part not in children:
             raise ValueError(f"there is no tensor {name!r}; {_similar(trace, name)}")
         node = children[part]

@@ -84,6 +84,7 @@ def trace() -> Trace:
         rpn=RPNOutput(
             np.array([[0, 3, 1, -2, -4, 0.5, 2, -9]], np.float32), np.arange(32, dtype=np.float32).reshape(1, 8, 4)
         ),
+        anchor_targets=None,
         candidates=Candidates(
             anchor_index=np.array([[1, 2, 5, 6]], np.int32),
             decoded=candidates[None] - 1,
@@ -102,9 +103,14 @@ def trace() -> Trace:
         box=BoxOutput(logits, np.zeros((1, 2, 3, 4), np.float32)),
         pairs=PAIRS,
         detections=detections,
-        mask_rois=Rois(detections.boxes, detections.valid, detections.labels, detections.labels),
-        mask_features=np.zeros((1, 2, 14, 14, 5), np.float32),
-        mask_logits=np.where(masks > 0, 4.0, -4.0)[..., None].repeat(3, axis=-1).astype(np.float32),
+        heads={
+            "mask": HeadOutput(
+                rois=Rois(detections.boxes, detections.valid, detections.labels, detections.labels),
+                levels=np.zeros((1, 2), np.int32),
+                features=np.zeros((1, 2, 14, 14, 5), np.float32),
+                output=np.where(masks > 0, 4.0, -4.0)[..., None].repeat(3, axis=-1).astype(np.float32),
+            )
+        },
     )
 
 
@@ -122,11 +128,12 @@ def _model(config: ModelConfig) -> MaskRCNN:
 
 
 def without_detections(found: Trace) -> Trace:
-    nothing, rois = np.zeros_like(found.detections.valid), found.mask_rois
+    nothing = np.zeros_like(found.detections.valid)
+    heads = {name: head._replace(rois=head.rois._replace(valid=nothing)) for name, head in found.heads.items()}
     return found._replace(
         pairs=found.pairs._replace(keep=np.zeros_like(found.pairs.keep)),
         detections=found.detections._replace(valid=nothing),
-        mask_rois=None if rois is None else rois._replace(valid=nothing),
+        heads=heads,
     )
 
 

@@ -10,8 +10,9 @@ from flax import nnx
 from small import build, mixed
 
 from maskrcnn_jax.inspect import activations, module_names
-from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, normalize, valid_regions
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
 from maskrcnn_jax.nn.backbones.resnet import max_pool
+from maskrcnn_jax.ops.images import normalize, valid_regions
 
 NAMES = ("backbone.stem", "backbone.layer2.1", "backbone.layer2.1.convs.0.conv", "fpn", "rpn_head.logits", "mask_head")
 listen = jax.jit(activations, static_argnames="names", compiler_options={"xla_backend_optimization_level": 0})

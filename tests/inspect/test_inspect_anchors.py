@@ -24,10 +24,10 @@ from maskrcnn_jax.inspect.data.anchor_targets import (
     nearest,
 )
 from maskrcnn_jax.model.mask_rcnn import forward
+from maskrcnn_jax.model.stages import sample_anchors
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.ops.matching import Assignment
 from maskrcnn_jax.structs import GroundTruth
-from maskrcnn_jax.training import targets as training
 
 NAMES = ("cat", "dog", "owl")
 IMAGE = np.zeros((SIDE, SIDE, 3), np.uint8)
@@ -71,10 +71,10 @@ def test_table_of_anchors(pyramid: Pyramid):
 def test_the_sample_is_that_of_training(pyramid: Pyramid, targets: AnchorTargets):
     """Slots without an object, which the targets leave out, and a place for every anchor change nothing."""
     weights = CONFIG.model.rpn.proposals.box_weights
-    ask = jax.jit(training.rpn_targets, static_argnums=(3, 4))
-    sample = ask(KEY, pyramid.anchors, truth(*OBJECTS[:3]), CONFIG.loss.rpn_match, weights)
+    ask = jax.jit(sample_anchors, static_argnums=(3, 4))
+    sample = ask(KEY, pyramid.anchors, truth(*OBJECTS[:3]), CONFIG.sampling.anchors, weights)
     chosen = np.asarray(sample.index[sample.valid])
-    assert sorted(targets.sampled) == sorted(chosen) and len(set(chosen)) == CONFIG.loss.rpn_match.count
+    assert sorted(targets.sampled) == sorted(chosen) and len(set(chosen)) == CONFIG.sampling.anchors.count
     positive = np.asarray(sample.index[sample.positive])
     assert sorted(targets.which(POSITIVE, sampled=True)) == sorted(positive) and len(positive)
     assert sorted(targets.which(NEGATIVE, sampled=True)) == sorted(set(chosen) - set(positive))
@@ -114,7 +114,7 @@ def test_nearest_by_hand():
 def test_without_objects_everything_is_negative(pyramid: Pyramid):
     nothing = host(truth())
     targets = anchor_targets(KEY, pyramid.anchors, nothing, CONFIG)
-    assert (targets.assignment == NEGATIVE).all() and len(targets.sampled) == CONFIG.loss.rpn_match.count
+    assert (targets.assignment == NEGATIVE).all() and len(targets.sampled) == CONFIG.sampling.anchors.count
     figure = positive_anchor_figure(IMAGE, pyramid, targets, nothing, NAMES)
     assert not figure.axes[0].collections
     assert object_anchor_table(targets, nothing, NAMES, 0.7).rows == []
@@ -125,7 +125,7 @@ def test_tables_add_up(pyramid: Pyramid, targets: AnchorTargets):
     *levels, everything = [row[1:] for row in rows]
     assert np.sum(levels, axis=0).tolist() == list(everything)
     assert [sum(row[:3]) for row in levels] == list(pyramid.counts)
-    assert sum(everything[3:]) == CONFIG.loss.rpn_match.count
+    assert sum(everything[3:]) == CONFIG.sampling.anchors.count
 
 
 def test_objects_and_their_anchors(targets: AnchorTargets):

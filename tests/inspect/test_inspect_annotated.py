@@ -10,7 +10,6 @@ from inspected import NAMES, VIEW, careless, careless_model, image, trace
 from small import CONFIG, abstract
 
 from maskrcnn_jax.config import Config, ShapesSource
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.inspect.model.annotated import AnnotatedImage, network_objects, read_annotated
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
 from maskrcnn_jax.inspect.model.score_steps import same_input, score_images
@@ -122,7 +121,7 @@ def test_images_that_compile_nothing_anew():
 def test_scores_of_several_images():
     """Boxes of a network without masks, whose classes are the shapes' in their order."""
     config = dataclasses.replace(CONFIG, model=careless().config)
-    source = open_source(ShapesSource(image_size=64, count=5))
+    source = ShapesSource(image_size=64, count=5).open()
     model = careless_model()
     table, metrics = score_images(model, read_annotated(source, 0, config), [1, 3])
     first, second, mean = table.rows

@@ -13,7 +13,7 @@ from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
-from maskrcnn_jax.data import Shapes, open_source, train_batches
+from maskrcnn_jax.data import Shapes, train_batches
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.data.inspected import (
     InspectedData,
@@ -53,7 +53,7 @@ def shapes(**fields) -> Config:
 
 def test_a_sample_is_what_the_pipeline_makes_of_its_first_image():
     config = shapes(flip=0.5, color_jitter=0.3)
-    source = open_source(config.data.train)
+    source = config.data.train.open()
     for step, batch in zip(range(3), train_batches(source, config.data, seed=5, start_step=0), strict=False):
         position = source.image_ids.index(int(batch.image_ids[0]))
         sample = training_sample(source[position], config, (SIDE, SIDE), seed=5, step=step)
@@ -65,7 +65,7 @@ def test_a_sample_is_what_the_pipeline_makes_of_its_first_image():
 def test_without_randomness_every_step_is_the_same(scale_jitter):
     config = shapes(flip=1.0, color_jitter=0.4, copy_paste=1.0, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
     plain = dataclasses.replace(config, data=without_randomness(config.data))
-    image = open_source(config.data.train)[3]
+    image = config.data.train.open()[3]
     first, second = (training_sample(image, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
     for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -127,7 +127,7 @@ def test_facts_of_anchors(data: InspectedData):
 
 
 def test_facts_of_rois(data: InspectedData):
-    facts, match = rois(data).facts, CONFIG.loss.box_match  # 16 RoIs, a quarter of them foreground
+    facts, match = rois(data).facts, CONFIG.sampling.rois  # 16 RoIs, a quarter of them foreground
     assert float(str(facts["Largest distance of refined RoIs and objects"]).split()[0]) < 1e-3
     assert (facts["RoIs"], facts["foreground"]) == (match.count, match.count // 4)
     assert facts["Share of foreground"] == f"{match.foreground_fraction:.1%}"
@@ -205,7 +205,7 @@ def test_images_without_objects(empty: Path):
 
 def test_broken_images_are_named(monkeypatch: pytest.MonkeyPatch):
     def opened(*examples):
-        monkeypatch.setattr("maskrcnn_jax.inspect.data.inspected.open_source", lambda _: Images(*examples))
+        monkeypatch.setattr(type(CONFIG.data.train), "open", lambda _: Images(*examples))
         return open_data(CONFIG, images=5)
 
     with pytest.raises(ValueError, match=r"no image of 2 can be read, the first: image \d is broken"):

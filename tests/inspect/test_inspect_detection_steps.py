@@ -17,9 +17,7 @@ from maskrcnn_jax.inspect.model.detection_steps import (
 from maskrcnn_jax.inspect.model.input_steps import image
 from maskrcnn_jax.inspect.model.mask_steps import class_masks, cut_out, masks, surroundings
 
-MASKLESS = trace()._replace(
-    detections=trace().detections._replace(masks=None), mask_rois=None, mask_features=None, mask_logits=None
-)
+MASKLESS = trace()._replace(detections=trace().detections._replace(masks=None), heads={})
 
 
 def counts(config=NAMED) -> list[int]:
@@ -103,7 +101,9 @@ def test_masks_of_other_classes():
 
 def test_the_own_class_is_among_those_that_are_shown():
     found = trace()
-    owl = found._replace(mask_rois=found.mask_rois._replace(labels=np.array([[2, 0]], np.int32)))
+    mask = found.heads["mask"]
+    rois = mask.rois._replace(labels=np.array([[2, 0]], np.int32))
+    owl = found._replace(heads={"mask": mask._replace(rois=rois)})
     assert texts(figure(class_masks(by_hand(owl), classes=2))) == ["cat", "owl", "its class"]
 
 

@@ -17,7 +17,6 @@ from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.config.loading import load_config, save_config
-from maskrcnn_jax.data import open_source
 from maskrcnn_jax.inspect.model.annotated import read_annotated
 from maskrcnn_jax.inspect.model.inspected import InspectedImage, run_model
 from maskrcnn_jax.inspect.model.report import inspect_model, model_steps
@@ -60,13 +59,13 @@ def test_figures_are_freed():
 
 
 def test_objects_of_which_nothing_is_found():
-    annotated = read_annotated(open_source(ShapesSource(image_size=64, first=2003, count=1)), 0, CONFIG)
+    annotated = read_annotated(ShapesSource(image_size=64, first=2003, count=1).open(), 0, CONFIG)
     network = dataclasses.replace(seen(), trace=without_detections(seen().trace), annotated=annotated)
     assert left_out(network) == MASKS | {precision, overlaps}
 
 
 def test_an_image_without_objects():
-    source = open_source(ShapesSource(image_size=64, count=5))
+    source = ShapesSource(image_size=64, count=5).open()
     empty = source[1]._replace(
         boxes=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int32), is_crowd=np.zeros(0, bool), masks=[]
     )
@@ -119,7 +118,7 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
     save_config(load_config(TINY), tmp_path)
     report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
     assert report.seen.annotated is not None and report.seen.annotated.example.image_id == 1004
-    np.testing.assert_array_equal(report.seen.image, open_source(load_config(TINY).data.validation)[4].image)
+    np.testing.assert_array_equal(report.seen.image, load_config(TINY).data.validation.open()[4].image)
     assert report.seen.annotated.config.model == CONFIG.model
 
 

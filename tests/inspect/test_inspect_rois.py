@@ -93,7 +93,7 @@ def test_without_objects_boxes_lie_anywhere(found: Proposals):
 
 def test_rois_are_those_of_training(targets: RoiTargets):
     sample = jax.jit(stages.sample_rois, static_argnums=(3, 4, 5))
-    match, append = CONFIG.loss.box_match, CONFIG.loss.append_ground_truth
+    match, append = CONFIG.sampling.rois, CONFIG.sampling.append_ground_truth
     expected = sample(KEY, draw(*OBJECTS[:3]), truth(*OBJECTS[:3]), BACKGROUND, match, append)
     for ours, theirs in zip(targets.rois, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -111,7 +111,7 @@ def test_mask_targets_are_what_objects_cover():
     """Every object fills the left half of its box: so does the target of a roi that is its box."""
     objects = host(truth(*OBJECTS[:3]))
     proposals = Proposals(objects.boxes[:3], np.zeros(3, np.float32), np.ones(3, bool))
-    config = change(CONFIG, loss__box_match=dataclasses.replace(CONFIG.loss.box_match, foreground_fraction=1.0))
+    config = change(CONFIG, sampling__rois=dataclasses.replace(CONFIG.sampling.rois, foreground_fraction=1.0))
     targets = roi_targets(KEY, proposals, objects, config, BACKGROUND)
     assert targets.masks is not None and targets.masks.shape[1:] == (28, 28)
     assert targets.foreground.sum() == 6  # the objects' own boxes and the proposals, which are the same
@@ -131,7 +131,7 @@ def test_foreground_of_batches():
     counts = list(count_rois(batches, CONFIG, BACKGROUND, seed=0))
     assert [(count.step, count.image_id) for count in counts] == [(s, i) for s in (0, 1) for i in range(4)]
     assert [count.objects for count in counts] == [4, 1, 0, 2] * 2
-    match = CONFIG.loss.box_match
+    match = CONFIG.sampling.rois
     assert {count.rois for count in counts} == {match.count}
     assert [count.foreground for count in counts] == [4, 4, 0, 4] * 2  # a quarter of 16, where there are objects
     assert counts == list(count_rois(batches, CONFIG, BACKGROUND, seed=0))

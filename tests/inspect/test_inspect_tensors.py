@@ -93,7 +93,14 @@ def test_the_table_is_aligned_text():
 def test_every_tensor_of_a_real_trace(trace: Trace):
     lines = {line.split()[0]: line for line in str(trace_table(trace)).splitlines()[1:]}
     assert len(lines) == len(jax.tree.leaves(trace))
-    assert {"images", "features.4", "rpn.deltas", "candidates.keep", "detections.masks", "mask_logits"} <= lines.keys()
+    assert {
+        "images",
+        "features.4",
+        "rpn.deltas",
+        "candidates.keep",
+        "detections.masks",
+        "heads.mask.output",
+    } <= lines.keys()
     count = int(np.asarray(trace.proposals.valid).sum())
     assert lines["proposals.boxes"].endswith(f"{count} of {4 * CONFIG.model.rpn.proposals.count}")
 

@@ -44,7 +44,7 @@ def masks(seen: InspectedImage, count: int = 8) -> Step | None:
 def class_masks(seen: InspectedImage, count: int = 8, classes: int = 6) -> Step | None:
     """The masks of at most `classes` classes for the `count` best detections; None without masks or with one class."""
     trace, names = seen.trace, seen.names
-    if trace.mask_logits is None or trace.mask_rois is None or seen.config.num_classes < 2:
+    if trace.mask_logits is None or trace.mask_rois is None or trace.mask_logits.shape[-1] < 2:
         return None
     shown = np.flatnonzero(trace.mask_rois.valid[0])[:count]
     if not len(shown):
