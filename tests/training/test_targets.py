@@ -10,8 +10,9 @@ import pytest
 from small import OBJECTS, truth
 
 from maskrcnn_jax.config import MatchConfig
+from maskrcnn_jax.model.stages import sample_anchors
 from maskrcnn_jax.structs import GroundTruth, Rois
-from maskrcnn_jax.training.targets import box_targets, mask_targets, rpn_targets
+from maskrcnn_jax.training.targets import box_targets, mask_targets
 
 ONES = (1.0, 1.0, 1.0, 1.0)
 KEY = jax.random.key(0)
@@ -31,9 +32,9 @@ def test_anchors_learn_their_own_best_object():
     ground_truth = truth(([0, 0, 20, 20], 0), ([0, 0, 20, 10], 1))
     anchors = jnp.array([[0, 0, 20, 18], [0, 0, 20, 10], [0, 0, 20, 13.0], [40, 40, 60, 60], [-30, 0, -10, 20]])
     # IoU with the first and second object: 0.9, 0.56 | 0.5, 1 | 0.65, 0.77 | 0, 0 | 0, 0 (outside, yet it takes part).
-    targets = rpn_targets(KEY, anchors, ground_truth, MATCH, ONES)
+    targets = sample_anchors(KEY, anchors, ground_truth, MATCH, ONES)
     assert by_anchor(targets, 5) == ["positive", "positive", "positive", "negative", "negative"]
-    deltas = dict(zip(targets.index.tolist(), targets.deltas, strict=True))
+    deltas = dict(zip(targets.index[targets.valid].tolist(), targets.deltas[targets.valid], strict=True))
     # Heights 18 to 20, centres 9 to 10; the same; heights 13 to 10, centres 6.5 to 5.
     np.testing.assert_allclose(deltas[0], [0, 1 / 18, 0, math.log(20 / 18)], atol=1e-6)
     np.testing.assert_allclose(deltas[1], [0, 0, 0, 0], atol=1e-6)
@@ -43,7 +44,7 @@ def test_anchors_learn_their_own_best_object():
 def test_anchor_forced_on_an_object_keeps_its_own_best_as_target():
     # The second object's best anchor is the first's too: IoU 100/200 with the second, 200/220 with the first.
     ground_truth = truth(([0, 0, 20, 11], 0), ([0, 0, 10, 10], 1))
-    targets = rpn_targets(KEY, jnp.array([[0, 0, 20, 10.0]]), ground_truth, MATCH, ONES)
+    targets = sample_anchors(KEY, jnp.array([[0, 0, 20, 10.0]]), ground_truth, MATCH, ONES)
     assert by_anchor(targets, 1) == ["positive"]
     # Centre 5 to 5.5, height 10 to 11.
     np.testing.assert_allclose(targets.deltas[0], [0, 0.05, 0, math.log(1.1)], atol=1e-6)
@@ -53,11 +54,11 @@ def test_low_quality_matches_only_where_asked_for():
     # IoU 100/400: the object's best anchor, yet below the background threshold.
     anchors = jnp.array([[0, 0, 20, 20.0], [40, 40, 50, 50]])
     ground_truth = truth(([0, 0, 10, 10], 0))
-    assert by_anchor(rpn_targets(KEY, anchors, ground_truth, MATCH, ONES), 2) == ["positive", "negative"]
+    assert by_anchor(sample_anchors(KEY, anchors, ground_truth, MATCH, ONES), 2) == ["positive", "negative"]
     strict = dataclasses.replace(MATCH, low_quality=False)
-    assert by_anchor(rpn_targets(KEY, anchors, ground_truth, strict, ONES), 2) == ["negative", "negative"]
+    assert by_anchor(sample_anchors(KEY, anchors, ground_truth, strict, ONES), 2) == ["negative", "negative"]
     # 0.3 ≤ IoU < 0.7 is ignored: 40/100.
-    assert by_anchor(rpn_targets(KEY, jnp.array([[0, 0, 10, 4.0]]), ground_truth, strict, ONES), 1) == ["not drawn"]
+    assert by_anchor(sample_anchors(KEY, jnp.array([[0, 0, 10, 4.0]]), ground_truth, strict, ONES), 1) == ["not drawn"]
 
 
 def padding_with_boxes() -> GroundTruth:
@@ -79,7 +80,7 @@ def padding_with_boxes() -> GroundTruth:
 def test_nothing_to_match(ground_truth):
     """Neither padding nor crowds nor objects without area make an anchor positive; all numbers stay finite."""
     anchors = jnp.array([[0, 0, 20, 20.0], [3, 3, 7, 7]])
-    targets = rpn_targets(KEY, anchors, ground_truth, MATCH, ONES)
+    targets = sample_anchors(KEY, anchors, ground_truth, MATCH, ONES)
     assert by_anchor(targets, 2) == ["negative", "negative"]
     assert np.isfinite(targets.deltas).all()
 
@@ -87,13 +88,20 @@ def test_nothing_to_match(ground_truth):
 def test_at_most_the_share_asked_for_is_positive():
     anchors = jnp.concatenate([jnp.tile(jnp.array([[0, 0, 20, 20.0]]), (9, 1)), jnp.full((9, 4), 50.0)])
     config = dataclasses.replace(MATCH, count=6, foreground_fraction=0.5)
-    targets = rpn_targets(KEY, anchors, truth(([0, 0, 20, 20], 0)), config, ONES)
+    targets = sample_anchors(KEY, anchors, truth(([0, 0, 20, 20], 0)), config, ONES)
     fates = by_anchor(targets, 18)
     assert (fates.count("positive"), fates.count("negative")) == (3, 3)
-    again = rpn_targets(KEY, anchors, truth(([0, 0, 20, 20], 0)), config, ONES)
+    again = sample_anchors(KEY, anchors, truth(([0, 0, 20, 20], 0)), config, ONES)
     np.testing.assert_array_equal(targets.index, again.index)
-    other = rpn_targets(jax.random.key(1), anchors, truth(([0, 0, 20, 20], 0)), config, ONES)
+    other = sample_anchors(jax.random.key(1), anchors, truth(([0, 0, 20, 20], 0)), config, ONES)
     assert set(other.index.tolist()) != set(targets.index.tolist())
+
+
+def test_slots_without_anchor_are_empty():
+    """Eight slots are asked for, which is what the normaliser "count" of the losses divides by."""
+    targets = sample_anchors(KEY, jnp.array([[0, 0, 20, 20.0], [40, 40, 50, 50]]), truth(OBJECTS[0]), MATCH, ONES)
+    assert targets.valid.tolist() == [True, True] + [False] * 6
+    assert not targets.positive[2:].any() and not targets.deltas[2:].any() and not targets.index[2:].any()
 
 
 def rois(boxes, matched) -> Rois:
