@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80
-from maskrcnn_jax.checkpoints.convert.parts import resnet
+from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
 from maskrcnn_jax.config import (
     RPN,
     AnchorConfig,
