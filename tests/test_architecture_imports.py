@@ -149,7 +149,9 @@ def test_imports_point_one_way(room: str):
 
 def test_every_module_is_in_the_table():
     found = rooms(import_graph(ROOT)) - {PACKAGE}
-    assert found - {"__main__", "cli"} == set(ALLOWED), "a row for each folder of the package, and for each file beside them"
+    assert found - {"__main__", "cli"} == set(ALLOWED), (
+        "a row for each folder of the package, and for each file beside them"
+    )
 
 
 def test_rows_name_only_rows_above_them():
