@@ -15,13 +15,7 @@ from maskrcnn_jax.inspect.data.roi_steps import (
     roi_figure,
     share_figure,
 )
-from maskrcnn_jax.inspect.data.roi_targets import (
-    RoiCount,
-    RoiTargets,
-    count_rois,
-    random_proposals,
-    roi_targets,
-)
+from maskrcnn_jax.inspect.data.roi_targets import RoiCount, RoiTargets, count_rois, random_proposals, roi_targets
 from maskrcnn_jax.model import stages
 from maskrcnn_jax.structs import GroundTruth, Proposals
 
