@@ -22,16 +22,6 @@ from maskrcnn_jax.structs import (
     RPNOutput,
     Trace,
 )
-    BoxOutput,
-    Candidates,
-    ClassCandidates,
-    Detections,
-    HeadOutput,
-    Proposals,
-    Rois,
-    RPNOutput,
-    Trace,
-)
 
 NAMES = ("cat", "dog", "owl")
 

@@ -8,7 +8,6 @@ from maskrcnn_jax.inspect.model.box_head_steps import (
     class_probabilities,
     crop,
     likely_class_table,
-    output_names,
     roi_classes,
     roi_features,
     roi_level_table,
@@ -16,7 +15,6 @@ from maskrcnn_jax.inspect.model.box_head_steps import (
     roi_probabilities,
     roi_refinement,
 )
-from maskrcnn_jax.inspect.model.input_steps import activation_figure
 from maskrcnn_jax.inspect.model.proposal_steps import deltas
 from maskrcnn_jax.inspect.panels import COLORS
 
@@ -40,11 +38,6 @@ def with_pairs(**changes):
 def test_probabilities_by_hand():
     np.testing.assert_allclose(roi_probabilities(trace()), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
     assert roi_probabilities(without_rois()).shape == (0, 4)
-
-
-def test_names_of_outputs():
-    assert output_names(trace(), NAMES) == ["cat", "dog", "owl", "background"]
-    assert output_names(trace(), ()) == ["0", "1", "2", "background"]
 
 
 def test_each_level_has_its_rois():
@@ -111,7 +104,7 @@ def test_rois_are_drawn_at_random_and_the_same_each_time():
     assert len(other) == 2
 
 
-def test_probabilities_as_a_image():
+def test_probabilities_as_an_image():
     axes = figure(class_probabilities(by_hand())).axes[0]
     # The roi that is least likely background comes first; dog's 0.1 counts, what is below 0.01 everywhere does not.
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
@@ -142,14 +135,6 @@ def test_figures_without_rois_and_pairs():
     assert labels == ["RoIs and their classes (0)"]
     axes = figure(class_probabilities(by_hand(found))).axes[0]
     assert not np.any(axes.images[0].get_array())
-
-
-def test_activations_say_their_range():
-    maps = np.zeros((1, 2, 3, 5), np.float32)
-    maps[0, 0, 0, 1] = -4
-    figure = activation_figure({"C2": maps}, count=2)
-    # |−4| of one of five channels: 0.8
-    assert texts(figure) == ["C2\n2 × 3\n× 5", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean magnitude: 0 … 0.8"]
 
 
 def test_histograms_of_deltas():

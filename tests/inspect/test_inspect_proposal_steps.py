@@ -29,11 +29,6 @@ def test_anchors_know_their_level():
     assert pyramid.levels().tolist() == [0] * 6 + [1] * 2
 
 
-def test_levels_have_as_many_anchors_as_cells_times_ratios():
-    three = trace()._replace(anchors=np.repeat(ANCHORS, 3, axis=0))
-    assert trace_pyramid(three, ("P2", "P3")).counts == (18, 6)
-
-
 def test_top_anchors_are_those_with_the_highest_logits():
     # logits 0, 3, 1, −2, −4, 0.5 | 2, −9
     drawing = figure(top_anchors(by_hand(), 3))
