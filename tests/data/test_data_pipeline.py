@@ -194,7 +194,7 @@ def test_copy_paste_needs_masks():
     config = DataConfig(**{**MIXED.__dict__, "copy_paste": 0.5})
     source = Plain([WIDE] * 4)
     source.has_masks = False
-    with pytest.raises(ConfigError, match="copy_paste = 0.5: must be 0: the data has boxes alone"):
+    with pytest.raises(ConfigError, match=r"copy_paste = 0.5: must be 0: the data has boxes alone"):
         train_batches(source, config, seed=0, start_step=0)
 
 
