@@ -10,7 +10,8 @@ from maskrcnn_jax.data.sources.example import Example
 class NamedSource:
     """Implements `ImageSource` without any image to read."""
 
-    def __init__(self, *names: str, count: int = 1):
+    def __init__(self, *names: str, count: int = 1, has_masks: bool = True):
+        self.has_masks = has_masks
         self.class_names, self.category_ids, self.count = names, tuple(range(len(names))), count
         self.sizes, self.num_objects = np.full((count, 2), 64, np.int32), np.zeros(count, np.int32)
         self.image_ids, self.file_names = tuple(range(count)), ("",) * count

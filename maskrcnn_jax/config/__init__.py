@@ -14,9 +14,11 @@ import tyro
 from maskrcnn_jax.config.foreign import ForeignFunction
 from maskrcnn_jax.config.run import OptimizerConfig, Phase, RunConfig
 from maskrcnn_jax.data.config import DataConfig
+from maskrcnn_jax.data.prepare.coco_folder import CocoFolder
 from maskrcnn_jax.data.sources.prepared import CocoSource
 from maskrcnn_jax.data.sources.shapes import Kind, ShapesSource
 from maskrcnn_jax.data.sources.source import Source
+from maskrcnn_jax.data.sources.tfds import TFDSSource
 from maskrcnn_jax.extension import Backbone, Evaluator, Head, Loss, Neck, Value
 from maskrcnn_jax.masks.paste import PasteRule
 from maskrcnn_jax.messages.config_error import ConfigError, require
@@ -44,6 +46,7 @@ __all__ = [
     "BoxHead",
     "BoxRegression",
     "Classification",
+    "CocoFolder",
     "CocoSource",
     "Config",
     "ConfigError",
@@ -74,6 +77,7 @@ __all__ = [
     "SamplingConfig",
     "ShapesSource",
     "Source",
+    "TFDSSource",
     "Value",
     "require",
     "unchanged",

@@ -3,6 +3,7 @@
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches, validation_batches
 from maskrcnn_jax.data.sources.example import Example, ImageSource
+from maskrcnn_jax.data.sources.examples import Examples
 from maskrcnn_jax.data.sources.prepared import CocoInstances
 from maskrcnn_jax.data.sources.shapes import Shapes
 from maskrcnn_jax.data.sources.source import Source
@@ -12,6 +13,7 @@ __all__ = [
     "BrokenImage",
     "CocoInstances",
     "Example",
+    "Examples",
     "ImageSource",
     "Shapes",
     "Source",

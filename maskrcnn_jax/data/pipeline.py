@@ -147,8 +147,11 @@ def train_batches(
         An iterator of `Batch` with `batch_size / process_count` images; `close()` ends its threads.
 
     Raises:
-        ConfigError: The source is empty, a picture fits no bucket, or a value of `config` cannot work.
+        ConfigError: The source is empty, a picture fits no bucket, or a value of `config` cannot work, such as
+            `copy_paste` without masks.
     """
+    pastes = config.copy_paste > 0
+    require(source.has_masks or not pastes, "copy_paste", config.copy_paste, "must be 0: the data has boxes alone")
     rows = TrainRows(source, config, seed, process_index, process_count, centered)
     warn_of_overflow(source, config.max_objects)
     dataset = grain.MapDataset.source(rows)[start_step * rows.local_batch_size :]

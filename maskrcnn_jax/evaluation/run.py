@@ -90,8 +90,10 @@ def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
     model does not know. Else there must be as many, in the same order.
 
     Raises:
-        ConfigError: the data is empty or has other classes, or a batch does not divide among the devices.
+        ConfigError: the data is empty, has other classes, or has no masks where the model finds them; or a batch does
+            not divide among the devices.
     """
+    require_masks(config, source, "data.validation", config.data.validation)
     count, names, classes = config.data.validation_batch_size, config.model.class_names, source.class_names
     require(len(source) > 0, "data.validation", config.data.validation, "holds no image; choose another split")
     if names:
@@ -105,6 +107,19 @@ def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
         require(len(classes) == config.model.num_classes, "model.num_classes", config.model.num_classes, remedy)
     remedy = f"must be a multiple of the number of devices, {devices}"
     require(count % devices == 0, "data.validation_batch_size", count, remedy)
+
+
+def require_masks(config: Config, source: ImageSource, where: str, value: Any) -> None:
+    """Raises ConfigError if a mask head would be trained with, or scored by, masks that the data does not have.
+
+    Args:
+        config: has the model.
+        source: the data.
+        where: dotted name of the data in the configuration.
+        value: what the configuration says there.
+    """
+    remedy = f"must be None: {where} = {value!r} has boxes alone; set mask_head=None there, or give data with masks"
+    require(source.has_masks or config.model.mask_head is None, "model.mask_head", config.model.mask_head, remedy)
 
 
 def summary(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:

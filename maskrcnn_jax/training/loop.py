@@ -17,7 +17,7 @@ from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, replicated, to_devices
 from maskrcnn_jax.distributed.processes import is_first
-from maskrcnn_jax.evaluation.run import check_compatible, evaluate, summary
+from maskrcnn_jax.evaluation.run import check_compatible, evaluate, require_masks, summary
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn.params import Arrays, merge, split
@@ -161,12 +161,13 @@ def with_class_names(config: Config, source: ImageSource, validation: ImageSourc
 
     Raises:
         ConfigError: the data has another number of classes or other names than the configuration gives, validation
-            has others than training, a batch does not divide among the devices, or the best checkpoint is to be told
-            by masks that the model does not find.
+            has others than training, one of them has no masks for the mask head, a batch does not divide among the
+            devices, or the best checkpoint is to be told by masks that the model does not find.
     """
     names, given = source.class_names, config.model.class_names
     remedy = f"labels count in the order of the data's classes: leave it empty, or give {', '.join(names)}"
     require(given in ((), names), "model.class_names", given, remedy)
+    require_masks(config, source, "data.train", config.data.train)
     check_compatible(config, validation, devices)
     same = names == validation.class_names
     require(same, "data.validation", config.data.validation, f"must have the classes of training: {', '.join(names)}")

@@ -38,7 +38,7 @@ INPUT = InputConfig(shortest_edge=32, longest_edge=64, buckets=((32, 64), (64, 3
 class Plain:
     """Pictures of given sizes, whose pixels all hold their index; some are broken."""
 
-    class_names, category_ids = ("thing",), (1,)
+    class_names, category_ids, has_masks = ("thing",), (1,), True
 
     def __init__(self, sizes: list[tuple[int, int]], broken: tuple[int, ...] = (), num_objects: int = 1):
         self.sizes = np.array(sizes, np.int32).reshape(-1, 2)
@@ -188,6 +188,14 @@ def test_bad_data_is_refused_before_training():
         train_batches(Plain([WIDE]), MIXED, 0, 0, 0, 3)
     with pytest.raises(ConfigError, match="holds no image"):
         validation_batches(Plain([]), INPUT, 4)
+
+
+def test_copy_paste_needs_masks():
+    config = DataConfig(**{**MIXED.__dict__, "copy_paste": 0.5})
+    source = Plain([WIDE] * 4)
+    source.has_masks = False
+    with pytest.raises(ConfigError, match=r"copy_paste = 0.5: must be 0: the data has boxes alone"):
+        train_batches(source, config, seed=0, start_step=0)
 
 
 def test_scale_jitter_uses_its_bucket_for_every_size():

@@ -31,6 +31,7 @@ class Images:
 
     class_names = ("cat", "dog", "owl")
     category_ids = (2, 5, 17)
+    has_masks = True
 
     def __init__(self, *examples: Example | None):
         self.examples = examples

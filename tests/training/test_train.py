@@ -337,3 +337,12 @@ def test_a_platform_that_is_not_here_is_one_line(tmp_path: Path, monkeypatch: py
     ended = whole_runs.train(tmp_path)
     (line,) = ended.stderr.splitlines()
     assert ended.returncode == 1 and line.startswith("error: JAX_PLATFORMS = 'cuda': ")
+
+
+def test_data_of_boxes_alone_trains_no_mask_head():
+    masks, boxes = NamedSource("a", "b", "c"), NamedSource("a", "b", "c", has_masks=False)
+    config = change(load_config(TINY), run__best="bbox/AP")
+    for given, where in (((boxes, masks), "data.train"), ((masks, boxes), "data.validation")):
+        with pytest.raises(ConfigError, match=rf"model.mask_head = .*must be None: {where} = .* has boxes alone"):
+            with_class_names(config, *given, devices=4)
+    assert with_class_names(change(config, model__mask_head=None), boxes, boxes, devices=4)

@@ -1,5 +1,6 @@
 """Checked annotations, whatever format they come from."""
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from maskrcnn_jax.data.prepare.finder.image_entry import ImageEntry
 from maskrcnn_jax.data.prepare.finder.image_file import ImageFile, Located
+from maskrcnn_jax.messages.counts import pluralize, shorten_list
+
+log = logging.getLogger(__name__)
 
 
 class AnnotatedObject(NamedTuple):
@@ -94,3 +98,9 @@ class Annotations(NamedTuple):
     def _count(self, crowds: bool) -> np.ndarray:
         labels = [image.labels[image.is_crowd == crowds] for image in self.images]
         return np.bincount(np.concatenate([np.zeros(0, np.int32), *labels]), minlength=len(self.class_names))
+
+
+def warn_of_dropped(annotations: Annotations, where: str) -> None:
+    """Warns of the annotations that were left out, by reason."""
+    for reason, ids in annotations.dropped.items():
+        log.warning("%s: dropped %s, %s: %s", where, pluralize(len(ids), "annotation"), reason, shorten_list(ids))

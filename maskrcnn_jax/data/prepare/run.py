@@ -1,13 +1,12 @@
 """From annotated images to records that training reads at random."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from maskrcnn_jax.data.images.broken import BrokenImage
-from maskrcnn_jax.data.prepare.annotated import Annotations
+from maskrcnn_jax.data.prepare.annotated import Annotations, warn_of_dropped
 from maskrcnn_jax.data.prepare.coco_writer import index, write_records
 from maskrcnn_jax.data.prepare.formats import Split, open_dataset
 from maskrcnn_jax.data.prepare.hold_out import hold_out
@@ -17,9 +16,6 @@ from maskrcnn_jax.data.prepare.read_options import Raster, ReadOptions
 from maskrcnn_jax.data.prepare.same_images import warn_of_same_images
 from maskrcnn_jax.data.prepare.summary import Summary
 from maskrcnn_jax.data.prepare.unfinished import finish, unfinished
-from maskrcnn_jax.messages.counts import pluralize, shorten_list
-
-log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -124,8 +120,7 @@ def require_replaceable(out: Path, splits: Sequence[str]) -> None:
 def read_split(split: Split) -> Annotations:
     """Reads and checks the annotations and every image of a split."""
     annotations = split.read()
-    for reason, ids in annotations.dropped.items():
-        log.warning("%s: dropped %s, %s: %s", split.where, pluralize(len(ids), "annotation"), reason, shorten_list(ids))
+    warn_of_dropped(annotations, split.where)
     return annotations._replace(images=check_images(annotations.images, split.where))
 
 

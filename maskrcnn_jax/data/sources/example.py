@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 
 
 class Example(NamedTuple):
-    """One picture and its annotated objects, as stored."""
+    """One image and its annotated objects, as stored."""
 
     image: np.ndarray
     """`[H, W, 3]` uint8 RGB."""
@@ -20,6 +21,37 @@ class Example(NamedTuple):
     """`[n]` bool."""
     masks: Sequence[np.ndarray]
     """n masks, `[H, W]` uint8 in {0, 1} each. Those of a stored data set are decoded when asked for."""
+
+    @classmethod
+    def of(
+        cls,
+        image: np.ndarray,
+        image_id: int,
+        labels: Sequence[int] | np.ndarray,
+        masks: Sequence[np.ndarray],
+        is_crowd: Sequence[bool] | np.ndarray | None = None,
+    ) -> "Example":
+        """Makes an example whose boxes are those around the masks; objects without a pixel are left out.
+
+        Args:
+            image: `[H, W, 3]` uint8 RGB.
+            image_id: the data set's own number of the image.
+            labels: one per object, in `[0, C)`.
+            masks: one per object, `[H, W]` uint8 in {0, 1}.
+            is_crowd: one per object; none is a crowd by default.
+        """
+        extents = [cv2.boundingRect(mask) for mask in masks]
+        visible = [i for i, (_, _, width, _) in enumerate(extents) if width > 0]
+        boxes = [(x, y, x + width, y + height) for x, y, width, height in (extents[i] for i in visible)]
+        crowds = np.zeros(len(masks), bool) if is_crowd is None else np.asarray(is_crowd, bool)
+        return cls(
+            image,
+            image_id,
+            np.asarray(boxes, np.float32).reshape(-1, 4),
+            np.asarray(labels, np.int32)[visible],
+            crowds[visible],
+            [masks[i] for i in visible],
+        )
 
 
 @runtime_checkable
@@ -34,6 +66,8 @@ class ImageSource(Protocol):
     """`[len, 2]` int32 `(height, width)` of every image, known without decoding."""
     num_objects: np.ndarray
     """`[len]` int32: objects per image, crowds included; an upper bound where pictures are drawn on demand."""
+    has_masks: bool
+    """Whether objects have masks of their own; without, masks are filled boxes, and no mask head learns from them."""
 
     @property
     def image_ids(self) -> Sequence[int]:

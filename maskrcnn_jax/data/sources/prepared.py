@@ -3,7 +3,6 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +12,11 @@ import numpy as np
 
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.images.reading import decode
+from maskrcnn_jax.data.sources.coco_dictionary import ImageTruth, coco_dictionary
 from maskrcnn_jax.data.sources.example import Example
+from maskrcnn_jax.data.sources.masks_on_demand import RunLengthMasks
 from maskrcnn_jax.data.sources.source import Source
 from maskrcnn_jax.files.reading import read_bytes
-from maskrcnn_jax.masks.rle import decode_mask
 from maskrcnn_jax.messages.config_error import ConfigError, require
 from maskrcnn_jax.messages.counts import pluralize
 
@@ -82,20 +82,6 @@ def index_file(folder: Path, split: str) -> Path:
     return folder / f"index_{split}.npz"
 
 
-class RunLengthMasks(Sequence[np.ndarray]):
-    """Masks that are decoded when asked for: `[H, W]` uint8 each."""
-
-    def __init__(self, counts: Sequence[bytes], size: tuple[int, int]):
-        self.counts = counts
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]  # nobody slices it
-        return decode_mask(self.counts[index], self.size)
-
-
 class CocoInstances:
     """Reads a split of what `python -m maskrcnn_jax prepare` wrote. Implements `ImageSource`.
 
@@ -104,6 +90,8 @@ class CocoInstances:
     Raises:
         ConfigError: The folder holds no prepared data set, or there is no such split.
     """
+
+    has_masks = True
 
     def __init__(self, config: CocoSource):
         import tensorflow_datasets as tfds  # here, as its import takes a quarter of a second
@@ -210,26 +198,12 @@ class CocoInstances:
         Raises:
             BrokenImage: A record cannot be read.
         """
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for position in self.positions.tolist():
-            record = self._record(position)
-            height, width = record["size"].tolist()
-            image_id, name = int(record["image_id"]), record["file_name"].decode()
-            images.append({"id": image_id, "file_name": name, "height": height, "width": width})
-            annotations.extend(self._annotations(record))
-        categories = [{"id": i, "name": name} for i, name in zip(self.category_ids, self.class_names, strict=True)]
-        return {"images": images, "annotations": annotations, "categories": categories}
+        truths = (truth_of(self._record(position)) for position in self.positions.tolist())
+        return coco_dictionary(truths, self.category_ids, self.class_names)
 
-    def _annotations(self, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        fields = ("annotation_ids", "boxes", "labels", "is_crowd", "areas", "masks")
-        for number, (x0, y0, x1, y1), label, is_crowd, area, counts in zip(*map(record.get, fields), strict=True):
-            yield {
-                "id": int(number),
-                "image_id": int(record["image_id"]),
-                "category_id": self.category_ids[label],
-                "bbox": [float(x0), float(y0), float(x1 - x0), float(y1 - y0)],
-                "area": float(area),
-                "iscrowd": int(is_crowd),
-                "segmentation": {"size": record["size"].tolist(), "counts": counts.decode("ascii")},
-            }
+
+def truth_of(record: dict[str, Any]) -> ImageTruth:
+    """What a record says of its image."""
+    fields = {name: record[name] for name in ("boxes", "labels", "is_crowd", "areas", "annotation_ids", "masks")}
+    size = tuple(record["size"].tolist())
+    return ImageTruth(image_id=int(record["image_id"]), file_name=record["file_name"].decode(), size=size, **fields)

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 
+from maskrcnn_jax.data.sources.coco_dictionary import of_examples
 from maskrcnn_jax.data.sources.example import Example
 from maskrcnn_jax.data.sources.source import Source
-from maskrcnn_jax.masks.rle import encode_mask
 from maskrcnn_jax.messages.config_error import require, require_not_negative, require_positive
 
 Kind = Literal["square", "circle", "triangle", "star", "ring", "cross"]
@@ -71,6 +71,8 @@ class Shapes:
     Stars, rings and crosses are ours.
     """
 
+    has_masks = True
+
     def __init__(self, config: ShapesSource):
         require(config.image_size >= 3 * MARGIN, "image_size", config.image_size, f"take {3 * MARGIN} or more")
         self.config = config
@@ -100,25 +102,7 @@ class Shapes:
 
     def coco(self) -> dict[str, Any]:
         """Draws every picture and returns the ground truth in COCO's form; annotation ids count from 1."""
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for name, example in zip(self.file_names, map(self.__getitem__, range(len(self))), strict=True):
-            height, width = example.image.shape[:2]
-            images.append({"id": example.image_id, "file_name": name, "height": height, "width": width})
-            for box, label, mask in zip(example.boxes.tolist(), example.labels, example.masks, strict=True):
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": example.image_id,
-                        "category_id": self.category_ids[label],
-                        "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]],
-                        "area": float(mask.sum()),
-                        "iscrowd": 0,
-                        "segmentation": encode_mask(mask),
-                    }
-                )
-        categories = [{"id": i, "name": name} for i, name in zip(self.category_ids, self.class_names, strict=True)]
-        return {"images": images, "annotations": annotations, "categories": categories}
+        return of_examples(self)
 
 
 def random_shapes(rng: np.random.Generator, config: ShapesSource) -> list[Shape]:
@@ -160,19 +144,7 @@ def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shap
         for earlier in masks:
             earlier &= mask ^ 1
         masks.append(mask)
-    corners = [cv2.boundingRect(mask) for mask in masks]
-    visible = [i for i, (_, _, width, _) in enumerate(corners) if width > 0]
-    boxes = [
-        (corners[i][0], corners[i][1], corners[i][0] + corners[i][2], corners[i][1] + corners[i][3]) for i in visible
-    ]
-    return Example(
-        image,
-        image_id,
-        np.asarray(boxes, np.float32).reshape(-1, 4),
-        np.asarray([kinds.index(shapes[i].kind) for i in visible], np.int32),
-        np.zeros(len(visible), bool),
-        [masks[i] for i in visible],
-    )
+    return Example.of(image, image_id, [kinds.index(shape.kind) for shape in shapes], masks)
 
 
 def silhouette(shape: Shape, size: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.sources.example import Example
@@ -99,19 +99,7 @@ def _carry_mask(mask: UInt8[np.ndarray, "H W"], placement: Placement) -> UInt8[n
 
 def _with_masks(example: Example, masks: list[UInt8[np.ndarray, "h w"]]) -> Example:
     """The example with these masks, boxes around them, and without the objects whose mask is empty."""
-    boxes = [_box(mask) for mask in masks]
-    left = [i for i, box in enumerate(boxes) if box[2] > box[0]]
-    return example._replace(
-        boxes=np.array([boxes[i] for i in left], np.float32).reshape(-1, 4),
-        labels=example.labels[left],
-        is_crowd=example.is_crowd[left],
-        masks=[masks[i] for i in left],
-    )
-
-
-def _box(mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "4"]:
-    x, y, width, height = cv2.boundingRect(mask)
-    return np.array([x, y, x + width, y + height], np.float32)
+    return Example.of(example.image, example.image_id, example.labels, masks, example.is_crowd)
 
 
 def _fit(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
