@@ -40,7 +40,7 @@ LAYERS = (
     ("training.losses", {"distributed", "extension", "messages", "model", "nn", "structs", "training.targets"}),
     (
         "config",
-        {"data.config", "data.sources", "extension", "files", "masks", "messages", "model", "nn", "ops"}
+        {"data.config", "data.prepare", "data.sources", "extension", "files", "masks", "messages", "model", "nn", "ops"}
         | {"training.losses"},
     ),
     (
