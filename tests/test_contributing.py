@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from maskrcnn_jax.config.loading import load_config, read_trusted_config, save_config
-from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
+from maskrcnn_jax.model.mask_rcnn import forward
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,8 +22,8 @@ def test_the_fork_replaces_the_mask_head(tmp_path: Path, monkeypatch: pytest.Mon
     config = read_trusted_config(tmp_path)
 
     def masks(images: jax.Array, sizes: jax.Array) -> jax.Array | None:
-        model = config.customize(MaskRCNN(config.model, rngs=nnx.Rngs(0)))
-        assert type(model.mask_head).__name__ == "LinearMaskHead"
+        model = config.model.build(rngs=nnx.Rngs(0))
+        assert type(model.mask_head).__name__ == "LinearMaskModule"
         return forward(model, images, sizes).mask_logits
 
     logits = jax.eval_shape(masks, jnp.zeros((1, 128, 128, 3), jnp.uint8), jnp.full((1, 2), 128.0))

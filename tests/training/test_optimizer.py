@@ -2,13 +2,15 @@
 
 import math
 import re
+from dataclasses import dataclass
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import change
 
-from maskrcnn_jax.config import ConfigError, OptimizerConfig, Phase
+from maskrcnn_jax.config import Backbone, ConfigError, OptimizerConfig, Phase, ResNet
 from maskrcnn_jax.training.optimizer import factors, learning_rate, make_optimizer, phase_after, trainable_names
 
 PLAIN = OptimizerConfig(learning_rate=0.1, warmup_steps=0, milestones=(), weight_decay=0.0)
@@ -87,7 +89,7 @@ NAMES = [
 )
 def test_what_a_phase_trains(trains: str, first: int):
     """Matterport's names: stage 3 is what makes C3, of half the resolution of layer1's C2."""
-    assert trainable_names(NAMES, change(PLAIN, phases=(Phase(trains),))) == [set(NAMES[first:])]
+    assert trainable_names(NAMES, change(PLAIN, phases=(Phase(trains),)), ResNet()) == [set(NAMES[first:])]
 
 
 @pytest.mark.parametrize("trains", ["head", "4", "2+", "stem", "kernel"])
@@ -95,8 +97,32 @@ def test_a_phase_that_trains_nothing_is_told_what_there_is(trains: str):
     config = change(PLAIN, phases=(Phase("heads", until=5), Phase(trains)))
     message = f"optimizer.phases[1].trains = {trains!r} matches no parameter; give heads, 5+, 4+, 3+, all, or a regular"
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
-        trainable_names(NAMES, config)
+        trainable_names(NAMES, config, ResNet())
     assert str(caught.value).endswith(f"for names like {', '.join(NAMES[4:])}")
+
+
+@dataclass(frozen=True)
+class TwoStages(Backbone):
+    stages: ClassVar = {"early": ("patches", "blocks.0"), "late": ("blocks.1", "blocks.10")}
+
+
+def test_a_backbone_of_another_kind_declares_its_stages():
+    """`blocks.1` and `blocks.10` are two parts: names are compared part by part."""
+    names = [f"backbone.{part}.kernel" for part in ("patches", "blocks.0", "blocks.1", "blocks.10")] + ["fpn.kernel"]
+    assert trainable_names(names, change(PLAIN, phases=(Phase("late+"),)), TwoStages()) == [set(names[2:])]
+    with pytest.raises(
+        ConfigError, match=r"trains = '3\+' matches no parameter; give heads, late\+, all, or a regular"
+    ):
+        trainable_names(names, change(PLAIN, phases=(Phase("3+"),)), TwoStages())
+
+
+def test_stages_that_are_not_those_of_the_parameters_are_an_error():
+    """What `customize` puts in place of the backbone has other names, of which none would be frozen."""
+    config = change(PLAIN, phases=(Phase("3+"),))
+    with pytest.raises(ConfigError, match=r"do not cover the parameters of the backbone, such as backbone\.embed"):
+        trainable_names(["backbone.embed.kernel", "fpn.kernel"], config, ResNet())
+    with pytest.raises(ConfigError, match="no parameter under 'backbone.', so nothing is frozen"):
+        trainable_names(["body.kernel"], change(PLAIN, phases=(Phase("heads"),)), ResNet())
 
 
 def test_first_matching_group_decides():
