@@ -1,4 +1,4 @@
-"""What can be said of an array in eight numbers."""
+"""An array in eight numbers."""
 
 import math
 from typing import NamedTuple

@@ -296,7 +296,7 @@ def test_curves_have_a_panel_per_kind_of_figure(tmp_path):
     assert curve_colors(tmp_path / "loss.png") == [CURVES[1]]  # loss is black, loss/mask the next
 
 
-def test_runs_are_compared_figure_by_figure(tmp_path):
+def test_runs_are_compared_metric_by_metric(tmp_path):
     """The first run is black, the second of the next colour; it counts fewer steps and has no evaluation."""
     long = [{"step": step, "loss": 100.0 / step, "segm/AP50": step / 400} for step in range(20, 400, 20)]
     short = [{"step": step, "loss": 50.0 / step} for step in range(20, 100, 20)]
@@ -308,7 +308,7 @@ def test_runs_are_compared_figure_by_figure(tmp_path):
     with pytest.raises(ValueError, match=r"'segm/AP' is recorded in none of long, short; there is loss, segm/AP50"):
         compare_curves({"long": long, "short": short}, tmp_path / "none.png", names=["segm/AP"])
     for runs, names in (({}, ["loss"]), ({"long": long}, [])):
-        with pytest.raises(ValueError, match="nothing to draw: name at least one run folder, and one figure"):
+        with pytest.raises(ValueError, match="nothing to draw: name at least one run folder, and one metric"):
             compare_curves(runs, tmp_path / "none.png", names=names)
     assert not (tmp_path / "none.png").exists()
 

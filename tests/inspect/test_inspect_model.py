@@ -125,7 +125,7 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), r"model\.safetensors knows of no data: give an image with --image, or a configuration with --data"),
+        ((), r"model\.safetensors names no data: give an image with --image, or a configuration with --data"),
         (("--data", TINY, "--image-id", "6"), r"image_id = 6: .* it has 6, from 1000 to 1005"),
         (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* give one of both"),
         (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* give one of both"),

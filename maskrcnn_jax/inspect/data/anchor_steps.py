@@ -1,4 +1,4 @@
-"""Steps on anchors: those of one cell per level, and what training asks of all of them."""
+"""Steps on anchors: those of one cell per level, and the targets of all of them."""
 
 from collections.abc import Iterator, Sequence
 

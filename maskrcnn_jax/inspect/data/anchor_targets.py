@@ -1,4 +1,4 @@
-"""What training asks of every anchor of an image, and which of them its loss uses."""
+"""The target of every anchor of an image in training, and which of them the loss uses."""
 
 import dataclasses
 from functools import partial
@@ -37,7 +37,7 @@ class Pyramid(NamedTuple):
 
 
 class AnchorTargets(NamedTuple):
-    """What training asks of the anchors of an image."""
+    """The targets of the anchors of an image."""
 
     assignment: np.ndarray
     """`[a]` an `Assignment` for every anchor."""
@@ -68,7 +68,7 @@ def build_pyramid(config: Config, image_shape: tuple[int, int]) -> Pyramid:
 def anchor_targets(
     key: PRNGKeyArray, anchors: Float[np.ndarray, "a 4"], truth: GroundTruth, config: Config
 ) -> AnchorTargets:
-    """What training asks of the anchors of one image.
+    """The targets of the anchors of one image.
 
     Args:
         key: random key that draws the sample; it is consumed.

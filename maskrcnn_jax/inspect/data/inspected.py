@@ -73,12 +73,12 @@ class InspectedData:
 
     @cached_property
     def anchor_targets(self) -> AnchorTargets:
-        """What training asks of the anchors of `sample`."""
+        """The targets of the anchors for `sample`."""
         return anchor_targets(jax.random.key(self.seed), self.pyramid.anchors, self.objects, self.config)
 
     @cached_property
     def roi_targets(self) -> RoiTargets:
-        """What training asks of RoIs that are drawn from random proposals for `sample`."""
+        """RoIs that are sampled from random proposals for `sample`, and their targets."""
         region = np.asarray(valid_regions(self.sample.image_sizes[None], self.bucket, self.config.model.input))[0]
         proposals = random_proposals(self.rng(3), self.objects, region)
         return roi_targets(jax.random.key(self.seed), proposals, self.objects, self.config, len(self.names))

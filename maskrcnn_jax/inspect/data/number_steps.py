@@ -118,7 +118,7 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
 
 
 def spread_table(quantities: Sequence[tuple[str, np.ndarray]], caption: str) -> Table:
-    """Mean, median and range of quantities, each with its values; without values nothing is said."""
+    """Mean, median and range of quantities, each with its values; NaN without values."""
     rows = []
     for name, values in quantities:
         numbers = [float("nan")] * 6

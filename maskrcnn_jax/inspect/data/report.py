@@ -1,4 +1,4 @@
-"""The report on a data set: its images, what training makes of them, and what it asks of the network."""
+"""The report on a data set: its images, the training samples made of them, and their targets."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What training asks of the heads, with random boxes in place of the network's proposals."""
+"""The targets of the heads in training, with random boxes in place of the network's proposals."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -25,7 +25,7 @@ NEAR = 0.9
 
 
 class RoiTargets(NamedTuple):
-    """What training asks of the heads for the sampled RoIs of an image."""
+    """The sampled RoIs of an image and their targets."""
 
     rois: Rois
     refined: np.ndarray
@@ -78,7 +78,7 @@ def random_proposals(
 def roi_targets(
     key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int
 ) -> RoiTargets:
-    """The RoIs that training draws from the proposals of one image, and what it asks of them.
+    """The RoIs that training samples from the proposals of one image, and their targets.
 
     Args:
         key: random key; it is consumed.

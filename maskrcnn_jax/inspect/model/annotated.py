@@ -21,7 +21,7 @@ class AnnotatedImage(NamedTuple):
     """Which of the source's images."""
     example: Example
     config: Config
-    """The experiment: it says what training asks of the network."""
+    """The experiment: its settings decide the targets of training."""
 
     @property
     def category_names(self) -> dict[int, str]:

@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
 
     @property
     def same(self) -> np.ndarray:
-        """`[D, G]` bool: the prediction says the object's category."""
+        """`[D, G]` bool: the prediction has the object's category."""
         return self.categories[:, None] == self.object_categories[None]
 
 

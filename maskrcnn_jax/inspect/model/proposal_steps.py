@@ -26,7 +26,7 @@ BLUE, ORANGE, GREEN = COLORS[4], COLORS[5], COLORS[2]
 
 
 def anchor_targets(seen: InspectedImage) -> Step | None:
-    """What training asks of the region proposal network; None without objects."""
+    """The anchors that training would count as objects; None without objects."""
     objects, annotated = seen.objects, seen.annotated
     if objects is None or annotated is None or objects.is_crowd.all():
         return None
@@ -41,8 +41,8 @@ def anchor_targets(seen: InspectedImage) -> Step | None:
     )
     return Step(
         "Anchor targets",
-        "What training would ask of the region proposal network here: anchors that overlap an object enough (dashed) "
-        "are positive, and with their targets applied (full) they lie on its box.",
+        "The targets that training would give the region proposal network: anchors that overlap an object enough "
+        "(dashed) are positive, and with their targets applied (full) they lie on its box.",
         [figure],
         tables=[assignment_table(pyramid, targets)],
     )
@@ -94,7 +94,7 @@ def refined(seen: InspectedImage, count: int = 50) -> Step:
     anchors = view.place(trace.anchors[candidates.anchor_index[0, best]])
     decoded, clipped = view.place(candidates.decoded[0, best]), view.place(candidates.boxes[0, best])
     figure, (left, right) = _panels(view, 2, MARGIN)
-    show(left, fade(view.image), f"The {len(best)} best candidates: anchors, moved by their deltas")
+    show(left, fade(view.image), f"The {len(best)} best candidates: anchors and their deltas applied")
     draw_boxes(left, anchors, colors, ":", width=0.7)
     connect(left, anchors, decoded, colors)
     draw_boxes(left, decoded, colors, width=1.0)

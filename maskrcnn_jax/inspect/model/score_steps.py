@@ -60,7 +60,7 @@ def score_images(
 
     Args:
         model: the network.
-        annotated: Says which data set.
+        annotated: An image of the data set.
         positions: Of its images.
 
     Returns:

@@ -100,7 +100,7 @@ def _converted(file: WeightFile, name: str) -> WeightSource:
     about += f"; it has none for {', '.join(sorted(absent))}." if absent else "."
     about += "".join(f" {note[0].upper()}{note[1:]}." for note in found.notes)
     assumed = [f"model.{field}" for field in found.assumed]
-    about += f" Nothing says, and so it is assumed, what belongs to {', '.join(assumed)}." if assumed else ""
+    about += f" Assumed, as the file does not tell: {', '.join(assumed)}." if assumed else ""
     return WeightSource(name, _in_order(arrays), about, found.config)
 
 
