@@ -62,12 +62,18 @@ class ImageSource(Protocol):
     """One name per label."""
     category_ids: tuple[int, ...]
     """The data set's own number of each label."""
-    sizes: np.ndarray
-    """`[len, 2]` int32 `(height, width)` of every image, known without decoding."""
-    num_objects: np.ndarray
-    """`[len]` int32: objects per image, crowds included; an upper bound where pictures are drawn on demand."""
     has_masks: bool
-    """Whether objects have masks of their own; without, masks are filled boxes, and no mask head learns from them."""
+    """Whether objects have masks of their own; without, masks are filled boxes, which no mask head is trained with."""
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """`[len, 2]` int32 `(height, width)` of every image, known without decoding."""
+        ...
+
+    @property
+    def num_objects(self) -> np.ndarray:
+        """`[len]` int32: objects per image, crowds included; an upper bound where images are drawn on demand."""
+        ...
 
     @property
     def image_ids(self) -> Sequence[int]:
