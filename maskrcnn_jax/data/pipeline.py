@@ -12,11 +12,11 @@ import cv2
 import grain
 import numpy as np
 
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
 from maskrcnn_jax.data.sources.example import Example, ImageSource
-from maskrcnn_jax.data.transforms.augment import augment
 from maskrcnn_jax.data.transforms.buckets import choose_buckets, fitted_sizes
 from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.geometry import empty_slots, fit

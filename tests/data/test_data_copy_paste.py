@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import CopyPaste, DataConfig, Flip, Resize, ScaleJitter
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.data.transforms.augment import augment
 from maskrcnn_jax.data.transforms.carry import carry
 from maskrcnn_jax.data.transforms.copy_paste import paste
 from maskrcnn_jax.data.transforms.generators import Generators

@@ -7,7 +7,7 @@ import pytest
 
 from maskrcnn_jax.config import ConfigError, DataConfig, Flip, RandomCrop, Resize, Rotate90, ScaleJitter, Transform
 from maskrcnn_jax.data import Example
-from maskrcnn_jax.data.transforms.augment import augment, draw_placement
+from maskrcnn_jax.data.augment import augment, draw_placement
 from maskrcnn_jax.data.transforms.carry import carry
 from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.placement import Placement, cropped, place_image, resized_window, whole

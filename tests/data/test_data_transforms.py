@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import ColorJitter, ConfigError, DataConfig, Flip, InputConfig, Resize, ScaleJitter
+from maskrcnn_jax.data.augment import augment, draw_placement
 from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.data.transforms.augment import augment, draw_placement
 from maskrcnn_jax.data.transforms.color_jitter import jitter_color
 from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.geometry import fit, place_objects

@@ -52,8 +52,8 @@ class Albumentations(Transform):
         try:
             return library.Compose([kind(**self._arguments(f"{where}.parameters"))], seed=seed)
         except (TypeError, ValueError) as error:
-            found = f"{where}.parameters = {self.parameters!r}"
-            raise ConfigError(f"{found}: {self.transform} cannot have them ({error}); correct them") from error
+            found, reason = f"{where}.parameters = {self.parameters!r}", " ".join(str(error).split())
+            raise ConfigError(f"{found}: {self.transform} cannot have them ({reason}); correct them") from error
 
     def _arguments(self, where: str) -> dict[str, Any]:
         try:

@@ -12,9 +12,9 @@ from jaxtyping import Float
 
 from maskrcnn_jax.config import Config, DataConfig
 from maskrcnn_jax.data import BrokenImage, Example, ImageSource
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.order import slot_rng
 from maskrcnn_jax.data.pipeline import require_images, train_buckets
-from maskrcnn_jax.data.transforms.augment import augment
 from maskrcnn_jax.data.transforms.buckets import Bucket
 from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.placing import ScaleJitter

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.data.transforms.augment import augment
 from maskrcnn_jax.data.transforms.color_jitter import ColorJitter
 from maskrcnn_jax.data.transforms.copy_paste import CopyPaste
 from maskrcnn_jax.data.transforms.generators import Generators
