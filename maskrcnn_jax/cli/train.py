@@ -3,7 +3,7 @@
     python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]
 
 The run folder gets the resolved configuration, metrics.jsonl and TensorBoard's files, checkpoints, and at the end the
-COCO figures, the training curves and a sheet of predicted pictures. Started again on the same run folder it resumes
+COCO figures, the training curves and a grid of predicted images. Started again on the same run folder it resumes
 from the last checkpoint. Lengths, intervals, learning rates, batches and augmentation may then be others. Another
 model, other data, another seed or --init are another run and refused. SIGTERM or Ctrl-C save and stop.
 """

@@ -11,6 +11,16 @@ SOURCES = {
     "seed": "maskrcnn_jax.data.sources.shapes:ShapesSource",
 }
 """A field that a source has alone, and its type."""
+LOSSES: dict[str, dict[str, str]] = {
+    "RPNObjectness": {"normalizer": "rpn_normalizer"},
+    "RPNBox": {"beta": "rpn_beta", "normalizer": "rpn_normalizer"},
+    "Classification": {},
+    "BoxRegression": {"beta": "box_beta", "normalizer": "box_normalizer"},
+    "Mask": {"binary_targets": "binary_mask_targets", "samples": "mask_samples", "aligned": "mask_aligned"},
+}
+"""The losses in the order of their old weights; of each, its fields and what they were called."""
+SAMPLING = {"anchors": "rpn_match", "rois": "box_match", "append_ground_truth": "append_ground_truth"}
+"""Fields of the sampling, and what they were called."""
 
 
 def upgrade(values: Any) -> Any:
@@ -24,9 +34,8 @@ def upgrade(values: Any) -> Any:
     values = dict(values)
     if isinstance(data := values.get("data"), dict):
         values["data"] = _with_transforms({name: _typed_source(value) for name, value in data.items()})
-    if isinstance(loss := values.get("loss"), dict) and "losses" not in values:
-        del values["loss"]
-        values |= _split_loss(loss)
+    if _is_old_loss(values.get("loss")) and "losses" not in values:
+        values |= _split_loss(values.pop("loss"))
     return values
 
 
@@ -47,20 +56,20 @@ def _typed_source(value: Any) -> Any:
 
 
 def _split_loss(loss: dict[str, Any]) -> dict[str, Any]:
-    fields = {
-        "rpn_objectness": {"normalizer": "rpn_normalizer"},
-        "rpn_box": {"beta": "rpn_beta", "normalizer": "rpn_normalizer"},
-        "classification": {},
-        "box": {"beta": "box_beta", "normalizer": "box_normalizer"},
-        "mask": {"binary_targets": "binary_mask_targets", "samples": "mask_samples", "aligned": "mask_aligned"},
-    }
-    kinds = ("RPNObjectness", "RPNBox", "Classification", "BoxRegression", "Mask")
-    weights = loss.get("weights", [1.0] * len(kinds))
+    """The sections `sampling` and `losses` of a section `loss`."""
     losses = []
-    for kind, renamed, weight in zip(kinds, fields.values(), weights, strict=False):
+    for (kind, renamed), weight in zip(LOSSES.items(), loss.get("weights", [1.0] * len(LOSSES)), strict=True):
         own = {new: loss[old] for new, old in renamed.items() if old in loss}
         losses.append({"type": f"maskrcnn_jax.training.losses:{kind}", "weight": weight, **own})
     if loss.get("box_normalizer") == "positive":
         losses[1]["normalizer"] = "positive"
-    renamed = {"anchors": "rpn_match", "rois": "box_match", "append_ground_truth": "append_ground_truth"}
-    return {"sampling": {new: loss[old] for new, old in renamed.items() if old in loss}, "losses": losses}
+    return {"sampling": {new: loss[old] for new, old in SAMPLING.items() if old in loss}, "losses": losses}
+
+
+def _is_old_loss(loss: Any) -> bool:
+    """Whether a section `loss` is what earlier versions wrote, so that nothing of it is lost."""
+    if not isinstance(loss, dict):
+        return False
+    known = {"weights", *SAMPLING.values(), *(old for renamed in LOSSES.values() for old in renamed.values())}
+    weights = loss.get("weights", [1.0] * len(LOSSES))
+    return loss.keys() <= known and isinstance(weights, list) and len(weights) == len(LOSSES)

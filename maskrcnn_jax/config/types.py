@@ -18,7 +18,7 @@ from maskrcnn_jax.messages.config_error import ConfigError, require
 
 PACKAGE = "maskrcnn_jax"
 
-FindType = Callable[[str, str], type]
+FindType = Callable[[str, str], Any]
 """From the name of a type outside this package and the place of the name, for messages, to the type."""
 
 
@@ -59,7 +59,7 @@ def types_of(value: Any) -> FindType:
     return find
 
 
-def import_type(name: str, where: str) -> type:
+def import_type(name: str, where: str) -> Any:
     """Imports a type, which runs the module that it stands in.
 
     Raises:

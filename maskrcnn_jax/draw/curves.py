@@ -16,11 +16,11 @@ Record = Mapping[str, int | float]
 
 
 def plot_curves(records: Sequence[Record], path: Path | str) -> None:
-    """Draws the figures of a run over its steps as PNG: losses, learning rate, box and mask AP.
+    """Draws the metrics of a run over its steps as PNG: losses, learning rate, box and mask AP.
 
     Args:
-        records: As `training.metrics.read` returns them. Of the evaluations' figures AP and AP50 are drawn; without any
-            figure of a kind its panel is left out.
+        records: As `training.metrics.read` returns them. Of the evaluations' metrics AP and AP50 are drawn; without any
+            metric of a kind its panel is left out.
         path: The file; written whole or not at all.
     """
     names = list(dict.fromkeys(name for record in records for name in record))
@@ -36,18 +36,18 @@ def plot_curves(records: Sequence[Record], path: Path | str) -> None:
 def compare_curves(
     runs: Mapping[str, Sequence[Record]], path: Path | str, names: Sequence[str] = ("loss", "segm/AP50")
 ) -> None:
-    """Draws the same figures of several runs over their steps as PNG, a panel for each figure.
+    """Draws the same metrics of several runs over their steps as PNG, a panel for each.
 
     Args:
         runs: Records as `training.metrics.read` returns them, by what the run is to be called.
         path: The file; written whole or not at all.
-        names: Of the figures.
+        names: Of the metrics.
 
     Raises:
-        ValueError: No run or no figure is named, or no run has recorded one of them; the message lists what there is.
+        ValueError: No run or no metric is named, or no run has recorded one of them; the message lists what there is.
     """
     if not runs or not names:
-        raise ValueError("nothing to draw: name at least one run folder, and one figure such as loss")
+        raise ValueError("nothing to draw: name at least one run folder, and one metric such as loss")
     panels = {name: {run: _points(records, name) for run, records in runs.items()} for name in names}
     for name, lines in panels.items():
         if not any(lines.values()):
@@ -62,7 +62,7 @@ def _points(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
 
 
 def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path | str) -> None:
-    """Draws panels of lines, each a list of (step, figure), side by side; both by name."""
+    """Draws panels of lines, each a list of (step, value), side by side; both by name."""
     # Here, as its import takes a third of a second, which drawing no curves should not cost.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -30,7 +30,7 @@ def draw_detections(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draws masks, boxes and names.
 
-    The best detection is drawn last, on top. Lines and plates have a black or white rim, so that they are seen on every
+    The best detection is drawn last, on top. Lines and tags have a black or white rim, so that they are seen on every
     ground. Names stand beside their box where there is room, over no other box if they can, and never outside the
     image; a name that finds no place beside the others, or comes once they cover an eighth of the image, is left
     out.
@@ -122,22 +122,22 @@ def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: 
 def _write(
     canvas: np.ndarray, texts: Sequence[str], boxes: Int[np.ndarray, "n 4"], colors: Sequence[Color], rim: int
 ) -> None:
-    """Writes a text beside each box on a rimmed plate of its colour; those that find no place are left out."""
+    """Writes a text beside each box on a rimmed tag of its colour; those that find no place are left out."""
     height, width = canvas.shape[:2]
     scale = max(0.45, min(max(height, width) / 1300, 1.2))
     stroke = max(1, round(2 * scale)) if scale >= 0.7 else 1
-    plates = np.zeros((0, 4))
+    tags = np.zeros((0, 4))
     for text, box, color in zip(texts, boxes, colors, strict=True):
-        if (plates[:, 2:] - plates[:, :2]).prod(axis=1).sum() > WORDS * height * width:
+        if (tags[:, 2:] - tags[:, :2]).prod(axis=1).sum() > WORDS * height * width:
             break
         (wide, high), below = cv2.getTextSize(text, FONT, scale, stroke)
         pad = 2 + rim + below // 2
         size = wide + 2 * pad, high + below // 2 + 2 * pad
-        plate = find_place(box, size, (0, 0, width, height), boxes, plates)
-        if plate is None:
+        tag = find_place(box, size, (0, 0, width, height), boxes, tags)
+        if tag is None:
             continue
-        plates = np.concatenate([plates, plate[None]])
-        x0, y0, x1, y1 = plate.astype(int).tolist()
+        tags = np.concatenate([tags, tag[None]])
+        x0, y0, x1, y1 = tag.astype(int).tolist()
         ink = contrast(color)
         cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), ink, cv2.FILLED)
         cv2.rectangle(canvas, (x0 + rim, y0 + rim), (x1 - 1 - rim, y1 - 1 - rim), color, cv2.FILLED)

@@ -20,7 +20,7 @@ WIDE, HIGH = 0.62, 1.5
 
 
 def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], colors: Sequence[Color]) -> None:
-    """Writes a text beside each of the first `MOST` boxes, on a plate of its colour; the first find the best places.
+    """Writes a text beside each of the first `MOST` boxes, on a tag of its colour; the first find the best places.
 
     A text that finds no place beside the others is left out.
 
@@ -42,15 +42,15 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
     taken = np.zeros((0, 4))
     for text, box, color in islice(zip(texts, boxes.astype(float), colors, strict=True), MOST):
         wide, high = ((WIDE * len(text) + 0.5) * SIZE * point, HIGH * SIZE * point)
-        plate = find_place(box, (wide, high), (left, top, right, bottom), boxes, taken)
-        if plate is None:
+        tag = find_place(box, (wide, high), (left, top, right, bottom), boxes, taken)
+        if tag is None:
             continue
-        taken = np.concatenate([taken, plate[None]])
+        taken = np.concatenate([taken, tag[None]])
         red, green, blue = (round(255 * channel) for channel in color)
         ink = "black" if contrast((red, green, blue)) == (0, 0, 0) else "white"
         axes.text(
-            plate[0] + 0.25 * SIZE * point,
-            plate[1] + high / 2,
+            tag[0] + 0.25 * SIZE * point,
+            tag[1] + high / 2,
             text,
             color=ink,
             fontsize=SIZE,

@@ -1,4 +1,4 @@
-"""Which image of a data set single steps look at."""
+"""Which image of a data set single steps show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from maskrcnn_jax.data.pipeline import require_images
 
 
 def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0) -> int:
-    """Where a source has the image to look at.
+    """The position of the image that single steps show.
 
     Args:
         source: the data set.
@@ -28,7 +28,7 @@ def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0)
 
 
 def find_image(source: ImageSource, image_id: int | str) -> int:
-    """Where a source has the image of this number or file name.
+    """The position of the image of this number or file name.
 
     Raises:
         ValueError: it has none.
@@ -44,7 +44,7 @@ def find_image(source: ImageSource, image_id: int | str) -> int:
 
 
 def draw_image(source: ImageSource, seed: int) -> int:
-    """Where a source has an image with objects that are no crowds, drawn at random; any image if there is none.
+    """The position of an image with objects that are not crowds, drawn at random; any image if there is none.
 
     Raises:
         BrokenImage: every image is broken.

@@ -170,13 +170,12 @@ class MaskRCNN(nnx.Module):
 
         inputs = self.prepare(images, image_sizes)
         features = self.extract(inputs)
-        rpn = RPNOutput(*self.rpn_head(features))
+        rpn = self.score_anchors(features)
         anchors, level_counts = self.anchors(features, inputs)
         candidates, proposals = self.propose(rpn, anchors, level_counts, inputs, sampler)
 
         rois = sampler.box_rois(proposals, background)
-        roi_features, roi_levels = self.pool(features, rois, self.config.box_head, inputs)
-        box = self.classify(roi_features)
+        roi_features, roi_levels, box = self.classify(features, rois, inputs)
         pairs, detections = self.detect(box, rois, inputs)
 
         head_rois = sampler.head_rois(rois, detections, background)
@@ -213,6 +212,11 @@ class MaskRCNN(nnx.Module):
     def extract(self, inputs: Inputs) -> tuple[Float[Array, "b _h _w f"], ...]:
         """The levels of the pyramid."""
         return self.fpn(self.backbone(inputs.pixels.astype(self.config.dtype)))
+
+    @jax.named_scope("proposals")
+    def score_anchors(self, features: tuple[Float[Array, "b _h _w f"], ...]) -> RPNOutput:
+        """Objectness and deltas of each anchor."""
+        return RPNOutput(*self.rpn_head(features))
 
     def anchors(
         self, features: tuple[Float[Array, "b _h _w f"], ...], inputs: Inputs
@@ -260,15 +264,18 @@ class MaskRCNN(nnx.Module):
         return per_image(pool)(features[: self.config.fpn.roi_levels(strides)], rois.boxes)
 
     @jax.named_scope("box")
-    def classify(self, roi_features: Float[Array, "b n p p f"]) -> BoxOutput:
-        """Class and boxes of each RoI.
+    def classify(
+        self, features: tuple[Float[Array, "b _h _w f"], ...], rois: Rois, inputs: Inputs
+    ) -> tuple[Float[Array, "b n p p f"], Array, BoxOutput]:
+        """Features of each RoI, the level `[b, n]` that they come from, and its class and boxes.
 
         Raises:
             ConfigError: the box head has another number of outputs than the configuration says.
         """
+        roi_features, levels = self.pool(features, rois, self.config.box_head, inputs)
         box = BoxOutput(*self.box_head(roi_features))
         self.config.box_head.check_output(box, self.config.num_classes)
-        return box
+        return roi_features, levels, box
 
     @jax.named_scope("detections")
     def detect(

@@ -15,7 +15,7 @@ from maskrcnn_jax.messages.config_error import require_not_negative
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn.heads.mask import own_class
 from maskrcnn_jax.structs import AnchorTargets, Batch, Trace
-from maskrcnn_jax.training import targets
+from maskrcnn_jax.training.targets import box_targets, mask_targets
 
 
 def smooth_l1(error: Float[Array, "*n"], beta: float) -> Float[Array, "*n"]:
@@ -127,7 +127,7 @@ class BoxRegression(Loss):
         """See `Loss`."""
         rois, weights = trace.rois, model.config.box_head.box_weights
         with jax.named_scope("targets"):
-            wanted = per_image(partial(targets.box_targets, box_weights=weights))(rois, batch.ground_truth)
+            wanted = per_image(partial(box_targets, box_weights=weights))(rois, batch.ground_truth)
         with jax.named_scope("losses"):
             foreground = rois.valid & (rois.labels < model.config.num_classes)
             own = own_class(jnp.moveaxis(trace.box.deltas, 2, -1), jnp.where(foreground, rois.labels, 0))
@@ -164,7 +164,7 @@ class Mask(Loss):
         """What each RoI's matched object covers of it, on the grid of the mask head's output."""
         mask = trace.heads["mask"]
         sample = partial(
-            targets.mask_targets,
+            mask_targets,
             size=mask.output.shape[2],
             samples=self.samples,
             aligned=self.aligned,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from maskrcnn_jax.config import (
+    LOSSES,
     Albumentations,
     CocoSource,
     Config,
@@ -207,7 +208,10 @@ def test_saving_replaces_the_file_and_leaves_nothing_else(tmp_path: Path):
 def test_the_file_is_plain_and_readable(tmp_path: Path):
     save_config(Config(), tmp_path)
     values = json.loads((tmp_path / "config.json").read_text())
-    assert values["data"]["train"] == {"folder": "data/coco", "split": "train", "keep_empty": False}
+    kind = "maskrcnn_jax.data.sources.prepared:CocoSource"
+    assert values["data"]["train"] == {"type": kind, "folder": "data/coco", "split": "train", "keep_empty": False}
+    assert values["model"]["backbone"]["type"] == "maskrcnn_jax.nn.backbones.resnet:ResNet"
+    assert [loss["type"].rpartition(":")[2] for loss in values["losses"]] == [type(loss).__name__ for loss in LOSSES]
     assert values["model"]["rpn"]["anchors"]["sizes"] == [32.0, 64.0, 128.0, 256.0, 512.0]
     assert values["customize"] == "maskrcnn_jax.config:unchanged"
 
@@ -295,7 +299,7 @@ def edited(folder: Path, section: str, name: str, value: object) -> Path:
         ("run", "steps", "1", r"run\.steps = '1': must be of type int"),
         ("data", "train", {"folder": 1}, r"data\.train\.folder = 1: must be a path"),
         ("data", "buckets", [[32, "x"]], r"data\.buckets\[0\]\[1\] = 'x': must be of type int"),
-        ("loss", "rpn_match", {"count": 1}, r"loss\.rpn_match\.foreground_iou = None: is missing"),
+        ("sampling", "anchors", {"count": 1}, r"sampling\.anchors\.foreground_iou = None: is missing"),
         ("run", "keep", 0, r"run\.keep = 0: must be positive"),
     ],
 )

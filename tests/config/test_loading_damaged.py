@@ -29,7 +29,7 @@ from maskrcnn_jax.config.loading import load_config, read_config
         (b'{"run": {"folder": "a\\u0000b"}}', r"run\.folder = 'a\\x00b': must be a path that can exist"),
         (b'{"run": {"folder": "\\ud800"}}', r"run\.folder = '\\ud800': must be a path that can exist"),
         (b'{"model": {"class_names": ["\\ud800"]}}', r"model\.class_names\[0\] = '\\ud800': must be text that UTF-8"),
-        (b'{"a\\nb' + b"c" * 9999 + b'": 1}', r"a\\nbc{96} = 1: unknown field; Config has model, loss"),
+        (b'{"a\\nb' + b"c" * 9999 + b'": 1}', r"a\\nbc{96} = 1: unknown field; Config has model, sampling, losses"),
         (b'{"customize": 3}', r"customize = 3: must be \"module:name\""),
         (b'{"customize": "f"}', r"customize = 'f': must be \"module:name\""),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from maskrcnn_jax.config import CocoSource, ConfigError, Norm, ShapesSource, Source, unchanged
+from maskrcnn_jax.config import CocoSource, ConfigError, Loss, Mask, Norm, ShapesSource, Source, unchanged
 from maskrcnn_jax.config.serialization import from_json, to_json
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +29,10 @@ ROOT = Path(__file__).parents[2]
         (tuple[int, ...], [], ()),
         (tuple[tuple[str, float], ...], [["a", 1], ["b", 0.5]], (("a", 1.0), ("b", 0.5))),
         (tuple[float, float] | None, [1, 2], (1.0, 2.0)),
-        (Source, {"folder": "x"}, CocoSource(Path("x"))),
-        (Source, {"seed": 3}, ShapesSource(seed=3)),
+        (Source, {"type": "maskrcnn_jax.data.sources.prepared:CocoSource", "folder": "x"}, CocoSource(Path("x"))),
+        (Source, {"type": "maskrcnn_jax.data.sources.shapes:ShapesSource", "seed": 3}, ShapesSource(seed=3)),
+        (Source, ShapesSource(seed=3), ShapesSource(seed=3)),
+        (tuple[Loss, ...], [{"type": "maskrcnn_jax.training.losses:Mask", "weight": 2}], (Mask(weight=2.0),)),
     ],
 )
 def test_values_are_built_by_annotation(kind: Any, value: Any, expected: Any):
@@ -57,6 +59,7 @@ def test_values_are_built_by_annotation(kind: Any, value: Any, expected: Any):
         (tuple[float, float], [1.0]),
         (Source, None),
         (Source, {"folder": "x", "seed": 3}),
+        (Source, {"type": "maskrcnn_jax.data.sources.prepared:CocoSource", "folder": "x", "seed": 3}),
     ],
 )
 def test_other_values_are_named(kind: Any, value: Any):

@@ -12,6 +12,7 @@ from maskrcnn_jax.config import (
     ConfigError,
     DataConfig,
     InputConfig,
+    Mask,
     MaskHead,
     ModelConfig,
     OptimizerConfig,
@@ -26,8 +27,10 @@ from maskrcnn_jax.config.validation import validate
 
 
 def changed(config: Any, name: str, value: object) -> Any:
-    """The configuration with the field of that dotted name replaced."""
+    """The configuration with the field of that dotted name replaced; of the losses each has a name."""
     first, _, rest = name.partition(".")
+    if isinstance(config, tuple):
+        return tuple(changed(entry, rest, value) if entry.name == first else entry for entry in config)
     inner = changed(getattr(config, first), rest, value) if rest else value
     return dataclasses.replace(config, **{first: inner})
 
@@ -48,6 +51,8 @@ BAD = [
     ("model.input.buckets", ((832, 1344),)),
     ("model.input.buckets", ((1344, 832),)),
     ("model.input.buckets", ((-32, 32),)),
+    ("model.input.size_divisibility", 0),
+    ("model.input.size_divisibility", 16),
     ("model.backbone.width", 0),
     ("model.backbone.norm_eps", -1.0),
     ("model.backbone.groups", 0),
@@ -59,11 +64,13 @@ BAD = [
     ("model.box_head.norm_eps", -1.0),
     ("model.mask_head.norm_eps", -1.0),
     ("model.detect.min_size", -1.0),
-    ("loss.box_match.crowd_iou", 2.0),
+    ("sampling.rois.crowd_iou", 2.0),
     ("model.fpn.channels", 0),
     ("model.rpn.convs", 0),
     ("model.rpn.anchors.sizes", (32.0, 64.0, 128.0, 256.0)),
     ("model.rpn.anchors.sizes", (0.0, 64.0, 128.0, 256.0, 512.0)),
+    ("model.rpn.anchors.scales", ()),
+    ("model.rpn.anchors.scales", (1.0, 0.0)),
     ("model.rpn.anchors.aspect_ratios", ()),
     ("model.rpn.anchors.aspect_ratios", (1.0, -1.0)),
     ("model.rpn.anchors.offset", 1.0),
@@ -86,20 +93,25 @@ BAD = [
     ("model.mask_head.pool_size", 0),
     ("model.mask_head.convs", -1),
     ("model.mask_head.channels", 0),
+    ("model.heads", (BoxHead(),)),
+    ("model.heads", (MaskHead(),)),
     ("model.detect.score_threshold", -0.1),
     ("model.detect.nms_iou", 2.0),
     ("model.detect.count", 0),
     ("model.detect.top_k", 99),
     ("model.detect.min_size", -1.0),
-    ("loss.rpn_match.background_iou", 0.8),
-    ("loss.rpn_match.foreground_iou", 1.1),
-    ("loss.box_match.background_iou", -0.1),
-    ("loss.box_match.count", 0),
-    ("loss.box_match.foreground_fraction", 1.5),
-    ("loss.rpn_beta", -1.0),
-    ("loss.box_beta", float("nan")),
-    ("loss.mask_samples", -1),
-    ("loss.weights", (1.0, 1.0, -1.0, 1.0, 1.0)),
+    ("sampling.anchors.background_iou", 0.8),
+    ("sampling.anchors.foreground_iou", 1.1),
+    ("sampling.rois.background_iou", -0.1),
+    ("sampling.rois.count", 0),
+    ("sampling.rois.foreground_fraction", 1.5),
+    ("sampling.rois.foreground_fraction", 0.001),
+    ("losses", ()),
+    ("losses", (Mask(), Mask())),
+    ("losses.rpn_box.beta", -1.0),
+    ("losses.box.beta", float("nan")),
+    ("losses.mask.samples", -1),
+    ("losses.classification.weight", -1.0),
     ("data.train.split", ""),
     ("data.batch_size", 0),
     ("data.validation_batch_size", 0),

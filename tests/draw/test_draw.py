@@ -52,8 +52,8 @@ def test_the_name_stands_above_the_box_and_leaves_the_object_free():
     drawn = draw_detections(GRAY, one(box), ["cat"])
     inner = drawn[155:295, 205:395]
     np.testing.assert_array_equal(inner, GRAY[155:295, 205:395])
-    plate = (drawn[120:148] == PALETTE[0]).all(-1)
-    assert plate.sum() > 300
+    tag = (drawn[120:148] == PALETTE[0]).all(-1)
+    assert tag.sum() > 300
     assert (drawn[120:148] == 0).all(-1).any()  # black ink
 
 
@@ -73,15 +73,15 @@ def test_the_name_says_class_and_score():
     [[0, 0, 640, 480], [600, 0, 640, 20], [0, 460, 30, 480], [610, 470, 640, 480], [-50, -50, -10, -10]],
     ids=["whole image", "top right", "bottom left", "bottom right", "outside"],
 )
-def test_the_plate_is_whole_wherever_the_box_is(box):
+def test_the_tag_is_whole_wherever_the_box_is(box):
     """All that stands above a box in the middle of the image is somewhere."""
     middle = draw_detections(GRAY, one([300, 200, 340, 220]), ["cat"])
     rows, columns = np.nonzero((middle[:197] != GRAY[:197]).any(-1))
-    plate = middle[rows.min() : 197, columns.min() : columns.max() + 1]
-    assert plate.shape[0] > 12 and plate.shape[1] > 50
+    tag = middle[rows.min() : 197, columns.min() : columns.max() + 1]
+    assert tag.shape[0] > 12 and tag.shape[1] > 50
     drawn = draw_detections(GRAY, one(box), ["cat"])
-    x, y = cv2.minMaxLoc(cv2.matchTemplate(drawn, plate, cv2.TM_SQDIFF))[2]
-    np.testing.assert_array_equal(drawn[y : y + plate.shape[0], x : x + plate.shape[1]], plate)
+    x, y = cv2.minMaxLoc(cv2.matchTemplate(drawn, tag, cv2.TM_SQDIFF))[2]
+    np.testing.assert_array_equal(drawn[y : y + tag.shape[0], x : x + tag.shape[1]], tag)
 
 
 def test_names_of_neighbours_do_not_cover_each_other():
@@ -154,7 +154,7 @@ def ratio(one, other):
 
 
 @pytest.mark.parametrize("label", range(len(PALETTE)))
-def test_ink_is_readable_on_every_plate(label):
+def test_ink_is_readable_on_every_tag(label):
     """At least 3 for text."""
     drawn = draw_detections(GRAY, one([200, 150, 400, 300], label=label), ["cat"])
     ink = (0, 0, 0) if (drawn == 0).all(-1).any() else (255, 255, 255)
@@ -164,14 +164,14 @@ def test_ink_is_readable_on_every_plate(label):
 
 @pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), *PALETTE])
 @pytest.mark.parametrize("label", range(len(PALETTE)))
-def test_lines_and_plates_stand_out_from_every_ground(label, ground):
+def test_lines_and_tags_stand_out_from_every_ground(label, ground):
     image = np.full((480, 640, 3), ground, np.uint8)
     drawn = draw_detections(image, one([200, 150, 400, 300], label=label), ["cat"])
     assert max(ratio(pixel, ground) for pixel in drawn[225, 195:205].tolist()) >= 2  # across the left line
-    assert max(ratio(pixel, ground) for pixel in drawn[130:150, 202].tolist()) >= 2  # from above into the plate
+    assert max(ratio(pixel, ground) for pixel in drawn[130:150, 202].tolist()) >= 2  # from above into the tag
 
 
-def test_a_plate_is_set_off_from_its_frame():
+def test_a_tag_is_set_off_from_its_frame():
     drawn = draw_detections(GRAY, one([200, 150, 400, 300], label=3), ["cat"])
     assert (drawn[149, 201:230] == 0).all() and (drawn[150, 240:390] == PALETTE[3]).all()
 
@@ -252,7 +252,7 @@ def test_splash_without_masks_is_an_error():
         splash(GRAY, one([1, 1, 5, 5]))
 
 
-def test_a_sheet_by_hand():
+def test_a_grid_by_hand():
     # Two columns of cells 3 wide; the first row is 2 high, the second 1; gap 1: 1 + 3 + 1 + 3 + 1 = 9 wide,
     # 1 + 2 + 1 + 1 + 1 = 6 high. The 1 × 1 image sits in the middle of its 2 × 3 cell: row 1, column 1 + 4 + 1.
     a, b, c = (np.full((*size, 3), value, np.uint8) for size, value in [((2, 3), 1), ((1, 1), 2), ((1, 3), 3)])
@@ -269,7 +269,7 @@ def test_a_sheet_by_hand():
 
 
 @pytest.mark.parametrize(("images", "columns"), [([], 2), ([GRAY], 0)])
-def test_a_sheet_of_nothing_is_an_error(images, columns):
+def test_a_grid_of_nothing_is_an_error(images, columns):
     with pytest.raises(ValueError, match="at least one of each"):
         image_grid(images, columns)
 

@@ -1,4 +1,4 @@
-"""Plates find the place that hides least, each worked out by hand."""
+"""Tags find the place that hides least, each worked out by hand."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_over_no_other_box():
 
 
 def test_else_it_hides_the_least_shares():
-    # Above stands all of a small object, 80 pixels; on each side the plate hides half of 200; below 300 of 3000.
+    # Above stands all of a small object, 80 pixels; on each side the tag hides half of 200; below 300 of 3000.
     small, left, right, large = [40, 25, 60, 29], [30, 30, 40, 50], [60, 30, 70, 50], [0, 50, 100, 80]
     assert place(BOX, small, left, right, large) == [40, 50, 70, 60]
 
@@ -45,14 +45,14 @@ def test_places_are_inside_the_window():
     assert place([-50, -50, -10, -10]) == [0, 0, 30, 10]
 
 
-def test_no_plate_covers_another():
+def test_no_tag_covers_another():
     taken = [[40, 20, 70, 30]]
     assert place(BOX, taken=taken) == [40, 50, 70, 60]
     assert place(BOX, taken=[[0, 0, 100, 80]]) is None
 
 
 @pytest.mark.parametrize("shift", [0.1, 0.3, 1e3 / 3])
-def test_plates_that_touch_share_nothing(shift):
+def test_tags_that_touch_share_nothing(shift):
     box = np.array([10, 30, 30, 50]) + shift
     window = (0.0, 0.0, 1000.0, 1000.0)
     first = find_place(box, (20.0, 10.1), window, box[None], NONE)

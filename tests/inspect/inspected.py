@@ -11,7 +11,17 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage, run_model
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.structs import BoxOutput, Candidates, ClassCandidates, Detections, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.structs import (
+    BoxOutput,
+    Candidates,
+    ClassCandidates,
+    Detections,
+    HeadOutput,
+    Proposals,
+    Rois,
+    RPNOutput,
+    Trace,
+)
 
 NAMES = ("cat", "dog", "owl")
 

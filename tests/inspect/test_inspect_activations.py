@@ -53,7 +53,7 @@ def test_several_results_and_several_calls_are_tuples(model: MaskRCNN, found: di
     )
     for level, expected in zip(found["fpn"], trace.features, strict=True):
         np.testing.assert_allclose(level, expected, rtol=1e-4, atol=1e-5)
-    # The head is called for each of five levels; its answers side by side are the trace's.
+    # The head is called for each of five levels; its outputs side by side are the trace's.
     logits = jnp.concatenate([level.reshape(4, -1) for level in found["rpn_head.logits"]], axis=1)
     assert len(found["rpn_head.logits"]) == 5
     np.testing.assert_allclose(logits, trace.rpn.logits, rtol=1e-4, atol=1e-5)
@@ -84,7 +84,7 @@ def test_what_comes_later_is_not_computed(model: MaskRCNN):
 def test_the_names_lead_to_modules(model: MaskRCNN):
     names = module_names(model)
     assert {*NAMES, "box_head.fcs.0", "backbone.layer3.0.shortcut", "backbone.stem.norm"} <= set(names)
-    assert "backbone.layer3" not in names  # a list of blocks, which nobody calls
+    assert "backbone.layer3" not in names  # a list of blocks, which is not called
     batch = mixed()
     found = jax.eval_shape(partial(activations, names=tuple(names)), model, batch.images, batch.image_sizes)
     assert found.keys() == set(names)

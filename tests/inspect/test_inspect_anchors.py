@@ -16,13 +16,7 @@ from maskrcnn_jax.inspect.data.anchor_steps import (
     other_anchor_figure,
     positive_anchor_figure,
 )
-from maskrcnn_jax.inspect.data.anchor_targets import (
-    AnchorTargets,
-    Pyramid,
-    anchor_targets,
-    build_pyramid,
-    nearest,
-)
+from maskrcnn_jax.inspect.data.anchor_targets import AnchorTargets, Pyramid, anchor_targets, build_pyramid, nearest
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.model.stages import sample_anchors
 from maskrcnn_jax.ops.boxes import iou

@@ -91,14 +91,6 @@ def test_what_does_not_fit_is_an_error(names, position, message):
         read_annotated(Images(EXAMPLE), position, dataclasses.replace(CONFIG, model=model))
 
 
-def test_of_many_classes_the_first_are_named():
-    data = Images(EXAMPLE)
-    data.class_names = tuple(f"class {label}" for label in range(80))
-    model = dataclasses.replace(CONFIG.model, class_names=NAMES)
-    with pytest.raises(ValueError, match=r"but class 0, .*, class 9 and 70 more; give its own data$"):
-        read_annotated(data, 0, dataclasses.replace(CONFIG, model=model))
-
-
 def test_without_names_there_must_be_as_many_classes():
     assert annotated(EXAMPLE, config=CONFIG).category_names == {2: "cat", 5: "dog", 17: "owl"}
     four = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, num_classes=4))

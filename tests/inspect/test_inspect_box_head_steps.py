@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from inspected import NAMES, VIEW, by_hand, drawn, figure, texts, titles, trace
+from inspected import NAMED, NAMES, VIEW, by_hand, drawn, figure, texts, titles, trace
 
 from maskrcnn_jax.inspect.model.box_head_steps import (
     class_probabilities,
     crop,
     likely_class_table,
-    output_names,
     roi_classes,
     roi_features,
     roi_level_table,
@@ -16,7 +15,6 @@ from maskrcnn_jax.inspect.model.box_head_steps import (
     roi_probabilities,
     roi_refinement,
 )
-from maskrcnn_jax.inspect.model.input_steps import activation_figure
 from maskrcnn_jax.inspect.model.proposal_steps import deltas
 from maskrcnn_jax.inspect.panels import COLORS
 
@@ -42,16 +40,11 @@ def test_probabilities_by_hand():
     assert roi_probabilities(without_rois()).shape == (0, 4)
 
 
-def test_names_of_outputs():
-    assert output_names(trace(), NAMES) == ["cat", "dog", "owl", "background"]
-    assert output_names(trace(), ()) == ["0", "1", "2", "background"]
-
-
 def test_each_level_has_its_rois():
     drawing = figure(roi_levels(by_hand()))
     assert drawn(drawing) == [[ROIS[0]], [ROIS[1]]]
     # √(10 × 10) and √(30 × 40)
-    assert roi_level_table(trace()).rows == [
+    assert roi_level_table(trace(), NAMED).rows[:2] == [
         ("P2", 4, 1, 10, 10, 10),
         ("P3", 8, 1, pytest.approx(1200**0.5), pytest.approx(1200**0.5), pytest.approx(1200**0.5)),
     ]
@@ -61,7 +54,7 @@ def test_only_some_of_many_rois_are_drawn():
     found = trace()._replace(roi_levels=np.zeros((1, 2), np.int32))
     drawing = figure(roi_levels(by_hand(found), 1))
     assert drawn(drawing) == [[ROIS[0]]] and titles(drawing)[0].endswith("1 of 2")
-    assert roi_level_table(found).rows[1] == ("P3", 8, 0, None, None, None)
+    assert roi_level_table(found, NAMED).rows[1] == ("P3", 8, 0, None, None, None)
 
 
 def test_features_stand_below_what_they_are_of():
@@ -111,7 +104,7 @@ def test_rois_are_drawn_at_random_and_the_same_each_time():
     assert len(other) == 2
 
 
-def test_probabilities_as_a_image():
+def test_probabilities_as_an_image():
     axes = figure(class_probabilities(by_hand())).axes[0]
     # The roi that is least likely background comes first; dog's 0.1 counts, what is below 0.01 everywhere does not.
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
@@ -142,14 +135,6 @@ def test_figures_without_rois_and_pairs():
     assert labels == ["RoIs and their classes (0)"]
     axes = figure(class_probabilities(by_hand(found))).axes[0]
     assert not np.any(axes.images[0].get_array())
-
-
-def test_activations_say_their_range():
-    maps = np.zeros((1, 2, 3, 5), np.float32)
-    maps[0, 0, 0, 1] = -4
-    figure = activation_figure({"C2": maps}, count=2)
-    # |−4| of one of five channels: 0.8
-    assert texts(figure) == ["C2\n2 × 3\n× 5", "channel 0: 0 … 0", "channel 1: −4 … 0", "mean magnitude: 0 … 0.8"]
 
 
 def test_histograms_of_deltas():

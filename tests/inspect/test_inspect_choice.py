@@ -1,4 +1,4 @@
-"""Which image single steps look at: by its number or file name, or drawn among those that show most."""
+"""Which image single steps show: by its number or file name, or drawn among those that show most."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_numbers_are_named_where_one_is_unknown():
         choose_image(Shapes(ShapesSource()), 1_000_000)
 
 
-def test_a_image_is_drawn_among_those_with_objects():
+def test_an_image_is_drawn_among_those_with_objects():
     """Of six images the fourth and the last have an object; one is broken, one has a crowd alone."""
     crowd = example(BOX, is_crowd=np.array([True]))
     images = Images(example(), None, crowd, example(BOX), example(), example(BOX))

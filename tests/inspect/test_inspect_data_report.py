@@ -94,7 +94,7 @@ def test_scales_of_images():
     np.testing.assert_allclose(network_scales([(480, 640)], jittered), [2 * 800 / 480])
 
 
-def test_the_canvas_of_a_image():
+def test_the_canvas_of_an_image():
     data = dataclasses.replace(CONFIG.data, transforms=(Resize((32,), 96),), buckets=((32, 64), (64, 32)))
     source = Images(example(size=(40, 60)), example(size=(60, 40)))
     assert [bucket_of(source, n, data) for n in (0, 1)] == [(32, 64), (64, 32)]

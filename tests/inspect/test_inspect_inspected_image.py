@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.inspect.model.inspected import full, input_view, run_model
 from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.masks.paste import Crop
-from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.prediction.predictor import Predictor
 
 
@@ -22,8 +20,8 @@ def test_the_stages_are_what_the_pyramid_is_made_of():
     assert list(network.activations) == ["stem", "C2", "C3", "C4", "C5"]
     assert network.activations["stem"].shape == (1, SIDE // 2, SIDE // 2, 8)
     expected = build().fpn(tuple(jnp.asarray(network.activations[name]) for name in ("C2", "C3", "C4", "C5")))
-    for mine, theirs in zip(network.trace.features, expected, strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+    for level, wanted in zip(network.trace.features, expected, strict=True):
+        np.testing.assert_allclose(level, wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("bgr", [False, True])
@@ -77,32 +75,6 @@ def test_a_mask_over_the_whole_view():
     expected = np.zeros((4, 5), bool)
     expected[1:3, 2:5] = True
     np.testing.assert_array_equal(full(Crop(np.ones((2, 3), bool), 1, 2), (4, 5)), expected)
-
-
-def test_pairs_begin_with_the_detections():
-    network = seen()
-    pairs, found = network.trace.pairs, network.trace.detections
-    kept = np.flatnonzero(pairs.keep[0])[:8]
-    assert len(kept) == 8 and found.valid.all()
-    np.testing.assert_allclose(pairs.boxes[0, kept], found.boxes[0], atol=1e-4)
-    np.testing.assert_allclose(pairs.scores[0, kept], found.scores[0], atol=1e-6)
-    np.testing.assert_array_equal(pairs.labels[0, kept], found.labels[0])
-
-
-def test_pairs_are_all_that_pass_the_threshold():
-    network = seen()
-    pairs, rois, (logits, deltas) = network.trace.pairs, network.trace.rois, network.trace.box
-    scores = np.asarray(jax.nn.softmax(logits[0]))[:, :3] * rois.valid[0][:, None]
-    valid = pairs.valid[0]
-    assert valid.sum() == (scores > network.config.detect.score_threshold).sum() > 8
-    assert (np.diff(pairs.scores[0][valid]) <= 0).all()
-    roi, labels = pairs.roi_index[0][valid], pairs.labels[0][valid]
-    assert len(set(zip(roi.tolist(), labels.tolist(), strict=True))) == valid.sum()
-    np.testing.assert_allclose(pairs.scores[0][valid], scores[roi, labels], rtol=1e-5)
-    weights, cap = network.config.box_head.box_weights, network.config.rpn.proposals.max_log_scale
-    decoded = box_ops.decode(jnp.asarray(deltas[0][roi, labels]), jnp.asarray(rois.boxes[0][roi]), weights, cap)
-    np.testing.assert_allclose(pairs.boxes[0][valid], np.clip(decoded, 0, SIDE), atol=1e-3)
-    assert not pairs.keep[0][~valid].any()
 
 
 def test_a_model_without_mask_head_and_with_a_suppression_of_its_own():

@@ -33,7 +33,7 @@ def outcome(iou, predicted, objects, crowd=None) -> Outcome:
     return Outcome(boxes[0], scores, np.array(predicted, int), boxes[1], np.array(objects, int), crowd, shared)
 
 
-def test_the_best_chooses_first_and_an_object_is_had_once():
+def test_the_best_chooses_first_and_an_object_is_matched_once():
     # The first takes object 1, its best; the second, which overlaps it more, has to take object 0.
     found = match_predictions(outcome([[0.6, 0.7], [0.55, 0.9], [0.8, 0.8]], [1, 1, 1], [1, 1]), 0.5)
     assert found.tolist() == [1, 0, -1]
@@ -133,7 +133,7 @@ def test_the_order_of_the_tests():
     assert error_kinds(outcome([[0.9, 0.0], [0.7, 0.6]], [1, 1], [1, 2]))[0] == [Kind.FOUND, Kind.CLASS]
 
 
-def test_a_mended_object_that_another_prediction_has_is_found():
+def test_an_object_that_another_prediction_has_is_found():
     kinds, objects = error_kinds(outcome([[0.9], [0.3]], [1, 1], [1]))
     assert (kinds, objects) == ([Kind.FOUND, Kind.LOCALISED], [Kind.FOUND])
 
@@ -152,7 +152,7 @@ TIDE = (
     ("BLFCLLLBLLLF", "....."),
     ("BCBCBBLBBCCL", "M..M."),
 )
-"""What tidecv 1.0.1 says of the images of the next test: of each prediction, and which objects are missed."""
+"""What tidecv 1.0.1 gives for the images of the next test: of each prediction, and which objects are missed."""
 LETTERS = {
     Kind.FOUND: "F",
     Kind.LOCALISED: "L",
@@ -173,8 +173,8 @@ def test_kinds_of_errors_are_those_of_tidecv(seed: int, expected: tuple[str, str
     classes, predicted = rng.integers(0, 2, 5), rng.integers(0, 2, 12)
     objects = [{"category_id": c, "bbox": box, "iscrowd": 0} for c, box in zip(classes, boxes.tolist(), strict=True)]
     results = [{"category_id": c, "bbox": box, "score": 0.5} for c, box in zip(predicted, near.tolist(), strict=True)]
-    kinds, theirs = error_kinds(compare_results(results, objects, masks=False))
-    missed = "".join("M" if kind == Kind.MISSED else "." for kind in theirs)
+    kinds, of_objects = error_kinds(compare_results(results, objects, masks=False))
+    missed = "".join("M" if kind == Kind.MISSED else "." for kind in of_objects)
     assert ("".join(LETTERS[kind] for kind in kinds), missed) == expected
 
 
@@ -217,7 +217,9 @@ def test_every_prediction_and_object_is_of_one_kind():
         predictions, objects = rng.integers(0, 7, 2)
         iou = rng.uniform(0, 1, (predictions, objects)) ** 2
         crowd = rng.random(objects) < 0.2
-        kinds, theirs = error_kinds(outcome(iou, rng.integers(0, 2, predictions), rng.integers(0, 2, objects), crowd))
-        assert len(kinds) == predictions and len(theirs) == objects
-        assert Counter(kinds)[Kind.FOUND] == Counter(theirs)[Kind.FOUND]
-        assert Counter(theirs)[Kind.IGNORED] == crowd.sum()
+        kinds, of_objects = error_kinds(
+            outcome(iou, rng.integers(0, 2, predictions), rng.integers(0, 2, objects), crowd)
+        )
+        assert len(kinds) == predictions and len(of_objects) == objects
+        assert Counter(kinds)[Kind.FOUND] == Counter(of_objects)[Kind.FOUND]
+        assert Counter(of_objects)[Kind.IGNORED] == crowd.sum()

@@ -119,12 +119,6 @@ def _centres(mesh) -> np.ndarray:
     return ((corners[:-1, :-1] + corners[1:, 1:]) / 2)[np.asarray(counts.filled(0)) > 0]
 
 
-def test_images_of_one_size():
-    [height, *_] = size_figure(np.broadcast_to(np.int32(128), (5, 2))).axes
-    assert stairs(height).tolist() == [0, 5, 0]
-    assert height.patches[0].get_data().edges.tolist() == [126.5, 127.5, 128.5, 129.5]
-
-
 def test_objects_beside_anchors():
     found = numbers(0, 2, 3)
     anchors = AnchorConfig(sizes=(8.0, 16.0), aspect_ratios=(0.5, 1.0, 2.0))

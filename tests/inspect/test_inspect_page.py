@@ -196,12 +196,6 @@ def test_a_folder_of_others_is_an_error_before_anything_is_made(name: str, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_file_is_no_folder(tmp_path: Path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(ValueError, match="file is a file; name a folder"):
-        write_page(tmp_path / "file", "t", steps())
-
-
 def test_leftovers_of_a_killed_report_are_no_hindrance(tmp_path: Path):
     (tmp_path / ".unfinished-x").mkdir()
     assert write_page(tmp_path, "t", steps()).exists()

@@ -24,14 +24,9 @@ def placed(anchors: list[int]) -> list[list[float]]:
 
 
 def test_anchors_know_their_level():
-    pyramid = trace_pyramid(trace())
+    pyramid = trace_pyramid(trace(), ("P2", "P3"))
     assert pyramid.cells == ((3, 2), (1, 2)) and pyramid.counts == (6, 2)
     assert pyramid.levels().tolist() == [0] * 6 + [1] * 2
-
-
-def test_levels_have_as_many_anchors_as_cells_times_ratios():
-    three = trace()._replace(anchors=np.repeat(ANCHORS, 3, axis=0))
-    assert trace_pyramid(three).counts == (18, 6)
 
 
 def test_top_anchors_are_those_with_the_highest_logits():

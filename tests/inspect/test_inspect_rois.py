@@ -15,13 +15,7 @@ from maskrcnn_jax.inspect.data.roi_steps import (
     roi_figure,
     share_figure,
 )
-from maskrcnn_jax.inspect.data.roi_targets import (
-    RoiCount,
-    RoiTargets,
-    count_rois,
-    random_proposals,
-    roi_targets,
-)
+from maskrcnn_jax.inspect.data.roi_targets import RoiCount, RoiTargets, count_rois, random_proposals, roi_targets
 from maskrcnn_jax.model import stages
 from maskrcnn_jax.structs import GroundTruth, Proposals
 
@@ -95,8 +89,8 @@ def test_rois_are_those_of_training(targets: RoiTargets):
     sample = jax.jit(stages.sample_rois, static_argnums=(3, 4, 5))
     match, append = CONFIG.sampling.rois, CONFIG.sampling.append_ground_truth
     expected = sample(KEY, draw(*OBJECTS[:3]), truth(*OBJECTS[:3]), BACKGROUND, match, append)
-    for ours, theirs in zip(targets.rois, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for sampled, wanted in zip(targets.rois, expected, strict=True):
+        np.testing.assert_array_equal(sampled, wanted)
     assert targets.foreground.sum() == match.count * match.foreground_fraction
     assert targets.rois.valid.sum() == match.count
 
@@ -150,12 +144,6 @@ def test_figure_of_rois(targets: RoiTargets):
     assert [len(c.get_paths()) for c in (background, rois, refined, lines)] == [DRAWN, 4, 4, 4]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[-1] == "background" and set(names[:-1]) <= set(NAMES)
-
-
-def test_figure_of_rois_without_objects():
-    nothing = roi_targets(KEY, draw(), host(truth()), CONFIG, BACKGROUND)
-    assert not nothing.foreground.any()
-    assert [len(layer.get_paths()) for layer in roi_figure(IMAGE, nothing, NAMES).axes[0].collections[1:3]] == [0, 0]
 
 
 def test_figure_of_mask_targets(targets: RoiTargets):

@@ -78,7 +78,7 @@ def test_an_unusual_kernel_is_flagged_with_its_factor(arrays: dict, factor: floa
     arrays[KERNEL] *= factor
     [(name, [flag])] = flags(arrays).items()
     said = re.fullmatch(r"unusual: ([\d.]+) times as large as most of its kind \(3×3 kernel\)", flag)
-    # All 3×3 kernels have deviation 1 / √fan-in up to chance, so they have size 1.
+    # All 3×3 kernels have deviation 1 / √fan-in up to sampling, so they have size 1.
     assert name == KERNEL and float(said[1]) == pytest.approx(factor, rel=0.1)
 
 
@@ -95,7 +95,7 @@ def test_wide_layers_are_no_smaller_than_narrow_ones():
     assert [row.size for row in tensor_stats(same)] == pytest.approx([1] * 5, rel=0.1)
 
 
-def test_every_array_of_ours_has_a_kind():
+def test_every_array_of_the_network_has_a_kind():
     _, params, statistics = split(abstract(CONFIG.model))
     kinds = layer_kinds({name: array.shape for name, array in (params | statistics).items()})
     groups = {kind.group for kind in kinds.values()}
@@ -129,10 +129,10 @@ def test_kinds_of_other_systems(shapes: dict, expected: list[str]):
 
 def test_outputs_come_first_in_torch_and_last_in_flax():
     """8 outputs, each of 4 · 3 · 3 numbers; the second is dead."""
-    theirs = np.random.default_rng(0).normal(size=(8, 4, 3, 3))
-    theirs[1] = 0
-    ours = theirs.transpose(2, 3, 1, 0)
-    rows = tensor_stats({"a.weight": theirs, "b.kernel": ours})
+    torch = np.random.default_rng(0).normal(size=(8, 4, 3, 3))
+    torch[1] = 0
+    flax = torch.transpose(2, 3, 1, 0)
+    rows = tensor_stats({"a.weight": torch, "b.kernel": flax})
     assert [row.dead_channels for row in rows] == [1, 1]
     assert [fan_in(row.shape, row.kind) for row in rows] == [36, 36]
 

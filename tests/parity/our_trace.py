@@ -48,7 +48,5 @@ class Forward:
             box=jax.tree.map(lambda x: x[rois], trace.box),
             pairs=jax.tree.map(lambda x: x[pairs], trace.pairs),
             detections=jax.tree.map(lambda x: x[found], trace.detections),
-            mask_rois=jax.tree.map(lambda x: x[found], trace.mask_rois),
-            mask_features=trace.mask_features[found],
-            mask_logits=trace.mask_logits[found],
+            heads=jax.tree.map(lambda x: x[found], trace.heads),
         )

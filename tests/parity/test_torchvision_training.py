@@ -22,13 +22,12 @@ from faster_coco_eval import COCO
 from flax import nnx
 
 import maskrcnn_jax as mr
-from maskrcnn_jax.config import LossConfig
+from maskrcnn_jax.config import BoxRegression, Classification, Mask, RPNBox, RPNObjectness, SamplingConfig
 from maskrcnn_jax.model import stages
+from maskrcnn_jax.model.sampler import Training
 from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.ops.sampling import Sample
-from maskrcnn_jax.structs import GroundTruth, Proposals
-from maskrcnn_jax.training import targets
-from maskrcnn_jax.training.losses import Losses, box_losses, mask_loss, rpn_losses
+from maskrcnn_jax.structs import AnchorTargets, Batch, Detections, GroundTruth, Proposals, Rois
 
 IMAGES = (255165, 475678)
 """Both 480 × 640; they become a third."""
@@ -45,14 +44,14 @@ TAKEN_AWAY = re.compile(r"backbone\.(stem|layer\d\.\d\.(convs\.[12]|shortcut))\.
 alone: they subtract it, so the loss does not depend on it. Convolutions of 3 × 3 pixels see it end at the border."""
 ROUNDING = 1e-9
 """Share of the largest gradient: of v2 rounding makes up to 1.2e-11 of it, and the least true gradient is 1e-8."""
-LOSS = LossConfig(
-    rpn_beta=1 / 9,
-    box_beta=1 / 9,
-    rpn_normalizer="sampled",
-    binary_mask_targets=False,
-    mask_samples=0,
-    mask_aligned=False,
+LOSSES = (
+    RPNObjectness(normalizer="sampled"),
+    RPNBox(beta=1 / 9, normalizer="sampled"),
+    Classification(),
+    BoxRegression(beta=1 / 9),
+    Mask(binary_targets=False, samples=0, aligned=False),
 )
+SAMPLING = SamplingConfig()
 NAMES = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask")
 
 
@@ -165,6 +164,22 @@ def ground_truth(truth: list[Objects]) -> GroundTruth:
     return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *rows)
 
 
+class Drawn(Training):
+    """Training with the anchors and rois that torchvision drew."""
+
+    anchors: AnchorTargets
+    rois: Rois
+
+    def anchor_targets(self, *_: Any) -> AnchorTargets:
+        return self.anchors
+
+    def box_rois(self, *_: Any) -> Rois:
+        return self.rois
+
+    def head_rois(self, rois: Rois, detections: Detections, background: int) -> Rois:
+        return jax.tree.map(lambda x: x[:, :FOREGROUND], rois)
+
+
 class Ours(NamedTuple):
     structure: nnx.GraphDef
     params: dict[str, jax.Array]
@@ -199,30 +214,25 @@ def ours(step: Step) -> Ours:
     anchor_targets, rois = [], []
     for i in range(2):
         one = jax.tree.map(lambda x, i=i: x[i], truth)
-        with mock.patch.object(targets, "sample", same_draw(step.anchors, i)):
+        with mock.patch.object(stages, "sample", same_draw(step.anchors, i)):
             box_weights = config.rpn.proposals.box_weights
-            anchor_targets.append(targets.rpn_targets(key, anchors, one, LOSS.rpn_match, box_weights))
+            anchor_targets.append(stages.sample_anchors(key, anchors, one, SAMPLING.anchors, box_weights))
         proposals = jnp.asarray(step.proposals[i])
         valid = jnp.ones(len(proposals), bool)
         with mock.patch.object(stages, "sample", same_draw(step.rois, i)):
             proposals = Proposals(proposals, valid.astype(jnp.float32), valid)
-            rois.append(stages.sample_rois(key, proposals, one, config.num_classes, LOSS.box_match, False))
+            rois.append(stages.sample_rois(key, proposals, one, config.num_classes, SAMPLING.rois, False))
     anchor_targets, rois = (jax.tree.map(lambda *x: jnp.stack(x), *both) for both in (anchor_targets, rois))
-    box_weights = config.box_head.box_weights
-    deltas = jax.vmap(lambda r, g: targets.box_targets(r, g, box_weights))(rois, truth)
-    foreground = jax.tree.map(lambda x: x[:, :FOREGROUND], rois)
-    masks = jax.vmap(
-        lambda r, g: targets.mask_targets(r, g, 28, LOSS.mask_samples, LOSS.mask_aligned, LOSS.binary_mask_targets)
-    )(foreground, truth)
+    batch = Batch(images, sizes, truth, np.arange(2))
+    sampler = Drawn(key, truth, SAMPLING)
+    sampler.anchors, sampler.rois = anchor_targets, rois
 
     structure, params, statistics = split(nnx.view(model, raise_if_not_found=False, use_running_average=False))
 
     def losses(params, statistics):
         model = merge(structure, params, statistics)
-        choose = {"choose_rois": lambda _: rois, "choose_mask_rois": lambda _: foreground}
-        trace = mr.forward(model, images, sizes, **choose)
-        rpn, box = rpn_losses(trace, anchor_targets, LOSS), box_losses(trace, deltas, LOSS)
-        found = Losses(*rpn, *box, mask_loss(trace.mask_logits, trace.mask_rois, masks))
+        trace = model(images, sizes, sampler)
+        found = [loss(model, trace, batch, key) for loss in LOSSES]
         return sum(found), (found, split(model)[2])
 
     return Ours(structure, params, statistics, jax.jit(jax.value_and_grad(losses, has_aux=True)))

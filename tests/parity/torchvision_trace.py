@@ -10,7 +10,17 @@ import torchvision
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from maskrcnn_jax.structs import BoxOutput, Candidates, ClassCandidates, Detections, Proposals, Rois, RPNOutput, Trace
+from maskrcnn_jax.structs import (
+    BoxOutput,
+    Candidates,
+    ClassCandidates,
+    Detections,
+    HeadOutput,
+    Proposals,
+    Rois,
+    RPNOutput,
+    Trace,
+)
 
 
 class Theirs(NamedTuple):
@@ -71,12 +81,12 @@ def _trace(model: MaskRCNN, seen: dict[str, Any], filtered: tuple) -> Trace:
         np.ones(len(found["boxes"]), bool),
         found["masks"][:, 0],
     )
-    nobody = np.zeros_like(detections.labels)
     return Trace(
         images=seen["input"][0].tensors[0].permute(1, 2, 0).numpy(),
         features=tuple(f[0].permute(1, 2, 0).numpy() for f in seen["features"].values()),
         anchors=seen["anchors"][0].numpy(),
         rpn=RPNOutput(*(_by_anchor(levels) for levels in seen["rpn"])),
+        anchor_targets=None,
         candidates=candidates,
         proposals=proposals,
         rois=Rois(proposals.boxes, proposals.valid, None, None),
@@ -85,9 +95,14 @@ def _trace(model: MaskRCNN, seen: dict[str, Any], filtered: tuple) -> Trace:
         box=BoxOutput(np.roll(logits, -1, axis=1), deltas.reshape(len(deltas), -1, 4)[:, 1:]),
         pairs=_pairs(model, *seen["box"], *seen["proposals"][0], seen["input"][0].image_sizes[0]),
         detections=detections,
-        mask_rois=Rois(detections.boxes, detections.valid, detections.labels, nobody),
-        mask_features=seen["mask_features"].permute(0, 2, 3, 1).numpy(),
-        mask_logits=seen["mask_logits"][:, 1:].permute(0, 2, 3, 1).numpy(),
+        heads={
+            "mask": HeadOutput(
+                Rois(detections.boxes, detections.valid, detections.labels, np.zeros_like(detections.labels)),
+                model.roi_heads.mask_roi_pool.map_levels([torch.from_numpy(detections.boxes)]).numpy(),
+                seen["mask_features"].permute(0, 2, 3, 1).numpy(),
+                seen["mask_logits"][:, 1:].permute(0, 2, 3, 1).numpy(),
+            )
+        },
     )
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pycocotools.mask as reference
 import pytest
 from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, mask_crops
-from maskrcnn_jax.inspect.data.rows import bucket_of, training_row
+from maskrcnn_jax.inspect.data.rows import bucket_of, training_sample
 from maskrcnn_jax.inspect.data.sample_figures import mask_boxes
-from maskrcnn_jax.inspect.data.training_anchors import anchor_answers, build_pyramid, nearest
-from maskrcnn_jax.inspect.data.training_rois import random_proposals, roi_answers
+from maskrcnn_jax.inspect.data.training_anchors import anchor_targets, build_pyramid, nearest
+from maskrcnn_jax.inspect.data.training_rois import random_proposals, roi_targets
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, Config
@@ -72,7 +72,7 @@ def _annotations(official: COCO, image) -> list[dict]:
     return official.loadAnns(official.getAnnIds(image.image_id))
 
 
-def test_a_picture_is_found_by_its_number(source: CocoInstances, official: COCO):
+def test_an_image_is_found_by_its_number(source: CocoInstances, official: COCO):
     for image_id in list(official.imgs)[:5]:
         assert source[find_image(source, image_id)].image_id == image_id
 
@@ -86,17 +86,17 @@ def test_crops_lose_little(source: CocoInstances):
 @pytest.mark.parametrize("position", [0, 4])
 def test_targets_lead_onto_objects(source: CocoInstances, config: Config, position: int):
     bucket = bucket_of(source, position, config.data)
-    row = training_row(source[position], config, bucket, seed=0)
-    truth, pyramid = row.ground_truth, build_pyramid(config, bucket)
-    answers = anchor_answers(jax.random.key(0), pyramid.anchors, truth, config)
-    positive = answers.which(Assignment.POSITIVE, sampled=False)
+    sample = training_sample(source[position], config, bucket, seed=0)
+    truth, pyramid = sample.ground_truth, build_pyramid(config, bucket)
+    targets = anchor_targets(jax.random.key(0), pyramid.anchors, truth, config)
+    positive = targets.which(Assignment.POSITIVE, sampled=False)
     objects = int((truth.valid & ~truth.is_crowd).sum())
     assert len(positive) >= objects > 0
-    assert nearest(answers.refined[positive], truth)[1].max() < 1e-2  # of pictures of 1333 pixels, in float32
-    assert len(answers.sampled) == 256
-    window = np.array([0, 0, *row.image_sizes[::-1]], np.float32)
+    assert nearest(targets.refined[positive], truth)[1].max() < 1e-2  # of images of 1333 pixels, in float32
+    assert len(targets.sampled) == 256
+    window = np.array([0, 0, *sample.image_sizes[::-1]], np.float32)
     proposals = random_proposals(np.random.default_rng(0), truth, window)
-    rois = roi_answers(jax.random.key(0), proposals, truth, config, len(source.class_names))
+    rois = roi_targets(jax.random.key(0), proposals, truth, config, len(source.class_names))
     matched = truth.boxes[rois.rois.matched_index[rois.foreground]]
     np.testing.assert_allclose(rois.refined[rois.foreground], matched, atol=1e-2)
     assert rois.masks is not None and rois.masks.shape[1:] == (28, 28)

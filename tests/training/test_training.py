@@ -11,7 +11,6 @@ from small import CONFIG, OBJECTS, abstract, batch, build, change, jit, mixed, t
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
 from maskrcnn_jax.config import Phase
 from maskrcnn_jax.data.pipeline import train_batches
-from maskrcnn_jax.training.losses import Losses
 from maskrcnn_jax.training.step import TrainState, compute_losses, start, to_model_boxes
 
 
@@ -34,7 +33,7 @@ def test_boxes_inside_the_network(on_the_host: bool):
 def test_figures_of_a_step():
     state, step = trained()
     after, figures = step(state, mixed())
-    parts = [f"loss/{name}" for name in Losses._fields]
+    parts = [f"loss/{loss.name}" for loss in CONFIG.losses]
     assert sorted(figures) == sorted([*parts, "loss", "gradient_norm", "learning_rate"])
     assert all(np.isfinite(value) and value > 0 for value in figures.values())
     np.testing.assert_allclose(figures["loss"], sum(figures[name] for name in parts), rtol=1e-6)
@@ -103,9 +102,9 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
 WHOLE = change(
     CONFIG,
     model__mask_head=None,
-    loss__rpn_match__count=1023,
-    loss__box_match__count=20,
-    loss__box_match__foreground_fraction=1.0,
+    sampling__anchors__count=1023,
+    sampling__rois__count=20,
+    sampling__rois__foreground_fraction=1.0,
     model__fpn__norm="batch",
     optimizer__phases=(Phase("heads"),),
     optimizer__ema_decay=None,
@@ -152,11 +151,12 @@ def test_losses_in_bfloat16():
     _, figures = step(state, mixed())
     model = nnx.view(build(change(CONFIG.model, dtype="bfloat16")), use_running_average=False)
     key = jax.random.fold_in(jax.random.key(CONFIG.run.seed), 0)
-    losses = jit(compute_losses, static_argnums=3)(model, mixed(), key, CONFIG.loss)
-    assert all(loss.dtype == jnp.float32 and np.isfinite(loss) for loss in losses)
+    losses = jit(compute_losses, static_argnums=(3, 4))(model, mixed(), key, CONFIG.losses, CONFIG.sampling)
+    assert losses.keys() == {"rpn_objectness", "rpn_box", "classification", "box", "mask"}
+    assert all(loss.dtype == jnp.float32 and np.isfinite(loss) for loss in losses.values())
     # Proposals may change places, so that other rois are drawn; the anchors drawn are the same.
     for name in ("rpn_objectness", "rpn_box"):
-        np.testing.assert_allclose(getattr(losses, name), figures[f"loss/{name}"], rtol=0.1)
+        np.testing.assert_allclose(losses[name], figures[f"loss/{name}"], rtol=0.1)
 
 
 def test_no_index_in_bfloat16():
@@ -206,7 +206,7 @@ def test_a_profile_of_the_step_names_its_stages():
         return step(state, batch)
 
     found = set(stacks(jax.make_jaxpr(one_step)(abstract(CONFIG.model), mixed()).jaxpr))
-    stages = ("features", "proposals", "box", "masks", "losses")
+    stages = ("features", "proposals", "box", "mask", "losses")
     assert {f"transpose(jvp({stage}))" for stage in stages} <= found
     assert {f"jvp({stage})" for stage in (*stages, "targets")} | {"update"} <= found
 

@@ -118,8 +118,8 @@ class TFDSImages:
             decoded = self._masks(record, objects, size, f"image {image_id} ({self.file_names[index]})")
             masks = [encode_mask(mask)["counts"].encode("ascii") for mask in decoded]
         boxes, labels, is_crowd, areas, ids = objects
-        known = (image_id, self.file_names[index], size)
-        return ImageTruth(*known, boxes, labels, is_crowd, areas.tolist(), ids.tolist(), masks)
+        name = self.file_names[index]
+        return ImageTruth(image_id, name, size, boxes, labels, is_crowd, areas.tolist(), ids.tolist(), masks)
 
     def _size(self, index: int) -> tuple[int, int]:
         height, width = self.sizes[index].tolist()

@@ -110,7 +110,7 @@ def nearest(boxes: Float[np.ndarray, "n 4"], truth: GroundTruth) -> tuple[np.nda
 
     Args:
         boxes: pixels.
-        truth: of one image, with an object that is no crowd.
+        truth: of one image, with an object that is not a crowd.
 
     Returns:
         Slots `[n]`, and distances `[n]` in pixels.

@@ -13,19 +13,7 @@ from maskrcnn_jax.inspect.data import anchor_targets as training
 from maskrcnn_jax.inspect.data.anchor_steps import assignment_table, positive_anchor_figure
 from maskrcnn_jax.inspect.data.anchor_targets import Pyramid
 from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage
-from maskrcnn_jax.inspect.panels import (
-    COLORS,
-    GRAY,
-    WIDTH,
-    Color,
-    Ink,
-    connect,
-    draw_boxes,
-    fade,
-    legend,
-    panels,
-    show,
-)
+from maskrcnn_jax.inspect.panels import COLORS, GRAY, WIDTH, Color, Ink, connect, draw_boxes, fade, legend, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
