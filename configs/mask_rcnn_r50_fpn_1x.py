@@ -19,10 +19,12 @@ from maskrcnn_jax.config import (
     LOSSES,
     Config,
     DataConfig,
+    Flip,
     ModelConfig,
     OptimizerConfig,
     Phase,
     PoolConfig,
+    Resize,
     ResNet,
     RunConfig,
 )
@@ -36,9 +38,7 @@ config = Config(
     losses=LOSSES,
     data=DataConfig(
         batch_size=16,
-        shortest_edges=(640, 672, 704, 736, 768, 800),
-        longest_edge=1333,
-        flip=0.5,
+        transforms=(Flip(0.5), Resize((640, 672, 704, 736, 768, 800), 1333)),
     ),
     optimizer=OptimizerConfig(
         name="sgd",

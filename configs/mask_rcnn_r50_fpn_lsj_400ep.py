@@ -18,6 +18,7 @@ from maskrcnn_jax.config import (
     BoxHead,
     Config,
     DataConfig,
+    Flip,
     InputConfig,
     MaskHead,
     ModelConfig,
@@ -25,6 +26,7 @@ from maskrcnn_jax.config import (
     PoolConfig,
     ResNet,
     RunConfig,
+    ScaleJitter,
 )
 
 config = Config(
@@ -41,9 +43,8 @@ config = Config(
     ),
     data=DataConfig(
         batch_size=64,
-        scale_jitter=(0.1, 2.0),
+        transforms=(Flip(0.5), ScaleJitter(0.1, 2.0)),
         buckets=((1024, 1024),),
-        flip=0.5,
     ),
     optimizer=OptimizerConfig(
         name="sgd",

@@ -19,6 +19,11 @@ from maskrcnn_jax.data.sources.prepared import CocoSource
 from maskrcnn_jax.data.sources.shapes import Kind, ShapesSource
 from maskrcnn_jax.data.sources.source import Source
 from maskrcnn_jax.data.sources.tfds import TFDSSource
+from maskrcnn_jax.data.transforms.albumentations import Albumentations
+from maskrcnn_jax.data.transforms.color_jitter import ColorJitter
+from maskrcnn_jax.data.transforms.copy_paste import CopyPaste
+from maskrcnn_jax.data.transforms.placing import Flip, RandomCrop, Resize, Rotate90, ScaleJitter
+from maskrcnn_jax.data.transforms.transform import Transform
 from maskrcnn_jax.extension import Backbone, Evaluator, Head, Loss, Neck, Value
 from maskrcnn_jax.masks.paste import PasteRule
 from maskrcnn_jax.messages.config_error import ConfigError, require
@@ -41,6 +46,7 @@ __all__ = [
     "FPN",
     "LOSSES",
     "RPN",
+    "Albumentations",
     "AnchorConfig",
     "Backbone",
     "BoxHead",
@@ -48,11 +54,14 @@ __all__ = [
     "Classification",
     "CocoFolder",
     "CocoSource",
+    "ColorJitter",
     "Config",
     "ConfigError",
+    "CopyPaste",
     "DataConfig",
     "DetectConfig",
     "Evaluator",
+    "Flip",
     "ForeignFunction",
     "Head",
     "InputConfig",
@@ -72,12 +81,17 @@ __all__ = [
     "ProposalConfig",
     "RPNBox",
     "RPNObjectness",
+    "RandomCrop",
     "ResNet",
+    "Resize",
+    "Rotate90",
     "RunConfig",
     "SamplingConfig",
+    "ScaleJitter",
     "ShapesSource",
     "Source",
     "TFDSSource",
+    "Transform",
     "Value",
     "require",
     "unchanged",

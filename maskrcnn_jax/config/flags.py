@@ -1,6 +1,7 @@
 """Command-line flags of a configuration.
 
-A tuple of named values, such as the losses, has a group of flags for each: `--losses.mask.weight 2`.
+A tuple of named values, such as the losses, has a group of flags for each: `--losses.mask.weight 2`. The transforms
+have short flags besides; see `ShortFlags`.
 """
 
 import dataclasses
@@ -9,6 +10,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
+from maskrcnn_jax.config.short_flags import ShortFlags
+from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.extension import Value
 
 C = TypeVar("C")
@@ -48,8 +51,12 @@ def _with_names(value: Any) -> Any:
             changed = True
     if not changed:
         return value
-    kind = dataclasses.make_dataclass(type(value).__name__, fields, bases=(type(value),), frozen=True)
     kept = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    bases: tuple[type, ...] = (type(value),)
+    if isinstance(value, DataConfig):
+        bases += (ShortFlags,)
+        kept |= dataclasses.asdict(ShortFlags.of(value))
+    kind = dataclasses.make_dataclass(type(value).__name__, fields, bases=bases, frozen=True)
     return kind(**kept | {name: field.default for name, _, field in fields})
 
 
@@ -64,6 +71,8 @@ def _without_names(value: Any, like: Any) -> Any:
             fields[field.name] = tuple(getattr(own, entry.name) for entry in dataclasses.fields(own))
         else:
             fields[field.name] = _without_names(own, old) if type(own) is not type(old) else own
+    if isinstance(like, DataConfig):
+        fields["transforms"] = value.applied(ShortFlags.of(like), fields["transforms"])
     return dataclasses.replace(like, **fields)
 
 

@@ -1,6 +1,10 @@
 """Configurations of earlier versions, as JSON holds them, in the form of this version."""
 
+from dataclasses import fields
 from typing import Any
+
+from maskrcnn_jax.config.serialization import from_json, to_plain
+from maskrcnn_jax.config.short_flags import ShortFlags
 
 SOURCES = {
     "folder": "maskrcnn_jax.data.sources.prepared:CocoSource",
@@ -22,17 +26,26 @@ SAMPLING = {"anchors": "rpn_match", "rois": "box_match", "append_ground_truth": 
 def upgrade(values: Any) -> Any:
     """The plain values of a configuration with what earlier versions wrote in another form.
 
-    Until version 0.1 the section `loss` held what are now `sampling` and `losses`, and sources had no type. What is of
-    no known form stays as it is, so that reading it names what is wrong.
+    Until version 0.1 the section `loss` held what are now `sampling` and `losses`, sources had no type, and transforms
+    were fields of `data`. What is of no known form stays as it is, so that reading it names what is wrong.
     """
     if not isinstance(values, dict):
         return values
     values = dict(values)
     if isinstance(data := values.get("data"), dict):
-        values["data"] = {name: _typed_source(value) for name, value in data.items()}
+        values["data"] = _with_transforms({name: _typed_source(value) for name, value in data.items()})
     if _is_old_loss(values.get("loss")) and "losses" not in values:
         values |= _split_loss(values.pop("loss"))
     return values
+
+
+def _with_transforms(data: dict[str, Any]) -> dict[str, Any]:
+    short = {field.name for field in fields(ShortFlags)}
+    if "transforms" in data or not short & data.keys():
+        return data
+    rest = {name: value for name, value in data.items() if name not in short}
+    old = from_json(ShortFlags, {name: value for name, value in data.items() if name in short}, "data")
+    return rest | {"transforms": to_plain(old.transforms())}
 
 
 def _typed_source(value: Any) -> Any:

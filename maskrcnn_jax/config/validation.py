@@ -9,7 +9,7 @@ import re
 
 from maskrcnn_jax.config import Config, DataConfig, ForeignFunction, OptimizerConfig, Phase, RunConfig, ShapesSource
 from maskrcnn_jax.messages.config_error import require, require_fraction, require_not_negative, require_positive
-from maskrcnn_jax.ops.images import require_buckets, require_room
+from maskrcnn_jax.ops.images import require_buckets
 
 
 def validate(config: Config) -> None:
@@ -45,27 +45,15 @@ def _data(data: DataConfig, divisibility: int) -> None:
     require_positive("data.validation_batch_size", data.validation_batch_size)
     require_positive("data.max_objects", data.max_objects)
     require_positive("data.mask_size", data.mask_size)
-    require_fraction("data.flip", data.flip)
-    require_fraction("data.color_jitter", data.color_jitter)
-    require_fraction("data.copy_paste", data.copy_paste)
     require_positive("data.threads", data.threads)
     require_not_negative("data.max_broken", data.max_broken)
     require_buckets("data.buckets", data.buckets, divisibility)
-    if data.scale_jitter is not None:
-        low, high = data.scale_jitter
-        require(
-            0 < low <= high < math.inf, "data.scale_jitter", data.scale_jitter, "must be (low, high), 0 < low ≤ high"
-        )
-        require(
-            len(data.buckets) == 1, "data.buckets", data.buckets, "must be exactly one when data.scale_jitter is on"
-        )
-        return
-    require(len(data.shortest_edges) > 0, "data.shortest_edges", data.shortest_edges, "must hold at least one length")
-    require_positive("data.shortest_edges", *data.shortest_edges)
-    largest = max(data.shortest_edges)
-    fits = data.longest_edge >= largest
-    require(fits, "data.longest_edge", data.longest_edge, f"must not be below {largest}, of data.shortest_edges")
-    require_room("data.buckets", data.buckets, largest, data.longest_edge)
+    names = [transform.name for transform in data.transforms]
+    fits = len(set(names)) == len(names) and all(name.isidentifier() for name in names)
+    require(fits, "data.transforms", names, "must have names of their own that are Python identifiers")
+    for transform in data.transforms:
+        transform.validate(f"data.transforms.{transform.name}")
+        transform.check_buckets(f"data.transforms.{transform.name}", data.buckets)
 
 
 def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:

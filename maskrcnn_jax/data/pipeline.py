@@ -12,13 +12,14 @@ import cv2
 import grain
 import numpy as np
 
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.config import DataConfig
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.order import TrainOrder, slot_rng
 from maskrcnn_jax.data.sources.example import Example, ImageSource
-from maskrcnn_jax.data.transforms.buckets import choose_buckets, fitted_sizes, resized_sizes
-from maskrcnn_jax.data.transforms.copy_paste import augment_together
-from maskrcnn_jax.data.transforms.geometry import augment, empty_slots, fit
+from maskrcnn_jax.data.transforms.buckets import choose_buckets, fitted_sizes
+from maskrcnn_jax.data.transforms.generators import Generators
+from maskrcnn_jax.data.transforms.geometry import empty_slots, fit
 from maskrcnn_jax.messages.config_error import ConfigError, require
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.ops.images import InputConfig
@@ -58,13 +59,13 @@ class TrainRows:
         step, local = divmod(row, self.local_batch_size)
         slot = self.first_slot + local
         index = int(self.order.batch(step)[slot])
-        rng = slot_rng(self.seed, step, slot)
+        generators = Generators(slot_rng(self.seed, step, slot))
         group = int(self.bucket_of[index])
+        mixing = [transform for transform in self.config.transforms if transform.mixes(generators.of(transform))]
+        chosen = [int(generators.of(transform).choice(self.groups[group])) for transform in mixing]
+        others = [(transform, self._read(other)) for transform, other in zip(mixing, chosen, strict=True)]
         bucket = self.config.buckets[group]
-        if self.config.copy_paste and rng.random() < self.config.copy_paste:
-            donor = self._read(int(rng.choice(self.groups[group])))
-            return augment_together(self._read(index), donor, rng, self.config, bucket, self.centered)
-        return augment(self._read(index), rng, self.config, bucket, self.centered)
+        return augment(self._read(index), generators, self.config, bucket, self.centered, others)
 
     def _read(self, index: int) -> Example:
         """The example, or if it is broken the next of its bucket that is not."""
@@ -147,11 +148,12 @@ def train_batches(
         An iterator of `Batch` with `batch_size / process_count` images; `close()` ends its threads.
 
     Raises:
-        ConfigError: The source is empty, a picture fits no bucket, or a value of `config` cannot work, such as
-            `copy_paste` without masks.
+        ConfigError: The source is empty, a picture fits no bucket, a value of `config` cannot work, or a
+            transform needs masks that the source does not have.
     """
-    pastes = config.copy_paste > 0
-    require(source.has_masks or not pastes, "copy_paste", config.copy_paste, "must be 0: the data has boxes alone")
+    for transform in config.transforms:
+        needs = transform.needs_masks and not source.has_masks
+        require(not needs, f"transforms.{transform.name}", transform, "needs masks, but the data has boxes alone")
     rows = TrainRows(source, config, seed, process_index, process_count, centered)
     warn_of_overflow(source, config.max_objects)
     dataset = grain.MapDataset.source(rows)[start_step * rows.local_batch_size :]
@@ -218,12 +220,9 @@ def stack_with_records(rows: list[tuple[Batch, ImageRecord | None]]) -> tuple[Ba
 
 
 def train_buckets(source: ImageSource, config: DataConfig) -> np.ndarray:
-    """Index of each image's bucket at the largest size it can get; scale jitter crops to the only one."""
+    """Index of each image's bucket at the largest size it can get."""
     require_images(source)
-    if config.scale_jitter is not None:
-        return np.zeros(len(source), np.int64)
-    resized = resized_sizes(source.sizes, max(config.shortest_edges), config.longest_edge)
-    return choose_buckets(resized, config.buckets)
+    return choose_buckets(config.largest(source.sizes), config.buckets)
 
 
 def require_images(source: ImageSource) -> None:

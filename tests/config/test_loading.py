@@ -10,16 +10,20 @@ import pytest
 
 from maskrcnn_jax.config import (
     LOSSES,
+    Albumentations,
     CocoSource,
     Config,
     ConfigError,
     DataConfig,
+    Flip,
     ForeignFunction,
     MaskHead,
     ModelConfig,
     OptimizerConfig,
     Phase,
+    Resize,
     RunConfig,
+    ScaleJitter,
     ShapesSource,
     unchanged,
 )
@@ -127,10 +131,13 @@ def test_overrides_leave_the_rest_alone():
 
 def test_a_field_that_is_none_in_the_file_can_be_set_and_unset():
     overrides = ["--data.scale-jitter", "0.5", "2", "--data.buckets", "1024", "1024"]
-    assert load_config(BASELINE, overrides).data.scale_jitter == (0.5, 2.0)
+    assert load_config(BASELINE, overrides).data.transforms == (Flip(0.5), ScaleJitter(0.5, 2.0))
     scratch = BASELINE.with_name("mask_rcnn_r50_fpn_lsj_400ep.py")
     edges = ["--data.shortest-edges", "1024", "--data.longest-edge", "1024"]
-    assert load_config(scratch, ["--data.scale-jitter", "None", *edges]).data.scale_jitter is None
+    assert load_config(scratch, ["--data.scale-jitter", "None", *edges]).data.transforms == (
+        Flip(0.5),
+        Resize((1024,), 1024),
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +191,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path, path: Path):
 def test_every_kind_of_value_is_read_again(tmp_path: Path):
     model = ModelConfig(num_classes=3, class_names=("a", "b", "c"), mask_head=None, background_outputs=True)
     data = DataConfig(train=ShapesSource(seed=5), validation=CocoSource(Path("x/y")), buckets=((1024, 1024),))
-    data = dataclasses.replace(data, scale_jitter=(0.1, 2.0))
+    data = dataclasses.replace(data, transforms=(ScaleJitter(0.1, 2.0), Albumentations(parameters='{"p": 0.5}')))
     optimizer = OptimizerConfig(phases=(Phase("heads", until=100), Phase("backbone|fpn", rate=0.1)))
     config = dataclasses.replace(Config(), model=model, data=data, optimizer=optimizer, run=RunConfig(best="bbox/AP"))
     save_config(config, tmp_path)

@@ -73,11 +73,11 @@ def test_paths_and_functions_become_text():
 
 
 TYPED = {
-    "data=DataConfig(shortest_edges=[640, 800])": "((640, 800), True)",
+    "data=DataConfig(transforms=[Resize([64], 80)])": "((Resize(shortest_edges=(64,), longest_edge=80),), True)",
     "data=DataConfig(batch_size='16')": "data.batch_size = '16': must be of type int",
     "data=DataConfig(batch_size=True)": "data.batch_size = True: must be of type int",
-    "data=DataConfig(flip=None)": "data.flip = None: must be of type float",
-    "data=DataConfig(scale_jitter=(0.1, 1.0, 2.0))": "data.scale_jitter = (0.1, 1.0, 2.0): must hold 2 values",
+    "data=DataConfig(transforms=(Flip(None),))": "data.transforms[0].probability = None: must be of type float",
+    "data=DataConfig(buckets=((1, 2, 3),))": "data.buckets[0] = (1, 2, 3): must hold 2 values",
     "run=RunConfig(folder=3)": "run.folder = 3: must be a path",
     "model=ModelConfig(dtype='half')": "model.dtype = 'half': must be one of 'float32', 'bfloat16'",
     "model=ModelConfig(input=None)": "model.input = None: must hold the fields of InputConfig",
@@ -91,7 +91,7 @@ from maskrcnn_jax.config.loading import load_config
 for path in sys.argv[1:]:
     try:
         config = load_config(path)
-        print((config.data.shortest_edges, bool(hash(config))))
+        print((config.data.transforms, bool(hash(config))))
     except ConfigError as error:
         print(repr(str(error)))
 """

@@ -10,7 +10,7 @@ import pytest
 from conftest import WriteCoco, encode, instances, picture, square
 from pycocotools.coco import COCO
 
-from maskrcnn_jax.config import CocoSource, ConfigError, DataConfig, ShapesSource
+from maskrcnn_jax.config import CocoSource, ConfigError, DataConfig, Flip, Resize, ShapesSource
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.prepare.run import prepare
@@ -219,7 +219,7 @@ def test_training_skips_a_damaged_record(large_folder: Path, caplog: pytest.LogC
     data[len(data) // 3] ^= 0xFF
     shard.write_bytes(data)
     source.records = CocoInstances(CocoSource(large_folder)).records
-    config = DataConfig(batch_size=4, buckets=((64, 64),), shortest_edges=(40,), longest_edge=64, threads=1)
+    config = DataConfig(batch_size=4, buckets=((64, 64),), transforms=(Flip(), Resize((40,), 64)), threads=1)
     with caplog.at_level(logging.WARNING):
         batches = train_batches(source, config, seed=0, start_step=0)
         seen = [next(batches).images.shape for _ in range(10)]

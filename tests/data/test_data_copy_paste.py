@@ -6,12 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.config import CopyPaste, DataConfig, Flip, Resize, ScaleJitter
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.data.transforms.copy_paste import augment_together, carry, paste
-from maskrcnn_jax.data.transforms.geometry import Placement, augment, place_boxes, place_image, whole
+from maskrcnn_jax.data.transforms.carry import carry
+from maskrcnn_jax.data.transforms.copy_paste import paste
+from maskrcnn_jax.data.transforms.generators import Generators
+from maskrcnn_jax.data.transforms.placement import Placement, place_boxes, place_image, whole
 
-CONFIG = DataConfig(shortest_edges=(40,), longest_edge=64, buckets=((64, 64),), max_objects=6, mask_size=8, flip=0.0)
+CONFIG = DataConfig(transforms=(Flip(0.0), Resize((40,), 64)), buckets=((64, 64),), max_objects=6, mask_size=8)
 
 
 def example_of(size: tuple[int, int], color: int, *rectangles: tuple[int, int, int, int], first: int = 0) -> Example:
@@ -113,20 +116,20 @@ def test_what_the_window_does_not_show_is_gone():
 
 def test_a_row_without_any_donor_object_is_that_of_the_picture_alone():
     example, nothing = example_of((40, 50), 90, (3, 3, 20, 30), (30, 5, 45, 15)), example_of((40, 50), 7)
-    alone = augment(example, np.random.default_rng(0), CONFIG, (64, 64))
-    together = augment_together(example, nothing, np.random.default_rng(0), CONFIG, (64, 64))
+    alone = augment(example, Generators(np.random.default_rng(0)), CONFIG, (64, 64))
+    together = augment(example, Generators(np.random.default_rng(0)), CONFIG, (64, 64), others=[(CopyPaste(), nothing)])
     for a, b in zip((*alone[:2], *alone.ground_truth), (*together[:2], *together.ground_truth), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_both_pictures_are_jittered_and_objects_lie_on_their_pixels():
     """The picture is black and the donor's objects white: white is where the pasted boxes are."""
-    config = dataclasses.replace(CONFIG, scale_jitter=(0.5, 2.0), flip=0.5, max_objects=8)
+    config = dataclasses.replace(CONFIG, transforms=(Flip(0.5), ScaleJitter(0.5, 2.0)), max_objects=8)
     donor = example_of((50, 60), 255, (10, 10, 30, 30), (35, 20, 55, 45), first=5)
     below = example_of((40, 50), 0, (0, 0, 50, 40))
     scales, pasted = set(), 0
     for seed in range(40):
-        row = augment_together(below, donor, np.random.default_rng(seed), config, (64, 64))
+        row = augment(below, Generators(np.random.default_rng(seed)), config, (64, 64), others=[(CopyPaste(), donor)])
         truth, white = row.ground_truth, row.images[..., 0] > 0
         boxes = truth.boxes[truth.valid & (truth.labels >= 5)]
         union = np.zeros((64, 64), bool)

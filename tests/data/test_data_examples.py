@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import ConfigError, DataConfig, Source
+from maskrcnn_jax.config import ConfigError, DataConfig, Resize, Source
 from maskrcnn_jax.data import Example, Examples, ImageSource, train_batches
 
 
@@ -27,10 +27,8 @@ class Discs(Source):
 
 
 def test_a_source_of_a_dozen_lines_gives_batches():
-    config = DataConfig(
-        batch_size=2, max_objects=2, mask_size=8, shortest_edges=(32,), longest_edge=64, buckets=((32, 64),), flip=0.0,
-        threads=1,
-    )  # fmt: skip
+    transforms = (Resize((32,), 64),)
+    config = DataConfig(batch_size=2, max_objects=2, mask_size=8, transforms=transforms, buckets=((32, 64),), threads=1)
     batches = train_batches(Discs().open(), config, seed=0, start_step=0)
     taken = list(itertools.islice(batches, 3))
     batches.close()

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import itertools
 import logging
@@ -10,7 +11,17 @@ import jax
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig, ShapesSource
+from maskrcnn_jax.config import (
+    ColorJitter,
+    ConfigError,
+    CopyPaste,
+    DataConfig,
+    Flip,
+    InputConfig,
+    Resize,
+    ScaleJitter,
+    ShapesSource,
+)
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches, validation_batches
 from maskrcnn_jax.data.sources.example import Example
@@ -22,16 +33,18 @@ SHAPES = DataConfig(
     batch_size=4,
     max_objects=4,
     mask_size=14,
-    shortest_edges=(96, 128),
-    longest_edge=128,
+    transforms=(Flip(), Resize((96, 128), 128), ColorJitter(0.2)),
     buckets=((128, 128),),
-    color_jitter=0.2,
     threads=3,
 )
 MIXED = DataConfig(
-    batch_size=4, max_objects=2, mask_size=7, shortest_edges=(16, 32), longest_edge=64, buckets=((32, 64), (64, 32)),
+    batch_size=4,
+    max_objects=2,
+    mask_size=7,
+    transforms=(Flip(), Resize((16, 32), 64)),
+    buckets=((32, 64), (64, 32)),
     threads=2,
-)  # fmt: skip
+)
 INPUT = InputConfig(shortest_edge=32, longest_edge=64, buckets=((32, 64), (64, 32)))
 
 
@@ -191,22 +204,24 @@ def test_bad_data_is_refused_before_training():
 
 
 def test_copy_paste_needs_masks():
-    config = DataConfig(**{**MIXED.__dict__, "copy_paste": 0.5})
+    config = dataclasses.replace(MIXED, transforms=(CopyPaste(0.5), *MIXED.transforms))
     source = Plain([WIDE] * 4)
     source.has_masks = False
-    with pytest.raises(ConfigError, match=r"copy_paste = 0.5: must be 0: the data has boxes alone"):
+    with pytest.raises(
+        ConfigError, match=r"transforms.copy_paste = CopyPaste\(probability=0.5\): needs masks, but the data has boxes"
+    ):
         train_batches(source, config, seed=0, start_step=0)
 
 
 def test_scale_jitter_uses_its_bucket_for_every_size():
-    config = DataConfig(**{**MIXED.__dict__, "scale_jitter": (0.5, 2.0), "buckets": ((48, 48),)})
+    config = dataclasses.replace(MIXED, transforms=(Flip(), ScaleJitter(0.5, 2.0)), buckets=((48, 48),))
     for batch in take(train_batches(Plain([WIDE, TALL, (200, 300)]), config, 0, 0), 4):
         assert batch.images.shape == (4, 48, 48, 3) and (batch.image_sizes <= 48).all()
 
 
 def test_pasted_objects_come_from_the_same_bucket_and_depend_on_step_alone():
     """Each picture is one object of its own colour: what is pasted covers all of it, and there is nothing else."""
-    config = DataConfig(**{**MIXED.__dict__, "copy_paste": 1.0})
+    config = dataclasses.replace(MIXED, transforms=(CopyPaste(1.0), *MIXED.transforms))
     source = Plain([WIDE] * 6 + [TALL] * 6)
     batches = take(train_batches(source, config, 0, 0), 12)
     colors = [np.unique(image[:2, :2]).item() for batch in batches for image in batch.images]
@@ -254,7 +269,7 @@ def test_validation_without_buckets_groups_by_padded_size():
 
 
 def test_training_centers_where_the_model_does():
-    config = DataConfig(**{**MIXED.__dict__, "shortest_edges": (16,), "flip": 0.0})
+    config = dataclasses.replace(MIXED, transforms=(Resize((16,), 64),))
     (batch,) = take(train_batches(Plain([WIDE] * 4), config, 0, 0, centered=True), 1)
     # 30 × 50 becomes 16 × 27 (26.67); in 32 × 64 that is 8 rows above and ⌊37 / 2⌋ = 18 columns before.
     assert batch.image_sizes.tolist() == [[16, 27]] * 4
@@ -299,7 +314,7 @@ def test_program_ends_without_closing():
     program = (
         "from maskrcnn_jax.config import DataConfig, ShapesSource\n"
         "from maskrcnn_jax.data import train_batches\n"
-        "config = DataConfig(batch_size=2, buckets=((832, 1344),), shortest_edges=(800,), threads=2)\n"
+        "config = DataConfig(batch_size=2, buckets=((832, 1344),), threads=2)\n"
         "batches = train_batches(ShapesSource(count=10).open(), config, 0, 0)\n"
         "print(next(batches).images.shape)\n"
     )

@@ -4,22 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import ConfigError, DataConfig, InputConfig
+from maskrcnn_jax.config import ColorJitter, ConfigError, DataConfig, Flip, InputConfig, Resize, ScaleJitter
+from maskrcnn_jax.data.augment import augment, draw_placement
 from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.data.transforms.geometry import (
-    Placement,
-    augment,
-    draw_placement,
-    fit,
-    jitter_color,
-    place_boxes,
-    place_image,
-    place_objects,
-    shortest_edge_placement,
-)
+from maskrcnn_jax.data.transforms.color_jitter import jitter_color
+from maskrcnn_jax.data.transforms.generators import Generators
+from maskrcnn_jax.data.transforms.geometry import fit, place_objects
+from maskrcnn_jax.data.transforms.placement import Placement, place_boxes, place_image, shortest_edge_placement
 from maskrcnn_jax.data.transforms.resize import resize
 
-JITTER = DataConfig(scale_jitter=(0.1, 2.0), buckets=((64, 96),), max_objects=8, mask_size=28)
+JITTER = DataConfig(transforms=(Flip(), ScaleJitter(0.1, 2.0)), buckets=((64, 96),), max_objects=8, mask_size=28)
 
 
 def image_of(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -198,8 +192,8 @@ def test_crowds_are_marked():
 
 
 def test_picture_without_objects():
-    config = DataConfig(shortest_edges=(40,), longest_edge=64, buckets=((64, 64),), max_objects=3, mask_size=8)
-    row = augment(example_of((40, 50)), np.random.default_rng(0), config, (64, 64))
+    config = DataConfig(transforms=(Flip(), Resize((40,), 64)), buckets=((64, 64),), max_objects=3, mask_size=8)
+    row = augment(example_of((40, 50)), Generators(np.random.default_rng(0)), config, (64, 64))
     assert not row.ground_truth.valid.any() and not row.ground_truth.masks.any()
     assert row.images.shape == (64, 64, 3) and row.image_sizes.tolist() == [40, 50] and row.image_ids == 5
 
@@ -207,15 +201,22 @@ def test_picture_without_objects():
 @pytest.mark.parametrize(
     "config",
     [
-        DataConfig(shortest_edges=(40, 48), longest_edge=64, buckets=((64, 96),), max_objects=5, mask_size=14),
-        DataConfig(scale_jitter=(0.3, 1.5), buckets=((64, 96),), max_objects=5, mask_size=14, color_jitter=0.2),
+        DataConfig(transforms=(Flip(), Resize((40, 48), 64)), buckets=((64, 96),), max_objects=5, mask_size=14),
+        DataConfig(
+            transforms=(Flip(), ScaleJitter(0.3, 1.5), ColorJitter(0.2)),
+            buckets=((64, 96),),
+            max_objects=5,
+            mask_size=14,
+        ),
     ],
     ids=["whole", "cut"],
 )
 def test_centering_moves_the_picture_and_its_objects_alike(config):
     example = blobs((240, 320), seed=3)
     for seed in range(6):
-        corner, middle = (augment(example, np.random.default_rng(seed), config, (64, 96), c) for c in (False, True))
+        corner, middle = (
+            augment(example, Generators(np.random.default_rng(seed)), config, (64, 96), c) for c in (False, True)
+        )
         (height, width), (before, after) = corner.image_sizes.astype(int), (corner.ground_truth, middle.ground_truth)
         y, x = (64 - height) // 2, (96 - width) // 2
         np.testing.assert_array_equal(middle.images[y : y + height, x : x + width], corner.images[:height, :width])
@@ -229,18 +230,18 @@ def test_centering_moves_the_picture_and_its_objects_alike(config):
 
 
 def test_augmentation_depends_on_the_generator_alone():
-    config = DataConfig(shortest_edges=(40, 50), longest_edge=64, buckets=((64, 64),), max_objects=3, mask_size=8)
+    config = DataConfig(transforms=(Flip(), Resize((40, 50), 64)), buckets=((64, 64),), max_objects=3, mask_size=8)
     example = example_of((40, 50), (3, 3, 20, 30))
-    rows = [augment(example, np.random.default_rng(seed), config, (64, 64)) for seed in (1, 1, 2, 3, 4)]
+    rows = [augment(example, Generators(np.random.default_rng(seed)), config, (64, 64)) for seed in (1, 1, 2, 3, 4)]
     for a, b in zip((*rows[0][:2], *rows[0].ground_truth), (*rows[1][:2], *rows[1].ground_truth), strict=True):
         np.testing.assert_array_equal(a, b)
     assert len({row.images.tobytes() for row in rows}) > 1
 
 
 def test_multi_scale_and_flip_are_drawn_from_the_settings():
-    config = DataConfig(shortest_edges=(32, 48), longest_edge=64, flip=0.25, buckets=((64, 64),))
-    rng = np.random.default_rng(0)
-    drawn = [draw_placement((64, 64), rng, config, (64, 64)) for _ in range(2000)]
+    config = DataConfig(transforms=(Flip(0.25), Resize((32, 48), 64)), buckets=((64, 64),))
+    generators = Generators(np.random.default_rng(0))
+    drawn = [draw_placement((64, 64), generators, config, (64, 64)) for _ in range(2000)]
     assert {placement.resized for placement in drawn} == {(32, 32), (48, 48)}
     assert np.mean([p.resized[0] == 32 for p in drawn]) == pytest.approx(0.5, abs=0.05)
     assert np.mean([p.flip for p in drawn]) == pytest.approx(0.25, abs=0.05)
@@ -248,8 +249,8 @@ def test_multi_scale_and_flip_are_drawn_from_the_settings():
 
 def test_scale_jitter_stays_inside_bucket_and_range():
     # A picture of 48 × 96 fits the bucket 64 × 96 at scale 1, so scales are 0.1 … 2.
-    rng = np.random.default_rng(0)
-    drawn = [draw_placement((48, 96), rng, JITTER, (64, 96)) for _ in range(1000)]
+    generators = Generators(np.random.default_rng(0))
+    drawn = [draw_placement((48, 96), generators, JITTER, (64, 96)) for _ in range(1000)]
     heights = np.array([placement.resized[0] for placement in drawn])
     assert heights.min() >= 5 and heights.max() <= 96 and heights.min() < 10 and heights.max() > 90
     offsets = np.array([placement.offset for placement in drawn])
@@ -262,8 +263,8 @@ def test_scale_jitter_stays_inside_bucket_and_range():
 @pytest.mark.parametrize("seed", range(8))
 def test_jittered_objects_lie_in_the_picture_and_on_their_masks(seed):
     example = blobs((240, 320), seed)
-    config = DataConfig(scale_jitter=(0.5, 3.0), buckets=((256, 256),), max_objects=8, mask_size=56)
-    row = augment(example, np.random.default_rng(seed), config, (256, 256))
+    config = DataConfig(transforms=(Flip(), ScaleJitter(0.5, 3.0)), buckets=((256, 256),), max_objects=8, mask_size=56)
+    row = augment(example, Generators(np.random.default_rng(seed)), config, (256, 256))
     truth, (height, width) = row.ground_truth, row.image_sizes
     boxes = truth.boxes[truth.valid]
     assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (width + 1e-3, height + 1e-3)).all()
@@ -300,12 +301,12 @@ def test_color_jitter_by_hand():
 
 
 def test_color_jitter_changes_the_picture_only():
-    plain = DataConfig(shortest_edges=(40,), longest_edge=64, buckets=((64, 64),), max_objects=3, mask_size=8)
+    plain = DataConfig(transforms=(Flip(), Resize((40,), 64)), buckets=((64, 64),), max_objects=3, mask_size=8)
     vivid = DataConfig(
-        shortest_edges=(40,), longest_edge=64, buckets=((64, 64),), max_objects=3, mask_size=8, color_jitter=0.4
+        transforms=(Flip(), Resize((40,), 64), ColorJitter(0.4)), buckets=((64, 64),), max_objects=3, mask_size=8
     )
     example = example_of((40, 50), (3, 3, 20, 30))
-    a, b = (augment(example, np.random.default_rng(0), config, (64, 64)) for config in (plain, vivid))
+    a, b = (augment(example, Generators(np.random.default_rng(0)), config, (64, 64)) for config in (plain, vivid))
     assert (a.images[:40, :50] != b.images[:40, :50]).any()
     for x, y in zip(a.ground_truth, b.ground_truth, strict=True):
         np.testing.assert_array_equal(x, y)

@@ -12,7 +12,18 @@ from examples import Images, example
 from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
-from maskrcnn_jax.config import CocoSource, Config, ConfigError, ShapesSource
+from maskrcnn_jax.config import (
+    CocoSource,
+    ColorJitter,
+    Config,
+    ConfigError,
+    CopyPaste,
+    Flip,
+    Resize,
+    ScaleJitter,
+    ShapesSource,
+    Transform,
+)
 from maskrcnn_jax.data import Shapes, train_batches
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.data.inspected import (
@@ -42,9 +53,10 @@ from maskrcnn_jax.inspect.data.training_steps import pasted_samples
 CONFIG_FILE = Path(__file__).parents[2] / "configs" / "shapes.py"
 
 
-def shapes(**fields) -> Config:
+def shapes(*transforms: Transform) -> Config:
     train, validation = (ShapesSource(image_size=SIDE, count=20, first=first) for first in (100, 200))
-    data = dataclasses.replace(CONFIG.data, train=train, validation=validation, **fields)
+    data = dataclasses.replace(CONFIG.data, train=train, validation=validation)
+    data = dataclasses.replace(data, transforms=transforms) if transforms else data
     return dataclasses.replace(CONFIG, data=data)
 
 
@@ -52,7 +64,7 @@ def shapes(**fields) -> Config:
 
 
 def test_a_sample_is_what_the_pipeline_makes_of_its_first_image():
-    config = shapes(flip=0.5, color_jitter=0.3)
+    config = shapes(Flip(0.5), Resize((SIDE,), SIDE), ColorJitter(0.3))
     source = config.data.train.open()
     for step, batch in zip(range(3), train_batches(source, config.data, seed=5, start_step=0), strict=False):
         position = source.image_ids.index(int(batch.image_ids[0]))
@@ -61,9 +73,9 @@ def test_a_sample_is_what_the_pipeline_makes_of_its_first_image():
             np.testing.assert_array_equal(own, batched[0])
 
 
-@pytest.mark.parametrize("scale_jitter", [None, (0.1, 2.0)])
-def test_without_randomness_every_step_is_the_same(scale_jitter):
-    config = shapes(flip=1.0, color_jitter=0.4, copy_paste=1.0, scale_jitter=scale_jitter, shortest_edges=(32, SIDE))
+@pytest.mark.parametrize("sizing", [Resize((32, SIDE), SIDE), ScaleJitter(0.1, 2.0)])
+def test_without_randomness_every_step_is_the_same(sizing):
+    config = shapes(CopyPaste(1.0), Flip(1.0), sizing, ColorJitter(0.4))
     plain = dataclasses.replace(config, data=without_randomness(config.data))
     image = config.data.train.open()[3]
     first, second = (training_sample(image, plain, (SIDE, SIDE), seed=0, step=step) for step in (0, 1))
@@ -74,16 +86,16 @@ def test_without_randomness_every_step_is_the_same(scale_jitter):
 
 
 def test_scales_of_images():
-    data = dataclasses.replace(CONFIG.data, shortest_edges=(400, 800), longest_edge=1333, buckets=((800, 1200),))
+    data = dataclasses.replace(CONFIG.data, transforms=(Resize((400, 800), 1333),), buckets=((800, 1200),))
     # the shorter side of 480 becomes 800; of 200 × 800 the longer becomes 1333
     np.testing.assert_allclose(network_scales([(480, 640), (200, 800)], data), [800 / 480, 1333 / 800], rtol=1e-3)
-    jittered = dataclasses.replace(data, scale_jitter=(0.1, 2.0))
+    jittered = dataclasses.replace(data, transforms=(ScaleJitter(0.1, 2.0),))
     # twice what fits 800 × 1200: 1200 / 640 = 1.875 is more than 800 / 480 = 1.667
     np.testing.assert_allclose(network_scales([(480, 640)], jittered), [2 * 800 / 480])
 
 
 def test_the_canvas_of_an_image():
-    data = dataclasses.replace(CONFIG.data, shortest_edges=(32,), longest_edge=96, buckets=((32, 64), (64, 32)))
+    data = dataclasses.replace(CONFIG.data, transforms=(Resize((32,), 96),), buckets=((32, 64), (64, 32)))
     source = Images(example(size=(40, 60)), example(size=(60, 40)))
     assert [bucket_of(source, n, data) for n in (0, 1)] == [(32, 64), (64, 32)]
 
@@ -149,7 +161,7 @@ def test_every_step_is_a_section_of_the_page(tmp_path: Path, monkeypatch: pytest
 
 
 def test_pasted_objects_are_those_of_other_images():
-    data = open_data(shapes(flip=0.0, color_jitter=0.0), images=6)
+    data = open_data(shapes(Flip(0.0), Resize((SIDE,), SIDE)), images=6)
     pasted = pasted_samples(data)
     alone = data.augmented(data.config.data)
     counts = [sample.ground_truth.valid.sum() for sample in pasted]
@@ -166,8 +178,8 @@ def test_pasted_objects_are_those_of_other_images():
 
 
 def test_what_is_not_random_is_not_shown():
-    assert not augmentation(open_data(shapes(flip=0.0), images=2)).figures
-    jittered = open_data(shapes(scale_jitter=(0.5, 2.0)), images=2)
+    assert not augmentation(open_data(shapes(Flip(0.0), Resize((SIDE,), SIDE)), images=2)).figures
+    jittered = open_data(shapes(Flip(0.5), ScaleJitter(0.5, 2.0)), images=2)
     assert random_crops(jittered) is None and augmentation(jittered).figures
 
 
@@ -259,5 +271,5 @@ def test_overrides_and_options_reach_the_report(monkeypatch: pytest.MonkeyPatch,
     options = ("--split", "validation", "--seed", "3", "--image-id", "9", "--images", "5")
     with pytest.raises(SystemExit, match="enough"):
         run(monkeypatch, CONFIG_FILE, "--out", tmp_path, *options, "--", "--data.flip", "0.25")
-    assert seen.pop("config").data.flip == 0.25
+    assert seen.pop("config").data.transform(Flip) == Flip(0.25)
     assert seen == {"out": tmp_path, "split": "validation", "seed": 3, "image_id": 9, "images": 5}

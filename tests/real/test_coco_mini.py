@@ -10,10 +10,11 @@ import pycocotools.mask as reference
 import pytest
 from pycocotools.coco import COCO
 
-from maskrcnn_jax.config import CocoSource, DataConfig
+from maskrcnn_jax.config import CocoSource, DataConfig, Flip, Resize
 from maskrcnn_jax.data import train_batches
 from maskrcnn_jax.data.prepare.run import prepare
-from maskrcnn_jax.data.transforms.geometry import place_objects, shortest_edge_placement
+from maskrcnn_jax.data.transforms.geometry import place_objects
+from maskrcnn_jax.data.transforms.placement import shortest_edge_placement
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 
@@ -88,7 +89,7 @@ def test_no_object_with_pixels_loses_its_mask(prepared: Path):
 
 
 def test_training_batches(prepared: Path):
-    config = DataConfig(batch_size=2, threads=2, shortest_edges=(640, 800))
+    config = DataConfig(batch_size=2, threads=2, transforms=(Flip(), Resize((640, 800))))
     source = CocoSource(prepared, "train[:8]").open()
     batches = train_batches(source, config, seed=0, start_step=0)
     for _ in range(4):

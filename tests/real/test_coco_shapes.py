@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small import CONFIG, build, change
 
-from maskrcnn_jax.config import CocoSource
+from maskrcnn_jax.config import CocoSource, Flip, Resize
 from maskrcnn_jax.data.pipeline import TrainRows
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.training import loop, metrics
@@ -27,8 +27,7 @@ def test_two_epochs_compile_each_shape_once(
         data__train=source,
         data__validation=source,
         data__validation_batch_size=4,
-        data__shortest_edges=(64, 80, 96, 112, 128),
-        data__longest_edge=192,
+        data__transforms=(Flip(0.5), Resize((64, 80, 96, 112, 128), 192)),
         data__buckets=BUCKETS,
         data__max_objects=20,
         run__folder=tmp_path / "run",

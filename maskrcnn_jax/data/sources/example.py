@@ -63,7 +63,7 @@ class ImageSource(Protocol):
     category_ids: tuple[int, ...]
     """The data set's own number of each label."""
     has_masks: bool
-    """Whether objects have masks of their own; without, masks are filled boxes, and no mask head learns from them."""
+    """Whether objects have masks of their own; without, masks are filled boxes, which no mask head is trained with."""
 
     @property
     def sizes(self) -> np.ndarray:

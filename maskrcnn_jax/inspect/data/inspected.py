@@ -12,10 +12,12 @@ from jaxtyping import Float
 
 from maskrcnn_jax.config import Config, DataConfig
 from maskrcnn_jax.data import BrokenImage, Example, ImageSource
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.order import slot_rng
 from maskrcnn_jax.data.pipeline import require_images, train_buckets
-from maskrcnn_jax.data.transforms.buckets import Bucket, resized_sizes
-from maskrcnn_jax.data.transforms.geometry import augment
+from maskrcnn_jax.data.transforms.buckets import Bucket
+from maskrcnn_jax.data.transforms.generators import Generators
+from maskrcnn_jax.data.transforms.placing import ScaleJitter
 from maskrcnn_jax.inspect.choice import choose_image
 from maskrcnn_jax.inspect.data.anchor_targets import AnchorTargets, Pyramid, anchor_targets, build_pyramid
 from maskrcnn_jax.inspect.data.numbers import DataNumbers, read_numbers
@@ -119,11 +121,8 @@ def open_data(
 
 def without_randomness(data: DataConfig) -> DataConfig:
     """The same pipeline without randomness: no flip, no colour jitter, no pasting, the largest size, no crop."""
-    whole = None if data.scale_jitter is None else (1.0, 1.0)
-    edges = (max(data.shortest_edges),)
-    return dataclasses.replace(
-        data, flip=0.0, color_jitter=0.0, copy_paste=0.0, shortest_edges=edges, scale_jitter=whole
-    )
+    fixed = [transform.without_randomness() for transform in data.transforms]
+    return dataclasses.replace(data, transforms=tuple(transform for transform in fixed if transform is not None))
 
 
 def bucket_of(source: ImageSource, position: int, data: DataConfig) -> Bucket:
@@ -137,12 +136,13 @@ def bucket_of(source: ImageSource, position: int, data: DataConfig) -> Bucket:
 
 def training_sample(example: Example, config: Config, bucket: Bucket, seed: int, step: int = 0) -> Batch:
     """What the first slot of a step's batch would be if the image were drawn for it; no leading `B`."""
-    return augment(example, slot_rng(seed, step, 0), config.data, bucket, config.model.input.centered)
+    generators = Generators(slot_rng(seed, step, 0))
+    return augment(example, generators, config.data, bucket, config.model.input.centered)
 
 
 def network_scales(sizes: Sequence[tuple[int, int]], data: DataConfig) -> Float[np.ndarray, " i"]:
     """Network pixels per stored pixel of images, (height, width) each, at the largest size that training gives."""
-    if data.scale_jitter is None:
-        resized = resized_sizes(np.array(sizes), max(data.shortest_edges), data.longest_edge)
-        return np.sqrt(np.divide(resized, sizes).prod(axis=1))
-    return np.divide(data.buckets[0], sizes).min(axis=1) * data.scale_jitter[1]
+    if (jitter := data.transform(ScaleJitter)) is not None:
+        return np.divide(data.buckets[0], sizes).min(axis=1) * jitter.high
+    resized = data.largest(np.array(sizes))
+    return np.sqrt(np.divide(resized, sizes).prod(axis=1))

@@ -8,9 +8,14 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.data.augment import augment
 from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.data.transforms.copy_paste import augment_together
+from maskrcnn_jax.data.transforms.color_jitter import ColorJitter
+from maskrcnn_jax.data.transforms.copy_paste import CopyPaste
+from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.masks import crop_mask
+from maskrcnn_jax.data.transforms.placing import Flip, ScaleJitter
+from maskrcnn_jax.data.transforms.transform import Transform
 from maskrcnn_jax.inspect.data.inspected import InspectedData, without_randomness
 from maskrcnn_jax.inspect.panels import Ink, class_colors, draw_boxes, legend, panels, show, tint
 from maskrcnn_jax.inspect.step import Step
@@ -68,7 +73,8 @@ def crops(data: InspectedData) -> Step:
     example, settings = data.example, data.config.data
     made = mask_crops(example, settings.mask_size)
     overlaps = crop_overlaps(example, made)
-    flipped = data.augmented(dataclasses.replace(without_randomness(settings), flip=1.0))
+    plain = without_randomness(settings)
+    flipped = data.augmented(dataclasses.replace(plain, transforms=(Flip(1.0), *plain.transforms)))
 
     def figures() -> Iterator[Figure]:
         if made:
@@ -96,7 +102,6 @@ def augmentation(data: InspectedData) -> Step:
     """The image in different steps of training."""
     settings = data.config.data
     random = settings != without_randomness(settings)
-    strength, jitter = settings.color_jitter, settings.scale_jitter
     return Step(
         "Augmentation",
         "The same image in different steps of training. What is drawn follows from the seed, the step and the image's "
@@ -104,49 +109,54 @@ def augmentation(data: InspectedData) -> Step:
         if random
         else "Nothing is random in this configuration: every step of training gets the image as it is above.",
         [_draws(data, settings)] if random else (),
-        facts={
-            "Flip": f"{settings.flip:.0%}",
-            "Shorter side": ", ".join(map(str, settings.shortest_edges)) if jitter is None else None,
-            "Scale jitter": "none" if jitter is None else "{:g} … {:g}".format(*jitter),
-            "Brightness, contrast, saturation": f"× {1 - strength:g} … {1 + strength:g}" if strength else "none",
-        },
+        facts={transform.name: settings_of(transform) for transform in settings.transforms},
     )
 
 
 def random_crops(data: InspectedData) -> Step | None:
     """Random crops of the image; None where `augmentation` shows them already."""
-    if data.config.data.scale_jitter is not None:
+    if data.config.data.transform(ScaleJitter) is not None:
         return None
-    settings = dataclasses.replace(data.config.data, flip=0.5, scale_jitter=SCALES, color_jitter=STRENGTH)
+    transforms = (Flip(0.5), ScaleJitter(*SCALES), ColorJitter(STRENGTH))
+    settings = dataclasses.replace(data.config.data, transforms=transforms)
     return Step(
         "Random crops",
-        f"This configuration keeps the whole image. With data.scale_jitter = {SCALES} it is enlarged by a random "
+        f"This configuration keeps the whole image. With ScaleJitter{SCALES} it is enlarged by a random "
         "factor and cropped at random: objects at the edge get the box of what remains of them. Here also with "
-        f"data.flip = 0.5 and data.color_jitter = {STRENGTH}.",
+        f"Flip(0.5) and ColorJitter({STRENGTH}).",
         [_draws(data, settings)],
     )
 
 
 def copy_paste(data: InspectedData) -> Step:
     """The image with pasted objects of other images."""
-    probability = data.config.data.copy_paste
+    pastes = data.config.data.transform(CopyPaste)
+    probability = 0.0 if pastes is None else pastes.probability
     return Step(
         "Copy-paste",
         "The same image with objects of others, cut out along their masks. What they cover is taken from the masks of "
         "the objects below, and boxes shrink to what is left."
-        + ("" if probability else " This configuration does not do it: data.copy_paste is the probability."),
+        + ("" if probability else " This configuration does not do it: --data.copy-paste is the probability."),
         [input_figure(pasted_samples(data), data.names, COLUMNS)],
         facts={"Probability": f"{probability:.0%}"},
     )
 
 
+def settings_of(transform: Transform) -> str:
+    """The fields of a transform."""
+    own = [(field.name, getattr(transform, field.name)) for field in dataclasses.fields(transform)]
+    return ", ".join(f"{name} {value}" for name, value in own) or "on"
+
+
 def pasted_samples(data: InspectedData) -> list[Batch]:
     """The image with objects of images that have some, each drawn at random."""
     config, rng = data.config, data.rng(4)
+    centered = config.model.input.centered
     donors = [image.position for image in data.numbers.images if not image.is_crowd.all()]
     some = rng.choice(donors, DRAWS).tolist() if donors else []
+    generators = Generators(rng)
     return [
-        augment_together(data.example, data.source[donor], rng, config.data, data.bucket, config.model.input.centered)
+        augment(data.example, generators, config.data, data.bucket, centered, [(CopyPaste(), data.source[donor])])
         for donor in some
     ] or [data.augmented(config.data)]
 
