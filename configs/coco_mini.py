@@ -4,8 +4,8 @@ Source:    our own
 Hardware:  2 CPU cores
 Published: nothing; a model that works overfits its training images, mask AP50 0.80 and more on those
 
-    python -m maskrcnn_jax prepare --help          # writes data/coco_mini from a folder in COCO's format
-    python train.py configs/coco_mini.py
+    maskrcnn-jax prepare --help    # writes data/coco_mini from a folder in COCO's format
+    maskrcnn-jax train coco_mini
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Faster R-CNN, ResNet-50-FPN, 90,000 steps (12 epochs of COCO): `mask_rcnn_r50_fpn_1x.py` without mask head.
+"""Faster R-CNN, ResNet-50-FPN, 90,000 steps (12 epochs of COCO): `mask_rcnn_r50_fpn_1x` without mask head.
 
 Source:    Detectron2, configs/COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml
 Hardware:  8 V100, 2 images each, 0.210 s per step: about 5.3 hours
 Published: box AP 37.9 on val2017 (Detectron2's MODEL_ZOO.md)
 
-It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x.py` says.
+It starts from ImageNet weights as `mask_rcnn_r50_fpn_1x` says.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from maskrcnn_jax.config.loading import load_config
 
-base = load_config(Path(__file__).with_name("mask_rcnn_r50_fpn_1x.py"))
+base = load_config("mask_rcnn_r50_fpn_1x")
 
 config = replace(
     base,

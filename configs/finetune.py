@@ -1,13 +1,14 @@
-"""New classes for a trained network: the page to copy. As it stands, shapes that `make train` has never shown.
+"""New classes for a trained network: the file to copy. As it stands, kinds of shapes that `shapes` does not have.
 
 Source:    our own; heads first, then all, as in Matterport's samples
 Hardware:  2 CPU cores
 Published: nothing; mask AP50 0.90 and more on pictures never trained on
 
-    make train                            # leaves runs/shapes
-    python train.py configs/finetune.py
+    maskrcnn-jax train shapes      # leaves runs/shapes, as `make train` does in a checkout
+    maskrcnn-jax train finetune
 
-For your own pictures copy this file within `configs/` and change what stands in capitals.
+For your own pictures copy this file, `maskrcnn-jax configs --copy finetune --out mine.py`, and change what stands in
+capitals.
 """
 
 from dataclasses import replace
@@ -20,10 +21,10 @@ from maskrcnn_jax.config.loading import load_config
 INIT = Path("runs/shapes")
 
 # The experiment that it comes from: network, losses, sizes of pictures, optimiser. For files of weights
-# mask_rcnn_r50_fpn_torchvision.py, mask_rcnn_r50_fpn_3x.py (Detectron2) or mask_rcnn_r101_fpn_matterport.py.
-BASE = Path(__file__).with_name("shapes.py")
+# mask_rcnn_r50_fpn_torchvision, mask_rcnn_r50_fpn_3x (Detectron2) or mask_rcnn_r101_fpn_matterport.
+BASE = "shapes"
 
-# In the order in which `python -m maskrcnn_jax prepare` counts them; another order is answered with the right one.
+# In the order in which `maskrcnn-jax prepare` counts them; another order is answered with the right one.
 CLASSES = ("star", "ring", "cross")
 
 # With `prepare … --out data/mine`: CocoSource(Path("data/mine"), split="train"), and for validation

@@ -4,7 +4,7 @@ Source:    matterport/Mask_RCNN, samples/coco/coco.py and mrcnn/config.py
 Hardware:  not published; a GPU of 12 GB holds 2 images
 Published: box AP 34.7, mask AP 29.6 on COCO (`mask_rcnn_coco.h5` of release 2.0)
 
-    python train.py configs/mask_rcnn_r101_fpn_matterport.py --run.init mask_rcnn_coco.h5
+    maskrcnn-jax train mask_rcnn_r101_fpn_matterport --run.init mask_rcnn_coco.h5
 
 fine-tunes its weights with its numbers, in its three phases. 1000 steps are one of its epochs.
 

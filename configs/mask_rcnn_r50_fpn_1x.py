@@ -7,7 +7,7 @@ Published: box AP 38.6, mask AP 35.2 on val2017 (Detectron2's MODEL_ZOO.md, mode
 The published run starts from an ImageNet-trained ResNet-50 (MSRA's, from Caffe) whose stem and first stage stay frozen;
 without such weights this configuration cannot reach the figure. As the published run does, with MSRA's conventions:
 
-    python train.py configs/mask_rcnn_r50_fpn_1x.py --run.init R-50.pkl \
+    maskrcnn-jax train mask_rcnn_r50_fpn_1x --run.init R-50.pkl \
         --model.input.std 1 1 1 --model.input.bgr --model.backbone.stride-in-1x1
 
 or from torchvision's weights, whose conventions stand here: `--run.init resnet50-0676ba61.pth`.

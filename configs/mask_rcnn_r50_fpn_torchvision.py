@@ -6,7 +6,7 @@ Published: box AP 37.9, mask AP 34.6 on val2017 (`MaskRCNN_ResNet50_FPN_Weights.
 
 The published run starts from torchvision's ImageNet weights, whose stem and first stage stay frozen:
 
-    python train.py configs/mask_rcnn_r50_fpn_torchvision.py --run.init resnet50-0676ba61.pth
+    maskrcnn-jax train mask_rcnn_r50_fpn_torchvision --run.init resnet50-0676ba61.pth
 
 One epoch is the 117,266 images that have objects, 7329 steps. There are 80 classes where torchvision has 90 slots, ten
 of which never had objects; pictures are padded to two shapes, so that there are two programs to compile; resized

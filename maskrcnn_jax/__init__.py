@@ -9,6 +9,8 @@ from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.prediction.tiling import predict_tiled
 from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trace
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Batch",
     "CocoSource",
@@ -21,6 +23,7 @@ __all__ = [
     "Proposals",
     "ShapesSource",
     "Trace",
+    "__version__",
     "fit",
     "forward",
     "load_config",

@@ -1,21 +1,68 @@
-"""The commands of `python -m maskrcnn_jax`."""
+"""The commands of `maskrcnn-jax`, which is the same as `python -m maskrcnn_jax`."""
 
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from maskrcnn_jax import __version__
 from maskrcnn_jax.cli.inspect import INSPECT
-from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal
+from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal, program
 from maskrcnn_jax.data.prepare.read_options import ReadOptions
 from maskrcnn_jax.files.printable import printable
 from maskrcnn_jax.files.writing import require_writable, write_text
 
 COMMANDS = tyro.extras.SubcommandApp()
 """Each command imports what it needs when it is called, so that `--help` is quick."""
+
+
+@COMMANDS.command
+def train() -> None:
+    """Train an experiment, or resume its run."""
+    from maskrcnn_jax.cli.train import main
+
+    main()
+
+
+@COMMANDS.command
+def evaluate() -> None:
+    """Score a checkpoint with COCO's box and mask AP."""
+    from maskrcnn_jax.cli.evaluate import main
+
+    main()
+
+
+PROGRAMS = {"train": train, "evaluate": evaluate}
+"""Commands that read their arguments themselves, as an experiment decides what can be set: see `train.py`."""
+
+
+@COMMANDS.command
+def configs(copy: str | None = None, out: Path | None = None, overwrite: bool = False) -> None:
+    """List the experiments that come with the package, with their published AP, or write one to edit.
+
+    Args:
+        copy: The name of the experiment to write.
+        out: The file to write; NAME.py in this folder if left out.
+        overwrite: Replace a file that exists.
+    """
+    from maskrcnn_jax.config.shipped import read_experiment, shipped_experiments
+
+    if copy is not None:
+        file = out or Path(f"{copy}.py")
+        write_text(file, read_experiment(copy), overwrite=overwrite)
+        print(printable(f"wrote {file}"))
+        return
+    if out is not None or overwrite:
+        raise ValueError("--out and --overwrite are for a copy; name the experiment: --copy NAME")
+    experiments = shipped_experiments()
+    width = max(len(each.name) for each in experiments)
+    print(f"{'name':{width}}  box AP  mask AP")
+    for each in experiments:
+        print(f"{each.name:{width}}  {each.box_ap or '–':>6}  {each.mask_ap or '–':>7}  {each.summary}")
 
 
 @COMMANDS.command
@@ -169,7 +216,7 @@ def plan(
     """Whether an experiment fits hardware that is not there: compiles its train step and prediction for it.
 
     Args:
-        config: The experiment's Python file, like those in configs/.
+        config: The experiment's Python file, or a name that `configs` lists.
         overrides: What to change in it, after two dashes: -- --model.dtype bfloat16.
         target: v5e:4x4 or v6e:2x2 (chips in rows and columns), h100 or h100:8, cpu:8.
         batch: Images per device. Without it the largest batch that fits is looked for, which compiles several times.
@@ -232,6 +279,14 @@ COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a fol
 
 def main() -> None:
     """Runs the command that the arguments name; bad input ends with its message alone."""
-    log_to_terminal("%(levelname)s: %(message)s")
-    with errors_in_one_line(ValueError, OSError):
-        COMMANDS.cli(prog="python -m maskrcnn_jax")
+    name = program()
+    command, *arguments = sys.argv[1:] or ["--help"]
+    sys.argv = [f"{name} {command}", *arguments]  # as a program of its own, which usage and help name
+    if command == "--version":
+        print(f"maskrcnn-jax {__version__}")
+    elif command in PROGRAMS:
+        PROGRAMS[command]()
+    else:
+        log_to_terminal("%(levelname)s: %(message)s")
+        with errors_in_one_line(ValueError, OSError):
+            COMMANDS.cli(prog=name, description="Mask R-CNN. --version prints the version.", args=[command, *arguments])

@@ -1,7 +1,7 @@
 """Scores a checkpoint with COCO's box and mask AP.
 
-    python evaluate.py configs/coco_mini.py --checkpoint runs/coco_mini [--step 1000] [--section.field value …]
-    python evaluate.py configs/mask_rcnn_r50_fpn_1x.py --checkpoint maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth
+    {program} coco_mini --checkpoint runs/coco_mini [--step 1000] [--section.field value …]
+    {program} mask_rcnn_r50_fpn_1x --checkpoint maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth
 
 The configuration says which data; the model is the checkpoint's own, of which other numbers can be set, such as
 `--model.detect.score-threshold 0.3 --model.detect.nms-iou 0.7 --model.detect.count 300` (detections per image).
@@ -20,7 +20,7 @@ import jax
 from maskrcnn_jax.checkpoints.checkpoint import steps
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained, trained_config
 from maskrcnn_jax.cli.errors import USER_ERRORS
-from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal
+from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal, program
 from maskrcnn_jax.config import Config, ConfigError, unchanged
 from maskrcnn_jax.config.loading import load_config, read_config, read_trusted_config
 from maskrcnn_jax.config.types import types_of
@@ -68,8 +68,10 @@ def experiment(path: str, overrides: Sequence[str], checkpoint: Path, trust_code
 
 def main() -> None:
     """Evaluates as the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", help="a file like configs/shapes.py")
+    text = f"{__doc__}".format(program=program())
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=program(), description=text, formatter_class=form)
+    parser.add_argument("config", help="a file like configs/shapes.py, or a name that `maskrcnn-jax configs` lists")
     parser.add_argument("--checkpoint", required=True, type=Path, help="a run folder or a file of weights")
     parser.add_argument("--step", type=int, help="which checkpoint; the latest by default")
     parser.add_argument("--trust-code", action="store_true", help="run the code that the run folder names")

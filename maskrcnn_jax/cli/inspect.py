@@ -25,7 +25,7 @@ def inspect_data(
     """A data set and what training makes of it: samples, sizes, augmentation, anchors, RoIs and their targets.
 
     Args:
-        config: An experiment's Python file, like those in configs/.
+        config: An experiment's Python file, or a name that `maskrcnn-jax configs` lists.
         overrides: What to change in it, after two dashes: -- --data.train.folder data/mine.
         out: Folder for the page. An earlier page there is replaced.
         split: Which of the two data sets of the experiment.

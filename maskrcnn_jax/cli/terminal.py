@@ -4,9 +4,16 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from maskrcnn_jax.files.printable import PrintableFormatter, printable
 from maskrcnn_jax.messages.system_errors import external_cause, format_error
+
+
+def program() -> str:
+    """The program that was called, as one types it: `python train.py` or `maskrcnn-jax train`."""
+    name = Path(sys.argv[0]).name
+    return f"python {name}" if name.endswith(".py") else name
 
 
 def log_to_terminal(form: str) -> None:

@@ -1,6 +1,11 @@
 """Trains Mask R-CNN.
 
-    python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]
+    {program} CONFIG [--init RUN_OR_CHECKPOINT] [--section.field value …]
+
+CONFIG is the Python file of an experiment, such as configs/shapes.py, or the name of one that comes with the package,
+such as shapes: `maskrcnn-jax configs` lists them. What can be set is listed by
+
+    {program} CONFIG --help
 
 The run folder gets the resolved configuration, metrics.jsonl and TensorBoard's files, checkpoints, and at the end the
 COCO figures, the training curves and a grid of predicted images. Started again on the same run folder it resumes
@@ -12,7 +17,7 @@ import logging
 import sys
 
 from maskrcnn_jax.cli.errors import USER_ERRORS
-from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal
+from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal, program
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.distributed.devices import require_devices
 from maskrcnn_jax.distributed.processes import is_first, join_processes
@@ -28,8 +33,12 @@ def main() -> None:
     """Trains as the arguments say."""
     log_to_terminal("%(message)s")
     logging.getLogger("maskrcnn_jax").setLevel(logging.INFO)
+    usage = f"{__doc__}".format(program=program())
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print(usage)
+        return
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
-        sys.exit(f"{__doc__}")
+        sys.exit(usage)
     tune_gc()
     with errors_in_one_line(*USER_ERRORS, metrics.RecordError, NonFiniteLoss, RunFolderError):
         join_processes()

@@ -1,7 +1,6 @@
 """Experiments on disk: a Python file with overrides becomes a Config; a run folder keeps it as `config.json`."""
 
 import dataclasses
-import difflib
 import json
 import sys
 import traceback
@@ -13,6 +12,7 @@ from maskrcnn_jax.config.flags import apply_flags
 from maskrcnn_jax.config.migration import upgrade
 from maskrcnn_jax.config.python_file import run_python_file
 from maskrcnn_jax.config.serialization import from_json, to_plain, trusted
+from maskrcnn_jax.config.shipped import find_experiment
 from maskrcnn_jax.config.types import FindType, import_type, refuse
 from maskrcnn_jax.config.validation import validate
 from maskrcnn_jax.files.json_text import JsonError, parse_json
@@ -32,7 +32,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
     """Loads an experiment: the `config` that a Python file defines, with command-line overrides applied.
 
     Args:
-        path: A file like those in `configs/`.
+        path: A file like those in `configs/`, or the name of one of those, such as "mask_rcnn_r50_fpn_1x".
         overrides: Such as `("--run.steps", "10", "--data.train.folder", "data/mini")`. What the file sets to None, or
             which kind of source it uses, is the file's to change. `--help` lists everything and exits.
         model: What takes the place of the file's model, before overrides.
@@ -45,7 +45,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
         SystemExit: An override is misspelt or of the wrong type; standard error says so and suggests a name.
     """
     # Dataclasses check no types and keep lists; the way through plain values does both.
-    config = from_json(Config, _run(Path(path)), "")
+    config = from_json(Config, _run(find_experiment(Path(path))), "")
     config = config if model is None else dataclasses.replace(config, model=model)
     if overrides:
         config = apply_flags(config, overrides, f"{Path(sys.argv[0]).name} {path}")
@@ -83,7 +83,7 @@ def read_config(folder: str | Path, find_type: FindType = refuse, sections: Coll
     try:
         values = parse_json(read_bytes(path, LARGEST))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; give a run folder, which train.py writes") from None
+        raise ConfigError(f"{path}: no such file; give a run folder, which training writes") from None
     except OSError as error:
         raise ConfigError(format_error(error)) from error
     except JsonError as error:
@@ -120,10 +120,6 @@ def read_trusted_config(folder: str | Path) -> Config:
 
 
 def _run(path: Path) -> Config:
-    if not path.exists():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=1)
-        hint = f"did you mean {path.with_name(near[0])}?" if near else "give the path of an experiment's Python file"
-        raise ConfigError(f"{path}: no such file; {hint}")
     try:
         require_regular(path)
     except OSError as error:

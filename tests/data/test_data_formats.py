@@ -220,8 +220,8 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
         "val: 1 image (0 without objects)",
         "  1 object: big 1",
         "  0 crowds",
-        "next: python train.py configs/mask_rcnn_r50_fpn_1x.py --model.num-classes 1 --data.train.folder "
+        "next: maskrcnn-jax train mask_rcnn_r50_fpn_1x --model.num-classes 1 --data.train.folder "
         f"{out} --data.train.split train --data.validation.folder {out} --data.validation.split val",
-        "  (a recipe for GPUs; configs/coco_mini.py in its place is a small Mask R-CNN for two CPU cores)",
+        "  (a recipe for GPUs; coco_mini in its place is a small Mask R-CNN for two CPU cores)",
     ]
     assert CocoSource(out).open().class_names == ("big",)

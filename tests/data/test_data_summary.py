@@ -7,8 +7,6 @@ from conftest import WriteCoco, instances, square
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data.prepare.run import prepare
 
-RECIPE = Path(__file__).parents[2] / "configs"
-
 
 def content() -> dict:
     """Three images; two dogs and a crowd of cats in the first, a cat and a box of no size in the second, none in the
@@ -58,9 +56,9 @@ def test_a_share_for_validation_is_counted_by_split(write_coco: WriteCoco, tmp_p
 @pytest.mark.parametrize("splits", [("train", "val"), ("night", "train"), ("a", "b"), ("val",)])
 def test_the_next_command_is_one_that_works(write_coco: WriteCoco, tmp_path: Path, splits: tuple[str, ...]):
     folder = write_coco(**{split: content() for split in splits})
-    python, script, recipe, *overrides = shlex.split(prepare(folder, tmp_path / "my data").next_command())
-    assert (python, script) == ("python", "train.py")
-    config = load_config(RECIPE.parent / recipe, overrides)
+    program, command, recipe, *overrides = shlex.split(prepare(folder, tmp_path / "my data").next_command())
+    assert (program, command) == ("maskrcnn-jax", "train")
+    config = load_config(recipe, overrides)
     assert config.model.num_classes == 2
     assert config.data.train.folder == config.data.validation.folder == tmp_path / "my data"
     expected = {"train": ("train", "val"), "night": ("train", "night"), "a": ("a", "b"), "val": ("val", "val")}
@@ -91,4 +89,4 @@ def test_crowds_and_boxes_alone_are_counted_and_said(
     summary = prepare(write_coco(train=boxes), tmp_path / "out")
     assert [split.boxes_alone for split in summary.splits] == [3]
     assert "  3 annotations with a box alone, filled as its mask" in list(summary.lines())
-    assert "configs/faster_rcnn_r50_fpn_1x.py" in summary.next_command()
+    assert "faster_rcnn_r50_fpn_1x" in summary.next_command()

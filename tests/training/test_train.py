@@ -304,7 +304,7 @@ def test_masks_decide_which_checkpoint_is_the_best_only_where_there_are_any():
 
 
 def test_without_arguments_it_says_how_it_is_used(monkeypatch: pytest.MonkeyPatch):
-    usage = "python train.py configs/shapes.py [--init RUN_OR_CHECKPOINT] [--section.field value …]"
+    usage = "python train.py CONFIG [--init RUN_OR_CHECKPOINT] [--section.field value …]"
     assert usage in run_main(monkeypatch)
 
 

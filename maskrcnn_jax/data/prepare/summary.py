@@ -95,7 +95,7 @@ class Summary(NamedTuple):
         if len(self.splits) == 1:
             yield "an only split, which the next command also validates on; --validation-share 0.2 keeps a part"
         yield f"next: {self.next_command()}"
-        yield "  (a recipe for GPUs; configs/coco_mini.py in its place is a small Mask R-CNN for two CPU cores)"
+        yield "  (a recipe for GPUs; coco_mini in its place is a small Mask R-CNN for two CPU cores)"
 
     def next_command(self) -> str:
         """How to train on it."""
@@ -107,7 +107,7 @@ class Summary(NamedTuple):
         config = "faster_rcnn_r50_fpn_1x" if boxes and boxes == everything else "mask_rcnn_r50_fpn_1x"
         out = shlex.quote(str(self.out))
         return (
-            f"python train.py configs/{config}.py --model.num-classes {len(self.class_names)} "
+            f"maskrcnn-jax train {config} --model.num-classes {len(self.class_names)} "
             f"--data.train.folder {out} --data.train.split {train} "
             f"--data.validation.folder {out} --data.validation.split {validation}"
         )

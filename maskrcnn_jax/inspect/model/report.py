@@ -96,6 +96,6 @@ def _experiment(checkpoint: Path, data: Path | None, overrides: Sequence[str], m
     if overrides:
         raise ConfigError(f"{' '.join(overrides)}: changes a configuration; name its file with --data")
     if not folder.is_dir():
-        raise ConfigError(f"{folder} knows of no data: give an image with --image, or a configuration with --data")
+        raise ConfigError(f"{folder} names no data: give an image with --image, or a configuration with --data")
     saved = read_config(folder, types_of(model.config), ("model", "customize", "data"))
     return dataclasses.replace(saved, model=model.config)
