@@ -51,7 +51,7 @@ def export_model(
 
     def predict(images, sizes):
         found = detect(structure, params, statistics, images, sizes)
-        return {name: value for name, value in found._asdict().items() if value is not None}
+        return {name: value for name, value in found._asdict().items() if jax.tree.leaves(value)}
 
     (count,) = jax.export.symbolic_shape("b") if batch is None else (batch,)
     images = jax.ShapeDtypeStruct((count, height, width, 3), jnp.uint8)

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 
+import jax
 import numpy as np
 import pytest
 from coco_examples import CATEGORIES, annotation, detections, ellipse, encode
@@ -15,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from maskrcnn_jax.evaluation import coco as evaluation
 from maskrcnn_jax.evaluation.coco import FIGURES, CocoEvaluator, coco_metrics, label_categories, write_evaluation
 from maskrcnn_jax.masks.paste import paste_mask
-from maskrcnn_jax.structs import Detections, ImageRecord
+from maskrcnn_jax.structs import ImageRecord
 
 # pycocotools.mask.decode, under NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -169,7 +170,7 @@ def test_results_come_in_the_order_of_the_images(ground_truth):
     ]
     for start in range(0, 12, 2):  # batches of 2
         one = detections([[10, 10, 60, 60], [20, 20, 90, 90]], labels=[start % 3, 1])
-        batch = Detections(*(np.concatenate([field, field]) for field in one))
+        batch = jax.tree.map(lambda field: np.concatenate([field, field]), one)
         evaluator.add(batch, records[start : start + 2])
     results = evaluator.results()
     assert [entry["image_id"] for entry in results] == [image["id"] for image in ground_truth["images"] for _ in "ab"]
@@ -181,7 +182,8 @@ def test_results_come_in_the_order_of_the_images(ground_truth):
 def test_images_that_fill_the_batch_are_left_out(ground_truth):
     evaluator = make_evaluator(ground_truth)
     one = detections([[10, 10, 60, 60]])
-    evaluator.add(Detections(*(np.concatenate([field] * 4) for field in one)), [ImageRecord(100, 120, 200, (1.0, 1.0))])
+    batch = jax.tree.map(lambda field: np.concatenate([field] * 4), one)
+    evaluator.add(batch, [ImageRecord(100, 120, 200, (1.0, 1.0))])
     assert len(evaluator.results()) == 1
 
 

@@ -21,7 +21,8 @@ def test_the_folder_says_step_and_data(evaluation: Evaluation):
     assert folder == evaluation.checkpoint / "evaluation" / "step_000400_coco_mini_val"
     described = json.loads((folder / "evaluation.json").read_text())
     assert (described["checkpoint"], described["step"]) == ("run", 400)
-    assert described["data"] == {"folder": str(evaluation.data.folder), "split": "val", "keep_empty": False}
+    kind, folder = "maskrcnn_jax.data.sources.prepared:CocoSource", str(evaluation.data.folder)
+    assert described["data"] == {"type": kind, "folder": folder, "split": "val", "keep_empty": False}
     assert described["model"]["detect"]["score_threshold"] == 0.05
 
 
