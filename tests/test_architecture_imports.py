@@ -27,8 +27,8 @@ LAYERS = (
     ("draw", {"files", "masks", "structs"}),
     ("data.images", {"files"}),
     ("data.sources", {"data.images", "extension", "files", "masks", "messages"}),
-    ("data.config", {"data.sources"}),
-    ("data.transforms", {"data.config", "data.sources", "messages", "ops", "structs"}),
+    ("data.transforms", {"data.sources", "extension", "messages", "ops", "structs"}),
+    ("data.config", {"data.sources", "data.transforms"}),
     ("data.prepare", {"data.images", "data.sources", "files", "masks", "messages"}),
     ("data", {"data.config", "data.images", "data.sources", "data.transforms", "messages", "ops", "structs"}),
     (
@@ -40,8 +40,8 @@ LAYERS = (
     ("training.losses", {"distributed", "extension", "messages", "model", "nn", "structs", "training.targets"}),
     (
         "config",
-        {"data.config", "data.prepare", "data.sources", "extension", "files", "masks", "messages", "model", "nn", "ops"}
-        | {"training.losses"},
+        {"data", "data.config", "data.prepare", "data.sources", "data.transforms", "extension", "files", "masks"}
+        | {"messages", "model", "nn", "ops", "training.losses"},
     ),
     (
         "evaluation",

@@ -121,7 +121,7 @@ def test_stages_that_are_not_those_of_the_parameters_are_an_error():
     config = change(PLAIN, phases=(Phase("3+"),))
     with pytest.raises(ConfigError, match=r"do not cover the parameters of the backbone, such as backbone\.embed"):
         trainable_names(["backbone.embed.kernel", "fpn.kernel"], config, ResNet())
-    with pytest.raises(ConfigError, match="no parameter under 'backbone.', so nothing is frozen"):
+    with pytest.raises(ConfigError, match=r"no parameter under 'backbone\.', so nothing is frozen"):
         trainable_names(["body.kernel"], change(PLAIN, phases=(Phase("heads"),)), ResNet())
 
 
