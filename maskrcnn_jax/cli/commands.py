@@ -124,7 +124,7 @@ def predict(
         tile: Look at pictures that are larger than the network's input piece by piece: for small objects.
         splash: Write the colour splash, too: gray where no object is.
         semantic: Write label maps, too: the class of the best object at each pixel.
-        trust_code: Run the code that the run folder names, if it replaces stages of the network.
+        trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
     from maskrcnn_jax.cli.checkpoint import load_trained
     from maskrcnn_jax.prediction.choice import choose
@@ -185,7 +185,7 @@ def convert(
         to: "torchvision" writes a state dict (.pth), "safetensors" our own names and the configuration.
         step: The checkpoint of a run folder; the latest if left out.
         overwrite: Replace files that exist.
-        trust_code: Run the code that the run folder names, if it replaces stages of the network.
+        trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
     import jax
 
@@ -261,7 +261,7 @@ def export(
         size: Padded height and width of the images, multiples of 32; the model's first bucket by default.
         step: The checkpoint of a run folder; the latest if left out.
         overwrite: Replace files that exist.
-        trust_code: Run the code that the run folder names, if it replaces stages of the network.
+        trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
     from maskrcnn_jax.cli.checkpoint import load_trained
     from maskrcnn_jax.prediction.export import export_model, write_export, written_files

@@ -19,10 +19,11 @@ import jax
 
 from maskrcnn_jax.checkpoints.checkpoint import steps
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained, trained_config
+from maskrcnn_jax.cli.checkpoint import trusted_experiment
 from maskrcnn_jax.cli.errors import USER_ERRORS
 from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal, program
 from maskrcnn_jax.config import Config, ConfigError, unchanged
-from maskrcnn_jax.config.loading import load_config, read_config, read_trusted_config
+from maskrcnn_jax.config.loading import load_config, read_config
 from maskrcnn_jax.config.types import types_of
 from maskrcnn_jax.distributed.devices import require_devices
 from maskrcnn_jax.distributed.mesh import data_mesh, put, replicated
@@ -43,7 +44,7 @@ def require_effect(overrides: Sequence[str]) -> None:
     for override in overrides:
         name, _, value = override.partition("=")
         read = name.startswith(("--data.validation", "--data.threads"))
-        if name.startswith(("--run.", "--optimizer.", "--loss.", "--data.")) and not read:
+        if name.startswith(("--run.", "--optimizer.", "--losses.", "--sampling.", "--data.")) and not read:
             given = f" = {value}" if value else ""
             raise ConfigError(f"{name}{given}: only training reads it, an evaluation does not; leave it out")
 
@@ -59,7 +60,7 @@ def experiment(path: str, overrides: Sequence[str], checkpoint: Path, trust_code
     """
     if trust_code or checkpoint.is_dir():
         types = types_of(load_config(path))
-        trained = read_trusted_config(checkpoint) if trust_code else read_config(checkpoint, types)
+        trained = trusted_experiment(checkpoint) if trust_code else read_config(checkpoint, types)
         config = load_config(path, overrides, trained.model)
         own = config.customize is unchanged
         return dataclasses.replace(config, customize=trained.customize) if own else config
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("config", help="a file like configs/shapes.py, or a name that `maskrcnn-jax configs` lists")
     parser.add_argument("--checkpoint", required=True, type=Path, help="a run folder or a file of weights")
     parser.add_argument("--step", type=int, help="which checkpoint; the latest by default")
-    parser.add_argument("--trust-code", action="store_true", help="run the code that the run folder names")
+    parser.add_argument("--trust-code", action="store_true", help="run the code that the checkpoint names")
     arguments, overrides = parser.parse_known_args()
     log_to_terminal("%(message)s")
     tune_gc()

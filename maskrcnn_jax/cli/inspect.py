@@ -72,10 +72,10 @@ def inspect_model(
             random if left out.
         images: Of the data, whose average precision is computed, at most; 10 if left out, and 0 for none.
         step: The checkpoint of a run folder; the latest if left out.
-        trust_code: Run the code that the run folder names, if it replaces stages of the network.
+        trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
     from maskrcnn_jax.checkpoints.checkpoint import CheckpointError
-    from maskrcnn_jax.config.loading import read_trusted_config
+    from maskrcnn_jax.cli.checkpoint import trusted_experiment
     from maskrcnn_jax.distributed.devices import require_devices
     from maskrcnn_jax.inspect.model.report import inspect_model as write
     from maskrcnn_jax.training.compilation import enable_compilation_cache
@@ -92,7 +92,7 @@ def inspect_model(
             image_id=image_id,
             images=images,
             step=step,
-            config=read_trusted_config(checkpoint) if trust_code else None,
+            config=trusted_experiment(checkpoint) if trust_code else None,
         )
     except CheckpointError as error:
         raise ValueError(str(error)) from error

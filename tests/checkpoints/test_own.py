@@ -16,7 +16,7 @@ from maskrcnn_jax.checkpoints.convert.rules import ConversionError
 from maskrcnn_jax.checkpoints.convert.systems import recognise
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
-from maskrcnn_jax.config import ConfigError, ModelConfig
+from maskrcnn_jax.config import ConfigError, ModelConfig, ResNet
 from maskrcnn_jax.nn.params import split
 
 # Fields of every kind away from their defaults: None, nested, tuples, texts, whole numbers where floats are due.
@@ -54,6 +54,16 @@ def test_any_reader_of_safetensors_finds_names_and_configuration(path: Path):
 
 def test_defaults_fill_what_an_older_file_does_not_say():
     assert read_config({"format": "maskrcnn_jax", "config": '{"num_classes": 7}'}) == ModelConfig(num_classes=7)
+
+
+def test_a_file_from_before_values_had_types_is_read():
+    """Its configuration was written by version 0.1: no part names its type."""
+    stored = Path(__file__).parents[1] / "config" / "data" / "untyped_matterport" / "config.json"
+    values = json.loads(stored.read_text(encoding="utf-8"))["model"]
+    assert "type" not in values["backbone"] and values["backbone"]["pool_after"] is True
+    config = read_config({"format": "maskrcnn_jax", "config": json.dumps(values)})
+    assert isinstance(config.backbone, ResNet) and config.backbone.pool_after and config.backbone.depth == 101
+    assert config.mask_head.paste == "rounded" and config.rpn.proposals.joint
 
 
 def test_others_have_no_configuration_of_ours():
