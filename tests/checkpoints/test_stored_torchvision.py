@@ -12,9 +12,9 @@ import maskrcnn_jax as mr
 from maskrcnn_jax.config import AnchorConfig, MatchConfig, ModelConfig
 from maskrcnn_jax.data.transforms.resize import resize
 from maskrcnn_jax.masks.paste import paste_mask, snap
-from maskrcnn_jax.model.mask_rcnn import pyramid_anchors
 from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.ops import boxes as box_ops
+from maskrcnn_jax.ops.anchors import pyramid_anchors
 from maskrcnn_jax.ops.matching import match
 from maskrcnn_jax.ops.nms import nms
 from maskrcnn_jax.ops.roi_align import roi_align
@@ -41,9 +41,8 @@ def test_box_coder(stored):
 
 def test_anchors(stored):
     shapes = ((24, 40), (12, 20), (6, 10), (3, 5), (2, 3))
-    features = [jnp.zeros((1, *shape, 1)) for shape in shapes]
     config = AnchorConfig(rounded=True, floor_stride=True)
-    np.testing.assert_array_equal(pyramid_anchors(config, features, (96, 160), inclusive=False)[0], stored["anchors"])
+    np.testing.assert_array_equal(pyramid_anchors(config, shapes, (4, 8, 16, 32, 64), (96, 160))[0], stored["anchors"])
 
 
 @pytest.mark.parametrize(

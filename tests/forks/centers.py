@@ -33,7 +33,7 @@ class CenterHead(Head):
         best = output.output.reshape(*output.output.shape[:2], -1).argmax(axis=-1)
         cells = jnp.stack([best % columns, best // columns], axis=-1) + 0.5
         corner, end = output.rois.boxes[..., :2], output.rois.boxes[..., 2:]
-        centers = corner + cells / jnp.array([columns, rows]) * (end - corner)
+        centers = corner + cells / jnp.array([[[columns, rows]]]) * (end - corner)
         return detections._replace(extras={**detections.extras, self.name: centers})
 
 

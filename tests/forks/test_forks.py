@@ -139,7 +139,7 @@ def test_it_is_exported(fork: Fork):
 
 def test_it_is_inspected(fork: Fork, tmp_path: Path):
     inspect_data(fork.config, tmp_path / "data", images=4)
-    inspect_model(fork.folder, tmp_path / "model", pictures=1, config=fork.config)
+    inspect_model(fork.folder, tmp_path / "model", images=1, config=fork.config)
     inspect_weights(fork.folder, tmp_path / "weights")
     assert all((tmp_path / page / "index.html").exists() for page in ("data", "model", "weights"))
 

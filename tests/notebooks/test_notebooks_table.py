@@ -12,7 +12,8 @@ import pytest
 
 from maskrcnn_jax.cli import commands as command_line
 from maskrcnn_jax.cli import inspect as inspect_commands
-from maskrcnn_jax.config import Config
+from maskrcnn_jax.config import Config, DataConfig
+from maskrcnn_jax.config.short_flags import ShortFlags
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
@@ -84,11 +85,13 @@ def check_command(text: str) -> None:
 
 
 def check_field(option: str) -> bool:
-    """A field of the configuration by its dotted name."""
+    """A flag of the configuration: a field by its dotted name, or one of the short flags of `data`."""
     node: Any = Config()
     for part in option.replace("-", "_").split("."):
-        assert part in {field.name for field in dataclasses.fields(node)}, option
-        node = getattr(node, part)
+        short = ShortFlags.of(node) if isinstance(node, DataConfig) else node
+        owner = node if hasattr(node, part) else short
+        assert part in {field.name for field in dataclasses.fields(owner)}, option
+        node = getattr(owner, part)
     return True
 
 

@@ -298,7 +298,9 @@ def test_the_data_must_fit_the_model():
 
 def test_masks_decide_which_checkpoint_is_the_best_only_where_there_are_any():
     boxes, data = change(load_config(TINY), model__mask_head=None), NamedSource("a", "b", "c")
-    with pytest.raises(ConfigError, match=r"run\.best = 'segm/AP': must be a box metric such as \"bbox/AP\""):
+    with pytest.raises(
+        ConfigError, match=r"run\.best = 'segm/AP': must be a metric that an evaluation has: bbox/…, such as"
+    ):
         with_class_names(boxes, data, data, devices=4)
     assert with_class_names(change(boxes, run__best="bbox/AP"), data, data, devices=4).run.best == "bbox/AP"
 
