@@ -7,11 +7,6 @@ import jax
 import numpy as np
 import pycocotools.mask as reference
 import pytest
-from maskrcnn_jax.inspect.data.crop_figures import crop_overlaps, mask_crops
-from maskrcnn_jax.inspect.data.rows import bucket_of, training_sample
-from maskrcnn_jax.inspect.data.sample_figures import mask_boxes
-from maskrcnn_jax.inspect.data.training_anchors import anchor_targets, build_pyramid, nearest
-from maskrcnn_jax.inspect.data.training_rois import random_proposals, roi_targets
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, Config
@@ -19,7 +14,12 @@ from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data import CocoInstances
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.inspect.choice import find_image
-from maskrcnn_jax.inspect.data.numbers import class_table, read_numbers
+from maskrcnn_jax.inspect.data.anchor_targets import anchor_targets, build_pyramid, nearest
+from maskrcnn_jax.inspect.data.inspected import bucket_of, training_sample
+from maskrcnn_jax.inspect.data.numbers import mask_boxes, read_numbers
+from maskrcnn_jax.inspect.data.roi_targets import random_proposals, roi_targets
+from maskrcnn_jax.inspect.data.stored_steps import class_table
+from maskrcnn_jax.inspect.data.training_steps import crop_overlaps, mask_crops
 from maskrcnn_jax.ops.matching import Assignment
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
