@@ -185,7 +185,7 @@ def roi_probabilities(trace: Trace) -> Float[np.ndarray, "n c1"]:
 
 def output_names(trace: Trace, names: Sequence[str]) -> list[str]:
     """What the outputs of the box head stand for, background last."""
-    return [*(class_name(names, label) for label in range(trace.box.deltas.shape[2])), "background"]
+    return [*(class_name(names, label) for label in range(trace.box.logits.shape[-1] - 1)), "background"]
 
 
 def scored_names(names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> list[str]:

@@ -161,7 +161,9 @@ def deltas(seen: InspectedImage) -> Step:
     pairs, valid = trace.pairs, np.asarray(trace.pairs.valid[0])
     of_anchors = np.asarray(trace.rpn.deltas[0])
     of_candidates = of_anchors[np.asarray(trace.candidates.anchor_index[0])]
-    of_pairs = np.asarray(trace.box.deltas[0])[pairs.roi_index[0][valid], pairs.labels[0][valid]]
+    of_rois = np.asarray(trace.box.deltas[0])
+    boxes = np.minimum(pairs.labels[0][valid], of_rois.shape[1] - 1)  # one for all classes of a class-agnostic head
+    of_pairs = of_rois[pairs.roi_index[0][valid], boxes]
     figure = LiteralFigure(figsize=(WIDTH, 4.8))
     figure.subplots_adjust(0.02, 0.07, 0.98, 0.87, 0.12, 0.42)
     grid = figure.subplots(2, 4)
