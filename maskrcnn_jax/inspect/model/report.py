@@ -72,7 +72,7 @@ def inspect_model(
     model = load_pretrained(checkpoint, step, config=config)
     annotated = None
     if pixels is None:
-        experiment = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model)
+        experiment = _experiment(Path(checkpoint), None if data is None else Path(data), overrides, model, config)
         source = experiment.data.validation.open()
         annotated = read_annotated(source, choose_image(source, image_id), experiment)
         pixels = annotated.example.image
@@ -88,7 +88,9 @@ def model_steps(seen: InspectedImage, images: int) -> Iterator[Step | None]:
     yield scores(seen, images)
 
 
-def _experiment(checkpoint: Path, data: Path | None, overrides: Sequence[str], model: MaskRCNN) -> Config:
+def _experiment(
+    checkpoint: Path, data: Path | None, overrides: Sequence[str], model: MaskRCNN, config: Config | None
+) -> Config:
     """The experiment whose validation data is used, with the checkpoint's own network."""
     if data is not None and not data.is_dir():
         return load_config(data, overrides, model=model.config)
@@ -97,5 +99,5 @@ def _experiment(checkpoint: Path, data: Path | None, overrides: Sequence[str], m
         raise ConfigError(f"{' '.join(overrides)}: changes a configuration; name its file with --data")
     if not folder.is_dir():
         raise ConfigError(f"{folder} names no data: give an image with --image, or a configuration with --data")
-    saved = read_config(folder, types_of(model.config), ("model", "customize", "data"))
+    saved = read_config(folder, types_of((config, model.config)), ("model", "customize", "data"))
     return dataclasses.replace(saved, model=model.config)
