@@ -40,7 +40,8 @@ class Backbone(Value):
         channels: of each feature map, finest first.
         strides: of each feature map, pixels of the input per cell; each is a multiple of the one before.
         stages: name → the attributes of the module that belong to the stage, from the input to the output. Together
-            they cover all parameters of the module. `Phase("3+")` trains the stages from "3" on.
+            they cover all parameters of the module. `Phase("3+")` trains the stages from "3" on. None by default: then
+            phases name "heads", "all" or a regular expression.
     """
 
     if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class Backbone(Value):
         def channels(self) -> tuple[int, ...]: ...
         @property
         def strides(self) -> tuple[int, ...]: ...
-        @property
-        def stages(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    @property
+    def stages(self) -> Mapping[str, tuple[str, ...]]:
+        """The stages by name."""
+        return {}
 
     def build(self, *, dtype: Dtype, rngs: nnx.Rngs) -> nnx.Module:
         """Makes the module: `[b, H, W, 3]` normalised images to a tuple of maps `[b, H / stride, W / stride, c]`.

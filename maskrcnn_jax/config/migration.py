@@ -26,7 +26,7 @@ SAMPLING = {"anchors": "rpn_match", "rois": "box_match", "append_ground_truth": 
 def upgrade(values: Any) -> Any:
     """The plain values of a configuration with what earlier versions wrote in another form.
 
-    Until version 0.1 the section `loss` held what are now `sampling` and `losses`, sources had no type, and transforms
+    Earlier, the section `loss` held what are now `sampling` and `losses`, sources had no type, and transforms
     were fields of `data`. What is of no known form stays as it is, so that reading it names what is wrong.
     """
     if not isinstance(values, dict):

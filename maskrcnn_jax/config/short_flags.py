@@ -11,7 +11,7 @@ from maskrcnn_jax.data.transforms.transform import Transform
 
 @dataclass(frozen=True)
 class ShortFlags:
-    """What configurations had as fields of `data` before version 0.2; their JSON is read the same way."""
+    """What were fields of `data` before transforms were values; configurations written then are read the same way."""
 
     shortest_edges: tuple[int, ...] = (800,)
     """Of the transform `resize`: lengths of the shorter side to choose from at random, pixels."""

@@ -6,6 +6,8 @@ Each value checks itself (`Value.validate`); here are the other sections, and wh
 import itertools
 import math
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from maskrcnn_jax.config import Config, DataConfig, ForeignFunction, OptimizerConfig, Phase, RunConfig, ShapesSource
 from maskrcnn_jax.messages.config_error import require, require_fraction, require_not_negative, require_positive
@@ -23,19 +25,23 @@ def validate(config: Config) -> None:
     for loss in config.losses:
         require_not_negative(f"losses.{loss.name}.weight", loss.weight)
         loss.validate(f"losses.{loss.name}")
-    names = [loss.name for loss in config.losses]
-    fits = len(set(names)) == len(names) > 0 and all(name.isidentifier() for name in names)
-    require(fits, "losses", names, "must hold at least one, with names of their own that are Python identifiers")
+    _names("losses", config.losses)
+    require(len(config.losses) > 0, "losses", config.losses, "must hold at least one")
     for evaluator in config.evaluators:
         evaluator.validate(f"evaluators.{evaluator.name}")
-    names = [evaluator.name for evaluator in config.evaluators]
-    fits = len(set(names)) == len(names) and all(name.isidentifier() for name in names)
-    remedy = "must have names of their own that are Python identifiers and not 'bbox' or 'segm'"
-    require(fits and not {"bbox", "segm"} & set(names), "evaluators", names, remedy)
+    _names("evaluators", config.evaluators, taken=("bbox", "segm"))
     _data(config.data, config.model.input.size_divisibility)
     _run(config.run)
     _optimizer(config.optimizer, config.run.steps)
     _together(config)
+
+
+def _names(where: str, values: Sequence[Any], taken: Sequence[str] = ()) -> None:
+    """Raises ConfigError unless values have names that flags and metrics can be called by."""
+    names = [value.name for value in values]
+    fits = len({*names, *taken}) == len(names) + len(taken) and all(name.isidentifier() for name in names)
+    remedy = "must have names of their own that are Python identifiers" + (f", not {', '.join(taken)}" * bool(taken))
+    require(fits, where, names, remedy)
 
 
 def _data(data: DataConfig, divisibility: int) -> None:
@@ -48,9 +54,7 @@ def _data(data: DataConfig, divisibility: int) -> None:
     require_positive("data.threads", data.threads)
     require_not_negative("data.max_broken", data.max_broken)
     require_buckets("data.buckets", data.buckets, divisibility)
-    names = [transform.name for transform in data.transforms]
-    fits = len(set(names)) == len(names) and all(name.isidentifier() for name in names)
-    require(fits, "data.transforms", names, "must have names of their own that are Python identifiers")
+    _names("data.transforms", data.transforms)
     for transform in data.transforms:
         transform.validate(f"data.transforms.{transform.name}")
         transform.check_buckets(f"data.transforms.{transform.name}", data.buckets)

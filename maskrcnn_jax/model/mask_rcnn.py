@@ -180,9 +180,7 @@ class MaskRCNN(nnx.Module):
 
         head_rois = sampler.head_rois(rois, detections, background)
         heads = {name: self.apply_head(name, features, head_rois, inputs) for name in self.config.roi_heads}
-        if sampler.detects:
-            for name, output in heads.items():
-                detections = self.config.roi_heads[name].detect(detections, output)
+        detections = self.describe(detections, heads) if sampler.detects else detections
 
         return Trace(
             images=inputs.pixels,
@@ -306,6 +304,12 @@ class MaskRCNN(nnx.Module):
             output = apply_to_valid(module, roi_features, rois.valid)
             head.check_output(output, self.config.num_classes)
             return HeadOutput(rois, levels, roi_features, output)
+
+    def describe(self, detections: Detections, heads: dict[str, HeadOutput]) -> Detections:
+        """The detections with what the heads found out about them, such as their masks."""
+        for name, output in heads.items():
+            detections = self.config.roi_heads[name].detect(detections, output)
+        return detections
 
 
 def forward(model: MaskRCNN, images: Images, image_sizes: ImageSizes, *, proposals: Proposals | None = None) -> Trace:

@@ -74,7 +74,11 @@ class Inference(NamedTuple):
 
     given: Proposals | None = None
     """Boxes to use in place of the region proposal network's: Fast R-CNN."""
-    detects: bool = True
+
+    @property
+    def detects(self) -> bool:
+        """True: they look at the detections."""
+        return True
 
     def limits(self, config: ProposalConfig) -> tuple[int, int]:
         """The configured numbers of prediction."""
@@ -105,7 +109,11 @@ class Training(NamedTuple):
     ground_truth: GroundTruth
     """Of the batch, with boxes as in the network."""
     config: SamplingConfig
-    detects: bool = False
+
+    @property
+    def detects(self) -> bool:
+        """False: they look at the sampled foreground."""
+        return False
 
     def limits(self, config: ProposalConfig) -> tuple[int, int]:
         """The configured numbers of training."""

@@ -57,7 +57,7 @@ def test_defaults_fill_what_an_older_file_does_not_say():
 
 
 def test_a_file_from_before_values_had_types_is_read():
-    """Its configuration was written by version 0.1: no part names its type."""
+    """No part of its configuration names its type."""
     stored = Path(__file__).parents[1] / "config" / "data" / "untyped_matterport" / "config.json"
     values = json.loads(stored.read_text(encoding="utf-8"))["model"]
     assert "type" not in values["backbone"] and values["backbone"]["pool_after"] is True

@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Path:
     """The run folder of an experiment whose backbone and last loss stand in its own file."""
     (tmp_path / "fork.py").write_text(FORK + EXPERIMENT)
     save_config(load_config(tmp_path / "fork.py"), tmp_path / "run")
-    # Whoever runs the file from now on leaves a trace.
+    # Running the file from now on leaves a trace.
     (tmp_path / "fork.py").write_text(FORK + EXPERIMENT + f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
     return tmp_path / "run"
 

@@ -53,9 +53,7 @@ class CascadeRCNN(MaskRCNN):
 
         head_rois = sampler.head_rois(rois, detections, background)
         heads = {name: self.apply_head(name, trace.features, head_rois, inputs) for name in self.config.roi_heads}
-        if sampler.detects:
-            for name, output in heads.items():
-                detections = self.config.roi_heads[name].detect(detections, output)
+        detections = self.describe(detections, heads) if sampler.detects else detections
         return trace._replace(
             rois=rois,
             roi_levels=roi_levels,

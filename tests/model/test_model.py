@@ -237,6 +237,8 @@ def test_training_and_prediction_differ_in_the_two_choices_only(model):
     class Given(Inference):
         """Every proposal, and further heads look at given boxes in place of the detections."""
 
+        detects = False
+
         def box_rois(self, proposals: Proposals, background: int) -> Rois:
             unmatched = jnp.zeros(proposals.valid.shape, jnp.int32)
             return Rois(proposals.boxes, proposals.valid, unmatched + background, unmatched)
@@ -246,7 +248,7 @@ def test_training_and_prediction_differ_in_the_two_choices_only(model):
 
     def compare(model):
         own = forward(model, batch.images, batch.image_sizes)
-        sampler = Given(detects=False)
+        sampler = Given()
         sampler.given_rois = own.mask_rois
         return own, model(batch.images, batch.image_sizes, sampler)
 

@@ -1,5 +1,6 @@
 """TensorFlow Datasets' own `coco`, of boxes (`coco/2017`) or panoptic (`coco/2017_panoptic`)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from maskrcnn_jax.data.sources.source import Source
 from maskrcnn_jax.masks.rle import encode_mask
 from maskrcnn_jax.messages.config_error import ConfigError, require
 from maskrcnn_jax.messages.counts import pluralize
+
+log = logging.getLogger(__name__)
 
 THINGS = 80
 """COCO's panoptic categories begin with so many kinds of things; the others are stuff. TFDS does not say it."""
@@ -86,6 +89,11 @@ class TFDSImages:
         with ThreadPoolExecutor(READERS) as pool:
             found = list(pool.map(self._facts, range(len(self.records))))
         kept = [facts for facts in found if config.keep_empty or facts.num_objects > facts.num_crowds]
+        if left_out := len(found) - len(kept):
+            images = pluralize(left_out, "image")
+            log.warning(
+                "%s: left out %s without an object that is no crowd (keep_empty keeps them)", config.name, images
+            )
         self.positions = [facts.position for facts in kept]
         self.sizes = np.array([facts.size for facts in kept], np.int32).reshape(-1, 2)
         self.num_objects = np.array([facts.num_objects for facts in kept], np.int32)

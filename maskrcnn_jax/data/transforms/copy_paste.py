@@ -34,7 +34,7 @@ class CopyPaste(Transform):
 
 
 def paste(example: Example, donor: Example, rng: np.random.Generator) -> Example:
-    """Puts some of the donor's objects onto a image, where they are in the donor's.
+    """Puts some of the donor's objects onto an image, where they are in the donor's.
 
     Each object that is no crowd goes with a probability of a half. What it covers of other objects is taken from their
     masks; boxes shrink to what is left, and objects of which nothing is left are gone. The two images share their
