@@ -35,10 +35,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # MASKRCNN_RUN names the model; without it, it is what `make train` leaves.
-notebooks: $(STAMP),notebooks $(if $(MASKRCNN_RUN),,runs/shapes/pictures.png)
+notebooks: $(STAMP),notebooks $(if $(MASKRCNN_RUN),,runs/shapes/detections.png)
 	$(BIN)/python notebooks/run.py $(ARGS)
 
-runs/shapes/pictures.png: | $(STAMP),notebooks
+runs/shapes/detections.png: | $(STAMP),notebooks
 	$(BIN)/python train.py configs/shapes.py
 
 parity: $(PARITY)/installed

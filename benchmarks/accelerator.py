@@ -1,4 +1,4 @@
-"""A training step on one GPU or TPU: R50-FPN in bfloat16, from pictures on the device to updated weights.
+"""A training step on one GPU or TPU: R50-FPN in bfloat16, from images on the device to updated weights.
 
 python benchmarks/accelerator.py     (in an environment with JAX for the device)
 """
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import tyro
+from images import ground_truth, random_boxes, random_image
 from pair import report
-from pictures import ground_truth, picture, random_boxes
 from stages import seconds_by_stage
 
 ROOT = Path(__file__).parents[1]
 OBJECTS = 7
-"""Of a picture, as in COCO."""
+"""Of an image, as in COCO."""
 RATE = "1e-6"
 """Of learning: so small that all steps have the same to do."""
 LARGEST = 6
@@ -33,7 +33,7 @@ class Experiment(NamedTuple):
     config: str
     batch: int
     size: tuple[int, int]
-    """Of the padded pictures, height and width."""
+    """Of the padded images, height and width."""
 
     @property
     def name(self) -> str:
@@ -65,7 +65,7 @@ def prepare(experiment: Experiment):
     places = param_shardings(state, mesh)
     rng, count = np.random.default_rng(0), experiment.batch
     truth = ground_truth([random_boxes(rng, OBJECTS, experiment.size) for _ in range(count)], config.data.mask_size)
-    images = np.stack([picture(*experiment.size, seed) for seed in range(count)])
+    images = np.stack([random_image(*experiment.size, seed) for seed in range(count)])
     sizes = np.full((count, 2), experiment.size, np.float32)
     state, batch = put(state, places), to_devices(Batch(images, sizes, truth, np.arange(count)), mesh)
     with jax.set_mesh(mesh):

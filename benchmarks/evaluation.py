@@ -1,4 +1,4 @@
-"""COCO evaluation: pictures of 480 × 640 with 100 detections each, boxes and masks.
+"""COCO evaluation: images of 480 × 640 with 100 detections each, boxes and masks.
 
 make bench ARGS=evaluation
 """
@@ -11,8 +11,8 @@ import numpy as np
 import pycocotools.mask
 import torch
 import tyro
+from images import random_boxes
 from pair import report, seconds
-from pictures import random_boxes
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.models.detection.roi_heads import paste_masks_in_image
@@ -26,7 +26,7 @@ CLASSES, OBJECTS, DETECTIONS = 80, 7, 100
 
 
 def ground_truth(images: int) -> dict:
-    """Rectangles as objects, as many per picture as in COCO."""
+    """Rectangles as objects, as many per image as in COCO."""
     rng = np.random.default_rng(0)
     annotations = []
     for image in range(images):
@@ -75,7 +75,7 @@ def ours(truth: dict) -> dict[str, float]:
 
 
 def theirs(truth: dict) -> dict[str, float]:
-    """As torchvision's `references/detection/coco_eval.py` does it, picture after picture."""
+    """As torchvision's `references/detection/coco_eval.py` does it, image after image."""
     coco = COCO()
     coco.dataset = {**truth, "annotations": [dict(entry) for entry in truth["annotations"]], "info": {}}
     coco.createIndex()

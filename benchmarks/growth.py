@@ -1,6 +1,6 @@
-"""How cost grows: with the objects of a picture, and with the pictures that a training has seen.
+"""How cost grows: with the objects of an image, and with the images that a training has seen.
 
-CPUs leave out what is empty in the mask head, so pictures with few objects cost less there than those with many, up to
+CPUs leave out what is empty in the mask head, so images with few objects cost less there than those with many, up to
 a head without empty slots. GPUs and TPUs compute all slots, always; so does this CPU where the figures say so.
 
 make bench ARGS=growth
@@ -20,8 +20,8 @@ import models
 import numpy as np
 import tyro
 from flax import nnx
+from images import ground_truth, random_boxes, random_image
 from pair import report
-from pictures import ground_truth, picture, random_boxes
 from training import LOSS, RATE
 
 import maskrcnn_jax as mr
@@ -67,7 +67,7 @@ def all_slots(head: nnx.Module, x: jax.Array, _: jax.Array) -> jax.Array:
 
 
 def training(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float]:
-    """Seconds of a training step by objects of the picture."""
+    """Seconds of a training step by objects of the image."""
     rng = np.random.default_rng(0)
     config = Config(
         model=model.config,
@@ -113,24 +113,24 @@ def resident(process: int) -> float | None:
 def draw(by_objects: dict[str, dict[int, float]], samples: list[tuple[int, float, float]]) -> None:
     """Three panels, each from zero, so that what is flat looks flat."""
     steps, seconds, memory = np.array(samples).T
-    figure, (pictures, rates, sizes) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    figure, (objects, rates, sizes) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
     for name, measured in by_objects.items():
-        pictures.plot(list(measured), list(measured.values()), "o-", label=name)
-    pictures.set(xlabel="objects of a picture", title="R50-FPN: seconds per picture")
-    pictures.legend(loc="lower right")
+        objects.plot(list(measured), list(measured.values()), "o-", label=name)
+    objects.set(xlabel="objects of an image", title="R50-FPN: seconds per image")
+    objects.legend(loc="lower right")
     rate = np.convolve(np.pad(np.gradient(seconds, steps), 10, mode="edge"), np.ones(21) / 21, mode="valid")
     rates.plot(steps, rate)
     rates.set(xlabel="step", title="a small model: seconds per step")
     sizes.plot(steps, memory)
     sizes.set(xlabel="step", title="a small model: memory of the process, GiB")
-    for panel in (pictures, rates, sizes):
+    for panel in (objects, rates, sizes):
         panel.set_ylim(0, 1.15 * panel.get_ylim()[1])
     figure.savefig(FIGURE, dpi=110)
 
 
 def main(rounds: int = 5, steps: int = 2000) -> None:
     """Measures all three, and draws `docs/growth.png`."""
-    large, small = picture(800, 1088, seed=0), picture(512, 512, seed=0)
+    large, small = random_image(800, 1088, seed=0), random_image(512, 512, seed=0)
     _, model = models.models(large, background=3.0)
     by_objects = {}
     for note, apply in (("", apply_to_valid), (", all slots", all_slots)):

@@ -1,4 +1,4 @@
-"""Inference of Mask R-CNN R50-FPN: one picture of 800 × 1088, 100 objects found.
+"""Inference of Mask R-CNN R50-FPN: one image of 800 × 1088, 100 objects found.
 
 make bench ARGS=inference
 """
@@ -9,8 +9,8 @@ import jax
 import models
 import torch
 import tyro
+from images import random_image
 from pair import alternate, report
-from pictures import picture
 
 import maskrcnn_jax as mr
 from maskrcnn_jax.nn.params import split
@@ -18,8 +18,8 @@ from maskrcnn_jax.prediction.predictor import detect
 
 
 def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
-    """Times the network alone, and everything from the picture to masks over the picture."""
-    image = picture(height, width, seed=0)
+    """Times the network alone, and everything from the image to masks over the image."""
+    image = random_image(height, width, seed=0)
     theirs, ours = models.models(image, background=3.0)
     tensor = models.to_torch(image)
     fitted = mr.fit(image, ours.config.input)
@@ -42,7 +42,7 @@ def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
     assert counts == (100, 100), f"objects found by them and us: {counts}"
     rows = {
         "network": alternate(our_network, their_network, rounds).figures(),
-        "picture to masks": alternate(lambda: predictor([image]), their_prediction, rounds).figures(),
+        "image to masks": alternate(lambda: predictor([image]), their_prediction, rounds).figures(),
     }
     report("inference", rows)
 

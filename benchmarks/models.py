@@ -22,7 +22,7 @@ def to_torch(image: np.ndarray) -> torch.Tensor:
 
 
 def models(image: np.ndarray, background: float) -> tuple[torch.nn.Module, MaskRCNN]:
-    """torchvision's `maskrcnn_resnet50_fpn` and ours, set by a picture, which they do not resize.
+    """torchvision's `maskrcnn_resnet50_fpn` and ours, set by an image, which they do not resize.
 
     Args:
         image: `[h, w, 3]` uint8.

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 import tyro
+from images import clustered_boxes
 from pair import alternate, report
-from pictures import clustered_boxes
 from torchvision.ops import batched_nms
 
 from maskrcnn_jax.ops.nms import nms

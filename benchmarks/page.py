@@ -27,7 +27,7 @@ WIDEST = 8
 """Columns of figures; where there are more, they are rows."""
 HEAD = """# Benchmarks
 
-The first seven do the same work with this code and with torchvision: the same weights, pictures and boxes. The two are
+The first seven do the same work with this code and with torchvision: the same weights, images and boxes. The two are
 timed in turn, so that whatever else the machine does hits both. A ratio below 1 means that ours is faster. The others
 say how long a start takes, how cost grows, and what a GPU does.
 

@@ -1,4 +1,4 @@
-"""RoIAlign of 1000 boxes from four levels of the pyramid of a picture of 800 × 1088, 256 channels, to 7 × 7.
+"""RoIAlign of 1000 boxes from four levels of the pyramid of an image of 800 × 1088, 256 channels, to 7 × 7.
 
 make bench ARGS=roi_align
 """
@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import torch
 import tyro
+from images import random_boxes
 from pair import alternate, report
-from pictures import random_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
 from maskrcnn_jax.config import PoolConfig

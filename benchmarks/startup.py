@@ -1,4 +1,4 @@
-"""Start: a new process imports, loads weights from a file and finds the objects of a picture of 800 × 1088.
+"""Start: a new process imports, loads weights from a file and finds the objects of an image of 800 × 1088.
 
 make bench ARGS=startup
 """
@@ -64,13 +64,13 @@ def main(rounds: int = 3) -> None:
     import models
     import numpy as np
     import torch
+    from images import random_image
     from pair import report
-    from pictures import picture
 
-    image = picture(800, 1088, seed=0)
+    image = random_image(800, 1088, seed=0)
     theirs, _ = models.models(image, background=3.0)
     with tempfile.TemporaryDirectory() as folder:
-        weights, pixels = Path(folder) / "weights.pth", Path(folder) / "picture.npy"
+        weights, pixels = Path(folder) / "weights.pth", Path(folder) / "image.npy"
         torch.save(theirs.state_dict(), weights)
         np.save(pixels, image)
         cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "cache")}
@@ -91,9 +91,9 @@ def no_cache() -> dict[str, str]:
     return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
-def run(code: str, settings: dict[str, str], weights: Path, picture: Path) -> dict[str, float]:
+def run(code: str, settings: dict[str, str], weights: Path, image: Path) -> dict[str, float]:
     """Seconds of each part, in a new process."""
-    command = [sys.executable, "-c", code + TIMES, str(weights), str(picture)]
+    command = [sys.executable, "-c", code + TIMES, str(weights), str(image)]
     done = subprocess.run(command, env={**os.environ, **settings}, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

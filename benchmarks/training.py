@@ -1,4 +1,4 @@
-"""A training step of Mask R-CNN R50-FPN: two pictures of 512 × 512, from images to updated weights.
+"""A training step of Mask R-CNN R50-FPN: two images of 512 × 512, from images to updated weights.
 
 make bench ARGS=training
 """
@@ -10,8 +10,8 @@ import models
 import numpy as np
 import torch
 import tyro
+from images import ground_truth, random_image
 from pair import alternate, report
-from pictures import ground_truth, picture
 
 from maskrcnn_jax.config import (
     BoxRegression,
@@ -41,7 +41,7 @@ LOSSES = (
 
 
 def torch_targets(boxes: np.ndarray, height: int, width: int) -> dict[str, torch.Tensor]:
-    """The same objects as torchvision takes them, masks over the whole picture."""
+    """The same objects as torchvision takes them, masks over the whole image."""
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width)[None] + 0.5
     x0, y0, x1, y1 = (edge[:, None, None] for edge in boxes.T)
     u, v = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
@@ -60,7 +60,7 @@ def objects(model: torch.nn.Module, image: np.ndarray, count: int) -> np.ndarray
 
 def main(rounds: int = 11, side: int = 512, count: int = 8) -> None:
     """Times whole steps: losses, gradients of everything but the first two stages, and momentum."""
-    images = [picture(side, side, seed) for seed in range(2)]
+    images = [random_image(side, side, seed) for seed in range(2)]
     theirs, ours = models.models(images[0], background=3.0)
     boxes = [objects(theirs, image, count) for image in images]
 

@@ -2,12 +2,12 @@
 
 Source:    our own; heads first, then all, as in Matterport's samples
 Hardware:  2 CPU cores
-Published: nothing; mask AP50 0.90 and more on pictures never trained on
+Published: nothing; mask AP50 0.90 and more on images never trained on
 
     maskrcnn-jax train shapes      # leaves runs/shapes, as `make train` does in a checkout
     maskrcnn-jax train finetune
 
-For your own pictures copy this file, `maskrcnn-jax configs --copy finetune --out mine.py`, and change what stands in
+For your own images copy this file, `maskrcnn-jax configs --copy finetune --out mine.py`, and change what stands in
 capitals.
 """
 
@@ -20,7 +20,7 @@ from maskrcnn_jax.config.loading import load_config
 # What was trained: a run folder, or a file of weights of torchvision, Detectron2, Matterport or ours.
 INIT = Path("runs/shapes")
 
-# The experiment that it comes from: network, losses, sizes of pictures, optimiser. For files of weights
+# The experiment that it comes from: network, losses, sizes of images, optimiser. For files of weights
 # mask_rcnn_r50_fpn_torchvision, mask_rcnn_r50_fpn_3x (Detectron2) or mask_rcnn_r101_fpn_matterport.
 BASE = "shapes"
 
@@ -36,7 +36,7 @@ VALIDATION = replace(TRAIN, first=1_000_000, count=200)
 STEPS, BATCH_SIZE, LEARNING_RATE = 50, 8, 2e-3
 
 # Who learns when. The last layers start fresh, so the heads learn alone at first. Then everything does, or with few
-# pictures less of it: "5+", "4+" and "3+" name the backbone's stages that learn, too.
+# images less of it: "5+", "4+" and "3+" name the backbone's stages that learn, too.
 PHASES = (Phase("heads", until=20), Phase("all", rate=0.5))
 
 # Who learns faster: the masks, whose last layer starts fresh and has the most to learn.

@@ -1,4 +1,4 @@
-"""Mask R-CNN, ResNet-101-FPN, as Matterport trains it: 160,000 steps of 2 pictures, 1024×1024 pixels.
+"""Mask R-CNN, ResNet-101-FPN, as Matterport trains it: 160,000 steps of 2 images, 1024×1024 pixels.
 
 Source:    matterport/Mask_RCNN, samples/coco/coco.py and mrcnn/config.py
 Hardware:  not published; a GPU of 12 GB holds 2 images
@@ -8,7 +8,7 @@ Published: box AP 34.7, mask AP 29.6 on COCO (`mask_rcnn_coco.h5` of release 2.0
 
 fine-tunes its weights with its numbers, in its three phases. 1000 steps are one of its epochs.
 
-What differs: resized pictures are rounded instead of cut to whole values; mask targets are sampled 4×4 times per
+What differs: resized images are rounded instead of cut to whole values; mask targets are sampled 4×4 times per
 cell instead of once; and no weights decay, as there their decay is divided by their number, which leaves next to none.
 """
 

@@ -2,7 +2,7 @@
 
 Source:    our own
 Hardware:  2 CPU cores
-Published: nothing; the pictures are endless, those of validation are never trained on
+Published: nothing; the images are endless, those of validation are never trained on
 """
 
 from pathlib import Path

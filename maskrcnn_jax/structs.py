@@ -48,7 +48,7 @@ class Batch(NamedTuple):
     images: Array
     """`[B, H, W, 3]` RGB in `[0, 255]`, padded as `InputConfig` says; uint8, or float32 of exact interpolation."""
     image_sizes: Array
-    """`[B, 2]` float32 `(height, width)`: the part of the padded image that is picture, pixels."""
+    """`[B, 2]` float32 `(height, width)`: the size of the image inside the padding, pixels."""
     ground_truth: GroundTruth
     image_ids: Array
     """`[B]` int64 (host) or int32 (device): the data set's own ids."""
@@ -84,7 +84,7 @@ class Candidates(NamedTuple):
     decoded: Array
     """`[B, K, 4]` float32, pixels: the anchor with its delta applied, not clipped."""
     boxes: Array
-    """`[B, K, 4]` float32, pixels: `decoded`, clipped to the picture, or to its canvas if the model wants it."""
+    """`[B, K, 4]` float32, pixels: `decoded`, clipped to the image, or to its canvas if the model wants it."""
     scores: Array
     """`[B, K]` float32 in `[0, 1]`: objectness after the sigmoid."""
     level: Array
@@ -157,7 +157,7 @@ class Detections(NamedTuple):
     """`[B, D]` bool."""
     masks: Array | None
     """`[B, D, m, m]` float32 in `[0, 1]`: the probability of the object's own class over its box; None without mask
-    head. From `Predictor`: `[D, H, W]` bool over the original picture, or `Crops`, one mask of which is pasted when it
+    head. From `Predictor`: `[D, H, W]` bool over the original image, or `Crops`, one mask of which is pasted when it
     is looked at."""
     extras: dict[str, Array] = {}  # noqa: RUF012  # never changed
     """What further heads found out, `[B, D, …]` each, by the head's name."""
@@ -169,7 +169,7 @@ class ClassCandidates(NamedTuple):
     roi_index: Array
     """`[B, K]` int32: which roi."""
     boxes: Array
-    """`[B, K, 4]` float32, pixels: the roi with the delta of the class applied, clipped to the picture."""
+    """`[B, K, 4]` float32, pixels: the roi with the delta of the class applied, clipped to the image."""
     scores: Array
     """`[B, K]` float32 in `[0, 1]`: probability of the class."""
     labels: Array
@@ -222,13 +222,13 @@ class Trace(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """What evaluation must know of one picture to carry detections back to it."""
+    """What evaluation must know of one image to carry detections back to it."""
 
     image_id: int
     """The data set's own id."""
     height: int
-    """Of the original picture, pixels."""
+    """Of the original image, pixels."""
     width: int
-    """Of the original picture, pixels."""
+    """Of the original image, pixels."""
     scale: tuple[float, float]
     """`(x, y)`: network pixels per original pixel."""

@@ -100,7 +100,7 @@ def messages(notebook: dict[str, Any]) -> list[str]:
 
 
 def tidy(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A notebook as it is stored: without times, versions and messages, and with one form of each picture."""
+    """A notebook as it is stored: without times, versions and messages, and with one form of each image."""
     cells = [{**cell, "metadata": {}} for cell in notebook["cells"]]
     for cell in cells:
         if cell["cell_type"] == "code":

@@ -46,7 +46,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = shared / "finished"
-        if not (folder / "pictures.png").exists():
+        if not (folder / "detections.png").exists():
             ended = whole_runs.train(folder)
             assert ended.returncode == 0, ended.stderr
             (folder / "output.txt").write_text(ended.stdout)

@@ -132,12 +132,12 @@ def truth(*objects: tuple[list[float], int], crowd: bool = False) -> GroundTruth
     return jax.tree.map(jnp.asarray, GroundTruth(boxes, labels, valid & crowd, valid, masks, boxes))
 
 
-def batch(*truths: GroundTruth, same_picture: bool = False) -> Batch:
-    """One random picture per ground truth; every second is smaller than the network input."""
+def batch(*truths: GroundTruth, same_image: bool = False) -> Batch:
+    """One random image per ground truth; every second is smaller than the network input."""
     count = len(truths)
     images = np.random.default_rng(1).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
     sizes = np.array([[SIDE, SIDE], [SIDE - 4, SIDE - 2]], np.float32)[np.arange(count) % 2]
-    if same_picture:
+    if same_image:
         images[:], sizes[:] = images[0], sizes[0]
     ground_truth = GroundTruth(*(np.stack(field) for field in zip(*truths, strict=True)))
     return jax.tree.map(jnp.asarray, Batch(images, sizes, ground_truth, np.arange(count, dtype=np.int32)))

@@ -3,7 +3,7 @@
     python steady_run.py FOLDER
 
 Batch norm over a handful of values and large steps double a rounding error in every step; group norm and small steps do
-not. Evaluation and pictures are left out.
+not. Evaluation and images are left out.
 """
 
 import sys

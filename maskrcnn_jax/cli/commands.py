@@ -108,10 +108,10 @@ def predict(
     semantic: bool = False,
     trust_code: bool = False,
 ) -> None:
-    """Find the objects in pictures and videos: drawn pictures, drawn videos and COCO's results format.
+    """Find the objects in images and videos: drawn images, drawn videos and COCO's results format.
 
     Args:
-        inputs: Pictures, videos, folders, patterns such as "photos/**/*.jpg", or webcam (webcam:1 is the second).
+        inputs: Images, videos, folders, patterns such as "photos/**/*.jpg", or webcam (webcam:1 is the second).
         checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
         out: Folder for what is written; not one of the folders that are looked at.
         step: The checkpoint of a run folder; the latest if left out.
@@ -120,8 +120,8 @@ def predict(
         nms_iou: Of two boxes of one class that overlap by more than this IoU the less sure one is left out; the
             model's own number if left out.
         detections: Objects per image (of --tile: per tile), at most; the model's own number if left out.
-        batch_size: Pictures that are run together, at most.
-        tile: Look at pictures that are larger than the network's input piece by piece: for small objects.
+        batch_size: Images that are run together, at most.
+        tile: Look at images that are larger than the network's input piece by piece: for small objects.
         splash: Write the colour splash, too: gray where no object is.
         semantic: Write label maps, too: the class of the best object at each pixel.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
@@ -274,7 +274,7 @@ def export(
     print(printable(f"wrote {' and '.join(map(str, written))}"))
 
 
-COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of pictures and a page of HTML.")
+COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of images and a page of HTML.")
 
 
 def main() -> None:

@@ -142,13 +142,13 @@ def train_batches(
         start_step: Step of the first batch; nothing else is needed to resume.
         process_index: Which of the processes this is.
         process_count: Processes that share each batch; must divide the batch size.
-        centered: Where the model expects the picture on its canvas: `InputConfig.centered`.
+        centered: Where the model expects the image on its canvas: `InputConfig.centered`.
 
     Returns:
         An iterator of `Batch` with `batch_size / process_count` images; `close()` ends its threads.
 
     Raises:
-        ConfigError: The source is empty, a picture fits no bucket, a value of `config` cannot work, or a
+        ConfigError: The source is empty, an image fits no bucket, a value of `config` cannot work, or a
             transform needs masks that the source does not have.
     """
     for transform in config.transforms:
@@ -172,7 +172,7 @@ def validation_batches(
 
     Args:
         source: The images.
-        config: How the network expects its pictures.
+        config: How the network expects its images.
         batch_size: Images per batch over all processes. The last batch of a size is filled up with its last image.
         process_index: Which of the processes this is.
         process_count: Processes that share each batch; must divide the batch size.
@@ -183,7 +183,7 @@ def validation_batches(
         number of batches. `close()` ends its threads.
 
     Raises:
-        ConfigError: The source is empty or a picture fits no bucket.
+        ConfigError: The source is empty or an image fits no bucket.
         BrokenImage: On iteration: an image cannot be decoded. An evaluation never leaves one out.
     """
     rows = ValidationRows(source, config, batch_size, process_index, process_count)

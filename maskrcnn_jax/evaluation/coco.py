@@ -220,7 +220,7 @@ def _score_class(
         for number, (result, size) in enumerate(zip(found, sizes, strict=True), start=1)
     ]
     sides = (COCO({"images": images, "annotations": side, "categories": [category]}) for side in (truth, results))
-    # Without threads: each would get the few masks of one picture.
+    # Without threads: each would get the few masks of one image.
     evaluation = COCOeval_faster(*sides, kind, rle_iou_max_workers=1)
     evaluation.evaluate()
     evaluation.accumulate()

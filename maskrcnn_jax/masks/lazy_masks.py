@@ -1,4 +1,4 @@
-"""Masks of many objects in a large picture: kept as small as the network gives them, pasted when they are looked at."""
+"""Masks of many objects in a large image: kept as small as the network gives them, pasted when they are looked at."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -12,7 +12,7 @@ from maskrcnn_jax.masks.paste import Crop, paste_crop
 from maskrcnn_jax.structs import Detections
 
 Window = tuple[int, int, int, int]
-"""A part of a picture, `(x0, y0, x1, y1)` in whole pixels."""
+"""A part of an image, `(x0, y0, x1, y1)` in whole pixels."""
 
 STRIP = 1024
 """Rows that are pasted at a time: the probabilities of all pixels take eight times the memory of their mask."""
@@ -24,13 +24,13 @@ class Patch(NamedTuple):
     probabilities: Float[np.ndarray, "m m"]
     """In [0, 1]."""
     place: Float[np.ndarray, "4"]
-    """What it covers, pixels of the picture, as `paste.snap` gives it."""
+    """What it covers, pixels of the image, as `paste.snap` gives it."""
     window: Window
-    """What the network saw of the picture; outside nothing is set."""
+    """What the network saw of the image; outside nothing is set."""
 
 
 class Crops:
-    """The masks of a picture's objects, 3 kB each however large the picture is.
+    """The masks of an image's objects, 3 kB each however large the image is.
 
     `crops[i]` is object `i`'s mask as `Crop`, pasted anew each time; `crops[rows]` are the masks of several objects.
 
@@ -69,12 +69,12 @@ class Crops:
 
 
 def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
-    """A mask over the whole picture, as `Predictor` gives it by default, as a crop; a crop as it is."""
+    """A mask over the whole image, as `Predictor` gives it by default, as a crop; a crop as it is."""
     return mask if isinstance(mask, Crop) else Crop(mask, 0, 0)
 
 
 def select(found: Detections, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
-    """Some of a picture's detections, in the order of `rows`; masks may be arrays, `Crops` or None."""
+    """Some of an image's detections, in the order of `rows`; masks may be arrays, `Crops` or None."""
     kept = found._replace(masks=None)
     masks = None if found.masks is None else found.masks[rows]
     return jax.tree.map(itemgetter(rows), kept)._replace(masks=masks)

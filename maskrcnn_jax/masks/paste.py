@@ -1,4 +1,4 @@
-"""From the mask head's small square of probabilities to a mask over the original picture."""
+"""From the mask head's small square of probabilities to a mask over the original image."""
 
 import math
 from typing import Literal, NamedTuple
@@ -15,7 +15,7 @@ class Crop(NamedTuple):
     mask: np.ndarray
     """`[h, w]` bool; pasted ones lie in memory column after column."""
     y: int
-    """First row of the picture that `mask` covers."""
+    """First row of the image that `mask` covers."""
     x: int
     """First column."""
 
@@ -24,7 +24,7 @@ def snap(boxes: Float[np.ndarray, "n 4"], side: int, rule: PasteRule) -> Float[n
     """Moves boxes to where a system lays the masks over them.
 
     Args:
-        boxes: (x0, y0, x1, y1), pixels of the picture.
+        boxes: (x0, y0, x1, y1), pixels of the image.
         side: Cells of the masks along a side.
         rule: See `MaskHead.paste`.
 
@@ -50,17 +50,17 @@ def snap(boxes: Float[np.ndarray, "n 4"], side: int, rule: PasteRule) -> Float[n
 def paste_mask(
     mask: Float[np.ndarray, "m m"], box: Float[np.ndarray, "4"], height: int, width: int, threshold: float = 0.5
 ) -> Bool[np.ndarray, "height width"]:
-    """Samples a mask at the centres of the picture's pixels and cuts it at a threshold.
+    """Samples a mask at the centres of the image's pixels and cuts it at a threshold.
 
     Args:
         mask: Probabilities over the box, in [0, 1].
-        box: (x0, y0, x1, y1), pixels of the picture; it may stick out of it.
-        height: Of the picture, pixels.
-        width: Of the picture, pixels.
+        box: (x0, y0, x1, y1), pixels of the image; it may stick out of it.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
         threshold: A pixel is set from this probability on; above 0.
 
     Returns:
-        The mask over the picture; empty for a box without area, outside the picture, or with a coordinate that is not
+        The mask over the image; empty for a box without area, outside the image, or with a coordinate that is not
         finite.
 
     Source: Detectron2 `paste_masks_in_image` (grid_sample, align_corners=False, zero padding).
@@ -75,7 +75,7 @@ def paste_mask(
 def paste_crop(
     mask: Float[np.ndarray, "m m"], box: Float[np.ndarray, "4"], height: int, width: int, threshold: float = 0.5
 ) -> Crop:
-    """What `paste_mask` returns, without the empty rest of the picture."""
+    """What `paste_mask` returns, without the empty rest of the image."""
     side = len(mask)
     x0, y0, x1, y1 = (float(value) for value in box)
     if not (np.isfinite(box).all() and x1 > x0 and y1 > y0):
@@ -105,7 +105,7 @@ def _cells(start: float, end: float, size: int, side: int) -> tuple[int, np.ndar
     Args:
         start: Where the box begins, pixels.
         end: Where it ends, beyond `start`.
-        size: Of the picture, pixels.
+        size: Of the image, pixels.
         side: Cells of the mask.
 
     Returns:

@@ -9,7 +9,7 @@ MOST_NAMED = 10
 
 
 def pluralize(number: int, noun: str) -> str:
-    """A count and what is counted: "1 picture", "2 pictures", "0 boxes"."""
+    """A count and what is counted: "1 image", "2 images", "0 boxes"."""
     ending = "es" if noun.endswith(("s", "x")) else "s"
     return f"{number} {noun}{'' if number == 1 else ending}"
 

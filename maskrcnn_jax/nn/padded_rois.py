@@ -33,7 +33,7 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
     Returns:
         `[b, r, …]`; finite in slots that do not count: what the head makes of them, or zero.
     """
-    # XLA's own convolutions have one thread in a loop: with them a training of small pictures took three times as long.
+    # XLA's own convolutions have one thread in a loop: with them a training of small images took three times as long.
     if _changes(head) or not uses_winograd((SLOTS_AT_ONCE, *x.shape[2:]), x.shape[-1], x.dtype, IN_TRAINING):
         return head(x)
     structure, *weights = split(head)

@@ -12,7 +12,7 @@ from maskrcnn_jax.distributed.sharding import shard_over_images
 def weights_in_float32(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
     """Inputs in the compute type, kernel and bias as they are: what layers of nnx take as `promote_dtype`.
 
-    A bias is added in float32, so its gradient, the sum over all pictures and cells, is taken in float32. In bfloat16,
+    A bias is added in float32, so its gradient, the sum over all images and cells, is taken in float32. In bfloat16,
     which cannot count beyond 256, XLA's sum of a million ones on CPUs is 8192. For the kernel see `summed_in_float32`.
     """
     inputs, kernel, bias = arrays

@@ -31,7 +31,7 @@ OUTPUT: Matrix = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 IN_PREDICTION, IN_TRAINING = 5e9, 1e9
 """Floating-point operations from which on it is used. LLVM compiles each convolution for one or two seconds more, which
-a few pictures do not make up for; the many steps of a training do."""
+a few images do not make up for; the many steps of a training do."""
 
 
 @jax.custom_vjp
@@ -72,7 +72,7 @@ def _fastest(
 def uses_winograd(shape: Sequence[Any], outputs: int, dtype: Dtype, threshold: float) -> bool:
     """Whether a 3×3 convolution of `[b, h, w, c]` to so many channels is matrix products on CPUs.
 
-    Pictures of unknown number count as one.
+    Images of unknown number count as one.
     """
     work = 2 * 9 * outputs * math.prod(side for side in shape if isinstance(side, int))
     return bool(dtype == jnp.float32 and work >= threshold)

@@ -129,11 +129,11 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
     require(len(buckets) > 0, "model.input.buckets", buckets, remedy)
     size = _largest(buckets)
 
-    def pictures(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    def inputs(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
         return jax.ShapeDtypeStruct((count, *size, 3), jnp.uint8), jax.ShapeDtypeStruct((count, 2), jnp.float32)
 
     weights = _place((params, statistics), replicated(mesh))
-    batch = _place(pictures(images * mesh.size), spread(mesh))
+    batch = _place(inputs(images * mesh.size), spread(mesh))
     with jax.set_mesh(mesh):
         lowered = detect.lower(structure, *weights, *batch)
     parts = {"parameters": weights[0], "statistics": weights[1], "batch": batch}
@@ -141,7 +141,7 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
     def found(_, weights, *batch):
         return detect(structure, *weights, *batch)
 
-    return Program(lowered, parts, images, size, model_flops(found, {}, (params, statistics), *pictures(images)))
+    return Program(lowered, parts, images, size, model_flops(found, {}, (params, statistics), *inputs(images)))
 
 
 def _largest(buckets: tuple[tuple[int, int], ...]) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""A model at work on pictures, files and videos: predictors, tiles of large pictures, tracks, what is written."""
+"""A model at work on images, files and videos: predictors, tiles of large images, tracks, what is written."""

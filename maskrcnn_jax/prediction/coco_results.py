@@ -24,7 +24,7 @@ def image_results(
 ) -> list[Result]:
     """One image's detections in COCO's results format.
 
-    Boxes are scaled to the original picture and clipped to it; those that have no area left are dropped.
+    Boxes are scaled to the original image and clipped to it; those that have no area left are dropped.
 
     Args:
         detections: Of one image, without the leading `B`.
@@ -67,7 +67,7 @@ def image_results(
 
 
 def encode_crop(crop: Crop, height: int, width: int) -> dict[str, Any]:
-    """COCO's compressed run-length code of a mask over the whole picture, without building that mask.
+    """COCO's compressed run-length code of a mask over the whole image, without building that mask.
 
     COCO counts down the columns, so only those that the crop touches are looked at.
     """

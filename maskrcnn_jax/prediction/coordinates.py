@@ -1,4 +1,4 @@
-"""Between the pixels of a picture and those of the network, both counted from the picture's upper left corner."""
+"""Between the pixels of an image and those of the network, both counted from the image's upper left corner."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,22 +7,22 @@ Boxes = Float[np.ndarray, "n 4"]
 
 
 def to_input_coords(boxes: Boxes, size: tuple[int, int], scale: tuple[float, float], inclusive: bool) -> Boxes:
-    """Boxes of a picture as the network has them inside.
+    """Boxes of an image as the network has them inside.
 
     Args:
-        boxes: (x0, y0, x1, y1), pixels of the picture, continuous.
-        size: (height, width) of the picture, pixels.
-        scale: (x, y), network pixels per picture pixel.
+        boxes: (x0, y0, x1, y1), pixels of the image, continuous.
+        size: (height, width) of the image, pixels.
+        scale: (x, y), network pixels per image pixel.
         inclusive: See `ModelConfig.inclusive_boxes`.
 
-    Source: Matterport `norm_boxes` where inclusive: both pictures count from the middle of the first pixel to that of
+    Source: Matterport `norm_boxes` where inclusive: both count from the middle of the first pixel to that of
     the last.
     """
     return (boxes - _last_pixel(inclusive)) * np.tile(_pixels(size, scale, inclusive), 2)
 
 
 def to_image_coords(boxes: Boxes, size: tuple[int, int], scale: tuple[float, float], inclusive: bool) -> Boxes:
-    """What `to_input_coords` undoes, clipped to the picture; whole pixels where inclusive.
+    """What `to_input_coords` undoes, clipped to the image; whole pixels where inclusive.
 
     Source: Matterport `unmold_detections` where inclusive.
     """
@@ -36,7 +36,7 @@ def _last_pixel(inclusive: bool) -> np.ndarray:
 
 
 def _pixels(size: tuple[int, int], scale: tuple[float, float], inclusive: bool) -> np.ndarray:
-    """(x, y): network pixels per picture pixel, from the first pixel to the last where inclusive."""
+    """(x, y): network pixels per image pixel, from the first pixel to the last where inclusive."""
     if not inclusive:
         return np.array(scale, np.float64)
     sides = np.array(size[::-1], np.float64)

@@ -30,8 +30,8 @@ def export_model(
     """The prediction of a model as a program of its own.
 
     It takes images `[b, H, W, 3]` uint8 RGB, resized and padded as `model.config.input` says (`fit` does it), and their
-    sizes `[b, 2]` float32, `(height, width)` of the pictures inside the padding. It returns a dict: boxes `[b, D, 4]`
-    in pixels from the pictures' upper left corners, scores `[b, D]`, labels `[b, D]`, valid `[b, D]`, and, of a model
+    sizes `[b, 2]` float32, `(height, width)` of the images inside the padding. It returns a dict: boxes `[b, D, 4]`
+    in pixels from the images' upper left corners, scores `[b, D]`, labels `[b, D]`, valid `[b, D]`, and, of a model
     with mask head, masks `[b, D, m, m]`, probabilities over each box. Subtracting means is its business.
 
     Args:

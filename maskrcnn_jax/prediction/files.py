@@ -1,4 +1,4 @@
-"""Pictures and videos through the network, to drawn pictures and videos, colour splashes, label maps and JSON."""
+"""Images and videos through the network, to drawn images and videos, colour splashes, label maps and JSON."""
 
 import contextlib
 import json
@@ -39,7 +39,7 @@ from maskrcnn_jax.structs import Detections
 log = logging.getLogger(__name__)
 
 Key = TypeVar("Key")
-"""What tells pictures apart on their way."""
+"""What tells images apart on their way."""
 
 
 class OutputOptions(NamedTuple):
@@ -49,13 +49,13 @@ class OutputOptions(NamedTuple):
     min_score: float = 0.5
     """Objects below are left out everywhere; in [0, 1]."""
     tile: bool = False
-    """Look at large pictures in tiles."""
+    """Look at large images in tiles."""
     splash: bool = False
     semantic: bool = False
 
 
 def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: OutputOptions) -> list[str]:
-    """Looks at pictures and videos and writes what is wanted of them.
+    """Looks at images and videos and writes what is wanted of them.
 
     The device, the reading of what comes next and the drawing of what was found work side by side. Of `photo.jpg` come
     `photo.detections.png`, `photo.splash.png` and `photo.semantic.png`; of `clip.mp4` such videos and a folder of label
@@ -83,10 +83,10 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: OutputO
         if len(inputs) > 1:
             log.warning("%s", failures[-1])
 
-    pictures, videos = [i for i in inputs if not i.is_video], [i for i in inputs if i.is_video]
+    images, videos = [i for i in inputs if not i.is_video], [i for i in inputs if i.is_video]
     with logging_redirect_tqdm(), ResultsWriter(wanted.folder, config.class_names, config.num_classes) as results:
-        if pictures:
-            _pictures(predictor, pictures, wanted, results, fail)
+        if images:
+            _images(predictor, images, wanted, results, fail)
         for video in videos:
             try:
                 _video(predictor, video, wanted, results)
@@ -102,29 +102,29 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: OutputO
 
 
 def detect_stream(
-    predictor: Predictor, pictures: Iterable[tuple[Key, np.ndarray | None]], wanted: OutputOptions
+    predictor: Predictor, images: Iterable[tuple[Key, np.ndarray | None]], wanted: OutputOptions
 ) -> Generator[tuple[Key, np.ndarray | None, Detections | None], None, None]:
-    """Detects in pictures as they come, a batch at a time; the next ones are fetched in a thread meanwhile.
+    """Detects in images as they come, a batch at a time; the next ones are fetched in a thread meanwhile.
 
     Args:
         predictor: Finds the objects.
-        pictures: Each with a key; None in place of one passes through.
+        images: Each with a key; None in place of one passes through.
         wanted: Says what counts.
     """
     count = 1 if wanted.tile else predictor.batch_size
-    with contextlib.closing(ahead(pictures, count)) as source:
+    with contextlib.closing(ahead(images, count)) as source:
         while batch := list(islice(source, count)):
-            images = [image for _, image in batch if image is not None]
+            shown = [image for _, image in batch if image is not None]
             if wanted.tile:
-                found = [predict_tiled(predictor, image, min_score=wanted.min_score) for image in images]
+                found = [predict_tiled(predictor, image, min_score=wanted.min_score) for image in shown]
             else:
-                found = [select(one, one.scores >= wanted.min_score) for one in predictor(images, crops=True)]
+                found = [select(one, one.scores >= wanted.min_score) for one in predictor(shown, crops=True)]
             rest = iter(found)
             for key, image in batch:
                 yield key, image, None if image is None else next(rest)
 
 
-def _pictures(
+def _images(
     predictor: Predictor,
     inputs: Sequence[Input],
     wanted: OutputOptions,
@@ -156,7 +156,7 @@ def _pictures(
 
     stream = detect_stream(predictor, read(), wanted)
     with BackgroundWriter(predictor.batch_size) as writer:
-        for one, image, found in tqdm(stream, total=len(inputs), unit=" pictures", disable=None):
+        for one, image, found in tqdm(stream, total=len(inputs), unit=" images", disable=None):
             if image is not None and found is not None:
                 writer.call(write, one, image, found)
 

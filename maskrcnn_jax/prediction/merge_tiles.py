@@ -1,4 +1,4 @@
-"""One object out of what several windows on a picture show of it."""
+"""One object out of what several windows on an image show of it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,7 +30,7 @@ Counts = tuple[float, float, float]
 
 
 class TileDetections(NamedTuple):
-    """What windows show, in pixels of the picture."""
+    """What windows show, in pixels of the image."""
 
     windows: Int[np.ndarray, "n 4"]
     """Where each was seen, (x0, y0, x1, y1)."""
@@ -43,13 +43,13 @@ class TileDetections(NamedTuple):
 
 
 def gather(found: Detections, window: Window, scale: tuple[float, float], size: tuple[int, int]) -> TileDetections:
-    """Carries what was found in a window to the whole picture.
+    """Carries what was found in a window to the whole image.
 
     Args:
         found: In pixels of the window, masks as `Crops`.
-        window: Of the picture or of a smaller copy.
-        scale: (x, y), pixels of the picture per pixel of the copy.
-        size: (height, width) of the picture.
+        window: Of the image or of a smaller copy.
+        scale: (x, y), pixels of the image per pixel of the copy.
+        size: (height, width) of the image.
     """
     factor, corner = np.tile(scale, 2), np.tile(window[:2], 2)
     ends = np.rint(np.array(window) * factor).astype(int)
@@ -70,7 +70,7 @@ def gather(found: Detections, window: Window, scale: tuple[float, float], size: 
 
 
 def join(seen: Sequence[TileDetections], nms_iou: float) -> Detections:
-    """The objects of a picture, best first, each once.
+    """The objects of an image, best first, each once.
 
     Of an object's sightings that are not cut the one of the smallest window is taken, for its fineness; if all are cut,
     they are put together.

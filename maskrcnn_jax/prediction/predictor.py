@@ -1,4 +1,4 @@
-"""From pictures of any size to detections in their own pixels."""
+"""From images of any size to detections in their own pixels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def detect(
 ) -> Detections:
     """The detections of a padded batch, compiled once per shape; see `forward`.
 
-    Boxes, those of `proposals`, too, count from the upper left corners of the pictures, wherever the model has them on
+    Boxes, those of `proposals`, too, count from the upper left corners of the images, wherever the model has them on
     its canvas.
     """
     model = merge(structure, *everywhere((params, statistics)))
@@ -48,21 +48,21 @@ def detect(
 
 
 class Predictor:
-    """Finds the objects in RGB pictures of any size.
+    """Finds the objects in RGB images of any size.
 
-    Pictures are resized as the model's configuration says, padded to one of its buckets and run in batches. Each bucket
-    and each power of two of pictures up to `batch_size` compiles once, whatever sizes come. A model without buckets, as
-    torchvision's and Detectron2's are, has each picture padded to multiples of 32: that gives the numbers of those
+    Images are resized as the model's configuration says, padded to one of its buckets and run in batches. Each bucket
+    and each power of two of images up to `batch_size` compiles once, whatever sizes come. A model without buckets, as
+    torchvision's and Detectron2's are, has each image padded to multiples of 32: that gives the numbers of those
     systems, and takes a compilation for each padded size.
 
     Args:
         model: the network.
-        batch_size: pictures that are run together, at most.
+        batch_size: images that are run together, at most.
         buckets: padded (height, width) to use in place of the model's.
 
     Raises:
         ValueError: the batch size is not positive.
-        ConfigError: no bucket holds a picture of the lengths that the model's configuration asks for, or a side is no
+        ConfigError: no bucket holds an image of the lengths that the model's configuration asks for, or a side is no
             multiple of 32.
     """
 
@@ -84,21 +84,21 @@ class Predictor:
         *,
         crops: bool = False,
     ) -> list[Detections]:
-        """Detects in all pictures.
+        """Detects in all images.
 
         Args:
             images: `[h, w, 3]` uint8 RGB each, in a list.
             proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels
-                of the picture, one array per picture.
+                of the image, one array per image.
             crops: keep masks as the network gives them and paste each when it is looked at: `masks` are `Crops`.
 
         Returns:
-            One Detections of NumPy arrays per picture, best first, without padding: boxes `[D, 4]` in pixels of the
-            picture, scores, labels, and masks `[D, h, w]` bool, or None for a model without mask head.
+            One Detections of NumPy arrays per image, best first, without padding: boxes `[D, 4]` in pixels of the
+            image, scores, labels, and masks `[D, h, w]` bool, or None for a model without mask head.
 
         Raises:
             ValueError: an image is no array of uint8 RGB, there is one in place of a list, or there is not one array of
-                proposals per picture.
+                proposals per image.
         """
         if isinstance(images, np.ndarray) and images.ndim == 3:
             raise ValueError(f"images is one image of shape {images.shape}: pass a list of images, such as [image]")
@@ -121,16 +121,16 @@ class Predictor:
         results: list[Detections | None] = [None] * len(images)
         for rows in self._batches(fitted):
             boxes = None if inside is None else pad_proposals([inside[i] for i in rows])
-            pictures = np.stack([fitted[i].image for i in rows])
+            stacked = np.stack([fitted[i].image for i in rows])
             sizes = np.stack([fitted[i].size for i in rows])
-            found = jax.device_get(detect(*self._weights, pictures, sizes, boxes))
+            found = jax.device_get(detect(*self._weights, stacked, sizes, boxes))
             for row, i in enumerate(rows[: len(set(rows))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
                 results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config, crops)
         return [r for r in results if r is not None]
 
     def _batches(self, fitted: Sequence[Fitted]) -> list[list[int]]:
-        """Positions of pictures of one shape, filled up to a power of two by repeating the last."""
+        """Positions of images of one shape, filled up to a power of two by repeating the last."""
         batches = []
         for shape in dict.fromkeys(f.image.shape for f in fitted):
             same = [i for i, f in enumerate(fitted) if f.image.shape == shape]
@@ -142,7 +142,7 @@ class Predictor:
 
 
 def pad_proposals(boxes: Sequence[np.ndarray]) -> Proposals:
-    """Boxes of several pictures as Proposals, padded to a power of two."""
+    """Boxes of several images as Proposals, padded to a power of two."""
     slots = 1 << (max(1, *(len(b) for b in boxes)) - 1).bit_length()
     padded = np.zeros((len(boxes), slots, 4), np.float32)
     valid = np.zeros((len(boxes), slots), bool)
@@ -159,12 +159,12 @@ def to_original(
     config: ModelConfig,
     crops: bool = False,
 ) -> Detections:
-    """One picture's detections without padding, in its own pixels.
+    """One image's detections without padding, in its own pixels.
 
     Args:
         detections: `[D]` slots, as `detect` gives them.
-        size: `(height, width)` of the picture.
-        scale: `(x, y)` network pixels per picture pixel.
+        size: `(height, width)` of the image.
+        scale: `(x, y)` network pixels per image pixel.
         config: Of the model.
         crops: Leave the masks to be pasted when they are looked at.
     """

@@ -1,4 +1,4 @@
-"""Detections of many pictures in COCO's results format, written as they come."""
+"""Detections of many images in COCO's results format, written as they come."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class ResultsWriter:
     The second is a data set in COCO's format without annotations: images by running number, with their file and for
     videos the frame, and categories, the labels + 1. COCO's tools open the first with it:
     `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or writes neither when it is
-    left by an error or without a picture. Then a folder that it made and that is empty goes, too. Of several
+    left by an error or without an image. Then a folder that it made and that is empty goes, too. Of several
     processes that write to one folder, the files of the last that ends remain, both of them.
 
     Args:
@@ -86,7 +86,7 @@ class ResultsWriter:
         frame: int | None = None,
         tracks: Sequence[int] | None = None,
     ) -> None:
-        """Appends a picture or a frame.
+        """Appends an image or a frame.
 
         Args:
             name: Of the file or camera.
@@ -107,12 +107,12 @@ class ResultsWriter:
 
 
 def results(detections: Detections, image_id: int, size: tuple[int, int]) -> list[Result]:
-    """One picture's detections in COCO's results format.
+    """One image's detections in COCO's results format.
 
     Args:
-        detections: In the picture's pixels, without padding, masks `[D, h, w]` bool, `Crops` or None.
-        image_id: The picture's.
-        size: (height, width) of the picture.
+        detections: In the image's pixels, without padding, masks `[D, h, w]` bool, `Crops` or None.
+        image_id: The image's.
+        size: (height, width) of the image.
     """
     found = []
     for row, (x0, y0, x1, y1) in enumerate(np.asarray(detections.boxes, float).tolist()):

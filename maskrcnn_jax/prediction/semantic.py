@@ -1,4 +1,4 @@
-"""Label maps: one class per pixel, as a PNG that is both picture and data."""
+"""Label maps: one class per pixel, as a PNG that can be looked at and read back."""
 
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ def label_map(detections: Detections, size: tuple[int, int]) -> Integer[np.ndarr
     """The class of the best object at each pixel: its label + 1, and 0 where there is none.
 
     Args:
-        detections: Of one picture, with masks (`[D, h, w]` bool or `Crops`).
-        size: (height, width) of the picture.
+        detections: Of one image, with masks (`[D, h, w]` bool or `Crops`).
+        size: (height, width) of the image.
 
     Raises:
         ValueError: The detections have no masks.

@@ -1,4 +1,4 @@
-"""Pictures much larger than the network's input: looked at in overlapping tiles, in several sizes."""
+"""Images much larger than the network's input: looked at in overlapping tiles, in several sizes."""
 
 import math
 
@@ -17,11 +17,11 @@ OVERLAP = 0.25
 
 
 def tile(size: tuple[int, int], shape: tuple[int, int], overlap: float = OVERLAP) -> list[Window]:
-    """Covers a picture with equal windows, evenly spread, row by row.
+    """Covers an image with equal windows, evenly spread, row by row.
 
     Args:
-        size: (height, width) of the picture, pixels.
-        shape: (height, width) of a window; cut to the picture.
+        size: (height, width) of the image, pixels.
+        shape: (height, width) of a window; cut to the image.
         overlap: Share of a window's side that it has in common with the next, at least; in [0, 1).
 
     Raises:
@@ -35,7 +35,7 @@ def tile(size: tuple[int, int], shape: tuple[int, int], overlap: float = OVERLAP
 
 
 def native_shape(config: InputConfig) -> tuple[int, int]:
-    """(height, width) of the largest picture that a network looks at pixel by pixel."""
+    """(height, width) of the largest image that a network looks at pixel by pixel."""
     return (config.longest_edge if config.enlarge_only else config.shortest_edge), config.longest_edge
 
 
@@ -47,23 +47,23 @@ def predict_tiled(
     overlap: float = OVERLAP,
     min_score: float = 0.0,
 ) -> Detections:
-    """Finds the objects of a picture of any size, small and large.
+    """Finds the objects of an image of any size, small and large.
 
-    The picture is cut into overlapping tiles; then again at half its size, a quarter, …, until one tile holds it, which
+    The image is cut into overlapping tiles; then again at half its size, a quarter, …, until one tile holds it, which
     takes a third more time. An object that a tile cuts is found once, whole: as another tile has it, or joined from its
-    parts. Memory grows with the picture's own pixels and 4 kB per object.
+    parts. Memory grows with the image's own pixels and 4 kB per object.
 
     Args:
         predictor: Finds in tiles.
         image: RGB.
         shape: (height, width) of a tile, pixels; by default the network's own. Smaller tiles are enlarged: for objects
-            that are too small in the picture.
+            that are too small in the image.
         overlap: Share of a tile's side that the next sees, too.
         min_score: Detections below are left out.
 
     Returns:
-        Detections in the picture's pixels, best first, masks as `Crops`. There may be more than the network finds in
-        one picture.
+        Detections in the image's pixels, best first, masks as `Crops`. There may be more than the network finds in
+        one image.
     """
     (height, width), shape = image.shape[:2], shape or native_shape(predictor.config.input)
     seen: list[TileDetections] = []
@@ -91,7 +91,7 @@ def _starts(whole: int, side: int, overlap: float) -> list[int]:
 
 
 def _shrink(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A picture half as large, or as large as a tile if that is more.
+    """An image half as large, or as large as a tile if that is more.
 
     Means of areas: where each pixel is made of the nearest two, as networks resize, fine texture flickers.
     """

@@ -16,17 +16,17 @@ from maskrcnn_jax.training import metrics
 
 
 def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], folder: Path) -> None:
-    """Draws the training curves and the first pictures with what was found in them, and says where it all lies."""
+    """Draws the training curves and the first images with what was found in them, and says where it all lies."""
     predictor = Predictor(model)
     images = [source[i].image for i in range(min(16, len(source)))]
     drawn = [
         draw_detections(image, confident(found), predictor.class_names)
         for image, found in zip(images, predictor(images), strict=True)
     ]
-    save_png(folder / "pictures.png", image_grid(drawn, columns=4))
+    save_png(folder / "detections.png", image_grid(drawn, columns=4))
     plot_curves(metrics.read(folder), folder / "curves.png")
     print(table(figures))
-    print(f"{folder}: metrics.json, curves.png, pictures.png, checkpoints/")
+    print(f"{folder}: metrics.json, curves.png, detections.png, checkpoints/")
 
 
 def on_one_device(model: MaskRCNN) -> MaskRCNN:

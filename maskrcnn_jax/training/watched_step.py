@@ -45,7 +45,7 @@ class WatchedStep:
         expected = (height, width) in self._shapes and (phase, (height, width)) not in self._compiled
         self._compiled.add((phase, (height, width)))
         self._forms = forms
-        made = f"for {pluralize(count, 'picture')} of {height}×{width} in {seconds:.1f} s"
+        made = f"for {pluralize(count, 'image')} of {height}×{width} in {seconds:.1f} s"
         if expected:
             log.info("compiled the step %s", made)
             return

@@ -54,7 +54,7 @@ class Detectron2:
         return relu(y + (self.conv(f"{name}.shortcut", x, stride) if f"{name}.shortcut.weight" in self.arrays else x))
 
     def pyramid(self, image: np.ndarray) -> list[np.ndarray]:
-        """P2 … P6 of a normalised picture `[3, h, w]`."""
+        """P2 … P6 of a normalised image `[3, h, w]`."""
         bottom_up = "backbone.bottom_up"
         x = max_pool(relu(self.conv(f"{bottom_up}.stem.conv1", image, 2)))
         merged = {}

@@ -62,7 +62,7 @@ def find_top_proposals(
 
     Args:
         levels: anchors, logits and deltas of each.
-        size: `(height, width)` of the picture.
+        size: `(height, width)` of the image.
         pre_nms: candidates per level.
         post_nms: proposals.
     """
@@ -124,7 +124,7 @@ def fast_rcnn_inference(
         proposals: `[n, 4]`.
         scores: `[n, classes + 1]`.
         deltas: `[n, classes, 4]`.
-        size: `(height, width)` of the picture.
+        size: `(height, width)` of the image.
         count: the most detections.
     """
     roi, label = np.nonzero(scores[:, :-1] > 0.05)

@@ -44,7 +44,7 @@ class Keras:
         return relu(x + y)
 
     def pyramid(self, image: np.ndarray, blocks: dict[int, str]) -> list[np.ndarray]:
-        """P2 … P6 of a normalised picture."""
+        """P2 … P6 of a normalised image."""
         x = relu(self.norm("bn_conv1", self.conv("conv1", image, stride=2, pad=3)))
         x = max_pool_same(x)
         stages = {}

@@ -92,7 +92,7 @@ def propose(scores: np.ndarray, deltas: np.ndarray, start: np.ndarray, settings:
 
 
 def level_of(box: np.ndarray, shape: tuple[int, int]) -> int:
-    """2 … 5: the nearest to `4 + log2(side / 224 pixels)`, sides and pixels being shares of the picture."""
+    """2 … 5: the nearest to `4 + log2(side / 224 pixels)`, sides and pixels being shares of the image."""
     side = np.sqrt((box[2] - box[0]) * (box[3] - box[1]))
     if side <= 0:
         return 2
@@ -160,14 +160,14 @@ def paste(mask: np.ndarray, box: np.ndarray, height: int, width: int) -> np.ndar
 def unmold(
     found: Found, masks: np.ndarray, window: np.ndarray, shape: tuple[int, int], original: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes in whole pixels of the original picture, and masks over it.
+    """Boxes in whole pixels of the original image, and masks over it.
 
     Args:
         found: detections.
         masks: `[n, 28, 28]` of their own classes.
-        window: (y1, x1, y2, x2) of the picture in the padded square, pixels.
+        window: (y1, x1, y2, x2) of the image in the padded square, pixels.
         shape: of the padded square.
-        original: of the original picture.
+        original: of the original image.
     """
     inside = normalise(window, shape)
     boxes = (found.boxes - np.tile(inside[:2], 2)) / np.tile(inside[2:] - inside[:2], 2)

@@ -51,7 +51,7 @@ def test_groups_of_the_numpy_convolution():
 
 
 class Run(NamedTuple):
-    """What the same weights made of a picture in both programs."""
+    """What the same weights made of an image in both programs."""
 
     trace: Trace
     numpy: Detectron2
@@ -59,7 +59,7 @@ class Run(NamedTuple):
 
 
 def shrink(config: ModelConfig) -> ModelConfig:
-    """For pictures of 90×120 pixels, which are not resized, and with fewer proposals."""
+    """For images of 90×120 pixels, which are not resized, and with fewer proposals."""
     proposals = dataclasses.replace(config.rpn.proposals, top_k=60, count=100)
     return dataclasses.replace(
         config,

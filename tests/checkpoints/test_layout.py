@@ -35,25 +35,25 @@ def test_a_kernel_of_torch_becomes_height_width_inputs_outputs():
 def test_a_linear_layer_sees_the_same_cell_whatever_comes_first():
     """torch flattens `[channels, side, side]`, we flatten `[side, side, channels]`."""
     side, channels, outputs = 3, 4, 5
-    theirs, picture = numbers(outputs, channels * side * side), numbers(side, side, channels)
+    theirs, image = numbers(outputs, channels * side * side), numbers(side, side, channels)
     expected = np.zeros(outputs, np.float32)
     for o, c, y, x in itertools.product(range(outputs), range(channels), range(side), range(side)):
-        expected[o] += theirs[o, (c * side + y) * side + x] * picture[y, x, c]
+        expected[o] += theirs[o, (c * side + y) * side + x] * image[y, x, c]
     ours = FlattenedChannelsFirst(side).read(theirs)
-    np.testing.assert_array_equal(picture.reshape(-1) @ ours, expected)
+    np.testing.assert_array_equal(image.reshape(-1) @ ours, expected)
 
 
 def test_a_transposed_convolution_by_loops():
     """Cell (y, x) adds its inputs, times the kernel's (dy, dx), to (2y + dy, 2x + dx)."""
     inputs, outputs, height, width = 3, 4, 2, 3
-    kernel, bias, picture = numbers(inputs, outputs, 2, 2), numbers(outputs), numbers(height, width, inputs)
+    kernel, bias, image = numbers(inputs, outputs, 2, 2), numbers(outputs), numbers(height, width, inputs)
     expected = np.tile(bias, (2 * height, 2 * width, 1))
     for y, x, dy, dx, i, o in itertools.product(*map(range, (height, width, 2, 2, inputs, outputs))):
-        expected[2 * y + dy, 2 * x + dx, o] += picture[y, x, i] * kernel[i, o, dy, dx]
+        expected[2 * y + dy, 2 * x + dx, o] += image[y, x, i] * kernel[i, o, dy, dx]
     layer = Upsample(inputs, outputs, dtype=jnp.float32, rngs=nnx.Rngs(0))
     layer.conv.kernel[...] = jnp.asarray(TransposedConv().read(kernel))
     layer.bias[...] = jnp.asarray(bias)
-    np.testing.assert_array_equal(layer(jnp.asarray(picture)[None])[0], expected)
+    np.testing.assert_array_equal(layer(jnp.asarray(image)[None])[0], expected)
 
 
 def test_background_moves_from_the_front_to_the_end():

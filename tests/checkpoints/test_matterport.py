@@ -32,12 +32,12 @@ SMALL = layers(BLOCKS, classes=4, width=8, pyramid=16, rpn=24, fc=32, mask=12)
 SIDE = 128
 SHAPE = (SIDE, SIDE)
 WINDOW = np.array([16, 0, 112, 128])
-"""Where a picture of 96×128 pixels lies in the square: (y1, x1, y2, x2)."""
+"""Where an image of 96×128 pixels lies in the square: (y1, x1, y2, x2)."""
 SETTINGS = numpy_version.Settings(pre_nms_limit=300, min_confidence=0.2)
 
 
 def shrink(config: ModelConfig) -> ModelConfig:
-    """For pictures of 96×128 pixels, which are not resized, and with fewer candidates and less sure detections."""
+    """For images of 96×128 pixels, which are not resized, and with fewer candidates and less sure detections."""
     proposals = dataclasses.replace(config.rpn.proposals, top_k=SETTINGS.pre_nms_limit)
     return dataclasses.replace(
         config,
@@ -54,7 +54,7 @@ def our_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 class Run(NamedTuple):
-    """A picture, the network, and all that it and its definition in NumPy made of it."""
+    """An image, the network, and all that it and its definition in NumPy made of it."""
 
     image: np.ndarray
     model: MaskRCNN
@@ -193,7 +193,7 @@ def test_anchors(run: Run):
 
 
 def test_proposals(run: Run):
-    """All levels are ranked and suppressed together, and boxes are not cut to the picture, only to the square."""
+    """All levels are ranked and suppressed together, and boxes are not cut to the image, only to the square."""
     ours, boxes = run.trace.proposals, run.proposals
     assert len(boxes) == ours.valid.sum() > 100
     np.testing.assert_allclose(ours.boxes[ours.valid], xyxy(boxes), atol=2e-3)
@@ -225,7 +225,7 @@ def test_detections_and_their_masks(run: Run):
     np.testing.assert_allclose(ours.masks[ours.valid], run.masks, atol=5e-4)
 
 
-def test_results_over_the_picture(run: Run):
+def test_results_over_the_image(run: Run):
     """Boxes are cut to whole pixels there; masks lie on such boxes in both."""
     boxes, pasted = numpy_version.unmold(run.found, run.masks, WINDOW, SHAPE, (96, 128))
     (ours,) = Predictor(run.model)([run.image])
@@ -233,14 +233,14 @@ def test_results_over_the_picture(run: Run):
     np.testing.assert_array_equal(ours.masks, pasted)
 
 
-def test_boxes_of_resized_pictures_return_to_their_pixels():
+def test_boxes_of_resized_images_return_to_their_pixels():
     """640 × 427 becomes 1024 × 683 in the middle of the square, 170 rows from its top."""
     rng = np.random.default_rng(0)
     window, size, original = np.array([170, 0, 853, 1024]), (1024, 1024), (427, 640)
     inside = numpy_version.normalise(window, size)
     share = np.sort(rng.uniform(size=(200, 2, 2)), axis=1).reshape(-1, 4)
     boxes = np.tile(inside[:2], 2) + share * np.tile(inside[2:] - inside[:2], 2)
-    # Ours count pixels from the picture's corner, and end on the last one.
+    # Ours count pixels from the image's corner, and end on the last one.
     pixels = (boxes * 1023)[:, [1, 0, 3, 2]] - [0, 170, 0, 170]
     ours = to_image_coords(pixels, original, (1024 / 640, 683 / 427), inclusive=True)
     np.testing.assert_array_equal(ours[:, [1, 0, 3, 2]], numpy_version.denormalise(share, original))

@@ -108,7 +108,7 @@ def test_mask_targets(stored):
 def test_resizing(stored, name: str):
     expected = stored[f"resize/{name}/resized"]
     found = resize(stored[f"resize/{name}"], expected.shape[:2], "exact")
-    # Of 255. At exact positions, not torch's float32 ones, the wide picture would be 4e-3 off.
+    # Of 255. At exact positions, not torch's float32 ones, the wide image would be 4e-3 off.
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -133,7 +133,7 @@ def tiny_config(recognised: ModelConfig) -> ModelConfig:
 
 def test_whole_model(stored, model: mr.MaskRCNN):
     expected = {name.removeprefix("model/"): value for name, value in stored.items() if name.startswith("model/")}
-    fitted = mr.fit(expected["picture"], model.config.input)
+    fitted = mr.fit(expected["image"], model.config.input)
     structure, *weights = split(model)
     run = jax.jit(lambda params, statistics, *x: mr.forward(merge(structure, params, statistics), *x))
     trace = jax.device_get(run(*weights, fitted.image[None], fitted.size[None]))
@@ -150,12 +150,12 @@ def test_whole_model(stored, model: mr.MaskRCNN):
 
 
 def test_predictor(stored, model: mr.MaskRCNN):
-    picture = stored["model/picture"]
-    (found,) = mr.Predictor(model)([picture])
+    image = stored["model/image"]
+    (found,) = mr.Predictor(model)([image])
     np.testing.assert_array_equal(found.labels, stored["model/labels"])
     np.testing.assert_allclose(found.boxes, stored["model/boxes"], atol=0.01)
     np.testing.assert_allclose(found.scores, stored["model/scores"], atol=1e-4)
-    shape = (len(found.labels), *picture.shape[:2])
+    shape = (len(found.labels), *image.shape[:2])
     masks = np.unpackbits(stored["model/masks"], count=np.prod(shape)).reshape(shape).astype(bool)
     overlap = (masks & found.masks).sum((1, 2)) / np.maximum((masks | found.masks).sum((1, 2)), 1)
     assert overlap.mean() > 0.995

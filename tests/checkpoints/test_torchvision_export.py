@@ -247,7 +247,7 @@ def test_torchvisions_own_conventions_are_its_own_calls():
         ({"pool": PoolConfig(aligned=False, sampling_ratio=0)}, []),
         ({"input__interpolation": "rounded"}, ["Transform"]),
         ({"mask_head__paste": "exact"}, ["Transform"]),
-        # torchvision infers the scales of the levels from pictures without padding.
+        # torchvision infers the scales of the levels from images without padding.
         ({"input__buckets": ((832, 1344),)}, ["Pool", "Transform"]),
     ],
 )

@@ -21,7 +21,7 @@ from maskrcnn_jax.training.metrics import MetricWriter
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A data set of one picture with one object."""
+    """A data set of one image with one object."""
     content = {
         "images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 9}],
         "annotations": [

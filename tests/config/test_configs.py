@@ -47,7 +47,7 @@ def test_box_only_experiment_differs_by_the_mask_head():
     assert dataclasses.replace(box, model=mask.model, run=mask.run) == mask
 
 
-def test_shapes_are_validated_on_pictures_never_trained_on():
+def test_shapes_are_validated_on_images_never_trained_on():
     data = load_config(FOLDER / "shapes.py").data
     assert isinstance(data.train, ShapesSource) and isinstance(data.validation, ShapesSource)
     assert data.validation.count == 200

@@ -13,14 +13,14 @@ from PIL import Image
 WriteCoco = Callable[..., Path]
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A smooth RGB picture, so that JPEG changes it little."""
+def make_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A smooth RGB image, so that JPEG changes it little."""
     coarse = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def encode(image: np.ndarray, suffix: str) -> bytes:
-    """An RGB picture as a file."""
+    """An RGB image as a file."""
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
@@ -47,7 +47,7 @@ def square(annotation_id: int, image_id: int, category_id: int, x: float, y: flo
 
 
 def instances(annotations: list[dict], images: int = 3, size: tuple[int, int] = (40, 60)) -> dict:
-    """An annotation file of `images` pictures with ids 10, 20, … and two categories with a gap between their ids."""
+    """An annotation file of `images` images with ids 10, 20, … and two categories with a gap between their ids."""
     return {
         "images": [
             {"id": 10 * i, "file_name": f"{10 * i:03d}.png", "height": size[0], "width": size[1]}
@@ -60,7 +60,7 @@ def instances(annotations: list[dict], images: int = 3, size: tuple[int, int] = 
 
 @pytest.fixture
 def write_coco(tmp_path: Path) -> WriteCoco:
-    """Writes `tmp_path/coco` with one split per keyword: name=instances dictionary, and its pictures."""
+    """Writes `tmp_path/coco` with one split per keyword: name=instances dictionary, and its images."""
 
     def write(**splits: dict) -> Path:
         folder = tmp_path / "coco"
@@ -69,7 +69,7 @@ def write_coco(tmp_path: Path) -> WriteCoco:
             (folder / "annotations" / f"instances_{name}.json").write_text(json.dumps(content))
             (folder / name).mkdir(exist_ok=True)
             for image in content["images"]:
-                pixels = picture(image["height"], image["width"], image["id"])
+                pixels = make_image(image["height"], image["width"], image["id"])
                 path = folder / name / image["file_name"]
                 path.write_bytes(encode(pixels, path.suffix))
         return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import encode, picture
+from conftest import encode, make_image
 from PIL import Image
 
 from maskrcnn_jax.config import CocoSource
@@ -13,9 +13,9 @@ from maskrcnn_jax.data import Example
 from maskrcnn_jax.data.prepare.run import prepare
 
 
-def write_picture(path: Path, height: int, width: int) -> None:
+def write_image(path: Path, height: int, width: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode(picture(height, width), path.suffix))
+    path.write_bytes(encode(make_image(height, width), path.suffix))
 
 
 STORED = {

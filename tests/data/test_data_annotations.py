@@ -41,7 +41,7 @@ def test_objects_by_hand():
     assert first.labels.tolist() == [1, 0] and first.annotation_ids.tolist() == [1, 3]
     assert first.areas.tolist() == [100, 25] and first.is_crowd.tolist() == [False, False]
     assert second.boxes.shape == (0, 4) and second.masks == []
-    # Clipped to the picture of 40 × 60.
+    # Clipped to the image of 40 × 60.
     assert third.boxes.tolist() == [[50.5, 30, 60, 40]]
     assert annotations.dropped == {}
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from maskrcnn_jax.data.prepare.coco.box_mask import fill
 from maskrcnn_jax.data.prepare.finder.image_file import StoredFile
+from maskrcnn_jax.data.prepare.formats.labeled_image import LabeledImage, Outlined, to_annotations
 from maskrcnn_jax.data.prepare.formats.outlines import fill_box
-from maskrcnn_jax.data.prepare.formats.picture import Outlined, Picture, to_annotations
 from maskrcnn_jax.masks.rle import decode_mask, encode_mask
 
 
@@ -50,8 +50,8 @@ def test_a_box_over_all_of_a_wide_image_is_one_run():
 def test_objects_of_other_formats_that_are_boxes_are_marked():
     mask = encode_mask(decode_mask(fill((2, 1, 5, 4), (6, 9)), (6, 9)))
     things = [Outlined("cat", mask), Outlined("cat", mask, is_box=True)]
-    pictures = [Picture(name, (6, 9), things, StoredFile(Path(name)), False) for name in ("a.png", "b.png")]
-    annotations = to_annotations(pictures, ["cat"], "F")
+    images = [LabeledImage(name, (6, 9), things, StoredFile(Path(name)), False) for name in ("a.png", "b.png")]
+    annotations = to_annotations(images, ["cat"], "F")
     # The four objects are numbered from 1.
     assert annotations.box_only == [2, 4]
     assert [image.is_box.tolist() for image in annotations.images] == [[False, True]] * 2

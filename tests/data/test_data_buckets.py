@@ -113,7 +113,7 @@ def test_without_buckets_sides_are_the_next_multiples_of_32():
     assert padded.tolist() == [[64, 96], [96, 64], [64, 96], [64, 64]]
 
 
-def test_smallest_bucket_that_holds_the_picture():
+def test_smallest_bucket_that_holds_the_image():
     buckets = ((64, 64), (32, 64), (64, 32), (32, 32))
     sizes = np.array([[32, 32], [33, 32], [32, 33], [33, 33], [64, 64], [1, 1]])
     assert choose_buckets(sizes, buckets).tolist() == [3, 2, 1, 0, 0, 3]
@@ -123,7 +123,7 @@ def test_first_of_equal_buckets_wins():
     assert choose_buckets(np.array([[10, 10]]), ((16, 32), (32, 16))).tolist() == [0]
 
 
-def test_picture_that_fits_nowhere_is_named():
+def test_image_that_fits_nowhere_is_named():
     sizes = np.array([[30, 30], [70, 20]])
     with pytest.raises(ConfigError, match=r"buckets = \(\(64, 64\), \(32, 96\)\): none holds .* 70×20 pixels"):
         choose_buckets(sizes, ((64, 64), (32, 96)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pycocotools.mask as reference
 import pytest
-from conftest import WriteCoco, encode, instances, picture, square
+from conftest import WriteCoco, encode, instances, make_image, square
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.config import CocoSource, ConfigError, DataConfig, Flip, Resize, ShapesSource
@@ -27,7 +27,7 @@ OBJECTS = [
     square(4, 40, 3, 0, 0, 4),
     square(5, 40, 3, 5, 5, 30, iscrowd=1),
 ]
-"""Of the pictures 10, 20, 30, 40 the second has a crowd alone, the third nothing."""
+"""Of the images 10, 20, 30, 40 the second has a crowd alone, the third nothing."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_an_example_is_what_was_written(folder: Path):
     assert source.file_names == ("010.png", "040.png")
     assert source.class_names == ("cat", "dog") and source.category_ids == (3, 7)
     example = source[0]
-    np.testing.assert_array_equal(example.image, picture(40, 60, seed=10))
+    np.testing.assert_array_equal(example.image, make_image(40, 60, seed=10))
     assert example.image_id == 10
     assert example.boxes.tolist() == [[2, 3, 12, 13], [20.5, 5, 35.75, 20.25]]
     assert example.boxes.dtype == np.float32
@@ -105,7 +105,7 @@ def test_coco_form_equals_the_annotation_file(folder: Path, tmp_path: Path):
             reference.decode(ours["segmentation"]), reference.decode(reference.merge(polygons))
         )
     assert truth["annotations"][0]["bbox"] == OBJECTS[0]["bbox"]
-    # Clipped: the crowd reaches beyond the right side of the narrow picture.
+    # Clipped: the crowd reaches beyond the right side of the narrow image.
     assert truth["annotations"][4]["bbox"] == [5, 5, 25, 30]
 
 

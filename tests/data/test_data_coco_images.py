@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import WriteCoco, instances, picture, square
+from conftest import WriteCoco, instances, make_image, square
 from PIL import Image
 from prepared import prepared
 
@@ -34,7 +34,7 @@ the stored image is the upright one turned to the left."""
 
 def write_turned(path: Path, orientation: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
     """Writes an image with an EXIF orientation; returns it upright."""
-    upright = picture(*size, seed=orientation)
+    upright = make_image(*size, seed=orientation)
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Objects of one picture pasted onto another, on hand-made masks."""
+"""Objects of one image pasted onto another, on hand-made masks."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ CONFIG = DataConfig(transforms=(Flip(0.0), Resize((40,), 64)), buckets=((64, 64)
 
 
 def example_of(size: tuple[int, int], color: int, *rectangles: tuple[int, int, int, int], first: int = 0) -> Example:
-    """A picture of one colour with rectangular objects `(x0, y0, x1, y1)`, labelled `first`, `first` + 1, …"""
+    """An image of one colour with rectangular objects `(x0, y0, x1, y1)`, labelled `first`, `first` + 1, …"""
     masks = []
     for x0, y0, x1, y1 in rectangles:
         mask = np.zeros(size, np.uint8)
@@ -77,7 +77,7 @@ def test_crowds_are_covered_but_never_pasted():
     assert untouched.labels.tolist() == [0] and (untouched.image == 10).all()
 
 
-def test_pictures_without_objects():
+def test_images_without_objects():
     empty, one = example_of((20, 30), 10), example_of((20, 30), 200, (0, 0, 5, 10), first=3)
     assert paste(empty, one, Drawn(0.0)).labels.tolist() == [3]
     found = paste(one, empty, Drawn())
@@ -94,14 +94,14 @@ def test_each_object_goes_with_a_probability_of_a_half():
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_masks_are_carried_like_their_picture(flip: bool):
+def test_masks_are_carried_like_their_image(flip: bool):
     mask = np.zeros((60, 80), np.uint8)
     cv2.ellipse(mask, (45, 30), (20, 12), 20, 0, 360, 1, cv2.FILLED)
     example = example_of((60, 80), 0, (0, 0, 1, 1))._replace(image=np.stack([mask * 255] * 3, axis=-1), masks=[mask])
     placement = Placement((60, 80), (90, 120), offset=(10, 20), window=(64, 90), flip=flip)
     found = carry(example, placement)
     assert found.image.shape == (64, 90, 3)
-    # The picture is white where the object is: at a half the two must agree in every pixel.
+    # The image is white where the object is: at a half the two must agree in every pixel.
     np.testing.assert_array_equal(found.masks[0], found.image[..., 0] >= 127)
     x, y, width, height = cv2.boundingRect(mask)
     expected = place_boxes(np.array([[x, y, x + width, y + height]], np.float32), placement)
@@ -114,7 +114,7 @@ def test_what_the_window_does_not_show_is_gone():
     assert found.labels.tolist() == [1] and found.boxes.tolist() == [[5, 5, 15, 15]]
 
 
-def test_a_row_without_any_donor_object_is_that_of_the_picture_alone():
+def test_a_row_without_any_donor_object_is_that_of_the_image_alone():
     example, nothing = example_of((40, 50), 90, (3, 3, 20, 30), (30, 5, 45, 15)), example_of((40, 50), 7)
     alone = augment(example, Generators(np.random.default_rng(0)), CONFIG, (64, 64))
     together = augment(example, Generators(np.random.default_rng(0)), CONFIG, (64, 64), others=[(CopyPaste(), nothing)])
@@ -122,8 +122,8 @@ def test_a_row_without_any_donor_object_is_that_of_the_picture_alone():
         np.testing.assert_array_equal(a, b)
 
 
-def test_both_pictures_are_jittered_and_objects_lie_on_their_pixels():
-    """The picture is black and the donor's objects white: white is where the pasted boxes are."""
+def test_both_images_are_jittered_and_objects_lie_on_their_pixels():
+    """The image is black and the donor's objects white: white is where the pasted boxes are."""
     config = dataclasses.replace(CONFIG, transforms=(Flip(0.5), ScaleJitter(0.5, 2.0)), max_objects=8)
     donor = example_of((50, 60), 255, (10, 10, 30, 30), (35, 20, 55, 45), first=5)
     below = example_of((40, 50), 0, (0, 0, 50, 40))

@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import make_image
 from PIL import Image
 
 from maskrcnn_jax.data.images.file_kind import (
@@ -58,7 +58,7 @@ def array() -> bytes:
 )
 def test_what_pillow_writes_is_what_it_is_called(name, kind):
     file = io.BytesIO()
-    Image.fromarray(picture(9, 12)).save(file, name)
+    Image.fromarray(make_image(9, 12)).save(file, name)
     assert file_kind(file.getvalue()) == kind
     # The header tells, whatever follows; TGA, which has no signature, needs its 9 · 12 · 3 = 324 bytes of pixels.
     assert file_kind(file.getvalue()[:18] + b"\1" * 300) == (UNKNOWN if kind == TGA else kind)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from conftest import WriteCoco, instances, square
-from prepared import prepared, write_json, write_picture
+from prepared import prepared, write_image, write_json
 
 from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import CocoSource
@@ -22,19 +22,19 @@ def via(*names: str, **attributes: str) -> dict:
 def write(folder: Path, *names: str, **attributes: str) -> Path:
     write_json(folder / "via.json", via(*names, **attributes))
     for name in names:
-        write_picture(folder / name, 10, 12)
+        write_image(folder / name, 10, 12)
     return folder
 
 
-@pytest.mark.parametrize("content", ["empty", "pictures", "text"])
+@pytest.mark.parametrize("content", ["empty", "images", "text"])
 def test_an_unknown_folder_is_told_where_to_read_what_is_understood(tmp_path: Path, content: str):
     folder = tmp_path / "data"
     folder.mkdir()
-    if content == "pictures":
-        write_picture(folder / "a.jpg", 10, 12)
+    if content == "images":
+        write_image(folder / "a.jpg", 10, 12)
     if content == "text":
         (folder / "labels.txt").write_text("0 0.5 0.5 0.1 0.1")
-    what = {"empty": "an empty folder", "pictures": "images without annotations", "text": "in no known format"}[content]
+    what = {"empty": "an empty folder", "images": "images without annotations", "text": "in no known format"}[content]
     remedy = "`python -m maskrcnn_jax prepare --help` says what is understood"
     with pytest.raises(DatasetError, match=f"^{folder}: (in no known format: )?{what}; {remedy}$"):
         prepare(folder, tmp_path / "out")
@@ -53,7 +53,7 @@ def test_the_help_says_what_is_understood(monkeypatch: pytest.MonkeyPatch, capsy
 def test_files_that_are_no_data_set(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"nowhere: no such folder or file"):
         open_dataset(tmp_path / "nowhere")
-    (tmp_path / "a.jpg").write_text("not a picture")
+    (tmp_path / "a.jpg").write_text("not an image")
     with pytest.raises(DatasetError, match=r"a\.jpg: an image, not annotations; give the folder of the data set"):
         open_dataset(tmp_path / "a.jpg")
     write_json(tmp_path / "other.json", {"name": "a package"})
@@ -63,14 +63,14 @@ def test_files_that_are_no_data_set(tmp_path: Path):
 
 def test_a_text_file_called_jpg(tmp_path: Path):
     folder = write(tmp_path / "data", "a.jpg", "b.jpg")
-    (folder / "b.jpg").write_text("not a picture")
+    (folder / "b.jpg").write_text("not an image")
     with pytest.raises(
-        DatasetError, match=r"images that cannot be read; .*: \S+b\.jpg: not an image but text \(13 bytes\)"
+        DatasetError, match=r"images that cannot be read; .*: \S+b\.jpg: not an image but text \(12 bytes\)"
     ):
         prepare(folder, tmp_path / "out")
 
 
-def test_a_truncated_picture(tmp_path: Path):
+def test_a_truncated_image(tmp_path: Path):
     folder = write(tmp_path / "data", "a.jpg")
     whole = (folder / "a.jpg").read_bytes()
     (folder / "a.jpg").write_bytes(whole[:-20])
@@ -80,11 +80,11 @@ def test_a_truncated_picture(tmp_path: Path):
 
 def test_nothing_annotated(tmp_path: Path):
     write_json(tmp_path / "none" / "via.json", {"_via_img_metadata": {}})
-    with pytest.raises(DatasetError, match="no pictures; put them where the annotations expect them"):
+    with pytest.raises(DatasetError, match="no images; put them where the annotations expect them"):
         open_dataset(tmp_path / "none")
     write_json(tmp_path / "bare" / "via.json", {"a.png1": {"filename": "a.png", "size": 1, "regions": []}})
-    write_picture(tmp_path / "bare" / "a.png", 10, 12)
-    with pytest.raises(DatasetError, match="no objects; annotate some: 1 picture"):
+    write_image(tmp_path / "bare" / "a.png", 10, 12)
+    with pytest.raises(DatasetError, match="no objects; annotate some: 1 image"):
         open_dataset(tmp_path / "bare")
 
 
@@ -109,7 +109,7 @@ def test_splits_are_chosen_by_name(tmp_path: Path):
 def test_an_unlabelled_test_split_is_left_out(write_coco: WriteCoco, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     for split in ("train", "val"):
         write(tmp_path / "data" / split, "a.png")
-    write_picture(tmp_path / "data" / "test" / "a.png", 10, 12)
+    write_image(tmp_path / "data" / "test" / "a.png", 10, 12)
     assert prepare(tmp_path / "data", tmp_path / "out").counts == {"train": 1, "val": 1}
     assert "left out the split 'test', which has no annotations; to prepare it name it (--splits)" in caplog.text
     caplog.clear()
@@ -138,7 +138,7 @@ def test_a_share_is_held_out_for_validation(tmp_path: Path):
     train, val = names(tmp_path / "out", "train"), names(tmp_path / "out", "val")
     assert train | val == everything
     assert not train & val
-    # Again, and listed in another order: the same pictures.
+    # Again, and listed in another order: the same images.
     write_json(folder / "via.json", via(*sorted(everything, reverse=True)))
     prepare(folder, tmp_path / "again", validation_share=0.3)
     assert names(tmp_path / "again", "val") == val
@@ -147,11 +147,11 @@ def test_a_share_is_held_out_for_validation(tmp_path: Path):
     assert names(tmp_path / "more", "val") > val
 
 
-def test_at_least_one_picture_on_each_side(tmp_path: Path):
+def test_at_least_one_image_on_each_side(tmp_path: Path):
     folder = write(tmp_path / "data", "a.png", "b.png")
     assert prepare(folder, tmp_path / "few", validation_share=0.01).counts == {"train": 1, "val": 1}
     assert prepare(folder, tmp_path / "many", validation_share=0.99).counts == {"train": 1, "val": 1}
-    with pytest.raises(DatasetError, match=r"validation_share = 0\.2: a single picture cannot be divided"):
+    with pytest.raises(DatasetError, match=r"validation_share = 0\.2: a single image cannot be divided"):
         prepare(write(tmp_path / "one", "a.png"), tmp_path / "out", validation_share=0.2)
 
 

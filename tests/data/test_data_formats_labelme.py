@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
+from prepared import assert_objects, block, pixels, prepared, write_image, write_json
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.formats.labelme_shape import place
@@ -30,9 +30,9 @@ def content(drawn: list, image: str = "a.png", **fields) -> dict:
 
 
 def write(folder: Path, *shapes: dict, **fields) -> Path:
-    """A data set of one picture."""
+    """A data set of one image."""
     write_json(folder / "a.json", content(list(shapes), **fields))
-    write_picture(folder / "a.png", *SIZE)
+    write_image(folder / "a.png", *SIZE)
     return folder
 
 
@@ -93,7 +93,7 @@ def test_masks(tmp_path: Path):
         (-3, 0, "... ... ..."),
     ],
 )
-def test_a_mask_is_cut_at_the_pictures_edge(x: int, y: int, expected: str):
+def test_a_mask_is_cut_at_the_images_edge(x: int, y: int, expected: str):
     part = pixels("##. .##")
     code = place(part, x, y, (3, 3))
     np.testing.assert_array_equal(decode_mask(code["counts"].encode("ascii"), (3, 3)), pixels(expected))
@@ -124,7 +124,7 @@ def test_splits_subfolders_and_windows(tmp_path: Path, caplog: pytest.LogCapture
     for split in ("train", "valid"):
         folder = tmp_path / "data" / split
         write_json(folder / "labels" / "a.json", content([shape("cat", SQUARE)], "..\\images\\a.png"))
-        write_picture(folder / "images" / "a.png", *SIZE)
+        write_image(folder / "images" / "a.png", *SIZE)
     write_json(tmp_path / "data" / "train" / "labels" / "settings.json", {"theme": "dark"})
     with caplog.at_level(logging.WARNING):
         classes, [example] = prepared(tmp_path / "data", "val")
@@ -133,7 +133,7 @@ def test_splits_subfolders_and_windows(tmp_path: Path, caplog: pytest.LogCapture
     assert "settings.json" in caplog.text
 
 
-def test_pictures_elsewhere_and_a_single_file(tmp_path: Path):
+def test_images_elsewhere_and_a_single_file(tmp_path: Path):
     write(tmp_path / "data", shape("cat", SQUARE), image="C:\\somewhere\\a.png")
     (tmp_path / "data" / "a.png").rename(tmp_path / "a.png")
     with pytest.raises(DatasetError, match=r"missing, looked for in .*\(--images\): \S*a\.json: C:\\somewhere\\a\.png"):
@@ -142,7 +142,7 @@ def test_pictures_elsewhere_and_a_single_file(tmp_path: Path):
     assert_objects(example, classes, [("cat", SQUARE_PIXELS)])
 
 
-def test_without_recorded_size_the_pictures_counts(tmp_path: Path):
+def test_without_recorded_size_the_images_counts(tmp_path: Path):
     write(tmp_path / "data", shape("cat", SQUARE), imageHeight=None, imageWidth=None)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("cat", SQUARE_PIXELS)])
@@ -275,7 +275,7 @@ def test_shapes_that_are_no_list(tmp_path: Path, shapes: object):
 def test_no_shapes_are_an_image_without_objects(tmp_path: Path):
     write(tmp_path / "data", shapes=None)
     write_json(tmp_path / "data" / "b.json", content([shape("cat", SQUARE)], "b.png"))
-    write_picture(tmp_path / "data" / "b.png", *SIZE)
+    write_image(tmp_path / "data" / "b.png", *SIZE)
     classes, [first, second] = prepared(tmp_path / "data")
     assert_objects(first, classes, [])
     assert_objects(second, classes, [("cat", SQUARE_PIXELS)])

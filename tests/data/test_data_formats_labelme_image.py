@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from prepared import assert_objects, block, mean_under, prepared, write_json, write_picture, write_turned
+from prepared import assert_objects, block, mean_under, prepared, write_image, write_json, write_turned
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.problems import DatasetError
@@ -29,9 +29,9 @@ def content(drawn: list, image: str = "a.png", **fields) -> dict:
 
 
 def write(folder: Path, *shapes: dict, **fields) -> Path:
-    """A data set of one picture."""
+    """A data set of one image."""
     write_json(folder / "a.json", content(list(shapes), **fields))
-    write_picture(folder / "a.png", *SIZE)
+    write_image(folder / "a.png", *SIZE)
     return folder
 
 
@@ -101,15 +101,15 @@ def test_the_copy_in_the_json_is_used_if_the_file_is_not_there(
 
 
 def test_the_copy_in_the_json_is_used_if_the_file_has_another_size(tmp_path: Path):
-    write_picture(tmp_path / "copy.png", *SIZE)
+    write_image(tmp_path / "copy.png", *SIZE)
     write_json(tmp_path / "data" / "a.json", content([shape("cat", SQUARE)], imageData=coded(tmp_path / "copy.png")))
-    write_picture(tmp_path / "data" / "a.png", 20, 24)
+    write_image(tmp_path / "data" / "a.png", 20, 24)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("cat", SQUARE_PIXELS)])
 
 
 def test_the_file_is_used_if_it_has_the_size(tmp_path: Path):
-    write_picture(tmp_path / "copy.png", *SIZE)
+    write_image(tmp_path / "copy.png", *SIZE)
     write(tmp_path / "data", shape("cat", SQUARE), imageData=coded(tmp_path / "copy.png"))
     (tmp_path / "data" / "a.png").write_bytes(b"")
     Image.new("RGB", (12, 10), (1, 2, 3)).save(tmp_path / "data" / "a.png")
@@ -149,13 +149,13 @@ def test_two_files_of_one_image(tmp_path: Path):
 
 def test_images_beside_the_folder_of_annotations(tmp_path: Path):
     write_json(tmp_path / "data" / "labels" / "a.json", content([shape("cat", SQUARE)]))
-    write_picture(tmp_path / "data" / "images" / "a.png", *SIZE)
+    write_image(tmp_path / "data" / "images" / "a.png", *SIZE)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("cat", SQUARE_PIXELS)])
 
 
 def test_an_image_outside_the_data_set_is_asked_about(tmp_path: Path):
-    write_picture(tmp_path / "secret.png", *SIZE)
+    write_image(tmp_path / "secret.png", *SIZE)
     write_json(tmp_path / "data" / "a.json", content([shape("cat", SQUARE)], "../secret.png"))
     with pytest.raises(DatasetError, match=r"outside .*; allow such images with --outside-images: "):
         open_dataset(tmp_path / "data")
@@ -165,7 +165,7 @@ def test_an_image_outside_the_data_set_is_asked_about(tmp_path: Path):
 
 def test_text_in_another_encoding_that_happens_to_be_utf_8(tmp_path: Path):
     """图 in GB 18030 is CD BC, which is ͼ in UTF-8; the label would be another, too."""
-    write_picture(tmp_path / "data" / "图1.png", *SIZE)
+    write_image(tmp_path / "data" / "图1.png", *SIZE)
     text = json.dumps(content([shape("猫", SQUARE)], "图1.png"), ensure_ascii=False)
     (tmp_path / "data" / "图1.json").write_bytes(text.encode("gb18030"))
     with pytest.raises(

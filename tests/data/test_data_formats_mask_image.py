@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import written
 from PIL import Image
-from prepared import assert_objects, block, prepared, write_picture
-from test_data_formats_masks import LEFT, RIGHT, SIZE, nucleus, write_image
+from prepared import assert_objects, block, prepared, write_image
+from test_data_formats_masks import LEFT, RIGHT, SIZE, nucleus, write_mask
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.formats.soft_edges import has_soft_edges
@@ -32,9 +32,9 @@ def folder_of_masks(folder: Path, masks: dict[str, np.ndarray | bytes]) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(mask)
         else:
-            write_image(path, mask)
+            write_mask(path, mask)
         size = np.asarray(Image.open(path)).shape[:2]
-        write_picture(folder / "images" / f"{path.stem}.png", *size)
+        write_image(folder / "images" / f"{path.stem}.png", *size)
     return folder
 
 
@@ -120,7 +120,7 @@ def test_a_mask_that_is_transparency(tmp_path: Path, caplog: pytest.LogCaptureFi
     nucleus(tmp_path / "data" / "one")
     for name, colour, shape in (("a", 0, LEFT), ("b", 255, RIGHT)):
         colours = np.full((*SIZE, 3), colour, np.uint8)
-        write_image(tmp_path / "data" / "one" / "masks" / f"{name}.png", np.dstack([colours, shape * np.uint8(255)]))
+        write_mask(tmp_path / "data" / "one" / "masks" / f"{name}.png", np.dstack([colours, shape * np.uint8(255)]))
     with caplog.at_level(logging.WARNING):
         classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("object", LEFT), ("object", RIGHT)])
@@ -130,7 +130,7 @@ def test_a_mask_that_is_transparency(tmp_path: Path, caplog: pytest.LogCaptureFi
 def test_a_mask_whose_colours_and_transparency_differ(tmp_path: Path):
     nucleus(tmp_path / "data" / "one")
     values = np.dstack([LEFT * np.uint8(255)] * 3 + [RIGHT * np.uint8(255)])
-    write_image(tmp_path / "data" / "one" / "masks" / "a.png", values)
+    write_mask(tmp_path / "data" / "one" / "masks" / "a.png", values)
     with pytest.raises(DatasetError, match=r"a\.png: its colours and its transparency show different shapes"):
         open_dataset(tmp_path / "data")
 
@@ -138,7 +138,7 @@ def test_a_mask_whose_colours_and_transparency_differ(tmp_path: Path):
 @pytest.mark.parametrize(("low", "high"), [(1, 2), (1, 255), (100, 200)])
 def test_the_darker_of_two_values_is_the_background(tmp_path: Path, caplog, low: int, high: int):
     nucleus(tmp_path / "data" / "one")
-    write_image(tmp_path / "data" / "one" / "masks" / "a.png", (low + RIGHT * (high - low)).astype(np.uint8))
+    write_mask(tmp_path / "data" / "one" / "masks" / "a.png", (low + RIGHT * (high - low)).astype(np.uint8))
     with caplog.at_level(logging.WARNING):
         classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("object", RIGHT)])
@@ -159,7 +159,7 @@ def test_the_darker_of_two_values_is_the_background(tmp_path: Path, caplog, low:
 )
 def test_a_mask_that_does_not_show_one_object(tmp_path: Path, values: np.ndarray, message: str):
     nucleus(tmp_path / "data" / "one")
-    write_image(tmp_path / "data" / "one" / "masks" / "a.tif", values)
+    write_mask(tmp_path / "data" / "one" / "masks" / "a.tif", values)
     with pytest.raises(DatasetError, match=rf"a\.tif: {message}"):
         open_dataset(tmp_path / "data")
 

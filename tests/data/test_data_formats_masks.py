@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
-from prepared import assert_objects, block, prepared, write_picture
+from prepared import assert_objects, block, prepared, write_image
 from pycocotools import mask as reference
 
 from maskrcnn_jax.config import CocoSource, DataConfig
@@ -18,17 +18,17 @@ SIZE = (10, 12)
 LEFT, RIGHT = block(SIZE, slice(1, 5), slice(0, 3)), block(SIZE, slice(2, 10), slice(6, 12))
 
 
-def write_image(path: Path, values: np.ndarray, mode: str | None = None) -> None:
+def write_mask(path: Path, values: np.ndarray, mode: str | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(values)
     (image if mode is None else image.convert(mode)).save(path)
 
 
 def nucleus(folder: Path, **masks: np.ndarray) -> None:
-    write_picture(folder / "images" / f"{folder.name}.png", *SIZE)
+    write_image(folder / "images" / f"{folder.name}.png", *SIZE)
     (folder / "masks").mkdir()
     for name, mask in masks.items():
-        write_image(folder / "masks" / f"{name}.png", mask * np.uint8(255))
+        write_mask(folder / "masks" / f"{name}.png", mask * np.uint8(255))
 
 
 def test_an_image_per_object(tmp_path: Path):
@@ -47,15 +47,15 @@ def test_an_image_per_object(tmp_path: Path):
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
 def test_an_objects_image_may_be_of_any_kind(tmp_path: Path, mode: str):
     nucleus(tmp_path / "data" / "one")
-    write_image(tmp_path / "data" / "one" / "masks" / "a.png", LEFT * np.uint8(255), mode)
+    write_mask(tmp_path / "data" / "one" / "masks" / "a.png", LEFT * np.uint8(255), mode)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("object", LEFT)])
 
 
 def test_folders_of_masks_are_classes(tmp_path: Path):
     for name, mask in (("cell", LEFT), ("debris", RIGHT)):
-        write_image(tmp_path / "data" / "one" / "masks" / name / "a.png", mask * np.uint8(255))
-    write_picture(tmp_path / "data" / "one" / "images" / "x.jpg", *SIZE)
+        write_mask(tmp_path / "data" / "one" / "masks" / name / "a.png", mask * np.uint8(255))
+    write_image(tmp_path / "data" / "one" / "images" / "x.jpg", *SIZE)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("cell", LEFT), ("debris", RIGHT)])
 
@@ -64,21 +64,21 @@ def test_an_image_of_numbered_objects(tmp_path: Path):
     # Numbers may have gaps, and an object may be in two parts.
     labels = LEFT * 2 + RIGHT * 7
     labels[9, 0] = 2
-    write_image(tmp_path / "data" / "masks" / "x.png", labels)
-    write_image(tmp_path / "data" / "masks" / "y.png", labels * 0)
+    write_mask(tmp_path / "data" / "masks" / "x.png", labels)
+    write_mask(tmp_path / "data" / "masks" / "y.png", labels * 0)
     for name in ("x.jpg", "y.jpg"):
-        write_picture(tmp_path / "data" / "images" / name, *SIZE)
+        write_image(tmp_path / "data" / "images" / name, *SIZE)
     classes, [first, second] = prepared(tmp_path / "data", class_name="cell")
     assert_objects(first, classes, [("cell", (labels == 2).astype(np.uint8)), ("cell", RIGHT)])
     assert_objects(second, classes, [])
 
 
 def test_numbered_objects_of_classes(tmp_path: Path):
-    write_image(tmp_path / "data" / "masks" / "cat" / "x.png", LEFT)
-    write_image(tmp_path / "data" / "masks" / "dog" / "x.png", RIGHT)
-    write_image(tmp_path / "data" / "masks" / "dog" / "y.png", RIGHT)
+    write_mask(tmp_path / "data" / "masks" / "cat" / "x.png", LEFT)
+    write_mask(tmp_path / "data" / "masks" / "dog" / "x.png", RIGHT)
+    write_mask(tmp_path / "data" / "masks" / "dog" / "y.png", RIGHT)
     for name in ("x.jpg", "y.jpg"):
-        write_picture(tmp_path / "data" / "images" / name, *SIZE)
+        write_image(tmp_path / "data" / "images" / name, *SIZE)
     classes, [first, second] = prepared(tmp_path / "data")
     assert_objects(first, classes, [("cat", LEFT), ("dog", RIGHT)])
     assert_objects(second, classes, [("dog", RIGHT)])
@@ -88,8 +88,8 @@ def test_numbered_objects_of_classes(tmp_path: Path):
 def test_three_hundred_objects(tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str):
     """16 bits: 300 does not become 44, and training says how many it leaves out."""
     labels = np.arange(1, 301, dtype=np.uint16).reshape(15, 20).repeat(2, axis=0).repeat(2, axis=1)
-    write_image(tmp_path / "data" / "masks" / f"x{suffix}", labels)
-    write_picture(tmp_path / "data" / "images" / "x.png", *labels.shape)
+    write_mask(tmp_path / "data" / "masks" / f"x{suffix}", labels)
+    write_image(tmp_path / "data" / "images" / "x.png", *labels.shape)
     prepare(tmp_path / "data", tmp_path / "out")
     source = CocoSource(tmp_path / "out").open()
     example = source[0]
@@ -111,13 +111,13 @@ def test_palettes_hold_numbers(tmp_path: Path):
 
 def test_colours_are_no_numbers(tmp_path: Path):
     coloured = np.stack([LEFT * 200, RIGHT * 200, LEFT], axis=-1).astype(np.uint8)
-    write_image(tmp_path / "data" / "masks" / "x.png", coloured)
-    write_picture(tmp_path / "data" / "images" / "x.png", *SIZE)
+    write_mask(tmp_path / "data" / "masks" / "x.png", coloured)
+    write_image(tmp_path / "data" / "images" / "x.png", *SIZE)
     with pytest.raises(
         DatasetError, match=r"^\S+data: masks that cannot be used: .*x\.png: its pixels are colours; .*image$"
     ):
         open_dataset(tmp_path / "data")
-    write_image(tmp_path / "gray.png", (LEFT + RIGHT * 2).astype(np.uint8), "RGBA")
+    write_mask(tmp_path / "gray.png", (LEFT + RIGHT * 2).astype(np.uint8), "RGBA")
     np.testing.assert_array_equal(read_label_image(tmp_path / "gray.png"), LEFT + RIGHT * 2)
 
 
@@ -134,8 +134,8 @@ def test_run_length_codes_are_those_of_pycocotools():
 
 def test_black_and_white_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """Two objects in white would silently be one."""
-    write_image(tmp_path / "data" / "masks" / "x.png", (LEFT | RIGHT) * np.uint8(255))
-    write_picture(tmp_path / "data" / "images" / "x.png", *SIZE)
+    write_mask(tmp_path / "data" / "masks" / "x.png", (LEFT | RIGHT) * np.uint8(255))
+    write_image(tmp_path / "data" / "images" / "x.png", *SIZE)
     with caplog.at_level(logging.WARNING):
         classes, [example] = prepared(tmp_path / "data")
     assert "for one object; number the objects 1, 2, … if there are more: masks/x.png" in caplog.text
@@ -156,7 +156,7 @@ def test_masks_belong_to_the_raster_of_their_size(tmp_path: Path, caplog, orient
     upright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "data" / "images" / "x.png")))
     same_size = upright.shape == image.shape
     shown = upright if drawn_upright and not same_size else image
-    write_image(tmp_path / "data" / "masks" / "x.png", (shown[..., 0] > 100).astype(np.uint8))
+    write_mask(tmp_path / "data" / "masks" / "x.png", (shown[..., 0] > 100).astype(np.uint8))
     with caplog.at_level(logging.WARNING):
         _, [example] = prepared(tmp_path / "data")
     np.testing.assert_array_equal(example.image, shown)
@@ -166,14 +166,14 @@ def test_masks_belong_to_the_raster_of_their_size(tmp_path: Path, caplog, orient
 
 def test_masks_may_be_gif(tmp_path: Path):
     """As those of the Carvana data are; a palette of black and white."""
-    write_image(tmp_path / "data" / "masks" / "x.gif", LEFT * np.uint8(255))
-    write_picture(tmp_path / "data" / "images" / "x.jpg", *SIZE)
+    write_mask(tmp_path / "data" / "masks" / "x.gif", LEFT * np.uint8(255))
+    write_image(tmp_path / "data" / "images" / "x.jpg", *SIZE)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("object", LEFT)])
 
 
 def test_an_image_of_a_kind_that_is_not_decoded_is_named(tmp_path: Path):
-    write_image(tmp_path / "data" / "masks" / "x.png", LEFT)
+    write_mask(tmp_path / "data" / "masks" / "x.png", LEFT)
     (tmp_path / "data" / "images").mkdir()
     (tmp_path / "data" / "images" / "x.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     with pytest.raises(DatasetError, match=r"images/x\.HEIC: HEIC is not decoded .*; convert it to JPEG"):
@@ -191,29 +191,29 @@ def test_files_that_are_no_images_are_left_out_and_named(tmp_path: Path, caplog:
 
 def test_files_that_differ_in_their_ending_only(tmp_path: Path):
     """One would silently take the other's place."""
-    write_image(tmp_path / "data" / "masks" / "x.png", LEFT)
-    write_image(tmp_path / "data" / "masks" / "x.tif", RIGHT)
-    write_picture(tmp_path / "data" / "images" / "x.jpg", *SIZE)
+    write_mask(tmp_path / "data" / "masks" / "x.png", LEFT)
+    write_mask(tmp_path / "data" / "masks" / "x.tif", RIGHT)
+    write_image(tmp_path / "data" / "images" / "x.jpg", *SIZE)
     with pytest.raises(DatasetError, match=r"differ in their ending only; .*: masks/x\.png and x\.tif"):
         open_dataset(tmp_path / "data")
 
 
 def test_an_image_that_is_none(tmp_path: Path):
-    write_image(tmp_path / "data" / "masks" / "x.png", LEFT)
+    write_mask(tmp_path / "data" / "masks" / "x.png", LEFT)
     (tmp_path / "data" / "images").mkdir()
     (tmp_path / "data" / "images" / "x.jpg").write_text("hello")
     with pytest.raises(DatasetError, match=r"images that cannot be used: images/x\.jpg: not an image but text"):
         open_dataset(tmp_path / "data")
 
 
-def test_pictures_and_masks_that_have_no_partner(tmp_path: Path):
-    write_image(tmp_path / "data" / "masks" / "x.png", LEFT)
-    write_image(tmp_path / "data" / "masks" / "z.png", LEFT)
+def test_images_and_masks_that_have_no_partner(tmp_path: Path):
+    write_mask(tmp_path / "data" / "masks" / "x.png", LEFT)
+    write_mask(tmp_path / "data" / "masks" / "z.png", LEFT)
     for name in ("x.png", "y.png"):
-        write_picture(tmp_path / "data" / "images" / name, *SIZE)
+        write_image(tmp_path / "data" / "images" / name, *SIZE)
     with pytest.raises(DatasetError) as error:
         open_dataset(tmp_path / "data")
-    assert "masks without a picture of the same name in images/: masks/z.png" in str(error.value)
+    assert "masks without an image of the same name in images/: masks/z.png" in str(error.value)
     assert "one without objects needs a mask of zeros: images/y.png" in str(error.value)
 
 
@@ -222,9 +222,7 @@ def test_masks_that_cannot_be_used(tmp_path: Path, caplog: pytest.LogCaptureFixt
     (tmp_path / "data" / "one" / "masks" / "c.png").write_text("no image")
     with pytest.raises(DatasetError) as error:
         open_dataset(tmp_path / "data")
-    assert "masks of another size than their picture's other masks; write them again: one/masks/b.png" in str(
-        error.value
-    )
+    assert "masks of another size than their image's other masks; write them again: one/masks/b.png" in str(error.value)
     assert "c.png: not an image but text (8 bytes)" in str(error.value)
     for name in "bc":
         (tmp_path / "data" / "one" / "masks" / f"{name}.png").unlink()
@@ -233,23 +231,23 @@ def test_masks_that_cannot_be_used(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert "left out objects that cover no pixel of their image: one/masks/d.png" in caplog.text
 
 
-def test_a_picture_of_another_size_than_its_mask(tmp_path: Path):
-    write_image(tmp_path / "data" / "masks" / "x.png", LEFT)
-    write_picture(tmp_path / "data" / "images" / "x.png", 12, 10)
+def test_an_image_of_another_size_than_its_mask(tmp_path: Path):
+    write_mask(tmp_path / "data" / "masks" / "x.png", LEFT)
+    write_image(tmp_path / "data" / "images" / "x.png", 12, 10)
     with pytest.raises(DatasetError, match=r"images/x\.png: the file has 12×10 pixels .*, its annotation says 10×12"):
         prepared(tmp_path / "data")
 
 
-def test_folders_that_need_one_picture(tmp_path: Path):
+def test_folders_that_need_one_image(tmp_path: Path):
     nucleus(tmp_path / "data" / "one", a=LEFT)
-    write_picture(tmp_path / "data" / "one" / "images" / "more.png", *SIZE)
-    with pytest.raises(DatasetError, match=r"folders that need one picture each in images/: .*one \(2\)"):
+    write_image(tmp_path / "data" / "one" / "images" / "more.png", *SIZE)
+    with pytest.raises(DatasetError, match=r"folders that need one image each in images/: .*one \(2\)"):
         open_dataset(tmp_path / "data")
 
 
 def test_masks_beside_folders_of_classes(tmp_path: Path):
     nucleus(tmp_path / "data" / "one", a=LEFT)
-    write_image(tmp_path / "data" / "one" / "masks" / "cell" / "b.png", RIGHT)
+    write_mask(tmp_path / "data" / "one" / "masks" / "cell" / "b.png", RIGHT)
     with pytest.raises(DatasetError, match=r"move each into the folder of its class: .*masks/a\.png"):
         open_dataset(tmp_path / "data")
 
@@ -262,7 +260,7 @@ def test_hidden_files_are_not_read(tmp_path: Path):
 
 
 def test_masks_without_objects(tmp_path: Path):
-    write_picture(tmp_path / "data" / "images" / "x.jpg", *SIZE)
-    write_image(tmp_path / "data" / "masks" / "x.png", np.zeros(SIZE, np.uint8))
-    with pytest.raises(DatasetError, match=r"^\S+data: no objects; annotate some: 1 picture$"):
+    write_image(tmp_path / "data" / "images" / "x.jpg", *SIZE)
+    write_mask(tmp_path / "data" / "masks" / "x.png", np.zeros(SIZE, np.uint8))
+    with pytest.raises(DatasetError, match=r"^\S+data: no objects; annotate some: 1 image$"):
         open_dataset(tmp_path / "data")

@@ -75,7 +75,7 @@ def test_what_is_enclosed_twice_is_outside():
     assert mask[3, 3] == 0
 
 
-def test_outside_of_the_picture_is_cut():
+def test_outside_of_the_image_is_cut():
     points = np.array([(-5, -5), (2, -5), (2, 20), (-5, 20)], float)
     np.testing.assert_array_equal(fill_polygon(points, (4, 5)), block((4, 5), slice(0, 4), slice(0, 2)))
     assert not fill_polygon(points + 100, (4, 5)).any()

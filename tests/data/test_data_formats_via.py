@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from prepared import assert_objects, block, pixels, prepared, write_json, write_picture
+from prepared import assert_objects, block, pixels, prepared, write_image, write_json
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.problems import DatasetError
@@ -26,9 +26,9 @@ def entry(name: str, regions: list | dict) -> dict:
 
 
 def write(folder: Path, *regions: dict, name: str = "a.png") -> Path:
-    """A data set of one picture, as version 2 exports it."""
+    """A data set of one image, as version 2 exports it."""
     write_json(folder / "via_region_data.json", {f"{name}1234": entry(name, list(regions))})
-    write_picture(folder / name, *SIZE)
+    write_image(folder / name, *SIZE)
     return folder
 
 
@@ -39,7 +39,7 @@ def test_version_1_numbers_the_regions(tmp_path: Path):
     for split, shapes in (("train", [closed, triangle]), ("val", [triangle])):
         regions = {str(number): region(shape) for number, shape in enumerate(shapes)}
         write_json(tmp_path / "balloon" / split / "via_region_data.json", {"a.jpg1234": entry("a.jpg", regions)})
-        write_picture(tmp_path / "balloon" / split / "a.jpg", *SIZE)
+        write_image(tmp_path / "balloon" / split / "a.jpg", *SIZE)
     # x from 7, y from 1, and x - 7 + y - 1 ≤ 3: 4, 3, 2 and 1 pixels.
     expected = np.zeros(SIZE, np.uint8)
     for row, count in ((1, 4), (2, 3), (3, 2), (4, 1)):
@@ -63,7 +63,7 @@ def test_a_project_of_version_2(tmp_path: Path):
     }
     write_json(tmp_path / "data" / "project.json", content)
     for name in ("a.png", "b.png"):
-        write_picture(tmp_path / "data" / "images" / name, *SIZE)
+        write_image(tmp_path / "data" / "images" / name, *SIZE)
     classes, [first, second] = prepared(tmp_path / "data")
     assert classes == ("cat", "dog")
     assert_objects(first, classes, [("cat", SQUARE_PIXELS), ("dog", SQUARE_PIXELS)])
@@ -224,7 +224,7 @@ def test_attributes_that_are_none_name_no_class(tmp_path: Path, attributes: obje
 def test_regions_that_are_no_list(tmp_path: Path, regions: object):
     good = {"a.png1": entry("a.png", [region(SQUARE)]), "b.png1": entry("b.png", regions)}
     write_json(tmp_path / "data" / "via.json", good)
-    write_picture(tmp_path / "data" / "a.png", *SIZE)
+    write_image(tmp_path / "data" / "a.png", *SIZE)
     with pytest.raises(DatasetError, match=r"images whose regions are no list: via\.json: b\.png \("):
         open_dataset(tmp_path / "data")
 
@@ -236,7 +236,7 @@ def test_regions_that_are_no_list(tmp_path: Path, regions: object):
 def test_entries_without_an_image(tmp_path: Path, bad: object, is_project: bool):
     entries = {"a.png1": entry("a.png", [region(SQUARE)]), "other": bad}
     write_json(tmp_path / "data" / "via.json", {"_via_img_metadata": entries} if is_project else entries)
-    write_picture(tmp_path / "data" / "a.png", *SIZE)
+    write_image(tmp_path / "data" / "a.png", *SIZE)
     with pytest.raises(DatasetError, match=r"entries without the name of an image: via\.json entry 1 \("):
         open_dataset(tmp_path / "data")
 
@@ -251,7 +251,7 @@ def test_a_project_whose_images_are_no_dictionary(tmp_path: Path, metadata: obje
 def test_size_and_file_attributes_do_not_matter(tmp_path: Path):
     odd = entry("a.png", [region(SQUARE)]) | {"size": -1, "file_attributes": [None]}
     write_json(tmp_path / "data" / "via.json", {"a.png-1": odd})
-    write_picture(tmp_path / "data" / "a.png", *SIZE)
+    write_image(tmp_path / "data" / "a.png", *SIZE)
     classes, [example] = prepared(tmp_path / "data")
     assert_objects(example, classes, [("object", SQUARE_PIXELS)])
 
@@ -263,7 +263,7 @@ def test_rectangles_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "1 of 2 objects are annotated by a box" in caplog.text
 
 
-def test_pictures_elsewhere(tmp_path: Path):
+def test_images_elsewhere(tmp_path: Path):
     write(tmp_path / "data", region(SQUARE))
     (tmp_path / "data" / "a.png").rename(tmp_path / "a.png")
     file = tmp_path / "data" / "via_region_data.json"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from prepared import assert_objects, block, mean_under, prepared, write_json, write_picture, write_turned
+from prepared import assert_objects, block, mean_under, prepared, write_image, write_json, write_turned
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.problems import DatasetError
@@ -26,7 +26,7 @@ def entries(*names: str, regions: list | dict | None = None) -> dict:
 
 def write_images(folder: Path, *names: str) -> None:
     for name in names:
-        write_picture(folder / name, *SIZE)
+        write_image(folder / name, *SIZE)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (64, 64)])

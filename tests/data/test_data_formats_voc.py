@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from prepared import STORED, assert_objects, block, mean_under, prepared, write_picture, write_turned
+from prepared import STORED, assert_objects, block, mean_under, prepared, write_image, write_turned
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.problems import DatasetError
@@ -31,7 +31,7 @@ def write_xml(
         )
     (folder / "Annotations").mkdir(parents=True, exist_ok=True)
     (folder / "Annotations" / f"{name}.xml").write_text("\n".join([*lines, "</annotation>"]))
-    write_picture(folder / "JPEGImages" / f"{name}.jpg", *SIZE)
+    write_image(folder / "JPEGImages" / f"{name}.jpg", *SIZE)
 
 
 def write_objects(folder: Path, name: str, labels: np.ndarray) -> None:
@@ -86,7 +86,7 @@ def test_the_lists_of_segmentation_say_the_splits(folder: Path, caplog: pytest.L
     assert not caplog.text
     [both] = open_dataset(folder, ReadOptions(("trainval",))).splits
     assert [image.file_name for image in both.read().images] == [f"JPEGImages/{name}.jpg" for name in "abc"]
-    with pytest.raises(DatasetError, match="no pictures"):
+    with pytest.raises(DatasetError, match="no images"):
         open_dataset(folder, ReadOptions(("test",)))
     assert "left out images that SegmentationObject/ does not show: missing\n" in caplog.text
     with pytest.raises(DatasetError, match=r"Segmentation lists test, train, trainval, val; name some of these"):
@@ -138,7 +138,7 @@ def test_what_fits_nothing_is_left_out(folder: Path, caplog: pytest.LogCaptureFi
     assert "left out images that SegmentationObject/ does not show: unseen\n" in caplog.text
 
 
-def test_pictures_without_objects(folder: Path, caplog: pytest.LogCaptureFixture):
+def test_images_without_objects(folder: Path, caplog: pytest.LogCaptureFixture):
     write_xml(folder, "a", CAT)
     write_xml(folder, "d")
     write_objects(folder, "d", DOG_PIXELS)
@@ -184,7 +184,7 @@ def write_raw(folder: Path, *contents: str, name: str = "a", before: str = "") -
     objects = "".join(f"<object><name>thing</name>{inside}</object>" for inside in contents)
     (folder / "Annotations").mkdir(parents=True, exist_ok=True)
     (folder / "Annotations" / f"{name}.xml").write_text(f"<annotation>{before}{objects}</annotation>")
-    write_picture(folder / "JPEGImages" / f"{name}.jpg", *SIZE)
+    write_image(folder / "JPEGImages" / f"{name}.jpg", *SIZE)
 
 
 @pytest.mark.parametrize("points", [False, True])

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from prepared import assert_objects, block, prepared, write_picture
+from prepared import assert_objects, block, prepared, write_image
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.formats.voc import is_voc
@@ -47,7 +47,7 @@ def write_labels(path: Path, labels: np.ndarray) -> None:
 def test_where_tools_put_annotations_and_images(tmp_path: Path, annotations: str, images: str):
     data = tmp_path / "data"
     write_xml(data / annotations / "a.xml")
-    write_picture(data / images / "a.jpg", *SIZE)
+    write_image(data / images / "a.jpg", *SIZE)
     classes, [example] = prepared(data)
     assert_objects(example, classes, [("cat", CAT_PIXELS)])
 
@@ -55,7 +55,7 @@ def test_where_tools_put_annotations_and_images(tmp_path: Path, annotations: str
 def test_a_folder_of_each_split(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     data = tmp_path / "data"
     for split in ("train", "valid", "test"):
-        write_picture(data / split / "a.jpg", *SIZE)
+        write_image(data / split / "a.jpg", *SIZE)
     for split in ("train", "valid"):
         write_xml(data / split / "a.xml")
     with caplog.at_level(logging.WARNING):
@@ -69,7 +69,7 @@ def test_folders_of_splits_inside_of_annotations(tmp_path: Path):
     data = tmp_path / "data"
     for split in ("train", "val"):
         write_xml(data / "Annotations" / split / "a.xml")
-        write_picture(data / "images" / split / "a.jpg", *SIZE)
+        write_image(data / "images" / split / "a.jpg", *SIZE)
     splits = open_dataset(data).splits
     assert [split.name for split in splits] == ["train", "val"]
     assert [image.file_name for split in splits for image in split.read().images] == [
@@ -88,9 +88,9 @@ def test_other_xml_is_not_pascal_voc(tmp_path: Path, annotations: str):
 def test_images_are_found_by_the_name_of_the_xml_then_by_what_it_says(tmp_path: Path):
     data = tmp_path / "data"
     write_xml(data / "Annotations" / "renamed.xml", "DSC_1.JPG")
-    write_picture(data / "JPEGImages" / "renamed.jpg", *SIZE)
+    write_image(data / "JPEGImages" / "renamed.jpg", *SIZE)
     write_xml(data / "Annotations" / "b.xml", "D:\\photos\\other.png")
-    write_picture(data / "JPEGImages" / "other.png", *SIZE)
+    write_image(data / "JPEGImages" / "other.png", *SIZE)
     [split] = open_dataset(data).splits
     assert [image.file_name for image in split.read().images] == ["JPEGImages/other.png", "JPEGImages/renamed.jpg"]
 
@@ -98,7 +98,7 @@ def test_images_are_found_by_the_name_of_the_xml_then_by_what_it_says(tmp_path: 
 def test_two_images_of_one_name(tmp_path: Path):
     data = tmp_path / "data"
     for name in ("a.jpg", "a.png"):
-        write_picture(data / "JPEGImages" / name, *SIZE)
+        write_image(data / "JPEGImages" / name, *SIZE)
     write_xml(data / "Annotations" / "a.xml", "a.png")
     [split] = open_dataset(data).splits
     assert [image.file_name for image in split.read().images] == ["JPEGImages/a.png"]
@@ -109,7 +109,7 @@ def test_two_images_of_one_name(tmp_path: Path):
 
 def test_an_image_that_is_not_there(tmp_path: Path):
     write_xml(tmp_path / "data" / "Annotations" / "a.xml")
-    write_picture(tmp_path / "photos" / "a.jpg", *SIZE)
+    write_image(tmp_path / "photos" / "a.jpg", *SIZE)
     with pytest.raises(DatasetError, match=r"missing, looked for in \S+data; .*\(--images\): a\.jpg"):
         open_dataset(tmp_path / "data")
     classes, [example] = prepared(tmp_path / "data", images=tmp_path / "photos")
@@ -118,7 +118,7 @@ def test_an_image_that_is_not_there(tmp_path: Path):
 
 def test_an_image_outside_the_data_set_is_asked_about(tmp_path: Path):
     write_xml(tmp_path / "data" / "Annotations" / "a.xml", "../a.jpg")
-    write_picture(tmp_path / "a.jpg", *SIZE)
+    write_image(tmp_path / "a.jpg", *SIZE)
     with pytest.raises(DatasetError, match=r"--outside-images"):
         open_dataset(tmp_path / "data")
 
@@ -126,7 +126,7 @@ def test_an_image_outside_the_data_set_is_asked_about(tmp_path: Path):
 def test_images_without_xml_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     write_xml(tmp_path / "data" / "Annotations" / "a.xml")
     for name in "ab":
-        write_picture(tmp_path / "data" / "JPEGImages" / f"{name}.jpg", *SIZE)
+        write_image(tmp_path / "data" / "JPEGImages" / f"{name}.jpg", *SIZE)
     with caplog.at_level(logging.WARNING):
         open_dataset(tmp_path / "data")
     assert "left out images without an XML file: JPEGImages/b\n" in caplog.text
@@ -146,7 +146,7 @@ def test_lists_as_systems_write_them(tmp_path: Path, content: bytes, names: list
     data = tmp_path / "data"
     for name in ("a", "b c"):
         write_xml(data / "Annotations" / f"{name}.xml")
-        write_picture(data / "JPEGImages" / f"{name}.jpg", *SIZE)
+        write_image(data / "JPEGImages" / f"{name}.jpg", *SIZE)
     (data / "ImageSets" / "Main").mkdir(parents=True)
     (data / "ImageSets" / "Main" / "default.txt").write_bytes(content)
     [split] = open_dataset(data).splits
@@ -158,7 +158,7 @@ def test_lists_as_systems_write_them(tmp_path: Path, content: bytes, names: list
 
 def test_lists_that_cannot_be_read(tmp_path: Path):
     write_xml(tmp_path / "Annotations" / "a.xml")
-    write_picture(tmp_path / "JPEGImages" / "a.jpg", *SIZE)
+    write_image(tmp_path / "JPEGImages" / "a.jpg", *SIZE)
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
     (tmp_path / "ImageSets" / "Main" / "train.txt").write_bytes("größe".encode("latin-1"))
     with pytest.raises(DatasetError, match=r"train\.txt: its text is not UTF-8 \(byte 2\); convert it"):
@@ -172,7 +172,7 @@ def test_lists_that_cannot_be_read(tmp_path: Path):
 def test_what_labelme_exports_without_xml(tmp_path: Path, ending: str, caplog: pytest.LogCaptureFixture):
     """`labelme2voc.py`: the class of an object is that of its pixels; 255 is what it ignores."""
     data = tmp_path / "data"
-    write_picture(data / "JPEGImages" / "a.jpg", *SIZE)
+    write_image(data / "JPEGImages" / "a.jpg", *SIZE)
     dog = block(SIZE, slice(6, 9), slice(5, 11))
     write_labels(data / f"SegmentationObject{ending}" / "a.png", CAT_PIXELS + 2 * dog)
     write_labels(data / f"SegmentationClass{ending}" / "a.png", 2 * CAT_PIXELS + dog)

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from conftest import picture
+from conftest import make_image
 from PIL import Image, ImageDraw
 
 from maskrcnn_jax.data.images.file_kind import BMP, JPEG, PNG, TIFF, WEBP, FileKind
@@ -13,7 +13,7 @@ SCAN, END = b"\xff\xda\0\x0c", b"\xff\xd9"
 
 def written(kind: str, **options) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture(*SIZE)).save(file, kind, **options)
+    Image.fromarray(make_image(*SIZE)).save(file, kind, **options)
     return file.getvalue()
 
 

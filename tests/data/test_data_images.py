@@ -4,7 +4,7 @@ import os
 import cv2
 import numpy as np
 import pytest
-from conftest import encode, picture, written
+from conftest import encode, make_image, written
 from PIL import ExifTags, Image, ImageOps
 
 from maskrcnn_jax.data.images.broken import BrokenImage
@@ -28,14 +28,14 @@ def rotated(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     exif[ExifTags.Base.ImageDescription] = "thumbnail \xff\xd9"
-    return jpeg(Image.fromarray(picture(*SIZE)), exif=exif)
+    return jpeg(Image.fromarray(make_image(*SIZE)), exif=exif)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff", ".ppm"])
 def test_lossless_rgb(suffix):
-    image = decode(encode(picture(*SIZE), suffix), SIZE, "x", upright=False)
+    image = decode(encode(make_image(*SIZE), suffix), SIZE, "x", upright=False)
     assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image, picture(*SIZE))
+    np.testing.assert_array_equal(image, make_image(*SIZE))
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_lossless_rgb(suffix):
     ],
 )
 def test_lossless_rgb_of_other_kinds(kind, options):
-    data = written(picture(*SIZE), kind, **options)
-    np.testing.assert_array_equal(decode(data, SIZE, "x", upright=False), picture(*SIZE))
+    data = written(make_image(*SIZE), kind, **options)
+    np.testing.assert_array_equal(decode(data, SIZE, "x", upright=False), make_image(*SIZE))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "AVIF", "WEBP"])
 def test_lossy_kinds_equal_pillow(kind):
-    data = written(picture(*SIZE), kind, quality=95)
+    data = written(make_image(*SIZE), kind, quality=95)
     theirs = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     assert np.abs(decode(data, SIZE, "x", upright=False) - theirs).max() <= 2
 
@@ -76,7 +76,7 @@ MODES = {
 
 @pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in MODES.items() for mode in modes])
 def test_colours_equal_pillows(kind, mode):
-    image = Image.fromarray(picture(*SIZE)).convert(mode)
+    image = Image.fromarray(make_image(*SIZE)).convert(mode)
     if mode in ("LA", "RGBA"):
         image.putalpha(Image.linear_gradient("L").resize(SIZE[::-1]))
     data = written(image, kind)
@@ -86,7 +86,7 @@ def test_colours_equal_pillows(kind, mode):
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tiff", ".bmp", ".pgm"])
 def test_gray_becomes_three_equal_channels(suffix):
-    gray = picture(*SIZE)[..., 0]
+    gray = make_image(*SIZE)[..., 0]
     image = decode(cv2.imencode(suffix, gray)[1].tobytes(), SIZE, "x", upright=False)
     assert (image == image[..., :1]).all()
     assert np.abs(image[..., 0].astype(int) - gray).max() <= (4 if suffix == ".jpg" else 0)
@@ -94,20 +94,20 @@ def test_gray_becomes_three_equal_channels(suffix):
 
 def test_transparency_is_ignored():
     alpha = np.arange(40 * 60, dtype=np.uint32).astype(np.uint8).reshape(40, 60)
-    data = written(np.dstack([picture(*SIZE), alpha]), "PNG")
-    np.testing.assert_array_equal(decode(data, SIZE, "x", upright=False), picture(*SIZE))
+    data = written(np.dstack([make_image(*SIZE), alpha]), "PNG")
+    np.testing.assert_array_equal(decode(data, SIZE, "x", upright=False), make_image(*SIZE))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".ppm", ".jp2"])
 def test_sixteen_bits_keep_their_brightness(suffix):
     # 257 · v is the 16-bit form of v: 255 becomes 65535.
-    wide = picture(*SIZE)[..., ::-1].astype(np.uint16) * 257
+    wide = make_image(*SIZE)[..., ::-1].astype(np.uint16) * 257
     data = cv2.imencode(suffix, wide)[1].tobytes()
     lossy = int(suffix == ".jp2")
-    assert np.abs(decode(data, SIZE, "x", upright=False).astype(int) - picture(*SIZE)).max() <= lossy
+    assert np.abs(decode(data, SIZE, "x", upright=False).astype(int) - make_image(*SIZE)).max() <= lossy
     gray = cv2.imencode(suffix.replace("ppm", "pgm"), wide[..., 2])[1].tobytes()
     found = decode(gray, SIZE, "x", upright=False).astype(int)
-    assert np.abs(found - picture(*SIZE)[..., :1]).max() <= lossy
+    assert np.abs(found - make_image(*SIZE)[..., :1]).max() <= lossy
 
 
 def test_twelve_bits_in_sixteen_are_dark():
@@ -139,7 +139,7 @@ def test_numbers_whose_black_and_white_nothing_tells(values, message):
 
 
 def test_cmyk_jpeg_equals_pillow():
-    data = jpeg(Image.fromarray(picture(*SIZE)).convert("CMYK"))
+    data = jpeg(Image.fromarray(make_image(*SIZE)).convert("CMYK"))
     assert Image.open(io.BytesIO(data)).mode == "CMYK"
     theirs = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     assert np.abs(decode(data, SIZE, "x", upright=False) - theirs).max() <= 3
@@ -147,7 +147,7 @@ def test_cmyk_jpeg_equals_pillow():
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP"])
 def test_of_several_images_the_first_is_read(kind):
-    first, second = picture(*SIZE)[..., 0], picture(*SIZE, seed=1)[..., 0]
+    first, second = make_image(*SIZE)[..., 0], make_image(*SIZE, seed=1)[..., 0]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = written(first, kind, save_all=True, append_images=[Image.fromarray(second)], **options)
     image = decode(data, SIZE, "x", upright=False)
@@ -169,7 +169,7 @@ def test_of_several_images_the_first_is_read(kind):
 )
 def test_both_rasters(kind, options, size, orientation):
     """What the file holds, and what Pillow makes of it as the tag says; for squares the size tells nothing."""
-    image = picture(*size)
+    image = make_image(*size)
     data = with_orientation(kind, orientation, image, **options)
     header = read_header(data, "x")
     assert header[:2] == (size, orientation)
@@ -184,7 +184,7 @@ def test_both_rasters(kind, options, size, orientation):
 
 
 def test_the_tag_of_a_png_may_follow_its_pixels():
-    data = with_orientation("PNG", 6, picture(*SIZE))
+    data = with_orientation("PNG", 6, make_image(*SIZE))
     start = data.index(b"eXIf") - 4
     stop = start + 12 + int.from_bytes(data[start : start + 4], "big")
     end = data.index(b"IEND") - 4
@@ -197,22 +197,22 @@ def test_a_damaged_tag_is_none():
     data = rotated(6).replace(b"MM\0*\0\0\0\x08", b"MM\0*\xff\xff\xff\xff")
     assert read_header(data, "x")[:2] == (SIZE, 1)
     # 9 is no orientation.
-    assert read_header(with_orientation("PNG", 9, picture(*SIZE)), "x").orientation == 1
+    assert read_header(with_orientation("PNG", 9, make_image(*SIZE)), "x").orientation == 1
 
 
 def test_without_knowledge_of_the_raster_it_is_the_one_that_fits():
     """Data sets that were prepared before the raster was recorded."""
     stored = decode(rotated(6), SIZE, "x", upright=None).astype(int)
-    assert np.abs(stored - picture(*SIZE)).mean() < 3
-    # Orientation 6: the camera was turned; the upright picture is the stored one turned clockwise.
+    assert np.abs(stored - make_image(*SIZE)).mean() < 3
+    # Orientation 6: the camera was turned; the upright image is the stored one turned clockwise.
     upright = decode(rotated(6), SIZE[::-1], "x", upright=None).astype(int)
-    assert np.abs(upright - np.rot90(picture(*SIZE), -1)).mean() < 3
+    assert np.abs(upright - np.rot90(make_image(*SIZE), -1)).mean() < 3
     with pytest.raises(BrokenImage, match="the file has 60×40 pixels"):
         decode(rotated(6), (41, 60), "x", upright=None)
 
 
 def test_other_size_than_annotated():
-    data = encode(picture(*SIZE), ".png")
+    data = encode(make_image(*SIZE), ".png")
     message = r"^cat\.png: the file has 40×60 pixels \(height×width\), its annotation says 41×60; correct the ann"
     with pytest.raises(BrokenImage, match=message):
         decode(data, (41, 60), "cat.png", upright=False)

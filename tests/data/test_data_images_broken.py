@@ -6,7 +6,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from conftest import encode, picture, written
+from conftest import encode, make_image, written
 from PIL import ExifTags, Image
 
 from maskrcnn_jax.data.images.broken import BrokenImage
@@ -20,7 +20,7 @@ def with_thumbnail() -> bytes:
     """A JPEG of SIZE with a thumbnail's end marker in its EXIF block."""
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "thumbnail \xff\xd9"
-    return written(picture(*SIZE), "JPEG", quality=95, exif=exif)
+    return written(make_image(*SIZE), "JPEG", quality=95, exif=exif)
 
 
 def png_header(height: int, width: int, content: bytes = b"") -> bytes:
@@ -30,7 +30,9 @@ def png_header(height: int, width: int, content: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
-@pytest.mark.parametrize("data", [with_thumbnail(), encode(picture(*SIZE), ".jpg"), encode(picture(*SIZE), ".png")])
+@pytest.mark.parametrize(
+    "data", [with_thumbnail(), encode(make_image(*SIZE), ".jpg"), encode(make_image(*SIZE), ".png")]
+)
 @pytest.mark.parametrize("share", [0.6, 0.9, 0.999])
 def test_truncated(data, share):
     with pytest.raises(BrokenImage, match=r"^dog: truncated after \d+ bytes; fetch the file again$"):
@@ -52,14 +54,14 @@ def test_truncated(data, share):
 )
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.98])
 def test_other_kinds_are_refused_if_truncated(kind, options, share):
-    data = written(picture(*SIZE), kind, **options)
+    data = written(make_image(*SIZE), kind, **options)
     with pytest.raises(BrokenImage, match=r"^dog: (truncated after \d+ bytes; fetch|(GIF|JPEG 2000) that cannot)"):
         decode(data[: int(share * len(data))], SIZE, "dog", upright=False)
 
 
 @pytest.mark.parametrize("behind", [b"\0" * 1000, b"\xff\xda\xff\xd9\xff\xda", with_thumbnail()])
 def test_bytes_behind_the_end_do_no_harm(behind):
-    data = encode(picture(*SIZE), ".jpg")
+    data = encode(make_image(*SIZE), ".jpg")
     expected = decode(data, SIZE, "x", upright=False)
     np.testing.assert_array_equal(decode(data + behind, SIZE, "x", upright=False), expected)
 
@@ -82,7 +84,7 @@ def test_no_image(data, message):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "GIF", "BMP", "JPEG2000", "AVIF", "PPM", "TGA"])
 def test_damaged_files_are_read_or_named(kind):
     """Whatever Pillow and OpenCV raise has the image's name."""
-    whole = written(picture(16, 16), kind)
+    whole = written(make_image(16, 16), kind)
     rng = np.random.default_rng(0)
     broken = 0
     for _ in range(60):
@@ -105,9 +107,9 @@ def test_a_claim_that_the_bytes_cannot_hold(size):
 
 
 def test_a_claim_in_other_headers():
-    bmp = bytearray(written(picture(9, 9), "BMP"))
+    bmp = bytearray(written(make_image(9, 9), "BMP"))
     bmp[18:26] = struct.pack("<ii", 40000, 40000)
-    gif = bytearray(written(picture(9, 9), "GIF"))
+    gif = bytearray(written(make_image(9, 9), "GIF"))
     gif[6:10] = struct.pack("<HH", 65535, 65535)
     for data in (bmp, gif):
         with pytest.raises(BrokenImage, match=r"x: claims \d+×\d+ pixels .*, more than its \d+ bytes can hold"):
@@ -144,10 +146,10 @@ def test_lack_of_memory_is_named(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(cv2, "imdecode", fail)
     with pytest.raises(BrokenImage, match="x: not enough memory for its pixels; cut it into tiles"):
-        decode(encode(picture(*SIZE), ".png"), SIZE, "x", upright=False)
+        decode(encode(make_image(*SIZE), ".png"), SIZE, "x", upright=False)
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", encode(picture(9, 9), ".png")[:-5], png_header(50000, 50000)])
+@pytest.mark.parametrize("data", [b"", b"hello", encode(make_image(9, 9), ".png")[:-5], png_header(50000, 50000)])
 def test_a_file_that_is_no_image(tmp_path, data):
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(BrokenImage, match=r"a\.jpg: (not an image|truncated|claims)"):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import instances, square
-from prepared import prepared, write_json, write_picture
+from prepared import prepared, write_image, write_json
 
 from maskrcnn_jax.data.prepare.formats import open_dataset
 from maskrcnn_jax.data.prepare.problems import DatasetError
@@ -50,7 +50,7 @@ def test_coco_files_are_read_where_tools_put_them(tmp_path: Path, annotations: s
     folder = tmp_path / "data"
     write_json(folder / annotations, coco(*names))
     for name in files:
-        write_picture(folder / name, *SIZE)
+        write_image(folder / name, *SIZE)
     [split] = open_dataset(folder).splits
     classes, [example] = prepared(folder, split.name)
     assert (classes, example.labels.tolist()) == (("cat", "dog"), [1])
@@ -62,7 +62,7 @@ def test_roboflow(tmp_path: Path):
     folder = tmp_path / "data"
     for split in ("train", "valid", "test"):
         write_json(folder / split / "_annotations.coco.json", coco("a.jpg"))
-        write_picture(folder / split / "a.jpg", *SIZE)
+        write_image(folder / split / "a.jpg", *SIZE)
     write_json(folder / "test" / "_annotations.coco.json", {**coco("a.jpg"), "annotations": []})
     (folder / "README.roboflow.txt").write_text("exported")
     assert prepare(folder, tmp_path / "out").counts == {"train": 1, "val": 1}
@@ -73,7 +73,7 @@ def test_lvis_splits_share_the_folders_of_coco(tmp_path: Path):
     write_json(folder / "lvis_v1_train.json", coco("http://x.org/train2017/a.jpg", "http://x.org/val2017/b.jpg"))
     write_json(folder / "lvis_v1_val.json", coco("http://x.org/val2017/a.jpg"))
     for name in ("train2017/a.jpg", "val2017/a.jpg", "val2017/b.jpg"):
-        write_picture(folder / name, *SIZE)
+        write_image(folder / name, *SIZE)
     assert prepare(folder, tmp_path / "out").counts == {"train": 2, "val": 1}
 
 
@@ -83,7 +83,7 @@ def test_splits_in_capitals_and_two_folders_of_one(tmp_path: Path):
     for split in ("Train", "Validation"):
         entry = {"filename": "a.png", "regions": [{"shape_attributes": region, "region_attributes": {}}]}
         write_json(folder / split / "via.json", {"a.png": entry})
-        write_picture(folder / split / "a.png", *SIZE)
+        write_image(folder / split / "a.png", *SIZE)
     assert prepare(folder, tmp_path / "out").counts == {"train": 1, "val": 1}
     (folder / "valid").mkdir()
     with pytest.raises(DatasetError, match="Validation/, valid/ are both the split 'val'; put their files into one"):
@@ -93,14 +93,14 @@ def test_splits_in_capitals_and_two_folders_of_one(tmp_path: Path):
 def test_a_split_called_all_can_be_opened(tmp_path: Path):
     """TFDS takes "all" for the union of the splits, and never ends where one of them has that name."""
     write_json(tmp_path / "data" / "annotations" / "instances_all.json", coco("a.jpg"))
-    write_picture(tmp_path / "data" / "a.jpg", *SIZE)
+    write_image(tmp_path / "data" / "a.jpg", *SIZE)
     assert [len(prepared(tmp_path / "data", "all_images")[1])] == [1]
 
 
 def test_linked_image_folders_are_read_when_allowed(tmp_path: Path):
     folder = tmp_path / "data"
     write_json(folder / "annotations" / "instances_train.json", coco("a.jpg"))
-    write_picture(tmp_path / "disk" / "a.jpg", *SIZE)
+    write_image(tmp_path / "disk" / "a.jpg", *SIZE)
     (folder / "train").symlink_to(tmp_path / "disk")
     with pytest.raises(DatasetError, match=r"images that are outside \S+data; allow such images with --outside-images"):
         prepare(folder, tmp_path / "out")
@@ -110,7 +110,7 @@ def test_linked_image_folders_are_read_when_allowed(tmp_path: Path):
 
 def test_linked_images_of_masks_are_read_when_allowed(tmp_path: Path):
     folder = tmp_path / "data"
-    write_picture(tmp_path / "disk" / "a.png", 4, 5)
+    write_image(tmp_path / "disk" / "a.png", 4, 5)
     (folder / "masks").mkdir(parents=True)
     cv2.imwrite(str(folder / "masks" / "a.png"), np.array([[0, 1, 1, 2, 2]] * 4, np.uint8))
     (folder / "images").symlink_to(tmp_path / "disk")
@@ -124,7 +124,7 @@ def test_what_is_left_out_beside_coco_is_named(tmp_path: Path, caplog: pytest.Lo
     write_json(folder / "annotations.json", coco("a.jpg"))
     write_json(folder / "captions.json", {**coco("a.jpg"), "annotations": [{"id": 1, "image_id": 10, "caption": "x"}]})
     (folder / "old.json").write_text("{")
-    write_picture(folder / "a.jpg", *SIZE)
+    write_image(folder / "a.jpg", *SIZE)
     with caplog.at_level(logging.WARNING):
         assert prepare(folder, tmp_path / "out").counts == {"train": 1}
     assert "captions.json: COCO captions, left out beside COCO's annotations" in caplog.text
@@ -136,7 +136,7 @@ def test_links_that_lead_round_pipes_and_hidden_folders_are_passed_over(tmp_path
     folder = tmp_path / "data"
     write_json(folder / "sub" / "result.json", coco("a.jpg"))
     write_json(folder / ".cache" / "result.json", coco("a.jpg"))
-    write_picture(folder / "sub" / "images" / "a.jpg", *SIZE)
+    write_image(folder / "sub" / "images" / "a.jpg", *SIZE)
     (folder / "sub" / "round").symlink_to(folder)
     os.mkfifo(folder / "pipe.json")
     assert prepare(folder, tmp_path / "out").counts == {"train": 1}
@@ -167,7 +167,7 @@ LABEL_STUDIO = [{"id": 1, "annotations": [{"result": []}], "data": {"image": "/d
 )
 def test_json_of_other_kinds_is_called_by_its_name(tmp_path: Path, content: object, said: str):
     write_json(tmp_path / "annotations" / "export.json", content)
-    write_picture(tmp_path / "a.png", *SIZE)
+    write_image(tmp_path / "a.png", *SIZE)
     for given in (tmp_path, tmp_path / "annotations" / "export.json"):
         with pytest.raises(DatasetError) as error:
             open_dataset(given)
@@ -244,7 +244,7 @@ def test_a_development_kit_of_voc_is_entered(tmp_path: Path):
         kit = tmp_path / "data" / "VOCdevkit" / year
         (kit / "Annotations").mkdir(parents=True)
         (kit / "Annotations" / "a.xml").write_text(xml.format(box))
-        write_picture(kit / "JPEGImages" / "a.jpg", *SIZE)
+        write_image(kit / "JPEGImages" / "a.jpg", *SIZE)
         if year == "VOC2007":
             assert prepare(tmp_path / "data", tmp_path / "out").counts == {"train": 1}
             assert prepare(tmp_path / "data" / "VOCdevkit", tmp_path / "out").counts == {"train": 1}
@@ -254,7 +254,7 @@ def test_a_development_kit_of_voc_is_entered(tmp_path: Path):
 
 def test_splits_are_named_for_an_only_file(tmp_path: Path):
     write_json(tmp_path / "data" / "result.json", coco("a.jpg"))
-    write_picture(tmp_path / "data" / "a.jpg", *SIZE)
+    write_image(tmp_path / "data" / "a.jpg", *SIZE)
     assert [split.name for split in open_dataset(tmp_path / "data", ReadOptions(("holiday",))).splits] == ["holiday"]
     (tmp_path / "data" / "other_result.json").write_text(json.dumps(coco("a.jpg")))
     assert [split.name for split in open_dataset(tmp_path / "data").splits] == ["other_result", "result"]

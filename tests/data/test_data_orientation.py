@@ -2,14 +2,14 @@ import io
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import make_image
 from PIL import ExifTags, Image, ImageOps
 
 from maskrcnn_jax.data.images.orientation import SWAPPING, stored, turned
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("raster", [picture(5, 7), picture(6, 6), picture(5, 7)[..., 0]])
+@pytest.mark.parametrize("raster", [make_image(5, 7), make_image(6, 6), make_image(5, 7)[..., 0]])
 def test_a_raster_is_turned_as_pillow_turns_it(orientation, raster):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation

@@ -2,7 +2,7 @@ import threading
 import warnings
 
 import pytest
-from conftest import picture, written
+from conftest import make_image, written
 from PIL import Image
 
 from maskrcnn_jax.data.images.broken import BrokenImage
@@ -33,13 +33,13 @@ def test_pillows_limit_is_back_when_the_last_thread_has_left():
 
 
 def test_pillows_limit_is_back_after_a_fault():
-    with pytest.raises(BrokenImage, match=r"^x: PNG that cannot be"), opened(written(picture(3, 4), "PNG"), "x"):
+    with pytest.raises(BrokenImage, match=r"^x: PNG that cannot be"), opened(written(make_image(3, 4), "PNG"), "x"):
         raise RuntimeError("inside")
     assert LIMIT == Image.MAX_IMAGE_PIXELS
 
 
 def test_an_image_is_opened_by_the_reader_of_its_kind():
-    with opened(written(picture(3, 4), "PNG"), "x") as (kind, image):
+    with opened(written(make_image(3, 4), "PNG"), "x") as (kind, image):
         assert kind == PNG and image.size == (4, 3)
 
 
@@ -56,12 +56,12 @@ def test_an_image_is_opened_by_the_reader_of_its_kind():
     ],
 )
 def test_faults_are_named(error: Exception, message: str):
-    with pytest.raises(BrokenImage, match=message), opened(written(picture(3, 4), "PNG"), "x"):
+    with pytest.raises(BrokenImage, match=message), opened(written(make_image(3, 4), "PNG"), "x"):
         raise error
 
 
 def test_an_image_with_a_program_is_not_opened():
     """`Image.open` gives PostScript to Ghostscript."""
     message = r"^x: PostScript is not decoded \(\d+ bytes\); convert it to JPEG or PNG$"
-    with pytest.raises(BrokenImage, match=message), opened(written(picture(3, 4), "EPS"), "x"):
+    with pytest.raises(BrokenImage, match=message), opened(written(make_image(3, 4), "EPS"), "x"):
         pass

@@ -49,7 +49,7 @@ INPUT = InputConfig(shortest_edge=32, longest_edge=64, buckets=((32, 64), (64, 3
 
 
 class Plain:
-    """Pictures of given sizes, whose pixels all hold their index; some are broken."""
+    """Images of given sizes, whose pixels all hold their index; some are broken."""
 
     class_names, category_ids, has_masks = ("thing",), (1,), True
 
@@ -114,7 +114,7 @@ def test_batch_is_as_the_contract_says():
 
 @pytest.mark.parametrize("step", [1, 7, 25])
 def test_resuming_at_a_step_gives_the_same_batches(step):
-    # 50 pictures in batches of 4: 13 steps per epoch, so step 25 is the last of the second epoch.
+    # 50 images in batches of 4: 13 steps per epoch, so step 25 is the last of the second epoch.
     source = Shapes(ShapesSource(count=50))
     whole = take(train_batches(source, SHAPES, seed=3, start_step=0), step + 3)
     resumed = take(train_batches(source, SHAPES, seed=3, start_step=step), 3)
@@ -144,7 +144,7 @@ def test_processes_share_a_batch():
 
 
 def test_an_epoch_shows_every_image_in_its_bucket():
-    # 8 wide and 4 tall pictures in batches of 4: three steps.
+    # 8 wide and 4 tall images in batches of 4: three steps.
     source = Plain([WIDE, TALL, WIDE] * 4)
     batches = take(train_batches(source, MIXED, 0, 0), 3)
     assert sorted(np.concatenate([batch.image_ids for batch in batches])) == list(range(12))
@@ -162,7 +162,7 @@ def test_broken_images_are_replaced_and_named(caplog: pytest.LogCaptureFixture):
     for a, b in zip(batches[4:], again, strict=True):
         assert_equal(a, b)
     shown = np.bincount(np.concatenate([batch.image_ids for batch in batches]), minlength=8)
-    # In 3 epochs of 2 batches the next picture of the same shape, 4 for 2 and 5 for 3, is shown twice as often.
+    # In 3 epochs of 2 batches the next image of the same shape, 4 for 2 and 5 for 3, is shown twice as often.
     assert shown.tolist() == [3, 3, 0, 0, 6, 6, 3, 3]
     messages = [record.message for record in caplog.records]
     assert sum("skipped image 2 (p2.jpg): truncated" in message for message in messages) == 2  # once per iterator
@@ -186,7 +186,7 @@ def test_surplus_objects_are_counted_once(caplog: pytest.LogCaptureFixture):
     source.num_objects[:] = [1, 2, 3, 4, 7]
     with caplog.at_level(logging.WARNING):
         take(train_batches(source, MIXED, 0, 0), 3)
-    # Two slots: 1 + 2 + 5 objects of three pictures go.
+    # Two slots: 1 + 2 + 5 objects of three images go.
     (record,) = caplog.records
     assert "more than max_objects = 2 objects in 3 images (in one 7)" in record.message
     assert "8 in all" in record.message
@@ -220,7 +220,7 @@ def test_scale_jitter_uses_its_bucket_for_every_size():
 
 
 def test_pasted_objects_come_from_the_same_bucket_and_depend_on_step_alone():
-    """Each picture is one object of its own colour: what is pasted covers all of it, and there is nothing else."""
+    """Each image is one object of its own colour: what is pasted covers all of it, and there is nothing else."""
     config = dataclasses.replace(MIXED, transforms=(CopyPaste(1.0), *MIXED.transforms))
     source = Plain([WIDE] * 6 + [TALL] * 6)
     batches = take(train_batches(source, config, 0, 0), 12)
@@ -228,7 +228,7 @@ def test_pasted_objects_come_from_the_same_bucket_and_depend_on_step_alone():
     ids = np.concatenate([batch.image_ids for batch in batches])
     pasted = colors != ids
     assert ((np.array(colors) < 6) == (ids < 6)).all()
-    # A half of the donors' objects goes, one of six donors is the picture itself: 5 / 12 of 48.
+    # A half of the donors' objects goes, one of six donors is the image itself: 5 / 12 of 48.
     assert 10 <= pasted.sum() <= 30
     for before, after in zip(batches[5:8], take(train_batches(source, config, 0, 5), 3), strict=True):
         assert_equal(before, after)

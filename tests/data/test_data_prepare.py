@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import WriteCoco, encode, instances, picture, square
+from conftest import WriteCoco, encode, instances, make_image, square
 from test_data_coco_files import zip_up
 
 from maskrcnn_jax.config import CocoSource
@@ -61,7 +61,7 @@ def test_bad_images_are_named_together(write_coco: WriteCoco, tmp_path: Path):
     (images / "010.png").unlink()
     (images / "020.png").write_bytes((images / "020.png").read_bytes()[:300])
     (images / "040.png").write_bytes(b"<html>")
-    (images / "060.png").write_bytes(encode(picture(41, 60), ".png"))
+    (images / "060.png").write_bytes(encode(make_image(41, 60), ".png"))
     with pytest.raises(DatasetError) as error:
         prepare(folder, tmp_path / "out")
     for words in (

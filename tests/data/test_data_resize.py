@@ -70,7 +70,7 @@ def test_antialiased_is_its_definition(old, new):
 
 
 @pytest.mark.parametrize(("old", "new"), SIZES)
-def test_truncated_is_bilinear_with_black_around_and_no_darker_than_the_picture(old, new):
+def test_truncated_is_bilinear_with_black_around_and_no_darker_than_the_image(old, new):
     image = random_image(*old) // 2 + 40
     around = np.pad(image, ((1, 1), (1, 1), (0, 0)))
     height, width = old
@@ -99,7 +99,7 @@ def test_a_filter_by_hand():
 def test_truncation_by_hand():
     # Positions -.25 .25 .75 1.25: ¾ · 201 from the black outside, then ¾ · 201 + ¼ · 0, ¼ · 201, ¾ · 0.
     assert resize(gray([[201, 0]]), (1, 4), "truncated")[0, :, 0].tolist() == [150, 150, 50, 0]
-    # 150.75, 176, 126, and 75.75, which is darker than anything in the picture.
+    # 150.75, 176, 126, and 75.75, which is darker than anything in the image.
     assert resize(gray([[201, 101]]), (1, 4), "truncated")[0, :, 0].tolist() == [150, 176, 126, 101]
 
 
@@ -142,7 +142,7 @@ def test_equal_to_skimage():
 
 
 @pytest.mark.parametrize("interpolation", ["rounded", "exact", "antialiased", "truncated"])
-def test_a_picture_of_the_right_size_stays(interpolation):
+def test_an_image_of_the_right_size_stays(interpolation):
     image = random_image(5, 8)
     found = resize(image, (5, 8), interpolation)
     np.testing.assert_array_equal(found, image)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from conftest import WriteCoco, instances, square
-from prepared import write_json, write_picture
+from prepared import write_image, write_json
 
 from maskrcnn_jax.data.prepare.run import prepare
 
@@ -23,7 +23,7 @@ def test_frames_of_two_splits_in_one_folder(tmp_path: Path, caplog: pytest.LogCa
     for split in ("train", "val"):
         write_json(folder / "annotations" / f"instances_{split}.json", content)
     for image in content["images"]:
-        write_picture(folder / "images" / image["file_name"], 10, 12)
+        write_image(folder / "images" / image["file_name"], 10, 12)
     [said] = [line for line in warnings(folder, caplog) if "two splits" in line]
     assert "coco: 3 images in two splits, so that one is scored on what another trains on" in said
     assert said.endswith("010.png in 'train' and 'val', 020.png in 'train' and 'val', 030.png in 'train' and 'val'")
@@ -47,6 +47,6 @@ def test_parts_of_an_undivided_data_set(tmp_path: Path, caplog: pytest.LogCaptur
     for image in content["images"]:
         image["file_name"] = "a.png"
     write_json(tmp_path / "coco" / "result.json", content)
-    write_picture(tmp_path / "coco" / "a.png", 10, 12)
+    write_image(tmp_path / "coco" / "a.png", 10, 12)
     [said] = [line for line in warnings(tmp_path / "coco", caplog, validation_share=0.5) if "two splits" in line]
     assert "a.png in 'train' and 'val'" in said

@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("square", "circle", "triangle")
 NEW: tuple[Kind, ...] = ("star", "ring", "cross")
 
 
-def test_a_picture_is_a_function_of_its_index():
+def test_an_image_is_a_function_of_its_index():
     a, b = Shapes(ShapesSource(seed=3))[17], Shapes(ShapesSource(seed=3, first=10))[7]
     np.testing.assert_array_equal(a.image, b.image)
     np.testing.assert_array_equal(a.boxes, b.boxes)
@@ -34,7 +34,7 @@ def test_a_picture_is_a_function_of_its_index():
     ],
     ids=["default", "other"],
 )
-def test_pictures_stay_the_same_for_ever(config: ShapesSource, expected: str):
+def test_images_stay_the_same_for_ever(config: ShapesSource, expected: str):
     """A hundred of each, as they were when there were three kinds: stored results stay comparable."""
     content = hashlib.sha256()
     for index in range(100):
@@ -130,7 +130,7 @@ def test_extent_iou():
     assert extent_iou(a, a) == 1
 
 
-def test_statistics_of_many_pictures():
+def test_statistics_of_many_images():
     source = Shapes(ShapesSource(count=500))
     examples = [source[i] for i in range(500)]
     assert {len(example.boxes) for example in examples} == {1, 2, 3, 4}
@@ -173,6 +173,6 @@ def test_coco_form():
         assert annotation["area"] == example.masks[k].sum()
 
 
-def test_picture_too_small_for_the_margins():
+def test_image_too_small_for_the_margins():
     with pytest.raises(ConfigError, match="image_size = 32"):
         Shapes(ShapesSource(image_size=32))

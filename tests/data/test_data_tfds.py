@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from conftest import encode, picture
+from conftest import encode, make_image
 
 from maskrcnn_jax.config import ConfigError, TFDSSource
 from maskrcnn_jax.data import BrokenImage, ImageSource
@@ -61,7 +61,7 @@ def thing(number: int, box: tuple[int, int, int, int], label: int, crowd: bool =
 
 
 def row(number: int, **fields: Any) -> dict[str, Any]:
-    image = encode(picture(*SIZE, number), ".png")
+    image = encode(make_image(*SIZE, number), ".png")
     return {"image": image, "image/filename": f"{number:012d}.jpg", "image/id": number, **fields}
 
 
@@ -85,7 +85,7 @@ def test_boxes_alone(boxes: TFDSSource):
     assert list(source.image_ids) == [10, 40] and source.file_names[1] == "000000000040.jpg"
     assert source.sizes.tolist() == [[20, 40]] * 2 and source.num_objects.tolist() == [2, 1]
     example = pickle.loads(pickle.dumps(source))[0]
-    np.testing.assert_array_equal(example.image, picture(*SIZE, 10))
+    np.testing.assert_array_equal(example.image, make_image(*SIZE, 10))
     np.testing.assert_allclose(example.boxes, [[4, 5, 14, 15], [0, 0, 40, 20]], atol=1e-5)
     assert example.labels.tolist() == [2, 0] and example.is_crowd.tolist() == [False, True]
     # The pixels that the box touches; its edges are whole but for rounding.

@@ -21,7 +21,7 @@ def image_of(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def example_of(size: tuple[int, int], *rectangles: tuple[int, int, int, int]) -> Example:
-    """A picture with rectangular objects `(x0, y0, x1, y1)`, labelled 0, 1, …"""
+    """An image with rectangular objects `(x0, y0, x1, y1)`, labelled 0, 1, …"""
     masks = []
     for x0, y0, x1, y1 in rectangles:
         mask = np.zeros(size, np.uint8)
@@ -33,7 +33,7 @@ def example_of(size: tuple[int, int], *rectangles: tuple[int, int, int, int]) ->
 
 
 def blobs(size: tuple[int, int], seed: int) -> Example:
-    """A picture with five random ellipses."""
+    """An image with five random ellipses."""
     rng = np.random.default_rng(seed)
     height, width = size
     masks, boxes = [], []
@@ -77,7 +77,7 @@ def test_fit_without_resizing_copies():
     np.testing.assert_array_equal(fitted.image[:, :48], image_of(32, 48))
 
 
-def test_fit_names_a_picture_that_fits_nowhere():
+def test_fit_names_an_image_that_fits_nowhere():
     with pytest.raises(ConfigError, match="60×100"):
         fit(image_of(30, 50), InputConfig(shortest_edge=60, longest_edge=100, buckets=((64, 64),)))
 
@@ -191,7 +191,7 @@ def test_crowds_are_marked():
     assert truth.is_crowd.tolist() == [True, False, False]
 
 
-def test_picture_without_objects():
+def test_image_without_objects():
     config = DataConfig(transforms=(Flip(), Resize((40,), 64)), buckets=((64, 64),), max_objects=3, mask_size=8)
     row = augment(example_of((40, 50)), Generators(np.random.default_rng(0)), config, (64, 64))
     assert not row.ground_truth.valid.any() and not row.ground_truth.masks.any()
@@ -211,7 +211,7 @@ def test_picture_without_objects():
     ],
     ids=["whole", "cut"],
 )
-def test_centering_moves_the_picture_and_its_objects_alike(config):
+def test_centering_moves_the_image_and_its_objects_alike(config):
     example = blobs((240, 320), seed=3)
     for seed in range(6):
         corner, middle = (
@@ -248,7 +248,7 @@ def test_multi_scale_and_flip_are_drawn_from_the_settings():
 
 
 def test_scale_jitter_stays_inside_bucket_and_range():
-    # A picture of 48 × 96 fits the bucket 64 × 96 at scale 1, so scales are 0.1 … 2.
+    # An image of 48 × 96 fits the bucket 64 × 96 at scale 1, so scales are 0.1 … 2.
     generators = Generators(np.random.default_rng(0))
     drawn = [draw_placement((48, 96), generators, JITTER, (64, 96)) for _ in range(1000)]
     heights = np.array([placement.resized[0] for placement in drawn])
@@ -261,7 +261,7 @@ def test_scale_jitter_stays_inside_bucket_and_range():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_jittered_objects_lie_in_the_picture_and_on_their_masks(seed):
+def test_jittered_objects_lie_in_the_image_and_on_their_masks(seed):
     example = blobs((240, 320), seed)
     config = DataConfig(transforms=(Flip(), ScaleJitter(0.5, 3.0)), buckets=((256, 256),), max_objects=8, mask_size=56)
     row = augment(example, Generators(np.random.default_rng(seed)), config, (256, 256))
@@ -300,7 +300,7 @@ def test_color_jitter_by_hand():
     assert jitter_color(image, 0.4, Fixed(1.4, 1, 1))[0, :, 0].tolist() == [140, 255]
 
 
-def test_color_jitter_changes_the_picture_only():
+def test_color_jitter_changes_the_image_only():
     plain = DataConfig(transforms=(Flip(), Resize((40,), 64)), buckets=((64, 64),), max_objects=3, mask_size=8)
     vivid = DataConfig(
         transforms=(Flip(), Resize((40,), 64), ColorJitter(0.4)), buckets=((64, 64),), max_objects=3, mask_size=8

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 @pytest.fixture(scope="module")
 def ground_truth():
-    """12 pictures with up to 6 ellipses of 3 classes, some crowds; nobody has class "rat"."""
+    """12 images with up to 6 ellipses of 3 classes, some crowds; nobody has class "rat"."""
     rng = np.random.default_rng(0)
     images = [{"id": 100 + 7 * index, "height": 120, "width": 200 - index} for index in range(12)]
     annotations = []

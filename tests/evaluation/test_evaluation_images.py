@@ -1,4 +1,4 @@
-"""Every figure of a detection finds its way back to the original picture."""
+"""Every figure of a detection finds its way back to the original image."""
 
 import jax
 import numpy as np
@@ -22,10 +22,10 @@ def first(batch):
 
 
 def test_boxes_go_back_to_original_pixels():
-    # Network pixels are 2 × (x) and 4 × (y) original ones; the picture is 50 wide and 40 high.
+    # Network pixels are 2 × (x) and 4 × (y) original ones; the image is 50 wide and 40 high.
     # (20, 40, 60, 80) → x 10…30, y 10…20: (10, 10, 20 wide, 10 high).
     # (80, 120, 120, 200) → x 40…60, y 30…50, clipped to 40…50, 30…40: (40, 30, 10, 10).
-    # (104, 0, 120, 40) → x 52…60: right of the picture, dropped. The last slot is padding.
+    # (104, 0, 120, 40) → x 52…60: right of the image, dropped. The last slot is padding.
     batch = detections(
         [[20, 40, 60, 80], [80, 120, 120, 200], [104, 0, 120, 40], [20, 40, 60, 80]],
         labels=[1, 0, 0, 0],
@@ -67,14 +67,14 @@ def test_masks_lie_where_the_rule_says(rule):
 
 @settings(max_examples=100, deadline=None)
 @given(
-    picture=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    image=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     start=st.tuples(st.integers(0, 6), st.integers(0, 6)),
     size=st.tuples(st.integers(0, 7), st.integers(0, 7)),
     seed=st.integers(0, 2**16),
     density=st.sampled_from([0.0, 0.3, 1.0]),
 )
-def test_run_length_code_is_pycocotools(picture, start, size, seed, density):
-    (height, width), (y, x) = picture, np.minimum(start, picture)
+def test_run_length_code_is_pycocotools(image, start, size, seed, density):
+    (height, width), (y, x) = image, np.minimum(start, image)
     rows, columns = min(size[0], height - y), min(size[1], width - x)
     mask = np.random.default_rng(seed).random((rows, columns)) < density
     full = np.zeros((height, width), bool)

@@ -14,10 +14,10 @@ WHOLE = (0, 0, WIDTH, HEIGHT)
 
 
 def full(crop: Crop) -> np.ndarray:
-    picture = np.zeros((HEIGHT, WIDTH), bool)
+    image = np.zeros((HEIGHT, WIDTH), bool)
     rows, columns = crop.mask.shape
-    picture[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.mask
-    return picture
+    image[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.mask
+    return image
 
 
 def patch(place, window=WHOLE, seed=0) -> Patch:

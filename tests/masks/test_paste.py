@@ -34,7 +34,7 @@ def assert_is_definition(mask, box, height, width, threshold=0.5):
 
 
 def test_a_two_by_two_mask_by_hand():
-    # The box spans columns 1 to 5 and rows 0 to 4 of a 4 × 6 picture: 2 pixels per cell. Cell centres are at pixel
+    # The box spans columns 1 to 5 and rows 0 to 4 of a 4 × 6 image: 2 pixels per cell. Cell centres are at pixel
     # offsets 1 and 3, pixel centres at 0.5, 1.5, 2.5, 3.5, so in cell units -0.25, 0.25, 0.75, 1.25, and weights of
     # (left, right) cell are (.75, 0) (.75, .25) (.25, .75) (0, .75); half a pixel outside the box (-0.75, 1.75): .25.
     # Only the upper left cell is 1, so the probability is (row weight) × (column weight), rows .75 .75 .25 0 and
@@ -78,18 +78,18 @@ coordinate = st.floats(-12, 20, width=32)
     corner=st.tuples(coordinate, coordinate),
     size=st.tuples(st.floats(0.015625, 30, width=32), st.floats(0.015625, 30, width=32)),
     side=st.integers(1, 5),
-    picture=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    image=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     threshold=st.sampled_from([0.1, 0.5, 0.9]),
     seed=st.integers(0, 2**16),
 )
-@example(corner=(3.0, 4.0), size=(1.0, 1.0), side=4, picture=(9, 9), threshold=0.5, seed=0)  # one pixel
-@example(corner=(20.0, 20.0), size=(2.0, 2.0), side=4, picture=(9, 9), threshold=0.5, seed=0)  # outside
-@example(corner=(-8.0, -8.0), size=(30.0, 30.0), side=4, picture=(9, 9), threshold=0.5, seed=0)  # all around
-def test_pasting_is_its_definition(corner, size, side, picture, threshold, seed):
+@example(corner=(3.0, 4.0), size=(1.0, 1.0), side=4, image=(9, 9), threshold=0.5, seed=0)  # one pixel
+@example(corner=(20.0, 20.0), size=(2.0, 2.0), side=4, image=(9, 9), threshold=0.5, seed=0)  # outside
+@example(corner=(-8.0, -8.0), size=(30.0, 30.0), side=4, image=(9, 9), threshold=0.5, seed=0)  # all around
+def test_pasting_is_its_definition(corner, size, side, image, threshold, seed):
     mask = np.random.default_rng(seed).random((side, side), dtype=np.float32)
     box = np.array([*corner, corner[0] + size[0], corner[1] + size[1]], np.float32)
     if box[2] > box[0] and box[3] > box[1]:
-        assert_is_definition(mask, box, *picture, threshold)
+        assert_is_definition(mask, box, *image, threshold)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_pasting_is_its_definition(corner, size, side, picture, threshold, seed)
         [2, 2, 2, 5],  # no width
         [2, 2, 5, 2],  # no height
         [5, 5, 2, 2],  # turned over
-        [-9, 0, -4, 5],  # left of the picture
+        [-9, 0, -4, 5],  # left of the image
         [20, 0, 30, 5],  # right of it
         [0, 40, 5, 50],  # below it
         [np.nan, 0, 5, 5],
@@ -110,7 +110,7 @@ def test_a_box_without_pixels_gives_an_empty_mask(box):
     assert pasted.shape == (8, 10) and not pasted.any()
 
 
-def test_an_enormous_box_covers_the_picture_with_its_middle():
+def test_an_enormous_box_covers_the_image_with_its_middle():
     mask = np.zeros((3, 3), np.float32)
     mask[1, 1] = 1
     assert paste_mask(mask, np.array([-1e30, -1e30, 1e30, 1e30], np.float32), 4, 5).all()
@@ -126,10 +126,10 @@ def test_a_crop_holds_only_the_box():
 
 
 def outward(mask, box, height, width):
-    """torchvision's way, step by step: probabilities over the picture.
+    """torchvision's way, step by step: probabilities over the image.
 
     The mask is framed with empty cells, the box grows alike about its centre, its corners lose their fractions, the
-    framed mask is resized to whole pixels, the last corner's included, and what lies in the picture is copied.
+    framed mask is resized to whole pixels, the last corner's included, and what lies in the image is copied.
     """
     side = len(mask)
     framed = np.zeros((side + 2, side + 2))
@@ -140,7 +140,7 @@ def outward(mask, box, height, width):
         corners.append((int(middle - half), int(middle + half)))
     (left, right), (top, bottom) = corners
     wide, high = right - left + 1, bottom - top + 1
-    picture = np.zeros((height, width))
+    image = np.zeros((height, width))
     for row in range(high):
         for column in range(wide):
             if 0 <= top + row < height and 0 <= left + column < width:
@@ -151,8 +151,8 @@ def outward(mask, box, height, width):
                 for y in range(side + 2):
                     for x in range(side + 2):
                         value += framed[y, x] * max(0, 1 - abs(v - y)) * max(0, 1 - abs(u - x))
-                picture[top + row, left + column] = value
-    return picture
+                image[top + row, left + column] = value
+    return image
 
 
 eighths = st.integers(-80, 160).map(lambda k: k / 8)

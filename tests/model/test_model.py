@@ -91,7 +91,7 @@ def test_in_prediction_the_heads_look_at_proposals_and_detections(trace):
     assert np.any(trace.detections.valid, axis=1).all()
 
 
-def test_boxes_stay_inside_the_picture(trace):
+def test_boxes_stay_inside_the_image(trace):
     for boxes in (trace.candidates.boxes, trace.proposals.boxes, trace.detections.boxes):
         height, width = np.split(mixed().image_sizes[:, None], 2, axis=2)
         assert np.all(boxes >= 0)
@@ -109,7 +109,7 @@ def test_an_image_is_seen_alone(model, trace):
 def test_normalising():
     config = InputConfig(mean=(1.0, 2.0, 3.0), std=(1.0, 2.0, 4.0))
     image = jnp.full((1, 2, 3, 3), 7, jnp.uint8)
-    # (7 − 1) / 1, (7 − 2) / 2, (7 − 3) / 4 in a picture of 1 × 2 pixels, 0 around it.
+    # (7 − 1) / 1, (7 − 2) / 2, (7 − 3) / 4 in an image of 1 × 2 pixels, 0 around it.
     expected = np.zeros((1, 2, 3, 3))
     expected[0, 0, :2] = 6, 2.5, 1
     window = jnp.array([[0.0, 0.0, 2.0, 1.0]])
@@ -117,13 +117,13 @@ def test_normalising():
     # Channels change places after normalising, so mean and deviation stay with their channel.
     reverse = normalize(image.astype(jnp.float32), window, change(config, bgr=True))
     np.testing.assert_allclose(reverse, expected[..., ::-1])
-    # Black padding, as Matterport has it: (0 − 1) / 1, (0 − 2) / 2, (0 − 3) / 4 around the picture.
+    # Black padding, as Matterport has it: (0 − 1) / 1, (0 − 2) / 2, (0 − 3) / 4 around the image.
     black = normalize(image, window, change(config, black_padding=True))
     expected[0, 1], expected[0, 0, 2] = (-1, -1, -0.75), (-1, -1, -0.75)
     np.testing.assert_allclose(black, expected)
 
 
-def test_where_the_picture_lies():
+def test_where_the_image_lies():
     sizes = jnp.array([[64.0, 64.0], [33.0, 20.0]])
     np.testing.assert_array_equal(valid_regions(sizes, (64, 64), InputConfig()), [[0, 0, 64, 64], [0, 0, 20, 33]])
     # 31 rows and 44 columns are left over: 15 above and 16 below, 22 on either side.
@@ -131,7 +131,7 @@ def test_where_the_picture_lies():
     np.testing.assert_array_equal(centered, [[0, 0, 64, 64], [22, 15, 42, 48]])
 
 
-def test_what_lies_outside_the_picture_has_no_influence(model, trace):
+def test_what_lies_outside_the_image_has_no_influence(model, trace):
     batch = mixed()
     images = batch.images.at[1, SIDE - 4 :].set(0).at[1, :, SIDE - 2 :].set(255)
     other = jit(forward)(model, images, batch.image_sizes)
@@ -151,7 +151,7 @@ def test_anchors_of_the_pyramid(trace):
 
 
 def test_strides_that_divide_the_image():
-    """A picture of 800 rows has 13 rows on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
+    """An image of 800 rows has 13 rows on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
     cells = [(rows, 1) for rows in (200, 100, 50, 25, 13)]
     for floor_stride, expected in ((True, (4, 8, 16, 32, 61)), (False, (4, 8, 16, 32, 64))):
         config = AnchorConfig(aspect_ratios=(1.0,), floor_stride=floor_stride)

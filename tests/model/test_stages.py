@@ -11,8 +11,8 @@ from maskrcnn_jax.model import stages
 from maskrcnn_jax.structs import Candidates, Proposals, Rois, RPNOutput
 
 ONES = (1.0, 1.0, 1.0, 1.0)
-PICTURE = jnp.array([0.0, 0.0, 120.0, 100.0])
-"""A picture 100 high and 120 wide."""
+IMAGE = jnp.array([0.0, 0.0, 120.0, 100.0])
+"""An image 100 high and 120 wide."""
 KEY = jax.random.key(0)
 
 
@@ -24,7 +24,7 @@ sample_rois = jit(stages.sample_rois, static_argnames=("num_classes", "config", 
 def select_candidates(anchors, logits, counts, top_k, deltas=None, **config) -> Candidates:
     deltas = jnp.zeros((len(anchors), 4)) if deltas is None else deltas
     rpn = RPNOutput(jnp.asarray(logits), deltas)
-    return candidates_of(rpn, anchors, PICTURE, level_counts=counts, top_k=top_k, config=ProposalConfig(**config))
+    return candidates_of(rpn, anchors, IMAGE, level_counts=counts, top_k=top_k, config=ProposalConfig(**config))
 
 
 def test_best_anchors_of_each_level():
@@ -52,7 +52,7 @@ def test_suppression_within_a_level_only():
 
 
 def test_decoded_before_and_after_clipping():
-    # dx = 1 moves by a width, dh = log 2 doubles the height; the picture is 100 high and 120 wide.
+    # dx = 1 moves by a width, dh = log 2 doubles the height; the image is 100 high and 120 wide.
     deltas = jnp.array([[1.0, 0, 0, np.log(2.0)], [0.5, 0, 0, 0]])
     anchors = jnp.array([[0, 0, 10, 20.0], [112, 30, 122, 40]])
     found = select_candidates(anchors, [1.0, 0.0], (2,), 2, deltas)
@@ -91,7 +91,7 @@ def test_no_smallest_size():
 def test_no_gradient_through_candidates():
     def total(logits, deltas):
         rpn = RPNOutput(logits, deltas)
-        found = stages.select_candidates(rpn, boxes_at(0, 20), PICTURE, (2,), 2, ProposalConfig())
+        found = stages.select_candidates(rpn, boxes_at(0, 20), IMAGE, (2,), 2, ProposalConfig())
         return found.boxes.sum() + found.scores.sum()
 
     for gradient in jax.grad(total, argnums=(0, 1))(jnp.zeros(2), jnp.zeros((2, 4))):
@@ -103,7 +103,7 @@ def test_another_suppression():
     found = stages.select_candidates(
         rpn,
         boxes_at(0, 20),
-        PICTURE,
+        IMAGE,
         (2,),
         2,
         ProposalConfig(),

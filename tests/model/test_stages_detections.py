@@ -12,8 +12,8 @@ from maskrcnn_jax.model import stages
 from maskrcnn_jax.structs import BoxOutput, Rois
 
 ONES = (1.0, 1.0, 1.0, 1.0)
-PICTURE = jnp.array([0.0, 0.0, 120.0, 100.0])
-"""A picture 100 high and 120 wide."""
+IMAGE = jnp.array([0.0, 0.0, 120.0, 100.0])
+"""An image 100 high and 120 wide."""
 
 # Compiled: op by op, each shape of each operation would be compiled singly.
 pairs_of = jit(stages.select_class_candidates, static_argnames=("box_weights", "max_log_scale", "config"))
@@ -32,7 +32,7 @@ def detect(boxes, probabilities, deltas=None, valid=None, **config):
     box = BoxOutput(jnp.log(jnp.asarray(probabilities, jnp.float32)), deltas)
     defaults = DetectConfig(count=4)
     config = dataclasses.replace(defaults, **config)
-    return stages.select_detections(pairs_of(rois_of(boxes, valid), box, PICTURE, ONES, None, config), config.count)
+    return stages.select_detections(pairs_of(rois_of(boxes, valid), box, IMAGE, ONES, None, config), config.count)
 
 
 def found(detections) -> list[tuple[float, int, float]]:
@@ -81,8 +81,8 @@ def test_padding_is_never_detected():
     assert found(detect(boxes_at(0), [[0.9, 0.0, 0.1]], valid=[False])) == []
 
 
-def test_each_class_has_its_own_box_clipped_to_the_picture():
-    # Class 1 moves the roi by 11.5 widths to 115 … 125; the picture ends at 120.
+def test_each_class_has_its_own_box_clipped_to_the_image():
+    # Class 1 moves the roi by 11.5 widths to 115 … 125; the image ends at 120.
     deltas = np.zeros((1, 2, 4))
     deltas[0, 1, 0] = 11.5
     result = detect(boxes_at(0), [[0.4, 0.5, 0.1]], deltas)
@@ -91,7 +91,7 @@ def test_each_class_has_its_own_box_clipped_to_the_picture():
 
 
 def test_empty_and_broken_boxes_are_not_detected():
-    # The first moves out of the picture, the second is no number, the third is 10 wide.
+    # The first moves out of the image, the second is no number, the third is 10 wide.
     deltas = np.zeros((3, 1, 4))
     deltas[0, 0, 0], deltas[1, 0, 1] = 50, np.nan
     result = detect(boxes_at(0, 20, 40), [[0.9, 0.1]] * 3, deltas)
@@ -103,7 +103,7 @@ def test_pairs_say_what_suppression_saw():
     # Best first: the third roi as class 1, the second and the first as class 0; the first overlaps the better second.
     # The first roi as class 1 lies below the threshold, the others' remaining pairs, too.
     box = BoxOutput(jnp.log(jnp.array([[0.3, 0.1, 0.6], [0.6, 0.1, 0.3], [0.02, 0.9, 0.08]])), jnp.zeros((3, 2, 4)))
-    pairs = pairs_of(rois_of(boxes_at(0, 1, 40)), box, PICTURE, ONES, None, DetectConfig(score_threshold=0.2, top_k=4))
+    pairs = pairs_of(rois_of(boxes_at(0, 1, 40)), box, IMAGE, ONES, None, DetectConfig(score_threshold=0.2, top_k=4))
     np.testing.assert_array_equal(pairs.valid, [True, True, True, False])
     np.testing.assert_array_equal(pairs.keep, [True, True, False, False])
     np.testing.assert_array_equal(pairs.roi_index[:3], [2, 1, 0])
@@ -116,7 +116,7 @@ def define_detect(rois, valid, logits, deltas, config: DetectConfig):
     """Class by class, box by box: threshold, clip, greedy suppression, the best of all."""
     exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     scores = exp / exp.sum(axis=1, keepdims=True)
-    edges = np.tile(np.asarray(PICTURE[2:]), 2)
+    edges = np.tile(np.asarray(IMAGE[2:]), 2)
     kept = []
     for label in range(deltas.shape[1]):
         chosen: list[tuple[float, int, np.ndarray]] = []
@@ -148,7 +148,7 @@ def test_random_detections_equal_the_definition(seed):
     deltas = rng.normal(0, 0.2, (40, 4, 4)).astype(np.float32)
     config = DetectConfig(score_threshold=0.1, nms_iou=0.4, count=30, top_k=160)
     expected = define_detect(rois, valid, logits, deltas, config)
-    pairs = pairs_of(rois_of(jnp.asarray(rois), valid), BoxOutput(logits, deltas), PICTURE, ONES, None, config)
+    pairs = pairs_of(rois_of(jnp.asarray(rois), valid), BoxOutput(logits, deltas), IMAGE, ONES, None, config)
     result = stages.select_detections(pairs, config.count)
     assert 10 < len(expected) == int(result.valid.sum())
     count = len(expected)

@@ -38,17 +38,17 @@ def test_the_gradient_of_a_bias_counts_in_float32(layer):
 def test_devices_add_up_the_gradient_of_a_kernel_in_float32(layer):
     """Four devices have the gradients 256, 1, 1 and 1: together 259, for which bfloat16 has 258 and 260 alone.
 
-    The gradient of the middle tap is the sum of the pictures, which have one cell.
+    The gradient of the middle tap is the sum of the images, which have one cell.
     """
     mesh, (structure, *weights) = data_mesh(), split(layer)
-    pictures = np.array([256, 1, 1, 1], np.float32).reshape(4, 1, 1, 1)
+    images = np.array([256, 1, 1, 1], np.float32).reshape(4, 1, 1, 1)
 
     def of_weights(weights, x):
         return total(merge(structure, *weights), x)
 
     with jax.set_mesh(mesh):
         gradients, _ = jax.jit(jax.grad(of_weights))(
-            jax.device_put(tuple(weights), replicated(mesh)), to_devices(pictures, mesh)
+            jax.device_put(tuple(weights), replicated(mesh)), to_devices(images, mesh)
         )
     kernel = np.asarray(gradients["kernel"]).reshape(-1, 1, 2)
     np.testing.assert_array_equal(kernel[len(kernel) // 2], [[259.0, 259.0]])

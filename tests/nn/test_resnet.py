@@ -240,7 +240,7 @@ def test_pool_after_shifts_what_the_first_stage_sees(pool_after, first, last):
         before, after = (net(v)[0][0, 2, 2, 0] for v in (x, x.at[0, row].add(1)))
         return before != after
 
-    # Under positive weights and a constant picture, whatever grows inside the window makes its largest cell larger.
+    # Under positive weights and a constant image, whatever grows inside the window makes its largest cell larger.
     seen = [row for row in range(32) if changed(row)]
     assert seen == list(range(8 + first, 8 + last + 1))
 

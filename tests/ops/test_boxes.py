@@ -100,10 +100,10 @@ def test_iou_has_finite_gradients_for_boxes_without_area():
 
 def test_clip_moves_corners_to_the_edge():
     boxes = jnp.array([[-5.0, -6, 7, 8], [3, 4, 50, 60], [1, 2, 3, 4], [40, 40, 50, 50], [-9, -9, -1, -1]])
-    # A picture 10 high and 20 wide. Boxes outside it lose their area.
+    # An image 10 high and 20 wide. Boxes outside it lose their area.
     expected = [[0, 0, 7, 8], [3, 4, 20, 10], [1, 2, 3, 4], [20, 10, 20, 10], [0, 0, 0, 0]]
     np.testing.assert_array_equal(clip(boxes, jnp.array([0.0, 0.0, 20.0, 10.0])), expected)
-    # The same picture, two pixels further right and three further down.
+    # The same image, two pixels further right and three further down.
     expected = [[2, 3, 7, 8], [3, 4, 22, 13], [2, 3, 3, 4], [22, 13, 22, 13], [2, 3, 2, 3]]
     np.testing.assert_array_equal(clip(boxes, jnp.array([2.0, 3.0, 22.0, 13.0])), expected)
 

@@ -72,7 +72,7 @@ def define_transpose(features, boxes, level, cotangent):
 
 
 def pyramid(channels=2):
-    """Levels of strides 4 and 8 under a picture of 32 × 48 pixels."""
+    """Levels of strides 4 and 8 under an image of 32 × 48 pixels."""
     rng = np.random.default_rng(0)
     return tuple(rng.normal(size=(h, w, channels)).astype(np.float32) for h, w in ((8, 12), (4, 6)))
 
@@ -80,7 +80,7 @@ def pyramid(channels=2):
 BOXES = np.float32(
     [
         [4, 3, 20, 17],
-        [0, 0, 47, 31],  # the whole picture
+        [0, 0, 47, 31],  # the whole image
         [-20, -10, 9, 60],  # leaves it on three sides
         [30.5, 20.25, 31, 21],  # less than a cell
         [7, 7, 7, 7],  # no area
@@ -93,7 +93,7 @@ LEVEL = np.int32([0, 1, 0, 0, 1, 0, 0, 1])
 
 
 def test_five_by_five():
-    # 0 … 24 on 5 × 5 cells under a picture of 9 × 9 pixels, so pixel 2 is the middle of cell 1. The box from pixel
+    # 0 … 24 on 5 × 5 cells under an image of 9 × 9 pixels, so pixel 2 is the middle of cell 1. The box from pixel
     # (x 2, y 0) to (6, 8) covers columns 1 … 3 and rows 0 … 4: three samples at columns 1, 2, 3 and rows 0, 2, 4.
     features = (jnp.arange(25.0).reshape(5, 5, 1),)
     pooled = jitted(features, jnp.array([[2.0, 0, 6, 8]]), jnp.array([0]), (9, 9), 3, 0, True)
@@ -164,7 +164,7 @@ def test_zero_area_takes_one_point_several_times():
 
 
 def test_each_box_reads_its_own_level():
-    # A picture padded to 128 × 160 has levels of 32 × 40, 16 × 20, 8 × 10 and 4 × 5 cells.
+    # An image padded to 128 × 160 has levels of 32 × 40, 16 × 20, 8 × 10 and 4 × 5 cells.
     features = tuple(np.full((32 >> i, 40 >> i, 1), i + 1.0, np.float32) for i in range(4))
     boxes = np.tile(np.float32([[20, 30, 159, 127]]), (6, 1))
     level = np.array([3, 0, 2, 1, 1, 0], np.int32)
@@ -219,7 +219,7 @@ side = st.floats(1e-3, 1022)
 
 @given(sides=hnp.arrays(np.float64, (SLOTS, 2), elements=side), image=st.sampled_from([512, 1024]))
 def test_nearest_level_is_that_of_matterport(sides, image):
-    # Their boxes are shares of the picture's sides minus one pixel, but 224 pixels a share of the sides themselves.
+    # Their boxes are shares of the image's sides minus one pixel, but 224 pixels a share of the sides themselves.
     shares = sides / (image - 1)
     exact = 4 + np.log2(np.sqrt(shares.prod(axis=1)) / (224 / math.sqrt(image * image)))
     boxes = jnp.asarray(np.concatenate([np.zeros_like(sides), sides], axis=1), jnp.float32)

@@ -138,22 +138,22 @@ def test_without_a_count_each_side_takes_as_many_samples_as_it_needs():
 
 
 def framed(rng, side):
-    """A random object of 6 × 6 pixels and an empty frame around it, somewhere in a picture: crop, extent, picture."""
+    """A random object of 6 × 6 pixels and an empty frame around it, somewhere in an image: crop, extent, whole."""
     own = np.zeros((8, 8), np.uint8)
     own[1:-1, 1:-1] = rng.integers(0, 2, (6, 6))
     x, y = rng.integers(0, side - 8, 2)
-    picture = np.zeros((side, side), np.uint8)
-    picture[y : y + 8, x : x + 8] = own
-    return own, np.float32([x, y, x + 8, y + 8]), picture
+    image = np.zeros((side, side), np.uint8)
+    image[y : y + 8, x : x + 8] = own
+    return own, np.float32([x, y, x + 8, y + 8]), image
 
 
-def test_crop_and_full_picture_agree():
+def test_crop_and_full_image_agree():
     rng = np.random.default_rng(3)
     for _ in range(20):
-        own, extent, picture = framed(rng, 24)
+        own, extent, image = framed(rng, 24)
         # Around the object, partly beside it; the frame makes the two masks equal between pixel centres too.
         box = extent + rng.uniform(-6, 6, 4).astype(np.float32)
-        whole = crop(picture, (0, 0, 24, 24), box, 5, 3)
+        whole = crop(image, (0, 0, 24, 24), box, 5, 3)
         np.testing.assert_allclose(crop(own, extent, box, 5, 3), whole, atol=1e-4)
 
 

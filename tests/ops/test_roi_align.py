@@ -85,7 +85,7 @@ def define_transpose(features, boxes, level, cotangent, ratio, aligned):
 
 
 def pyramid(channels=2):
-    """Levels of strides 4 and 8 under a picture of 32 × 48 pixels."""
+    """Levels of strides 4 and 8 under an image of 32 × 48 pixels."""
     rng = np.random.default_rng(0)
     return tuple(rng.normal(size=(h, w, channels)).astype(np.float32) for h, w in ((8, 12), (4, 6)))
 
@@ -93,7 +93,7 @@ def pyramid(channels=2):
 BOXES = jnp.array(
     [
         [4.0, 3, 20, 17],
-        [0, 0, 48, 32],  # the whole picture
+        [0, 0, 48, 32],  # the whole image
         [-20, -10, 9, 60],  # leaves it on three sides
         [30.5, 20.25, 31, 21],  # less than a cell
         [7, 7, 7, 7],  # no area
@@ -164,7 +164,7 @@ def test_ramp_gives_its_value_at_the_bin_centre(ratio):
 
 
 def test_each_box_reads_its_own_level():
-    # A picture padded to 128 × 160 has levels of 32 × 40, 16 × 20, 8 × 10 and 4 × 5 cells.
+    # An image padded to 128 × 160 has levels of 32 × 40, 16 × 20, 8 × 10 and 4 × 5 cells.
     features = tuple(np.full((32 >> i, 40 >> i, 1), i + 1.0, np.float32) for i in range(4))
     boxes = np.tile(np.float32([[20, 30, 90, 100]]), (6, 1))
     level = np.array([3, 0, 2, 1, 1, 0], np.int32)
@@ -179,7 +179,7 @@ def test_last_row_of_a_level_does_not_read_the_next_level():
         assert not pool(features, [[40, 28, 48, 32], [30, 20, 60, 40]], [0, 0], ratio).any()
 
 
-def test_level_of_a_picture_that_is_no_multiple_of_the_stride():
+def test_level_of_an_image_that_is_no_multiple_of_the_stride():
     # 50 × 81 pixels at stride 4 make 13 × 21 cells: the scale is ¼ all the same, not 13/50.
     shape = (13, 21)
     features = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)

@@ -12,7 +12,7 @@ from maskrcnn_jax.structs import Trace
 
 
 def same_model(theirs: torch.nn.Module) -> mr.MaskRCNN:
-    """Our model with the weights of a torchvision model, and its sizes of pictures and counts of proposals."""
+    """Our model with the weights of a torchvision model, and its sizes of images and counts of proposals."""
     model = mr.load_pretrained({name: value.numpy() for name, value in theirs.state_dict().items()})
     config, resize, rpn = model.config, theirs.transform, theirs.rpn
     proposals = dataclasses.replace(

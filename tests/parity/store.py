@@ -119,7 +119,7 @@ def masks(rng: np.random.Generator) -> Arrays:
     probabilities = torch.from_numpy(rng.uniform(size=(8, 28, 28)).astype(np.float32))
     smooth = torch.nn.functional.avg_pool2d(probabilities[:, None], 9, 1, 4)
     boxes = random_boxes(rng, 8, 60)
-    boxes[:2] += (-8, -5, 20, 12)  # out of the picture
+    boxes[:2] += (-8, -5, 20, 12)  # out of the image
     pasted = paste_masks_in_image(smooth, torch.from_numpy(boxes), (50, 64))[:, 0] > 0.5
     truth = np.zeros((2, 61, 61), np.uint8)
     truth[0, 5:40, 12:50] = 1
@@ -153,13 +153,13 @@ def resizing(rng: np.random.Generator) -> Arrays:
 def whole_model(rng: np.random.Generator) -> Arrays:
     noise = torch.from_numpy(rng.uniform(size=(3, 12, 15)).astype(np.float32))[None]
     smooth = torch.nn.functional.interpolate(noise, (70, 90), mode="bilinear")[0]
-    picture = (smooth * 255).byte().permute(1, 2, 0).numpy()
-    image = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
-    model = lively.lively(tiny_model, [image], background=1.0)
+    image = (smooth * 255).byte().permute(1, 2, 0).numpy()
+    tensor = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    model = lively.lively(tiny_model, [tensor], background=1.0)
     with torch.no_grad():  # half the size; what is stored is what is computed with
         for value in model.state_dict().values():
             value.copy_(value.half())
-    trace, result, _, _ = torchvision_trace.run(model, image)
+    trace, result, _, _ = torchvision_trace.run(model, tensor)
     stored = {
         **{f"P{i + 2}": feature for i, feature in enumerate(trace.features)},
         "objectness": trace.rpn.logits,
@@ -174,7 +174,7 @@ def whole_model(rng: np.random.Generator) -> Arrays:
         "masks": np.packbits(result["masks"][:, 0] > 0.5),
     }
     weights = {f"weights/{name}": value.numpy().astype(np.float16) for name, value in model.state_dict().items()}
-    return {"model/picture": picture} | {f"model/{name}": value for name, value in (stored | weights).items()}
+    return {"model/image": image} | {f"model/{name}": value for name, value in (stored | weights).items()}
 
 
 def main() -> None:

@@ -27,11 +27,11 @@ from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate_script
 
 LEARNED = (216794, 525891, 213148, 165518, 359219, 519208, 403353, 377575)
-"""Pictures of few and large objects, whose classes the others hardly have."""
+"""Images of few and large objects, whose classes the others hardly have."""
 STEPS = 150
 SIZES = {"min_size": 192, "max_size": 320}
 CANVAS = 320
-"""Both sides pad every picture to this square, which compiles once."""
+"""Both sides pad every image to this square, which compiles once."""
 
 # pycocotools' own.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All 51 pictures as one split."""
+    """All 51 images as one split."""
     out = tmp_path_factory.mktemp("coco")
     (out / "annotations").mkdir()
     (out / "val2017").mkdir()
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small_model() -> MaskRCNN:
-    """ResNet-18 with group norm and a narrow pyramid: it overfits a few pictures within a minute."""
+    """ResNet-18 with group norm and a narrow pyramid: it overfits a few images within a minute."""
     body = torchvision.models.resnet18(weights=None, norm_layer=partial(nn.GroupNorm, 32))
     backbone = BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, [64, 128, 256, 512], 64)
     heads = {
@@ -71,7 +71,7 @@ def small_model() -> MaskRCNN:
 
 
 def learn(model: MaskRCNN, truth: ReadCOCO) -> None:
-    """Overfits the pictures."""
+    """Overfits the images."""
     images, targets = [], []
     for number in LEARNED:
         found = truth.imgToAnns[number]

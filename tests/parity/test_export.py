@@ -99,7 +99,7 @@ CASES = {
     "torchvision v1": THEIRS,
     "torchvision v2": V2,
     "no convention of torchvision": OURS,
-    "exact pictures, outward masks": change(
+    "exact images, outward masks": change(
         OURS, input__interpolation="exact", mask_head__paste="outward", rpn__proposals__max_log_scale=None
     ),
     # Group norm sees the padding, so that it changes all numbers.
@@ -108,7 +108,7 @@ CASES = {
 }
 
 
-def picture(height: int, width: int, seed: int) -> np.ndarray:
+def make_image(height: int, width: int, seed: int) -> np.ndarray:
     """Coloured rectangles on noise."""
     rng = np.random.default_rng(seed)
     image = rng.integers(60, 120, (height, width, 3))
@@ -122,7 +122,7 @@ def tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).permute(2, 0, 1).float() / 255
 
 
-PICTURES = [picture(*size, seed) for seed, size in enumerate(((192, 256), (250, 192), (192, 230)))]
+IMAGES = [make_image(*size, seed) for seed, size in enumerate(((192, 256), (250, 192), (192, 230)))]
 """Their shorter side is as long as the networks want it: how pixels are resized is another test's."""
 
 
@@ -149,7 +149,7 @@ def exported(model: MaskRCNN, folder: Path) -> torch.nn.Module:
 def lively_model(config: ModelConfig, folder: Path) -> MaskRCNN:
     """A model that finds many objects: its weights are set in torchvision's model of the same configuration."""
     (folder / "fresh.py").write_text(script(config, "none.pth"))
-    fresh = lively(imported(folder / "fresh.py").build_model, [tensor(p) for p in PICTURES], background=3.0)
+    fresh = lively(imported(folder / "fresh.py").build_model, [tensor(p) for p in IMAGES], background=3.0)
     return load_pretrained(fresh.state_dict(), config=config)
 
 
@@ -166,8 +166,8 @@ def test_same_detections(name: str, tmp_path: Path):
     model = lively_model(CASES[name], tmp_path)
     theirs = exported(model, tmp_path)
     with torch.no_grad():
-        expected = [theirs([tensor(image)])[0] for image in PICTURES]
-    for ours, wanted in zip(Predictor(model)(PICTURES), expected, strict=True):
+        expected = [theirs([tensor(image)])[0] for image in IMAGES]
+    for ours, wanted in zip(Predictor(model)(IMAGES), expected, strict=True):
         pairs = agreement(ours, wanted)
         assert len(wanted["boxes"]) >= 20 and len(set(wanted["labels"].tolist())) >= 5
         assert abs(len(ours.boxes) - len(wanted["boxes"])) <= 1
@@ -186,21 +186,21 @@ def test_without_masks(tmp_path: Path):
     arrays = {n: a for n, a in jax.device_get(weights[1] | weights[2]).items() if not n.startswith("mask_head")}
     model = load_pretrained(arrays, config=dataclasses.replace(config, mask_head=None))
     with torch.no_grad():
-        [expected] = exported(model, tmp_path)([tensor(PICTURES[0])])
-    [found] = Predictor(model)(PICTURES[:1])
+        [expected] = exported(model, tmp_path)([tensor(IMAGES[0])])
+    [found] = Predictor(model)(IMAGES[:1])
     assert "masks" not in expected and len(expected["boxes"]) >= 20
     assert agreement(found, expected).any(axis=1).mean() >= 0.99
 
 
 @pytest.mark.parametrize("interpolation", ["rounded", "exact", "antialiased"])
 @pytest.mark.parametrize("floor_size", [True, False])
-def test_pictures_are_resized_as_ours(interpolation: str, floor_size: bool, tmp_path: Path):
+def test_images_are_resized_as_ours(interpolation: str, floor_size: bool, tmp_path: Path):
     """Pillow rounds twice and computes with few binary digits, so that its values may differ by one."""
     config = change(THEIRS, input__interpolation=interpolation, input__floor_size=floor_size)
     (tmp_path / "model.py").write_text(script(config, "none.pth"))
     transform = imported(tmp_path / "model.py").build_model().eval().transform
     for height, width in ((300, 451), (100, 117), (192, 211), (431, 200)):
-        image = picture(height, width, seed=height)
+        image = make_image(height, width, seed=height)
         theirs = transform([tensor(image)])[0].tensors[0].permute(1, 2, 0).numpy()
         ours = fit(image, config.input)
         rows, columns = ours.size.astype(int)

@@ -37,7 +37,7 @@ IMAGES = {
 
 
 class Version(NamedTuple):
-    """A published model with pictures and proposals that two cores can bear."""
+    """A published model with images and proposals that two cores can bear."""
 
     make: type
     shortest_edge: int
@@ -71,7 +71,7 @@ def models(version: str) -> Models:
 
 
 def of_each_version(names: Iterable[str]) -> list:
-    """Parameters (version, name of a picture), one version after the other."""
+    """Parameters (version, name of an image), one version after the other."""
     return [pytest.param((version, name), id=f"{version}-{name}") for version in VERSIONS for name in names]
 
 
@@ -193,7 +193,7 @@ def test_choices_of_detections_differ_by_near_ties_alone(sides: Sides):
 
 @pytest.mark.parametrize("which", of_each_version(["427x640", "50x70", "1500x300"]))
 def test_predictor(which: tuple[str, str]):
-    """In pixels of the picture; masks as torchvision's users cut them, above a half."""
+    """In pixels of the image; masks as torchvision's users cut them, above a half."""
     image, model = IMAGES[which[1]](), models(which[0])
     theirs = torchvision_trace.run(model.theirs, to_torch(image)).result
     (ours,) = mr.Predictor(model.ours)([image])

@@ -37,7 +37,7 @@ sees padding here, and none in torchvision."""
 RATE = 1e-5
 """Of learning: so small that float errors do not grow from step to step, and large for networks as lively as these."""
 ACTIVE = {"v1": 2.5, "v2": 4.0}
-"""Standard deviations; batch norm over few pictures, as in v2, needs more distance from the ReLUs' zeros: at 3.0 one
+"""Standard deviations; batch norm over few images, as in v2, needs more distance from the ReLUs' zeros: at 3.0 one
 value on the other side of one was seen to put a layer's gradients five in a thousand apart."""
 TAKEN_AWAY = re.compile(r"backbone\.(stem|layer\d\.\d\.(convs\.[12]|shortcut))\.norm\.bias")
 """What adds one number to all of a channel, and is passed on by open ReLUs and convolutions of one pixel to batch norms
@@ -76,7 +76,7 @@ class Draw:
 
 
 class Objects(NamedTuple):
-    """The annotated objects of one picture of a third of its size."""
+    """The annotated objects of one image of a third of its size."""
 
     boxes: np.ndarray
     labels: np.ndarray
@@ -141,9 +141,9 @@ def step(request) -> Step:
 
 
 def ground_truth(truth: list[Objects]) -> GroundTruth:
-    """The objects in slots; masks cover a square that is larger than the picture and continues as its edge does.
+    """The objects in slots; masks cover a square that is larger than the image and continues as its edge does.
 
-    torchvision's last pixel reaches as far as the picture does, and its masks are not square.
+    torchvision's last pixel reaches as far as the image does, and its masks are not square.
     """
     slots, side = max(len(t.boxes) for t in truth), max(truth[0].masks.shape[1:]) + 1
     rows = []

@@ -28,7 +28,7 @@ class Theirs(NamedTuple):
 
     trace: Trace
     result: dict[str, np.ndarray]
-    """Boxes, scores, labels (background is 0) and masks `[d, 1, h, w]` in pixels of the picture."""
+    """Boxes, scores, labels (background is 0) and masks `[d, 1, h, w]` in pixels of the image."""
 
 
 def run(model: MaskRCNN, image: torch.Tensor) -> Theirs:

@@ -1,4 +1,4 @@
-"""Pixels of the picture and of the network, by hand and there and back."""
+"""Pixels of the image and of the network, by hand and there and back."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_continuous_boxes_are_scaled_and_clipped():
 
 
 def test_inclusive_boxes_count_between_the_first_pixel_and_the_last():
-    # The whole picture ends on its last pixel, 99 and 49, which is the network's last, 199 and 199.
+    # The whole image ends on its last pixel, 99 and 49, which is the network's last, 199 and 199.
     inside = to_input_coords(np.array([[0.0, 0, 100, 50]]), SIZE, SCALE, inclusive=True)
     np.testing.assert_allclose(inside, [[0, 0, 199, 199]])
     # From 33 to 65: a third and two thirds of the 99 steps, so 199 / 3 and 2 · 199 / 3 · 65 / 66 there.

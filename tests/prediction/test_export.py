@@ -45,7 +45,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_without_the_package_it_detects_the_same(written: Path):
-    """Four images at once, then two of them: the smaller picture of a pair is the second."""
+    """Four images at once, then two of them: the smaller image of a pair is the second."""
     images, sizes = (np.asarray(x) for x in mixed()[:2])
     np.savez(
         written / "given.npz", whole_images=images, whole_sizes=sizes, part_images=images[1:3], part_sizes=sizes[1:3]

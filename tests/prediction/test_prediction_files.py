@@ -1,4 +1,4 @@
-"""From files to files: pictures, videos, what is broken among them, and what the command line says."""
+"""From files to files: images, videos, what is broken among them, and what the command line says."""
 
 import json
 import os
@@ -52,7 +52,7 @@ class FindsWhite(Predictor):
         return Detections(boxes, scores, labels, valid, None if self.config.mask_head is None else Crops(masks))
 
 
-def picture(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (64, 96)) -> np.ndarray:
+def make_image(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (64, 96)) -> np.ndarray:
     """White rectangles on gray, with a red corner that splash must take away."""
     image = np.full((*size, 3), GRAY, np.uint8)
     image[-8:, :8] = (255, 0, 0)
@@ -91,9 +91,9 @@ def found_in(folder: Path) -> dict[int, list[dict]]:
     return {image["id"]: [one for one in results if one["image_id"] == image["id"]] for image in table["images"]}
 
 
-def test_pictures(tmp_path: Path):
-    save(tmp_path / "in" / "a.png", picture((10, 12, 40, 42), (60, 50, 90, 55)))
-    save(tmp_path / "in" / "b.png", picture(size=(70, 50)))
+def test_images(tmp_path: Path):
+    save(tmp_path / "in" / "a.png", make_image((10, 12, 40, 42), (60, 50, 90, 55)))
+    save(tmp_path / "in" / "b.png", make_image(size=(70, 50)))
     assert predict(tmp_path / "out", tmp_path / "in", splash=True, semantic=True) == []
     kinds = ("detections", "semantic", "splash")
     expected = [f"{name}.{kind}.png" for name in "ab" for kind in kinds]
@@ -112,17 +112,17 @@ def test_pictures(tmp_path: Path):
 
 
 def test_only_what_is_wanted(tmp_path: Path):
-    save(tmp_path / "a.png", picture((10, 12, 40, 42), (60, 50, 90, 55)))
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42), (60, 50, 90, 55)))
     predict(tmp_path / "out", tmp_path / "a.png", min_score=0.2)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["a.detections.png", "detections.json", "images.json"]
     assert len(found_in(tmp_path / "out")[1]) == 2
 
 
-def test_broken_pictures_are_named_and_the_rest_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_broken_images_are_named_and_the_rest_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.jpg").write_text("no picture")
-    save(tmp_path / "in" / "b.png", picture((10, 12, 40, 42)))
+    (tmp_path / "in" / "a.jpg").write_text("no image")
+    save(tmp_path / "in" / "b.png", make_image((10, 12, 40, 42)))
     (tmp_path / "in" / "c.mp4").write_text("no video")
     failures = predict(tmp_path / "out", tmp_path / "in")
     assert len(failures) == 2 and "a.jpg: not an image" in failures[0] and "c.mp4: no video" in failures[1]
@@ -134,7 +134,7 @@ def test_broken_pictures_are_named_and_the_rest_goes_on(tmp_path: Path, caplog: 
 def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.jpg")
     os.mkfifo(tmp_path / "pipe.mp4")
-    save(tmp_path / "b.png", picture((10, 12, 40, 42)))
+    save(tmp_path / "b.png", make_image((10, 12, 40, 42)))
     names = [tmp_path / name for name in ("pipe.jpg", "b.png", "pipe.mp4")]
     failures = predict(tmp_path / "out", *names)
     assert failures == [f"{path}: is a named pipe, not a regular file; give a file" for path in names[::2]]
@@ -142,7 +142,7 @@ def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path: Path):
 
 
 def test_of_several_images_in_a_file_the_first_is_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    images = [Image.fromarray(picture(box)) for box in ((10, 12, 40, 42), (1, 1, 20, 20))]
+    images = [Image.fromarray(make_image(box)) for box in ((10, 12, 40, 42), (1, 1, 20, 20))]
     images[0].save(tmp_path / "a.tiff", save_all=True, append_images=images[1:])
     assert predict(tmp_path / "out", tmp_path / "a.tiff") == []
     assert found_in(tmp_path / "out")[1][0]["bbox"] == [10, 12, 30, 30]
@@ -161,7 +161,7 @@ def test_a_gif_becomes_a_video(tmp_path: Path):
 def test_a_video_that_cannot_be_written_whole_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """As of a full disk; the other inputs are done."""
     clip = film(tmp_path / "clip", moving(3))
-    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     monkeypatch.setattr(video, "_count_frames", lambda path: 2)
     [failure] = predict(tmp_path / "out", clip, tmp_path / "a.png", splash=True)
     assert failure.startswith(f"{tmp_path / 'out' / 'clip.detections.mp4'}: OpenCV could not write the video whole")
@@ -171,7 +171,7 @@ def test_a_video_that_cannot_be_written_whole_is_a_failure(tmp_path: Path, monke
 
 def moving(count: int) -> list[np.ndarray]:
     """Two rectangles of one class: one moves right by 3 pixels a frame, the other, from frame 4 on, stays."""
-    return [picture((2 + 3 * t, 4, 22 + 3 * t, 24), *([(60, 36, 90, 60)] if t >= 4 else [])) for t in range(count)]
+    return [make_image((2 + 3 * t, 4, 22 + 3 * t, 24), *([(60, 36, 90, 60)] if t >= 4 else [])) for t in range(count)]
 
 
 def test_a_video_keeps_size_rate_length_and_colours(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -246,8 +246,8 @@ def test_a_camera_is_watched_until_it_is_interrupted(tmp_path: Path, monkeypatch
     assert len(found_in(tmp_path / "out")) == 6
 
 
-def test_large_pictures_in_tiles(tmp_path: Path):
-    save(tmp_path / "a.png", picture((10, 12, 40, 42), (110, 70, 135, 95), size=(150, 200)))
+def test_large_images_in_tiles(tmp_path: Path):
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42), (110, 70, 135, 95), size=(150, 200)))
     predictor = FindsWhite()
     predict(tmp_path / "out", tmp_path / "a.png", predictor=predictor, tile=True)
     (found,) = found_in(tmp_path / "out").values()
@@ -257,7 +257,7 @@ def test_large_pictures_in_tiles(tmp_path: Path):
 
 @pytest.mark.parametrize("score", [50.0, -0.1, float("nan")])
 def test_a_least_score_that_is_none_is_refused(tmp_path: Path, score: float):
-    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     with pytest.raises(ValueError, match=rf"min_score = {score}: scores lie between 0 and 1; give one of these"):
         predict(tmp_path / "out", tmp_path / "a.png", min_score=score)
     assert not (tmp_path / "out").exists()
@@ -265,7 +265,7 @@ def test_a_least_score_that_is_none_is_refused(tmp_path: Path, score: float):
 
 @pytest.mark.parametrize("wanted", ["splash", "semantic"])
 def test_a_model_without_masks_draws_boxes_and_refuses_the_rest(tmp_path: Path, wanted: str):
-    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     predictor = FindsWhite(change(NAMED, mask_head=None))
     with pytest.raises(ValueError, match="no mask head"):
         predict(tmp_path / "no", tmp_path / "a.png", predictor=predictor, **{wanted: True})
@@ -276,7 +276,7 @@ def test_a_model_without_masks_draws_boxes_and_refuses_the_rest(tmp_path: Path, 
 
 
 def test_the_stream_keeps_order_and_gaps():
-    frames = [picture((10, 12, 40, 42 + t)) if t not in (1, 5) else None for t in range(7)]
+    frames = [make_image((10, 12, 40, 42 + t)) if t not in (1, 5) else None for t in range(7)]
     predictor = FindsWhite(batch_size=3)
     out = list(detect_stream(predictor, enumerate(frames), OutputOptions(Path())))
     assert [key for key, _, _ in out] == list(range(7)) and predictor.batches == [2, 2, 1]
@@ -299,7 +299,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
 
 def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """The network itself: with scores above 0 an untrained one finds something."""
-    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     out = tmp_path / "out"
     numbers = ("--min-score", "0", "--detections", "3", "--nms-iou", "0.9")
     command(monkeypatch, tmp_path / "a.png", "--checkpoint", weights, "--out", out, *numbers, "--splash")
@@ -309,7 +309,7 @@ def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    path = save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     with pytest.raises(SystemExit, match=r"error: .*a\.png: File exists; name a folder or a new path$"):
         command(monkeypatch, path, "--checkpoint", weights, "--out", path)
 
@@ -328,7 +328,7 @@ def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monke
 def test_bad_input_ends_with_one_line(
     names: tuple[str, ...], message: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    save(tmp_path / "a.png", picture((10, 12, 40, 42)))
+    save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     (tmp_path / "empty").mkdir()
     for name in ("text.jpg", "text.mp4"):
         (tmp_path / name).write_text("nothing")

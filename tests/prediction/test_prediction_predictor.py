@@ -1,4 +1,4 @@
-"""Pictures of any size in, detections in their own pixels out."""
+"""Images of any size in, detections in their own pixels out."""
 
 import dataclasses
 
@@ -39,20 +39,20 @@ def predictor(model: MaskRCNN) -> Predictor:
     return Predictor(model, batch_size=2)
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def make_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Coloured blocks."""
     rng = np.random.default_rng(seed)
     blocks = rng.integers(0, 256, (5, 5, 3), np.uint8)
     return blocks[np.ix_(np.arange(height) * 5 // height, np.arange(width) * 5 // width)]
 
 
-def test_no_pictures_no_detections(predictor: Predictor):
+def test_no_images_no_detections(predictor: Predictor):
     assert predictor([]) == []
 
 
-def test_detections_lie_in_their_own_picture(predictor: Predictor):
+def test_detections_lie_in_their_own_image(predictor: Predictor):
     sizes = [(64, 64), (40, 30), (128, 200), (300, 31), (7, 90), (64, 65), (1, 1)]
-    results = predictor([picture(*size) for size in sizes])
+    results = predictor([make_image(*size) for size in sizes])
     assert len(results) == len(sizes) and sum(len(r.boxes) for r in results) > 10
     for (height, width), found in zip(sizes, results, strict=True):
         count = len(found.boxes)
@@ -64,11 +64,17 @@ def test_detections_lie_in_their_own_picture(predictor: Predictor):
         assert (found.boxes >= 0).all() and (found.boxes <= [width, height, width, height]).all()
 
 
-def test_a_picture_alone_equals_the_same_in_a_mixed_batch(predictor: Predictor):
-    pictures = [picture(64, 64, 1), picture(90, 60, 2), picture(128, 128, 3), picture(50, 75, 4), picture(32, 32, 5)]
-    together = predictor(pictures)
+def test_an_image_alone_equals_the_same_in_a_mixed_batch(predictor: Predictor):
+    images = [
+        make_image(64, 64, 1),
+        make_image(90, 60, 2),
+        make_image(128, 128, 3),
+        make_image(50, 75, 4),
+        make_image(32, 32, 5),
+    ]
+    together = predictor(images)
     assert all(len(found.boxes) for found in together)
-    for image, mixed in zip(pictures, together, strict=True):
+    for image, mixed in zip(images, together, strict=True):
         (alone,) = predictor([image])
         np.testing.assert_array_equal(alone.labels, mixed.labels)
         np.testing.assert_allclose(alone.boxes, mixed.boxes, atol=1e-2)
@@ -81,14 +87,14 @@ def test_compilations_are_bounded_whatever_comes(model: MaskRCNN):
     rng = np.random.default_rng(0)
     for _ in range(6):
         sizes = rng.integers(20, 200, (rng.integers(1, 6), 2)).tolist()
-        predictor([picture(*size) for size in sizes])
+        predictor([make_image(*size) for size in sizes])
     # 2 buckets, batches of 1 and 2
     assert detect._cache_size() - before <= 4
 
 
 def test_buckets_of_the_reader_s_choice(model: MaskRCNN):
     predictor, before = Predictor(model, batch_size=1, buckets=((96, 96),)), detect._cache_size()
-    predictor([picture(120, 200), picture(200, 120), picture(60, 60)])
+    predictor([make_image(120, 200), make_image(200, 120), make_image(60, 60)])
     assert detect._cache_size() - before == 1
     with pytest.raises(ConfigError, match=r"model\.input\.buckets = .*64×96"):
         Predictor(model, buckets=((64, 64),))
@@ -96,9 +102,9 @@ def test_buckets_of_the_reader_s_choice(model: MaskRCNN):
 
 @pytest.mark.parametrize("inside", [{}, {"input__centered": True, "inclusive_boxes": True}], ids=["ours", "Matterport"])
 def test_proposals_from_outside_are_what_is_classified(model: MaskRCNN, inside: dict[str, bool]):
-    """Fast R-CNN. With deltas of zero the detections are the proposals, clipped to the picture.
+    """Fast R-CNN. With deltas of zero the detections are the proposals, clipped to the image.
 
-    So they are wherever the network has the picture on its canvas, and wherever its boxes end.
+    So they are wherever the network has the image on its canvas, and wherever its boxes end.
     """
     structure, params, rest = nnx.split(model, nnx.Param, ...)
     still = nnx.merge(structure, params, rest)
@@ -109,7 +115,7 @@ def test_proposals_from_outside_are_what_is_classified(model: MaskRCNN, inside: 
         np.zeros((0, 4)),
         np.array([[3.0, 4, 20, 30]]),
     ]
-    results = Predictor(still)([picture(120, 200), picture(60, 60), picture(40, 30)], proposals=boxes)
+    results = Predictor(still)([make_image(120, 200), make_image(60, 60), make_image(40, 30)], proposals=boxes)
     assert len(results[0].boxes) and len(results[2].boxes) and not len(results[1].boxes)
     for found, given_boxes, (height, width) in zip(results, boxes, [(120, 200), (60, 60), (40, 30)], strict=True):
         clipped = np.minimum(given_boxes, [width, height, width, height])
@@ -117,7 +123,7 @@ def test_proposals_from_outside_are_what_is_classified(model: MaskRCNN, inside: 
             assert np.abs(clipped - box).max(axis=1).min() < 1e-3
 
 
-def test_boxes_and_masks_return_to_the_pixels_of_each_picture(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
+def test_boxes_and_masks_return_to_the_pixels_of_each_image(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
     """Every network input "holds" one object over its whole width and the upper half of its height."""
 
     def upper_half(*arguments: object) -> Detections:
@@ -133,7 +139,7 @@ def test_boxes_and_masks_return_to_the_pixels_of_each_picture(model: MaskRCNN, m
     # 30 × 60 grows to 48 × 96 by 1.6, as its longer side must not exceed 96; 256 × 128 shrinks to 96 × 48 by 0.375;
     # 33 × 64 grows to 49.5, rounded up to 50, × 96.
     for height, width in [(30, 60), (256, 128), (33, 64)]:
-        (found,) = Predictor(model)([picture(height, width)])
+        (found,) = Predictor(model)([make_image(height, width)])
         np.testing.assert_allclose(found.boxes, [[0, 0, width, height / 2]], atol=1e-4)
         assert found.labels.tolist() == [2] and found.scores.tolist() == [np.float32(0.7)]
         # Near the mask's edge the probability falls to zero, faster in its corners.
@@ -146,7 +152,7 @@ def test_boxes_and_masks_return_to_the_pixels_of_each_picture(model: MaskRCNN, m
     scale=st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)),
     corners=st.lists(st.integers(0, 1000), min_size=4, max_size=4),
 )
-def test_scaling_there_and_back_is_the_identity_inside_the_picture(height, width, scale, corners):
+def test_scaling_there_and_back_is_the_identity_inside_the_image(height, width, scale, corners):
     x0, x1, y0, y1 = (c / 1000 * side for c, side in zip(corners, (width, width, height, height), strict=True))
     box = np.array([[min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]])
     network = (box * np.tile(scale, 2)).astype(np.float32)
@@ -174,7 +180,7 @@ def test_a_predictor_pastes_as_its_model_says(model: MaskRCNN, monkeypatch: pyte
     head = dataclasses.replace(model.config.mask_head, paste="outward")
     rules = []
     monkeypatch.setattr(module, "snap", lambda boxes, side, rule: (rules.append(rule), boxes)[1])
-    Predictor(MaskRCNN(dataclasses.replace(model.config, mask_head=head), rngs=nnx.Rngs(0)))([picture(64, 64)])
+    Predictor(MaskRCNN(dataclasses.replace(model.config, mask_head=head), rngs=nnx.Rngs(0)))([make_image(64, 64)])
     assert rules == ["outward"]
 
 
@@ -202,19 +208,19 @@ def test_what_is_not_rgb_is_refused(predictor: Predictor, image: np.ndarray):
     with pytest.raises(
         ValueError, match=r"images\[1\] is \w+ of shape .*: pass uint8 RGB of shape \(height, width, 3\)"
     ):
-        predictor([picture(8, 8), image])
+        predictor([make_image(8, 8), image])
 
 
 def test_one_image_or_another_librarys_is_refused(predictor: Predictor):
     with pytest.raises(ValueError, match=r"images is one image of shape \(8, 9, 3\): pass a list of images"):
-        predictor(picture(8, 9))
+        predictor(make_image(8, 9))
     with pytest.raises(ValueError, match=r"images\[0\] is a Image: pass an array, uint8 RGB"):
-        predictor([Image.fromarray(picture(8, 9))])
+        predictor([Image.fromarray(make_image(8, 9))])
 
 
-def test_proposals_must_be_one_array_per_picture(predictor: Predictor):
+def test_proposals_must_be_one_array_per_image(predictor: Predictor):
     with pytest.raises(ValueError, match=r"1 arrays of proposals for 2 images: pass one per image"):
-        predictor([picture(8, 8)] * 2, proposals=[np.zeros((1, 4))])
+        predictor([make_image(8, 8)] * 2, proposals=[np.zeros((1, 4))])
 
 
 def test_the_batch_size_is_checked(model: MaskRCNN):
@@ -224,18 +230,18 @@ def test_the_batch_size_is_checked(model: MaskRCNN):
 
 def test_a_model_without_mask_head_gives_boxes_alone(model: MaskRCNN):
     config = dataclasses.replace(model.config, mask_head=None)
-    (found,) = Predictor(MaskRCNN(config, rngs=nnx.Rngs(0)))([picture(64, 64)])
+    (found,) = Predictor(MaskRCNN(config, rngs=nnx.Rngs(0)))([make_image(64, 64)])
     assert found.masks is None and len(found.boxes)
 
 
 def test_detections_are_on_the_host(predictor: Predictor):
-    (found,) = predictor([picture(64, 64)])
+    (found,) = predictor([make_image(64, 64)])
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(found))
 
 
 def test_crops_are_the_same_masks(predictor: Predictor):
-    pictures = [picture(90, 60, 2), picture(128, 200, 3)]
-    for whole, cropped in zip(predictor(pictures), predictor(pictures, crops=True), strict=True):
+    images = [make_image(90, 60, 2), make_image(128, 200, 3)]
+    for whole, cropped in zip(predictor(images), predictor(images, crops=True), strict=True):
         np.testing.assert_array_equal(whole.boxes, cropped.boxes)
         assert len(whole.masks) == len(cropped.masks) > 0
         for mask, crop in zip(whole.masks, cropped.masks, strict=True):

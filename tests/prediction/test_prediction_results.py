@@ -84,7 +84,7 @@ def test_nothing_found_is_an_empty_list(tmp_path: Path):
     }
 
 
-def test_without_a_picture_nothing_is_written(tmp_path: Path):
+def test_without_an_image_nothing_is_written(tmp_path: Path):
     with ResultsWriter(tmp_path, (), 2):
         pass
     assert [*tmp_path.iterdir()] == []

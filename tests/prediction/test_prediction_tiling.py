@@ -1,4 +1,4 @@
-"""Objects of a large picture are found once each, whole, wherever tiles cut them."""
+"""Objects of a large image are found once each, whole, wherever tiles cut them."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ SIDE = 64
 
 
 class BrightParts(Predictor):
-    """Finds each connected bright part of a picture, perfectly; it has no idea what lies outside."""
+    """Finds each connected bright part of an image, perfectly; it has no idea what lies outside."""
 
     def __init__(self, *, masks: bool = True, batch_size: int = 3):
         size = InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=((SIDE, SIDE),))
@@ -45,7 +45,7 @@ class BrightParts(Predictor):
         return Detections(boxes, scores, np.zeros(count, np.int32), np.ones(count, bool), masks)
 
 
-def picture(height: int, width: int, boxes) -> np.ndarray:
+def make_image(height: int, width: int, boxes) -> np.ndarray:
     image = np.zeros((height, width, 3), np.uint8)
     for x0, y0, x1, y1 in boxes:
         image[y0:y1, x0:x1] = 255
@@ -68,7 +68,7 @@ def test_tiles_by_hand():
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 80), st.integers(1, 80), st.floats(0, 0.9))
-def test_tiles_cover_the_picture_and_overlap(height, width, rows, columns, overlap):
+def test_tiles_cover_the_image_and_overlap(height, width, rows, columns, overlap):
     windows = tile((height, width), (rows, columns), overlap)
     seen = np.zeros((height, width), bool)
     for x0, y0, x1, y1 in windows:
@@ -107,7 +107,7 @@ def test_the_network_looks_at_its_own_pixels():
     ids=["inside one", "cut by one", "longer than a tile", "larger", "across all", "tall", "at a corner", "everything"],
 )
 def test_one_object_is_found_once(box, masks):
-    found = predict_tiled(BrightParts(masks=masks), picture(200, 200, [box]))
+    found = predict_tiled(BrightParts(masks=masks), make_image(200, 200, [box]))
     assert matched(found, [box], 4)  # at a quarter of the size a pixel is four
     assert found.valid.all() and found.scores.tolist() == pytest.approx([0.9])
     if masks:
@@ -126,25 +126,25 @@ def test_many_objects_are_found_once_each(there, side, masks):
     """Squares on a grid: gaps of 16 pixels are left of it at a quarter of the size."""
     places = [(48 * (i % 6) + 3, 48 * (i // 6) + 3) for i in range(30) if there[i]]
     boxes = [(x, y, x + side, y + side) for x, y in places]
-    found = predict_tiled(BrightParts(masks=masks), picture(240, 288, boxes))
+    found = predict_tiled(BrightParts(masks=masks), make_image(240, 288, boxes))
     assert matched(found, boxes, 1)
 
 
-def test_a_small_picture_is_looked_at_once():
+def test_a_small_image_is_looked_at_once():
     predictor = BrightParts()
-    found = predict_tiled(predictor, picture(SIDE, 40, [(5, 5, 20, 20)]))
+    found = predict_tiled(predictor, make_image(SIDE, 40, [(5, 5, 20, 20)]))
     assert predictor.seen == [(SIDE, 40)] and matched(found, [(5, 5, 20, 20)], 0)
 
 
 def test_half_the_size_until_one_tile_holds_it():
     predictor = BrightParts()
-    assert len(predict_tiled(predictor, picture(150, 64, [])).boxes) == 0
+    assert len(predict_tiled(predictor, make_image(150, 64, [])).boxes) == 0
     # 150 rows: steps of 48, so 0, 43, 86; 75 × 32: tiles of 64 × 32 at 0 and 11; then what fits, 64 × 27.
     assert predictor.seen == [(64, 64)] * 3 + [(64, 32)] * 2 + [(64, 27)]
 
 
 def test_joining_by_hand():
-    """Two windows of 60 that share columns 40 to 60 of a picture of 100 see the ends of a bar from 20 to 80."""
+    """Two windows of 60 that share columns 40 to 60 of an image of 100 see the ends of a bar from 20 to 80."""
     one, other = (0, 0, 60, 30), (40, 0, 100, 30)
     left = gather(one_box(20, 10, 60, 20, score=0.8), one, (1.0, 1.0), (30, 100))
     right = gather(one_box(0, 10, 40, 20, score=0.7), other, (1.0, 1.0), (30, 100))
@@ -197,6 +197,6 @@ def test_low_scores_confirm_and_are_left_out():
             return found._replace(scores=np.where(np.abs(middle) < 16, 0.9, 0.4).astype(np.float32))
 
     box = (50, 20, 75, 40)  # of the tiles at 0, 34 and 68 … 128 the second has it in its middle
-    found = predict_tiled(Unsure(), picture(64, 192, [box]), min_score=0.5)
+    found = predict_tiled(Unsure(), make_image(64, 192, [box]), min_score=0.5)
     assert matched(found, [box], 2) and found.scores.tolist() == pytest.approx([0.9])
-    assert len(predict_tiled(Unsure(), picture(64, 192, [box]), min_score=0.95).boxes) == 0
+    assert len(predict_tiled(Unsure(), make_image(64, 192, [box]), min_score=0.95).boxes) == 0

@@ -57,7 +57,7 @@ def prepared(folder: Path, environment: dict[str, str]) -> Path:
 
 
 def overrides(prepared: Path) -> list[str]:
-    """The experiment on smaller pictures, a few steps long."""
+    """The experiment on smaller images, a few steps long."""
     data = [f"--data.{part}.folder={prepared}" for part in ("train", "validation")]
     size = ["--model.input.shortest-edge=128", "--model.input.longest-edge=160"]
     size += ["--model.input.buckets", "128", "160", "160", "128", "--data.buckets", "128", "160", "160", "128"]
@@ -107,21 +107,21 @@ def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: d
     assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in FIGURES} <= figures.keys()
     assert sum(name.startswith("segm/AP/") for name in figures) == 80
     assert "bbox  AP " in stdout and "segm  AP " in stdout
-    for name in ("curves.png", "pictures.png", "config.json", "detections.json"):
+    for name in ("curves.png", "detections.png", "config.json", "detections.json"):
         assert (run / name).stat().st_size > 0
     assert load_pretrained(run).config.class_names[0] == "person"
 
 
-def test_pictures_of_every_shape(prepared: Path):
+def test_images_of_every_shape(prepared: Path):
     # Untrained, it is sure of nothing; without threshold it still finds as much as it may.
     config = load_config(ROOT / CONFIG, ["--model.detect.score-threshold", "0"]).model
     source = CocoSource(prepared, "val").open()
-    pictures = [source[i].image for i in range(3)]
-    crop = np.ascontiguousarray(pictures[0][:50, :70])
-    narrow = cv2.resize(pictures[1], (300, 1500))
-    pictures += [crop, narrow]
-    results = Predictor(MaskRCNN(config, rngs=nnx.Rngs(0)), batch_size=2)(pictures)
-    for image, found in zip(pictures, results, strict=True):
+    images = [source[i].image for i in range(3)]
+    crop = np.ascontiguousarray(images[0][:50, :70])
+    narrow = cv2.resize(images[1], (300, 1500))
+    images += [crop, narrow]
+    results = Predictor(MaskRCNN(config, rngs=nnx.Rngs(0)), batch_size=2)(images)
+    for image, found in zip(images, results, strict=True):
         height, width = image.shape[:2]
         assert len(found.boxes) > 10
         assert found.masks is not None and found.masks.shape == (len(found.boxes), height, width)

@@ -45,4 +45,4 @@ def test_two_epochs_compile_each_shape_once(
     said = [
         (r.levelname, r.message[: r.message.index(" in ")]) for r in caplog.records if r.message.startswith("compiled")
     ]
-    assert sorted(said) == [("INFO", f"compiled the step for 4 pictures of {h}×{w}") for h, w in BUCKETS]
+    assert sorted(said) == [("INFO", f"compiled the step for 4 images of {h}×{w}") for h, w in BUCKETS]

@@ -94,8 +94,8 @@ def test_a_finished_run_leaves_everything_behind(finished_run: Path):
     found = json.loads((finished_run / "detections.json").read_text())
     assert found and all(1000 <= d["image_id"] < 1006 and d["category_id"] in (1, 2, 3) for d in found)
     assert all(len(d["bbox"]) == 4 and 0 <= d["score"] <= 1 and d["segmentation"]["size"] == [64, 64] for d in found)
-    for picture in ("curves.png", "pictures.png"):
-        assert cv2.imread(str(finished_run / picture)) is not None
+    for image in ("curves.png", "detections.png"):
+        assert cv2.imread(str(finished_run / image)) is not None
     assert steps(finished_run) == [20, 30, 40]
     assert list(finished_run.glob("events.out.tfevents*"))
     output = (finished_run / "output.txt").read_text()

@@ -112,8 +112,8 @@ WHOLE = change(
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch():
-    """Four times the same picture: as one batch, and as two micro-batches of two."""
-    same_four = batch(*[truth(*OBJECTS)] * 4, same_picture=True)
+    """Four times the same image: as one batch, and as two micro-batches of two."""
+    same_four = batch(*[truth(*OBJECTS)] * 4, same_image=True)
     state, step = start(build(WHOLE.model), WHOLE)
     whole, figures = jit(step)(state, same_four)
     state, step = start(build(WHOLE.model), change(WHOLE, run__accumulate=2))

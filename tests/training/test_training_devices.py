@@ -50,7 +50,7 @@ def assert_same(found, expected) -> None:
 
 
 def test_weights_spread_over_devices_give_the_same_step():
-    """Only weights are gathered; gradients, losses and statistics are summed; no picture and no feature moves."""
+    """Only weights are gathered; gradients, losses and statistics are summed; no image and no feature moves."""
     state, step = trained()
     after, figures, compiled = on_devices(CONFIG, mixed(), fsdp=2, large=1024)
     assert_same((after, figures), step(state, mixed()))
@@ -65,12 +65,12 @@ def test_weights_spread_over_devices_give_the_same_step():
 
 
 def test_a_prediction_gathers_spread_weights_and_nothing_else():
-    """An evaluation in a run that spreads its weights gets them spread; pictures and features stay where they are."""
-    mesh, (structure, *weights), pictures = data_mesh(2), split(build()), mixed()
-    expected = detect(structure, *weights, pictures.images, pictures.image_sizes)
+    """An evaluation in a run that spreads its weights gets them spread; images and features stay where they are."""
+    mesh, (structure, *weights), inputs = data_mesh(2), split(build()), mixed()
+    expected = detect(structure, *weights, inputs.images, inputs.image_sizes)
     with jax.set_mesh(mesh):
         spread = put(tuple(weights), param_shardings(tuple(weights), mesh, large=1024))
-        arguments = *spread, *to_devices((pictures.images, pictures.image_sizes), mesh)
+        arguments = *spread, *to_devices((inputs.images, inputs.image_sizes), mesh)
         compiled = detect.lower(structure, *arguments).compile()
         found = compiled(*arguments)
     np.testing.assert_allclose(found.boxes, expected.boxes, rtol=1e-4, atol=1e-3)
@@ -98,7 +98,7 @@ def test_in_bfloat16_devices_add_up_every_kernel_in_float32():
 
 
 def test_micro_batches_on_four_devices_equal_those_on_one():
-    """Each device keeps its own rows: every second of eight pictures is in the first micro-batch."""
+    """Each device keeps its own rows: every second of eight images is in the first micro-batch."""
     config = change(
         CONFIG,
         model__mask_head=None,

@@ -15,9 +15,8 @@ from maskrcnn_jax.training.watched_step import WatchedStep
 
 
 def cropped(height: int, width: int) -> Batch:
-    """A batch of two pictures of another size."""
-    pictures = batch(truth(), truth())
-    return pictures._replace(images=jnp.zeros((2, height, width, 3), jnp.uint8))
+    """A batch of two images of another size."""
+    return batch(truth(), truth())._replace(images=jnp.zeros((2, height, width, 3), jnp.uint8))
 
 
 def holding(kernel: jax.Array) -> TrainState:
@@ -51,13 +50,13 @@ def test_each_shape_compiles_once_in_each_phase(watched, said):
     after, figures = watched(state, cropped(64, 64), phase=1)
     assert after.params["kernel"].tolist() == [2, 2, 2] and figures["loss"] == 0
     (line,) = said()
-    assert re.fullmatch(r"INFO compiled the step for 2 pictures of 64×64 in \d+\.\d s", line)
+    assert re.fullmatch(r"INFO compiled the step for 2 images of 64×64 in \d+\.\d s", line)
     watched(after, cropped(64, 64), phase=1)
     assert said() == []
     for phase, shape in ((1, (32, 64)), (0, (64, 64)), (0, (32, 64))):
         watched(state, cropped(*shape), phase=phase)
         (line,) = said()
-        assert line.startswith(f"INFO compiled the step for 2 pictures of {shape[0]}×{shape[1]} in")
+        assert line.startswith(f"INFO compiled the step for 2 images of {shape[0]}×{shape[1]} in")
         watched(state, cropped(*shape), phase=phase)
         assert said() == []
 
@@ -68,7 +67,7 @@ def test_a_shape_that_is_no_bucket_is_warned_of(watched, said):
     said()
     watched(state, cropped(48, 64))
     (line,) = said()
-    assert line.startswith("WARNING compiled the step again, for 2 pictures of 48×64 in")
+    assert line.startswith("WARNING compiled the step again, for 2 images of 48×64 in")
     assert "pad to the sizes of data.buckets = ((64, 64), (32, 64))" in line
     assert "batch.images is uint8[2, 48, 64, 3]" in line and "was uint8[2, 64, 64, 3]" in line
 

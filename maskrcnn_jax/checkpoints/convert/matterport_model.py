@@ -1,6 +1,6 @@
 """Matterport's Mask R-CNN: what a file says of its model, and the conventions that go with it.
 
-Read of the file alone are depth, widths and classes. Sizes of pictures, anchors and thresholds are those of its base
+Read of the file alone are depth, widths and classes. Sizes of images, anchors and thresholds are those of its base
 configuration and its "square" mode; who trained with others says so by `load_pretrained(source, config=…)`. The score
 threshold is the default 0.7; the published figures on COCO were evaluated with 0.
 
@@ -28,7 +28,7 @@ from maskrcnn_jax.config import (
 from maskrcnn_jax.nn.backbones.resnet import BLOCKS
 
 SIDE = 1024
-"""Of the square that every picture is padded to, pixels."""
+"""Of the square that every image is padded to, pixels."""
 EPS = 1e-3
 """Of every batch norm: Keras's default."""
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)

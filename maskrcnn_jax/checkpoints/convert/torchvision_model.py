@@ -1,11 +1,11 @@
 """torchvision: what a state dict says of its model, and the conventions that go with it.
 
 What no state dict says is taken to be what torchvision's own functions have: sizes and ratios of the anchors, the side
-of the mask head's input, thresholds, counts and the sizes of pictures. Who trained with others says so by
+of the mask head's input, thresholds, counts and the sizes of images. Who trained with others says so by
 `load_pretrained(source, config=…)`.
 
 Some things in torchvision have no counterpart here:
-- Its RoIAlign takes the scale of each level from the height, before padding, of the tallest of the first pictures that
+- Its RoIAlign takes the scale of each level from the height, before padding, of the tallest of the first images that
   the model sees, and keeps it. It is the true scale unless that height is below 68 pixels.
 - Its `min_size`s keep boxes of exactly that side; here they must be larger.
 - A `rpn_score_thresh` above its default 0 drops proposals.

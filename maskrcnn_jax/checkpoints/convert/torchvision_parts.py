@@ -103,7 +103,7 @@ class Pool(MultiScaleRoIAlign):
 
 TRANSFORM = '''\
 class Transform(GeneralizedRCNNTransform):
-    """What happens to pictures before, and to detections after the network in prediction."""
+    """What happens to images before, and to detections after the network in prediction."""
 '''
 
 RESIZE = """
@@ -183,7 +183,7 @@ PASTE = '''
 
 
 def paste(mask, box, height, width):
-    """The mask, sampled at the centres of the picture's pixels."""
+    """The mask, sampled at the centres of the image's pixels."""
     x = 2 * (torch.arange(width, device=box.device) + 0.5 - box[0]) / (box[2] - box[0]) - 1
     y = 2 * (torch.arange(height, device=box.device) + 0.5 - box[1]) / (box[3] - box[1]) - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
@@ -230,7 +230,7 @@ def has_own_pool(config: ModelConfig) -> bool:
 
 
 def has_own_transform(config: ModelConfig) -> bool:
-    """Whether pictures are resized or padded, or masks pasted, in another way than torchvision's."""
+    """Whether images are resized or padded, or masks pasted, in another way than torchvision's."""
     return _resizes(config) or _pastes(config) or bool(config.input.buckets)
 
 

@@ -9,20 +9,20 @@ from maskrcnn_jax.data.prepare.problems import DatasetError
 def hold_out(annotations: Annotations, share: float) -> dict[str, Annotations]:
     """Divides a data set into "train" and "val".
 
-    Which pictures are held out follows from their file names alone, so that it stays when the data set is prepared
-    again, and nearly stays when pictures are added. Pictures that resemble each other, such as those of one video,
+    Which images are held out follows from their file names alone, so that it stays when the data set is prepared
+    again, and nearly stays when images are added. Images that resemble each other, such as those of one video,
     may come to lie on both sides: put these into folders `train/` and `val/` instead.
 
     Args:
         annotations: The data set.
-        share: Share of its pictures in (0, 1); at least one is held out and one is left.
+        share: Share of its images in (0, 1); at least one is held out and one is left.
 
     Raises:
-        DatasetError: There are fewer than two pictures.
+        DatasetError: There are fewer than two images.
     """
     images = annotations.images
     if len(images) < 2:
-        raise DatasetError(f"validation_share = {share}: a single picture cannot be divided; add some, or leave it out")
+        raise DatasetError(f"validation_share = {share}: a single image cannot be divided; add some, or leave it out")
     drawn = sorted(range(len(images)), key=lambda index: hashlib.sha256(images[index].file_name.encode()).digest())
     held = set(drawn[: min(max(round(share * len(images)), 1), len(images) - 1)])
     return {

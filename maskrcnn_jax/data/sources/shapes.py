@@ -1,4 +1,4 @@
-"""Endless synthetic pictures of simple shapes, drawn by index."""
+"""Endless synthetic images of simple shapes, drawn by index."""
 
 import math
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from maskrcnn_jax.data.sources.source import Source
 from maskrcnn_jax.messages.config_error import require, require_not_negative, require_positive
 
 Kind = Literal["square", "circle", "triangle", "star", "ring", "cross"]
-"""What the synthetic pictures may show."""
+"""What the synthetic images may show."""
 MARGIN = 20
-"""Least distance from a shape's centre to the picture's edge, and least half-size, pixels."""
+"""Least distance from a shape's centre to the image's edge, and least half-size, pixels."""
 OVERLAP = 0.3
 """Of two shapes whose extents overlap by more than this IoU only the later is drawn."""
 
 
 @dataclass(frozen=True)
 class ShapesSource(Source):
-    """Endless synthetic pictures of simple shapes, drawn by index."""
+    """Endless synthetic images of simple shapes, drawn by index."""
 
     seed: int = 0
     image_size: int = 128
-    """Side of the square picture, pixels."""
+    """Side of the square image, pixels."""
     first: int = 0
-    """Index of the first picture: ranges that do not overlap share no picture."""
+    """Index of the first image: ranges that do not overlap have no image in common."""
     count: int = 1_000_000
-    """Number of pictures."""
+    """Number of images."""
     max_objects: int = 4
     kinds: tuple[Kind, ...] = ("square", "circle", "triangle")
     """The classes, in the order of their labels."""
@@ -64,9 +64,9 @@ class Shape(NamedTuple):
 class Shapes:
     """One to `max_objects` shapes of random kind, place, size and colour on a random background.
 
-    Later ones occlude earlier ones. A picture is a pure function of (seed, index). Implements `ImageSource`.
+    Later ones occlude earlier ones. An image is a pure function of (seed, index). Implements `ImageSource`.
 
-    Source: the "shapes" sample of Matterport's Mask R-CNN, with its sizes (half-size 20 … a quarter of the picture),
+    Source: the "shapes" sample of Matterport's Mask R-CNN, with its sizes (half-size 20 … a quarter of the image),
     margins and non-maximum suppression. Deviation: masks hold visible pixels only and boxes are taken from them.
     Stars, rings and crosses are ours.
     """
@@ -84,16 +84,16 @@ class Shapes:
 
     @property
     def file_names(self) -> list[str]:
-        """What the pictures would be called as files."""
+        """What the images would be called as files."""
         return [f"{image_id:012d}.png" for image_id in self.image_ids]
 
     def __len__(self) -> int:
         return self.config.count
 
     def __getitem__(self, index: int) -> Example:
-        """Draws picture `index`."""
+        """Draws image `index`."""
         if not 0 <= index < len(self):
-            raise IndexError(f"picture {index} of {len(self)}")
+            raise IndexError(f"image {index} of {len(self)}")
         image_id = self.image_ids[index]
         rng = np.random.default_rng((self.config.seed, image_id))
         background = rng.integers(0, 256, 3, np.uint8)
@@ -101,7 +101,7 @@ class Shapes:
         return draw(image_id, self.config.image_size, background, shapes, self.config.kinds)
 
     def coco(self) -> dict[str, Any]:
-        """Draws every picture and returns the ground truth in COCO's form; annotation ids count from 1."""
+        """Draws every image and returns the ground truth in COCO's form; annotation ids count from 1."""
         return of_examples(self)
 
 
@@ -111,7 +111,7 @@ def random_shapes(rng: np.random.Generator, config: ShapesSource) -> list[Shape]
     for _ in range(rng.integers(1, config.max_objects, endpoint=True)):
         kind = config.kinds[rng.integers(len(config.kinds))]
         x, y = rng.integers(MARGIN, size - MARGIN, 2).tolist()
-        # A quarter of a small picture may be less than the margin.
+        # A quarter of a small image may be less than the margin.
         half = int(rng.integers(min(MARGIN, size // 4), size // 4, endpoint=True))
         red, green, blue = rng.integers(0, 256, 3).tolist()
         shapes.append(Shape(kind, x, y, half, (red, green, blue)))
@@ -131,7 +131,7 @@ def extent_iou(a: Shape, b: Shape) -> float:
 
 
 def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shape], kinds: Sequence[Kind]) -> Example:
-    """Paints shapes back to front on a square picture; a shape without a visible pixel is left out.
+    """Paints shapes back to front on a square image; a shape without a visible pixel is left out.
 
     Labels are the places of the shapes' kinds in `kinds`.
     """
@@ -148,7 +148,7 @@ def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shap
 
 
 def silhouette(shape: Shape, size: int) -> np.ndarray:
-    """The pixels of one shape in a square picture, `[size, size]` uint8 in {0, 1}."""
+    """The pixels of one shape in a square image, `[size, size]` uint8 in {0, 1}."""
     mask = np.zeros((size, size), np.uint8)
     kind, x, y, half, _ = shape
     third = half // 3

@@ -1,4 +1,4 @@
-"""Sizes: how large a picture becomes and which padded shape holds it."""
+"""Sizes: how large an image becomes and which padded shape holds it."""
 
 from collections.abc import Sequence
 
@@ -58,14 +58,14 @@ def resized_sizes(
 def fitted_sizes(
     sizes: Integer[np.ndarray, "n 2"], config: InputConfig
 ) -> tuple[Integer[np.ndarray, "n 2"], Integer[np.ndarray, "n 2"]]:
-    """What pictures are resized to and padded to in prediction, `(height, width)` each.
+    """What images are resized to and padded to in prediction, `(height, width)` each.
 
     Args:
         sizes: `[n, 2]` `(height, width)`, pixels.
         config: Lengths of the sides, and the padded sizes to choose from.
 
     Raises:
-        ConfigError: No bucket holds a resized picture.
+        ConfigError: No bucket holds a resized image.
     """
     resized = resized_sizes(
         sizes,
@@ -80,7 +80,7 @@ def fitted_sizes(
 
 
 def choose_buckets(sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket]) -> Integer[np.ndarray, " n"]:
-    """Finds the smallest bucket that holds each picture.
+    """Finds the smallest bucket that holds each image.
 
     Args:
         sizes: `[n, 2]` `(height, width)` after resizing, pixels.
@@ -90,7 +90,7 @@ def choose_buckets(sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket])
         `[n]` indices into `buckets`.
 
     Raises:
-        ConfigError: A picture fits into no bucket; the message names its size.
+        ConfigError: An image fits into no bucket; the message names its size.
     """
     if not buckets:
         raise ConfigError("buckets = (): give at least one padded (height, width)")
@@ -100,7 +100,7 @@ def choose_buckets(sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket])
     if homeless.size:
         height, width = sizes[homeless[0]].tolist()
         raise ConfigError(
-            f"buckets = {tuple(buckets)}: none holds the {homeless.size} of {len(sizes)} pictures like the first, "
+            f"buckets = {tuple(buckets)}: none holds the {homeless.size} of {len(sizes)} images like the first, "
             f"{height}×{width} pixels (height×width) after resizing; add a bucket of at least that size or lower "
             "shortest_edge(s) or longest_edge"
         )

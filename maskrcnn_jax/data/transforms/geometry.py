@@ -23,33 +23,33 @@ from maskrcnn_jax.structs import GroundTruth
 
 
 class Fitted(NamedTuple):
-    """A picture resized and padded for prediction."""
+    """An image resized and padded for prediction."""
 
     image: np.ndarray
     """`[H, W, 3]` uint8, or float32 with exact interpolation: the network input, zero where padded."""
     size: np.ndarray
-    """`[2]` float32 `(height, width)` of the part that is picture, pixels."""
+    """`[2]` float32 `(height, width)` of the resized image inside the padding, pixels."""
     scale: tuple[float, float]
     """`(x, y)`: resized pixels per original pixel."""
 
 
 def fit(image: UInt8[np.ndarray, "h w 3"], config: InputConfig) -> Fitted:
-    """Resizes and pads a picture as the network expects it; the one test-time transform.
+    """Resizes and pads an image as the network expects it; the one test-time transform.
 
     Args:
         image: RGB.
         config: How, and to which sizes.
 
     Raises:
-        ConfigError: No bucket holds the resized picture.
+        ConfigError: No bucket holds the resized image.
     """
     resized, padded = fitted_sizes(np.array([image.shape[:2]]), config)
     (height, width), (rows, columns) = resized[0].tolist(), padded[0].tolist()
     placement, canvas = whole(image.shape[:2], (height, width), flip=False), (rows, columns)
     if config.centered:
         placement = center(placement, canvas)
-    picture = place_image(image, placement, canvas, config.interpolation)
-    return Fitted(picture, np.array([height, width], np.float32), pixel_scale(placement))
+    placed = place_image(image, placement, canvas, config.interpolation)
+    return Fitted(placed, np.array([height, width], np.float32), pixel_scale(placement))
 
 
 def place_objects(example: Example, placement: Placement, max_objects: int, mask_size: int) -> GroundTruth:

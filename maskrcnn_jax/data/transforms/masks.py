@@ -13,7 +13,7 @@ def crop_mask(mask: UInt8[np.ndarray, "H W"], box: Float[np.ndarray, "4"], size:
 
     Args:
         mask: `[H, W]` in {0, 1}.
-        box: `(x0, y0, x1, y1)` in pixels of the mask, fractional, inside the picture, of positive size.
+        box: `(x0, y0, x1, y1)` in pixels of the mask, fractional, inside the image, of positive size.
         size: Side `M` of the result.
 
     Returns:

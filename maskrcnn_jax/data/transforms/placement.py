@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from maskrcnn_jax.data.transforms.buckets import Bucket, resized_sizes
-from maskrcnn_jax.data.transforms.resize import Picture, resize
+from maskrcnn_jax.data.transforms.resize import ImageArray, resize
 from maskrcnn_jax.ops.images import Interpolation
 
 
@@ -81,7 +81,7 @@ def pixel_scale(placement: Placement) -> tuple[float, float]:
 
 def place_image(
     image: UInt8[np.ndarray, "h w 3"], placement: Placement, bucket: Bucket, interpolation: Interpolation = "rounded"
-) -> Picture:
+) -> ImageArray:
     """Resizes, crops, turns, mirrors and pads an image with zeros."""
     resized = resize(image, placement.resized, interpolation)
     (top, left), (height, width) = placement.offset, placement.window

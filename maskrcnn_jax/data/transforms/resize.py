@@ -1,4 +1,4 @@
-"""The pixels of a picture at another size, as the known systems compute them."""
+"""The pixels of an image at another size, as the known systems compute them."""
 
 import cv2
 import numpy as np
@@ -7,13 +7,13 @@ from PIL import Image
 
 from maskrcnn_jax.ops.images import Interpolation
 
-Picture = UInt8[np.ndarray, "H W 3"] | Float32[np.ndarray, "H W 3"]
+ImageArray = UInt8[np.ndarray, "H W 3"] | Float32[np.ndarray, "H W 3"]
 
 
 def resize(
     image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int], interpolation: Interpolation = "rounded"
-) -> Picture:
-    """Interpolates bilinearly at the centres of the new pixels; a picture that has its size stays as it is.
+) -> ImageArray:
+    """Interpolates bilinearly at the centres of the new pixels; an image that has its size stays as it is.
 
     Args:
         image: RGB.
@@ -60,7 +60,7 @@ def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fade(resized: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Mixes the outer pixels of an enlarged picture with the black around it, down to its darkest value.
+    """Mixes the outer pixels of an enlarged image with the black around it, down to its darkest value.
 
     scikit-image, which Matterport resizes with, takes what is outside for zero: the centre of a new outer pixel lies
     up to half a pixel beyond that of the old one.
@@ -70,6 +70,6 @@ def _fade(resized: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _inside(old: int, new: int) -> np.ndarray:
-    """The weight along one axis that falls on pixels of the picture, `[new]` float32."""
+    """The weight along one axis that falls on pixels of the image, `[new]` float32."""
     position = (np.arange(new) + 0.5) * old / new - 0.5
     return np.minimum(1, np.minimum(1 + position, old - position)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Data sets in the formats of annotation tools, read as COCO instances dictionaries.
 
 What a folder holds is told from its content: COCO's layout, Pascal VOC, masks, VIA or labelme. A reader gives
-`Picture`s by split; `to_coco` writes them as the one dictionary that `prepare` checks.
+`LabeledImage`s by split; `to_coco` writes them as the one dictionary that `prepare` checks.
 """
 
 import logging
@@ -20,8 +20,14 @@ from maskrcnn_jax.data.prepare.finder.image_file import StoredFile
 from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder
 from maskrcnn_jax.data.prepare.formats import labelme, mask_folder, via, voc
 from maskrcnn_jax.data.prepare.formats.json_kinds import COCO, LABELME, VIA, kind_of
+from maskrcnn_jax.data.prepare.formats.labeled_image import (
+    UNNAMED,
+    Findings,
+    LabeledImage,
+    check_together,
+    to_annotations,
+)
 from maskrcnn_jax.data.prepare.formats.layout import json_files, read_json, split_folders
-from maskrcnn_jax.data.prepare.formats.picture import UNNAMED, Findings, Picture, check_together, to_annotations
 from maskrcnn_jax.data.prepare.formats.recognise import MASKS, VOC, recognise
 from maskrcnn_jax.data.prepare.problems import DatasetError
 from maskrcnn_jax.data.prepare.read_options import ReadOptions
@@ -67,7 +73,7 @@ def open_dataset(folder: Path, options: ReadOptions = ReadOptions()) -> Dataset:
     found = recognise(folder)
     require_effect(options, found.kind, folder)
     if found.kind != COCO:
-        return read_pictures(found.kind, found.folder, options)
+        return read_labeled_images(found.kind, found.folder, options)
     files = find_splits(found.folder, options.splits, found.files)
     if not options.splits:
         files = with_annotations(files)
@@ -128,37 +134,37 @@ def read_coco(files: SplitFiles, options: ReadOptions) -> Annotations:
     return annotations
 
 
-def read_pictures(kind: str, folder: Path, options: ReadOptions) -> Dataset:
+def read_labeled_images(kind: str, folder: Path, options: ReadOptions) -> Dataset:
     """Reads a data set that is not COCO's; the splits share their classes, in alphabetical order."""
     root = folder if folder.is_dir() else folder.parent
     findings = Findings(str(folder))
     if kind == VOC:
-        pictures = voc.read(folder, options, findings)
+        images = voc.read(folder, options, findings)
     else:
         folders = annotated_folders(kind, folder, options.splits)
         if kind == VIA:
-            pictures = via.read(folders, root, options, findings)
+            images = via.read(folders, root, options, findings)
         elif kind == LABELME:
-            pictures = labelme.read(folders, root, options, findings)
+            images = labelme.read(folders, root, options, findings)
         else:
-            pictures = mask_folder.read(folders, root, options.class_name or UNNAMED, findings)
+            images = mask_folder.read(folders, root, options.class_name or UNNAMED, findings)
     if kind == MASKS and not options.outside_images:
-        note_outside(pictures, root, findings)
-    check_together(pictures, findings)
+        note_outside(images, root, findings)
+    check_together(images, findings)
     findings.close()
-    names = sorted({thing.class_name for split in pictures.values() for picture in split for thing in picture.objects})
+    names = sorted({thing.class_name for split in images.values() for image in split for thing in image.objects})
     splits = []
-    for split, inside in pictures.items():
+    for split, inside in images.items():
         where = f"{folder} ({split})"
         splits.append(Split(storable(split), where, partial(to_annotations, inside, names, where)))
     return Dataset(kind, splits, findings.dropped)
 
 
-def note_outside(pictures: Mapping[str, Sequence[Picture]], root: Path, findings: Findings) -> None:
+def note_outside(images: Mapping[str, Sequence[LabeledImage]], root: Path, findings: Findings) -> None:
     """Notes images to which links lead out of the data set's folder; finders refuse these before."""
     inside = os.path.join(os.path.realpath(root), "")
-    for picture in (picture for split in pictures.values() for picture in split):
-        path = picture.file.path if isinstance(picture.file, StoredFile) else None
+    for image in (image for split in images.values() for image in split):
+        path = image.file.path if isinstance(image.file, StoredFile) else None
         if isinstance(path, Path) and not os.path.realpath(path).startswith(inside):
             findings.problems.add(f"images that are outside {root}; allow such images with --outside-images", str(path))
 

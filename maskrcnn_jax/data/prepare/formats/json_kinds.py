@@ -3,7 +3,7 @@
 from typing import Any
 
 from maskrcnn_jax.data.prepare.formats.labelme import is_labelme
-from maskrcnn_jax.data.prepare.formats.via import pictures_of
+from maskrcnn_jax.data.prepare.formats.via import images_of
 
 COCO, VIA, LABELME = "COCO", "VIA", "labelme"
 READ = (COCO, VIA, LABELME)
@@ -44,7 +44,7 @@ ENTRY_KEYS = {
 
 def kind_of(content: Any) -> str | None:
     """One of `READ`, or of `NOT_READ`; None for what is neither."""
-    if pictures_of(content) is not None:
+    if images_of(content) is not None:
         return VIA
     if is_labelme(content):
         return LABELME

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder
+from maskrcnn_jax.data.prepare.formats.labeled_image import Findings, LabeledImage, Outlined
 from maskrcnn_jax.data.prepare.formats.labelme_image import find_image
 from maskrcnn_jax.data.prepare.formats.labelme_shape import NO_AREA, fill
 from maskrcnn_jax.data.prepare.formats.layout import json_files, read_json
-from maskrcnn_jax.data.prepare.formats.picture import Findings, Outlined, Picture
 from maskrcnn_jax.data.prepare.formats.points import Malformed
 from maskrcnn_jax.data.prepare.formats.runs import union
 from maskrcnn_jax.data.prepare.json_values import shown, whole
@@ -36,7 +36,9 @@ def is_labelme(content: Any) -> bool:
     return isinstance(content, dict) and "shapes" in content and bool({"imagePath", "imageData"} & content.keys())
 
 
-def read(folders: Mapping[str, Path], root: Path, options: ReadOptions, findings: Findings) -> dict[str, list[Picture]]:
+def read(
+    folders: Mapping[str, Path], root: Path, options: ReadOptions, findings: Findings
+) -> dict[str, list[LabeledImage]]:
     """Reads every labelme file of each split.
 
     Args:
@@ -45,22 +47,22 @@ def read(folders: Mapping[str, Path], root: Path, options: ReadOptions, findings
         options: The user's choices.
         findings: Notes problems; JSON files of others are left out.
     """
-    pictures: dict[str, list[Picture]] = {}
+    images: dict[str, list[LabeledImage]] = {}
     for split, folder in folders.items():
         above = folder if folder.is_dir() else folder.parent
         finders: dict[Path, ImageFinder] = {}
-        pictures[split] = []
+        images[split] = []
         for path in json_files(folder):
             beside = path.parent
             if beside not in finders:
                 places = [beside, beside / "images", above, above / "images"]
                 finders[beside] = ImageFinder.of(options, places, root)
-            if (picture := read_file(path, root, finders[beside], findings)) is not None:
-                pictures[split].append(picture)
-    return pictures
+            if (image := read_file(path, root, finders[beside], findings)) is not None:
+                images[split].append(image)
+    return images
 
 
-def read_file(path: Path, root: Path, finder: ImageFinder, findings: Findings) -> Picture | None:
+def read_file(path: Path, root: Path, finder: ImageFinder, findings: Findings) -> LabeledImage | None:
     """Reads one file; None if it is not labelme's, or its image cannot be used, which is noted."""
     content = read_json(path)
     if not is_labelme(content):
@@ -71,7 +73,7 @@ def read_file(path: Path, root: Path, finder: ImageFinder, findings: Findings) -
         return None
     name, located = found
     objects = read_shapes(content["shapes"], located.size, str(path), findings)
-    return Picture(name, located.size, objects, located.file, located.upright)
+    return LabeledImage(name, located.size, objects, located.file, located.upright)
 
 
 def read_shapes(shapes: Any, size: tuple[int, int], name: str, findings: Findings) -> list[Outlined]:

@@ -11,9 +11,9 @@ from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.images.reading import read_header
 from maskrcnn_jax.data.prepare.finder.image_file import Located, StoredFile
 from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder, ImageNotFound
+from maskrcnn_jax.data.prepare.formats.labeled_image import BROKEN, OTHER_SIZE, Findings
 from maskrcnn_jax.data.prepare.formats.labelme_base64 import decode_base64
 from maskrcnn_jax.data.prepare.formats.layout import relative
-from maskrcnn_jax.data.prepare.formats.picture import BROKEN, OTHER_SIZE, Findings
 from maskrcnn_jax.data.prepare.formats.points import Malformed
 from maskrcnn_jax.data.prepare.formats.raster import OtherSize, Sides, is_upright, read_sides
 from maskrcnn_jax.data.prepare.json_values import shown

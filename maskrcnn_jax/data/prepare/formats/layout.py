@@ -48,7 +48,7 @@ def visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """A folder's image files, by name; an image by its suffix."""
     return [path for path in visible(folder) if path.suffix.lower() in ENDINGS and path.is_file()]
 

@@ -1,8 +1,8 @@
-"""Folders of masks: one image per object, or one image of numbered objects per picture.
+"""Folders of masks: one mask file per object, or one file of numbered objects per image.
 
-- `ID/images/PICTURE` and `ID/masks/*.png`, an image per object that is black where it is not (the nuclei of the 2018
+- `ID/images/IMAGE` and `ID/masks/*.png`, a file per object that is black where it is not (the nuclei of the 2018
   Data Science Bowl).
-- `images/NAME.jpg` and `masks/NAME.png`, an image of 8 or 16 bits: 0 is background, and each other number an object.
+- `images/NAME.jpg` and `masks/NAME.png` of 8 or 16 bits: 0 is background, and each other number an object.
 
 Folders inside `masks/` are classes: `masks/CLASS/…`. Masks belong to the stored raster of their image, unless only the
 upright one has their size.
@@ -18,13 +18,13 @@ from tqdm import tqdm
 from maskrcnn_jax.data.images.reading import read_header
 from maskrcnn_jax.data.prepare.finder.image_file import StoredFile
 from maskrcnn_jax.data.prepare.formats.label_image import object_masks
-from maskrcnn_jax.data.prepare.formats.layout import pictures_in, relative, visible
+from maskrcnn_jax.data.prepare.formats.labeled_image import UNREADABLE, Findings, LabeledImage, Outlined, reason
+from maskrcnn_jax.data.prepare.formats.layout import image_files, relative, visible
 from maskrcnn_jax.data.prepare.formats.mask_image import read_numbered_mask, read_object_mask
-from maskrcnn_jax.data.prepare.formats.picture import UNREADABLE, Findings, Outlined, Picture, reason
 from maskrcnn_jax.files.reading import read_bytes
 
 BROKEN = "masks that cannot be used"
-OTHER_SIZE = "masks of another size than their picture's other masks; write them again"
+OTHER_SIZE = "masks of another size than their image's other masks; write them again"
 AMBIGUOUS = (
     "took masks for those of the stored raster where the EXIF orientation turns the image and both rasters have the "
     "masks' size; turn the image itself and remove the tag if they are drawn on the upright one"
@@ -32,12 +32,12 @@ AMBIGUOUS = (
 
 
 def has_pair(folder: Path) -> bool:
-    """Whether a folder holds pictures and masks."""
+    """Whether a folder holds images and masks."""
     return (folder / "images").is_dir() and (folder / "masks").is_dir()
 
 
 def object_folders(folder: Path) -> list[Path]:
-    """The folders of pictures with an image per object."""
+    """The folders of images with a mask file per object."""
     return [path for path in visible(folder) if has_pair(path)]
 
 
@@ -46,7 +46,9 @@ def is_mask_folder(folder: Path) -> bool:
     return has_pair(folder) or bool(object_folders(folder))
 
 
-def read(folders: Mapping[str, Path], root: Path, default_class: str, findings: Findings) -> dict[str, list[Picture]]:
+def read(
+    folders: Mapping[str, Path], root: Path, default_class: str, findings: Findings
+) -> dict[str, list[LabeledImage]]:
     """Reads each split.
 
     Args:
@@ -55,39 +57,39 @@ def read(folders: Mapping[str, Path], root: Path, default_class: str, findings: 
         default_class: Of all objects where `masks/` has no folders.
         findings: Notes problems.
     """
-    pictures: dict[str, list[Picture]] = {}
+    images: dict[str, list[LabeledImage]] = {}
     for split, folder in folders.items():
         if has_pair(folder):
-            pictures[split] = read_numbered(folder, root, default_class, findings)
+            images[split] = read_numbered(folder, root, default_class, findings)
         else:
             singles = tqdm(object_folders(folder), f"reading {split}", unit=" images", disable=None)
             read_all = (read_single(single, root, default_class, findings) for single in singles)
-            pictures[split] = [picture for picture in read_all if picture is not None]
-    return pictures
+            images[split] = [image for image in read_all if image is not None]
+    return images
 
 
 def classes_in(folder: Path, default_class: str, findings: Findings) -> dict[str, Path]:
     """The folder of each class's masks."""
     found = {path.name: path for path in visible(folder) if path.is_dir()}
-    for path in pictures_in(folder) if found else []:
+    for path in image_files(folder) if found else []:
         findings.problems.add("masks beside folders of classes; move each into the folder of its class", str(path))
     return found or {default_class: folder}
 
 
 def images_in(folder: Path, root: Path, findings: Findings) -> list[Path]:
     """A folder's image files, by name; notes other files."""
-    found = pictures_in(folder)
+    found = image_files(folder)
     for path in visible(folder):
         if path.is_file() and path not in found:
             findings.warnings.add("left out files whose names do not end as an image's does", relative(path, root))
     return found
 
 
-def read_single(folder: Path, root: Path, default_class: str, findings: Findings) -> Picture | None:
-    """Reads a picture with an image per object; None if it cannot be used, which is noted."""
-    pictures = images_in(folder / "images", root, findings)
-    if len(pictures) != 1:
-        findings.problems.add("folders that need one picture each in images/", f"{folder} ({len(pictures)})")
+def read_single(folder: Path, root: Path, default_class: str, findings: Findings) -> LabeledImage | None:
+    """Reads an image with a mask file per object; None if it cannot be used, which is noted."""
+    images = images_in(folder / "images", root, findings)
+    if len(images) != 1:
+        findings.problems.add("folders that need one image each in images/", f"{folder} ({len(images)})")
         return None
     size: tuple[int, int] | None = None
     objects: list[Outlined] = []
@@ -104,11 +106,11 @@ def read_single(folder: Path, root: Path, default_class: str, findings: Findings
                 findings.add_object(objects, class_name, mask, name)
             else:
                 findings.problems.add(OTHER_SIZE, name)
-    return picture_of(pictures[0], size, objects, root, findings)
+    return labeled_image(images[0], size, objects, root, findings)
 
 
-def read_numbered(folder: Path, root: Path, default_class: str, findings: Findings) -> list[Picture]:
-    """Reads pictures with an image of numbered objects each."""
+def read_numbered(folder: Path, root: Path, default_class: str, findings: Findings) -> list[LabeledImage]:
+    """Reads images with a file of numbered objects each."""
     masks: dict[str, dict[str, Path]] = defaultdict(dict)
     for class_name, inside in classes_in(folder / "masks", default_class, findings).items():
         for stem, path in by_stem(images_in(inside, root, findings), root, findings).items():
@@ -116,15 +118,15 @@ def read_numbered(folder: Path, root: Path, default_class: str, findings: Findin
     found = by_stem(images_in(folder / "images", root, findings), root, findings)
     for stem in sorted(masks.keys() - found.keys()):
         for path in masks[stem].values():
-            findings.problems.add("masks without a picture of the same name in images/", relative(path, root))
-    pictures = []
+            findings.problems.add("masks without an image of the same name in images/", relative(path, root))
+    images = []
     for stem, path in tqdm(found.items(), "reading masks", unit=" images", disable=None):
         if stem not in masks:
-            what = "pictures without a mask of the same name in masks/; one without objects needs a mask of zeros"
+            what = "images without a mask of the same name in masks/; one without objects needs a mask of zeros"
             findings.problems.add(what, relative(path, root))
-        elif (picture := read_labels(path, masks[stem], root, findings)) is not None:
-            pictures.append(picture)
-    return pictures
+        elif (image := read_labels(path, masks[stem], root, findings)) is not None:
+            images.append(image)
+    return images
 
 
 def by_stem(paths: Sequence[Path], root: Path, findings: Findings) -> dict[str, Path]:
@@ -138,8 +140,8 @@ def by_stem(paths: Sequence[Path], root: Path, findings: Findings) -> dict[str, 
     return found
 
 
-def read_labels(path: Path, masks: dict[str, Path], root: Path, findings: Findings) -> Picture | None:
-    """Reads the objects of one picture, by class; None if they cannot be used, which is noted."""
+def read_labels(path: Path, masks: dict[str, Path], root: Path, findings: Findings) -> LabeledImage | None:
+    """Reads the objects of one image, by class; None if they cannot be used, which is noted."""
     size: tuple[int, int] | None = None
     objects: list[Outlined] = []
     for class_name, mask in masks.items():
@@ -154,16 +156,16 @@ def read_labels(path: Path, masks: dict[str, Path], root: Path, findings: Findin
             findings.problems.add(OTHER_SIZE, name)
             continue
         objects += [Outlined(class_name, code) for code in object_masks(labels).values()]
-    return None if size is None else picture_of(path, size, objects, root, findings)
+    return None if size is None else labeled_image(path, size, objects, root, findings)
 
 
-def picture_of(
+def labeled_image(
     path: Path, size: tuple[int, int] | None, objects: list[Outlined], root: Path, findings: Findings
-) -> Picture | None:
-    """Joins a picture and its objects; None if the picture cannot be used, which is noted.
+) -> LabeledImage | None:
+    """Joins an image and its objects; None if the image cannot be used, which is noted.
 
     Args:
-        path: The picture.
+        path: The image.
         size: (height, width) of the masks; None without masks.
         objects: What the masks show.
         root: What file names are relative to.
@@ -178,4 +180,4 @@ def picture_of(
     upright = size not in (None, header.size) and size == header.size_of(upright=True)
     if objects and header.orientation != 1 and header.size_of(upright=False) == header.size_of(upright=True):
         findings.warnings.add(AMBIGUOUS, name)
-    return Picture(name, size or header.size, objects, StoredFile(path), upright)
+    return LabeledImage(name, size or header.size, objects, StoredFile(path), upright)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from maskrcnn_jax.data.images.reading import Header
 from maskrcnn_jax.data.prepare.finder.image_file import StoredFile
 from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder
+from maskrcnn_jax.data.prepare.formats.labeled_image import UNNAMED, Findings, LabeledImage
 from maskrcnn_jax.data.prepare.formats.layout import json_files, read_json, relative
-from maskrcnn_jax.data.prepare.formats.picture import UNNAMED, Findings, Picture
 from maskrcnn_jax.data.prepare.formats.via_classes import choose_attribute
 from maskrcnn_jax.data.prepare.formats.via_regions import read_regions
 from maskrcnn_jax.data.prepare.json_values import shown
@@ -43,7 +43,7 @@ class Found(NamedTuple):
     header: Header
 
 
-def pictures_of(content: Any) -> list[Any] | None:
+def images_of(content: Any) -> list[Any] | None:
     """The images of a VIA file, whatever their entries hold; None if the JSON is something else."""
     if not isinstance(content, dict):
         return None
@@ -55,7 +55,9 @@ def pictures_of(content: Any) -> list[Any] | None:
     return entries if is_via else None
 
 
-def read(folders: Mapping[str, Path], root: Path, options: ReadOptions, findings: Findings) -> dict[str, list[Picture]]:
+def read(
+    folders: Mapping[str, Path], root: Path, options: ReadOptions, findings: Findings
+) -> dict[str, list[LabeledImage]]:
     """Reads the VIA files of each split.
 
     Args:
@@ -71,7 +73,7 @@ def read(folders: Mapping[str, Path], root: Path, options: ReadOptions, findings
     regions = [region for found in entries.values() for entry in found for region in entry.regions]
     where = ", ".join(dict.fromkeys(str(entry.path) for found in entries.values() for entry in found))
     attribute = None if options.class_name else choose_attribute(regions, options.class_attribute, where)
-    pictures: dict[str, list[Picture]] = {}
+    images: dict[str, list[LabeledImage]] = {}
     for split, found in entries.items():
         finders: dict[Path, ImageFinder] = {}
         places: dict[AnyPath, list[Found]] = defaultdict(list)
@@ -82,19 +84,19 @@ def read(folders: Mapping[str, Path], root: Path, options: ReadOptions, findings
                 finders[beside] = ImageFinder.of(options, folders_of_images, root)
             if (image := findings.find(finders[beside], entry.file_name)) is not None:
                 places[image[0]].append(Found(entry, *image))
-        pictures[split] = [
+        images[split] = [
             read_image(image, root, attribute, options.class_name or UNNAMED, findings)
             for same in places.values()
             for image in once(same, findings)
         ]
-    return pictures
+    return images
 
 
-def read_image(image: Found, root: Path, attribute: str | None, only_class: str, findings: Findings) -> Picture:
+def read_image(image: Found, root: Path, attribute: str | None, only_class: str, findings: Findings) -> LabeledImage:
     """Reads the objects of one image."""
     size = image.header.size_of(upright=True)
     objects = read_regions(image.entry.regions, size, attribute, only_class, image.entry.name, findings)
-    return Picture(relative(image.path, root), size, objects, StoredFile(image.path), upright=True)
+    return LabeledImage(relative(image.path, root), size, objects, StoredFile(image.path), upright=True)
 
 
 def read_entries(folder: Path, findings: Findings) -> list[Entry]:
@@ -103,7 +105,7 @@ def read_entries(folder: Path, findings: Findings) -> list[Entry]:
     Raises:
         DatasetError: There is no VIA file.
     """
-    found = {path: entries for path in json_files(folder) if (entries := pictures_of(read_json(path))) is not None}
+    found = {path: entries for path in json_files(folder) if (entries := images_of(read_json(path))) is not None}
     if not found:
         raise DatasetError(f"{folder}: holds no VIA file; add it, or name the splits that have one (--splits)")
     checked = []

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.data.prepare.formats.labeled_image import Findings, Outlined
 from maskrcnn_jax.data.prepare.formats.outlines import fill_box, fill_ellipse, fill_polygon
-from maskrcnn_jax.data.prepare.formats.picture import Findings, Outlined
 from maskrcnn_jax.data.prepare.formats.points import Malformed, encloses_nothing, pair_points, read_number, require_near
 from maskrcnn_jax.data.prepare.formats.via_classes import class_of
 from maskrcnn_jax.data.prepare.json_values import shown

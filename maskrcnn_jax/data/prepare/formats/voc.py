@@ -18,9 +18,16 @@ from tqdm import tqdm
 from maskrcnn_jax.data.images.reading import Header
 from maskrcnn_jax.data.prepare.finder.image_file import StoredFile
 from maskrcnn_jax.data.prepare.formats.label_image import read_label_image
-from maskrcnn_jax.data.prepare.formats.layout import pictures_in, relative, split_folders
+from maskrcnn_jax.data.prepare.formats.labeled_image import (
+    OTHER_SIZE,
+    UNREADABLE,
+    Findings,
+    LabeledImage,
+    Outlined,
+    reason,
+)
+from maskrcnn_jax.data.prepare.formats.layout import image_files, relative, split_folders
 from maskrcnn_jax.data.prepare.formats.outlines import fill_box, fill_polygon
-from maskrcnn_jax.data.prepare.formats.picture import OTHER_SIZE, UNREADABLE, Findings, Outlined, Picture, reason
 from maskrcnn_jax.data.prepare.formats.points import encloses_nothing, require_near
 from maskrcnn_jax.data.prepare.formats.raster import OtherSize, is_upright
 from maskrcnn_jax.data.prepare.formats.voc_images import VocImages
@@ -47,7 +54,7 @@ def is_voc(folder: Path) -> bool:
     return layout_of(folder) is not None or any(layout_of(inside) for inside in split_folders(folder, ()).values())
 
 
-def read(folder: Path, options: ReadOptions, findings: Findings) -> dict[str, list[Picture]]:
+def read(folder: Path, options: ReadOptions, findings: Findings) -> dict[str, list[LabeledImage]]:
     """Reads the splits that `ImageSets/` lists, those of segmentation if there are masks, or a folder of each split.
 
     Args:
@@ -61,16 +68,16 @@ def read(folder: Path, options: ReadOptions, findings: Findings) -> dict[str, li
     if (whole := layout_of(folder)) is not None:
         reader = Reader(whole, folder, options, findings)
         return {split: reader.read(split, names) for split, names in reader.splits().items()}
-    pictures: dict[str, list[Picture]] = {}
+    images: dict[str, list[LabeledImage]] = {}
     for split, inside in split_folders(folder, options.splits).items():
         if (layout := layout_of(inside)) is not None:
             reader = Reader(layout, folder, options, findings)
-            pictures[split] = reader.read(split, reader.names)
+            images[split] = reader.read(split, reader.names)
         elif split in options.splits:
             raise DatasetError(f"{inside}: holds no XML files; annotate its images, or leave the split out")
         else:
             findings.warnings.add("left out splits without XML files", str(inside))
-    return pictures
+    return images
 
 
 class Reader:
@@ -100,20 +107,20 @@ class Reader:
         """The names of each split's images."""
         return splits_of(self.layout, self.options.splits, self.names, self.findings)
 
-    def read(self, split: str, names: list[str]) -> list[Picture]:
+    def read(self, split: str, names: list[str]) -> list[LabeledImage]:
         """Reads the images of one split."""
         if names == self.names and self.layout.annotations is not None:
             self.images.note_unused(names, self.findings)
-        pictures = []
+        images = []
         for name in tqdm(names, f"reading {split}", unit=" images", disable=None):
             mask = self.masks.get(PurePosixPath(name).name)
             if self.masks and mask is None:
                 self.findings.warnings.add(NO_MASK, name)
-            elif (picture := self.read_one(name, mask)) is not None:
-                pictures.append(picture)
-        return pictures
+            elif (image := self.read_one(name, mask)) is not None:
+                images.append(image)
+        return images
 
-    def read_one(self, name: str, mask: Path | None) -> Picture | None:
+    def read_one(self, name: str, mask: Path | None) -> LabeledImage | None:
         """Reads one image; None if it cannot be used, which is noted."""
         file, labels = VocFile(None, (None, None), []), None
         bad = xml = self.xml_files.get(name, (self.layout.annotations or self.layout.root) / f"{name}.xml")
@@ -138,7 +145,7 @@ class Reader:
         if size == header.size and labels is None and None in file.sides and header.orientation != 1:
             self.findings.warnings.add(NO_SIZE, str(path))
         objects = self.objects_of(name, xml, file, labels, size)
-        return Picture(relative(path, self.root), size, objects, StoredFile(path), upright)
+        return LabeledImage(relative(path, self.root), size, objects, StoredFile(path), upright)
 
     def objects_of(
         self, name: str, xml: Path, file: VocFile, labels: Labels | None, size: tuple[int, int]
@@ -189,7 +196,7 @@ class Reader:
 
 def stems_in(folder: Path | None) -> dict[str, Path]:
     """The images in a folder by their names without ending."""
-    return {} if folder is None else {path.stem: path for path in pictures_in(folder)}
+    return {} if folder is None else {path.stem: path for path in image_files(folder)}
 
 
 def choose_raster(file: VocFile, labels: Labels | None, header: Header, path: AnyPath) -> tuple[tuple[int, int], bool]:

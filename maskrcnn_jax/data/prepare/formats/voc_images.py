@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from maskrcnn_jax.data.images.reading import Header
 from maskrcnn_jax.data.prepare.finder.image_finder import ImageFinder
-from maskrcnn_jax.data.prepare.formats.layout import pictures_in
-from maskrcnn_jax.data.prepare.formats.picture import Findings
+from maskrcnn_jax.data.prepare.formats.labeled_image import Findings
+from maskrcnn_jax.data.prepare.formats.layout import image_files
 from maskrcnn_jax.data.prepare.formats.voc_layout import Layout, image_folders
 from maskrcnn_jax.data.prepare.read_options import ReadOptions
 from maskrcnn_jax.files.reading import AnyPath
@@ -62,7 +62,7 @@ class VocImages:
         """The images in a folder by their names without ending."""
         if folder not in self._stems:
             stems: dict[str, list[Path]] = defaultdict(list)
-            for path in pictures_in(folder) if folder.is_dir() else []:
+            for path in image_files(folder) if folder.is_dir() else []:
                 stems[path.stem].append(path)
             self._stems[folder] = stems
         return self._stems[folder]

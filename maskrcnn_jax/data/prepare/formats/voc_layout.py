@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from maskrcnn_jax.data.prepare.formats.layout import pictures_in, visible
-from maskrcnn_jax.data.prepare.formats.picture import Findings
+from maskrcnn_jax.data.prepare.formats.labeled_image import Findings
+from maskrcnn_jax.data.prepare.formats.layout import image_files, visible
 from maskrcnn_jax.data.prepare.problems import DatasetError
 from maskrcnn_jax.data.prepare.split_names import SPLITS
 from maskrcnn_jax.files.reading import read_bytes
@@ -68,7 +68,7 @@ def folders_in(folder: Path) -> list[Path]:
 
 def holds(folder: Path) -> bool:
     """Whether a folder is there and holds images."""
-    return folder.is_dir() and bool(pictures_in(folder))
+    return folder.is_dir() and bool(image_files(folder))
 
 
 def xmls_in(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from faster_coco_eval.core import mask as rle
 from jaxtyping import Integer
 
 from maskrcnn_jax.data.prepare.formats.label_image import object_masks
-from maskrcnn_jax.data.prepare.formats.picture import Findings, Outlined
+from maskrcnn_jax.data.prepare.formats.labeled_image import Findings, Outlined
 from maskrcnn_jax.data.prepare.formats.voc_xml import Named
 from maskrcnn_jax.data.prepare.problems import DatasetError
 from maskrcnn_jax.files.reading import read_bytes

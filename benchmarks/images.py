@@ -1,4 +1,4 @@
-"""Pictures, boxes and objects for the benchmarks."""
+"""Images, boxes and objects for the benchmarks."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from maskrcnn_jax.config import DataConfig
 from maskrcnn_jax.structs import GroundTruth
 
 
-def picture(height: int, width: int, seed: int) -> np.ndarray:
+def random_image(height: int, width: int, seed: int) -> np.ndarray:
     """Noise of all sizes, `[height, width, 3]` uint8: it has edges and areas, and no two places are alike."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3), np.float32)
@@ -18,7 +18,7 @@ def picture(height: int, width: int, seed: int) -> np.ndarray:
 
 
 def random_boxes(rng: np.random.Generator, count: int, shape: tuple[int, int]) -> np.ndarray:
-    """Boxes of all sizes inside a picture, `[count, 4]` float32; every doubling of the side is as frequent."""
+    """Boxes of all sizes inside an image, `[count, 4]` float32; every doubling of the side is as frequent."""
     side = np.exp2(rng.uniform(4, np.log2(min(shape)), (count, 1))) * np.exp2(rng.uniform(-0.5, 0.5, (count, 2)))
     side = np.minimum(side, np.array(shape[::-1]) - 1)
     corner = rng.uniform(size=(count, 2)) * (np.array(shape[::-1]) - side)

@@ -40,18 +40,18 @@ OTHER_SIZE = "images of another size than annotated; correct the annotations, or
 
 
 class Outlined(NamedTuple):
-    """One object of a picture."""
+    """One object of an image."""
 
     class_name: str
     mask: dict[str, Any]
-    """COCO run-length code over the picture."""
+    """COCO run-length code over the image."""
     is_box: bool = False
     """Whether the mask is only a filled box."""
     is_crowd: bool = False
 
 
-class Picture(NamedTuple):
-    """One picture and its objects."""
+class LabeledImage(NamedTuple):
+    """One image and its objects."""
 
     file_name: str
     """Relative to the data set's folder."""
@@ -133,40 +133,40 @@ def reason(path: Path, error: Exception) -> str:
     return f"{path}: " + (f"no image ({path.stat().st_size} bytes)" if known else str(error))
 
 
-def to_annotations(pictures: Sequence[Picture], class_names: Sequence[str], where: str) -> Annotations:
+def to_annotations(images: Sequence[LabeledImage], class_names: Sequence[str], where: str) -> Annotations:
     """Checks one split as a COCO data set is checked.
 
     Args:
-        pictures: The split's pictures.
+        images: The split's images.
         class_names: The classes of all splits, in the order of their labels.
         where: What messages call the split.
     """
 
     def locate(entry: ImageEntry) -> Located:
-        picture = pictures[entry.image_id - 1]
-        return Located(picture.file, picture.size, picture.upright)
+        image = images[entry.image_id - 1]
+        return Located(image.file, image.size, image.upright)
 
-    annotations = read_annotations(to_coco(pictures, class_names), where, locate, ReadOptions())
-    things = (thing for picture in pictures for thing in picture.objects)
+    annotations = read_annotations(to_coco(images, class_names), where, locate, ReadOptions())
+    things = (thing for image in images for thing in image.objects)
     boxes = [number for number, thing in enumerate(things, 1) if thing.is_box]
     marked = [image._replace(is_box=np.isin(image.annotation_ids, boxes)) for image in annotations.images]
     return annotations._replace(images=marked)
 
 
-def to_coco(pictures: Sequence[Picture], class_names: Sequence[str]) -> dict[str, Any]:
+def to_coco(images: Sequence[LabeledImage], class_names: Sequence[str]) -> dict[str, Any]:
     """Writes one split as a COCO instances dictionary; boxes follow from the masks.
 
     Args:
-        pictures: The split's pictures; their order gives the ids, from 1.
+        images: The split's images; their order gives the ids, from 1.
         class_names: The classes of all splits; their order gives the category ids, from 1.
     """
-    images: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     number = {name: index for index, name in enumerate(class_names, 1)}
-    for image_id, picture in enumerate(pictures, 1):
-        height, width = picture.size
-        images.append({"id": image_id, "file_name": picture.file_name, "height": height, "width": width})
-        for thing in picture.objects:
+    for image_id, image in enumerate(images, 1):
+        height, width = image.size
+        entries.append({"id": image_id, "file_name": image.file_name, "height": height, "width": width})
+        for thing in image.objects:
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -178,23 +178,23 @@ def to_coco(pictures: Sequence[Picture], class_names: Sequence[str]) -> dict[str
                 }
             )
     categories = [{"id": index, "name": name} for name, index in number.items()]
-    return {"images": images, "annotations": annotations, "categories": categories}
+    return {"images": entries, "annotations": annotations, "categories": categories}
 
 
-def check_together(splits: Mapping[str, Sequence[Picture]], findings: Findings) -> None:
-    """Notes what only shows over all pictures: the same twice, no objects at all; warns if objects are boxes.
+def check_together(splits: Mapping[str, Sequence[LabeledImage]], findings: Findings) -> None:
+    """Notes what only shows over all images: the same twice, no objects at all; warns if objects are boxes.
 
-    Where there are problems already, missing pictures and objects may be their doing, and are not noted.
+    Where there are problems already, missing images and objects may be their doing, and are not noted.
     """
-    pictures = [picture for split in splits.values() for picture in split]
-    times = Counter(picture.file_name for picture in pictures)
-    if not any(picture.objects for picture in pictures) and not findings.problems.offenders:
-        if pictures:
-            findings.problems.add("no objects; annotate some", pluralize(len(pictures), "picture"))
+    images = [image for split in splits.values() for image in split]
+    times = Counter(image.file_name for image in images)
+    if not any(image.objects for image in images) and not findings.problems.offenders:
+        if images:
+            findings.problems.add("no objects; annotate some", pluralize(len(images), "image"))
         else:
-            findings.problems.add("no pictures; put them where the annotations expect them", "0 found")
+            findings.problems.add("no images; put them where the annotations expect them", "0 found")
     for name in (name for name, count in times.items() if count > 1):
-        findings.problems.add("pictures that are annotated twice; remove one of the annotations", name)
-    objects = [thing for picture in pictures for thing in picture.objects if not thing.is_crowd]
+        findings.problems.add("images that are annotated twice; remove one of the annotations", name)
+    objects = [thing for image in images for thing in image.objects if not thing.is_crowd]
     if boxes := sum(thing.is_box for thing in objects):
         log.warning("%s: %s", findings.problems.where, box_warning(boxes, len(objects)))
