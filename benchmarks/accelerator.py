@@ -52,7 +52,7 @@ def prepare(experiment: Experiment):
     from flax import nnx
 
     from maskrcnn_jax.config.loading import load_config
-    from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, to_devices
+    from maskrcnn_jax.distributed.mesh import data_mesh, device_put_global, param_shardings, to_devices
     from maskrcnn_jax.model.mask_rcnn import MaskRCNN
     from maskrcnn_jax.structs import Batch
     from maskrcnn_jax.training.step import on_mesh, start
@@ -67,7 +67,7 @@ def prepare(experiment: Experiment):
     truth = ground_truth([random_boxes(rng, OBJECTS, experiment.size) for _ in range(count)], config.data.mask_size)
     images = np.stack([random_image(*experiment.size, seed) for seed in range(count)])
     sizes = np.full((count, 2), experiment.size, np.float32)
-    state, batch = put(state, places), to_devices(Batch(images, sizes, truth, np.arange(count)), mesh)
+    state, batch = device_put_global(state, places), to_devices(Batch(images, sizes, truth, np.arange(count)), mesh)
     with jax.set_mesh(mesh):
         compiled = on_mesh(step, places, mesh).lower(state, batch, phase=0).compile()
     return compiled, state, batch, config

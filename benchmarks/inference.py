@@ -13,8 +13,7 @@ from images import random_image
 from pair import alternate, report
 
 import maskrcnn_jax as mr
-from maskrcnn_jax.nn.params import split
-from maskrcnn_jax.prediction.predictor import detect
+from maskrcnn_jax.prediction.detector import Detector
 
 
 def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
@@ -23,7 +22,7 @@ def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
     theirs, ours = models.models(image, background=3.0)
     tensor = models.to_torch(image)
     fitted = mr.fit(image, ours.config.input)
-    structure, *weights = split(ours)
+    detector = Detector(ours)
     predictor = mr.Predictor(ours)
 
     @torch.inference_mode()
@@ -36,7 +35,7 @@ def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
         return theirs([models.to_torch(image)])
 
     def our_network():
-        return jax.block_until_ready(detect(structure, *weights, fitted.image[None], fitted.size[None]))
+        return jax.block_until_ready(detector(fitted.image[None], fitted.size[None]))
 
     counts = len(their_network()[0]["boxes"]), int(our_network().valid.sum())
     assert counts == (100, 100), f"objects found by them and us: {counts}"

@@ -1,4 +1,4 @@
-"""The records that cross stage borders, in the order in which an image meets them.
+"""The records that cross stage borders, in the order of the forward pass.
 
 Letters in shapes: `B` images, `A` anchors, `S` sampled anchors, `K` candidates, `N` proposals or rois, `R` boxes given
 to further heads, `G` ground-truth slots, `D` detections, `C` foreground classes, `H W` pixels, `h w` feature cells, `F`
@@ -16,12 +16,11 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
-    # With the union every reader of a record would have to ask which of the two it got; each knows by its place.
+    # With the union every reader of a record would have to check which of the two it got.
     Array: TypeAlias = Any
 else:
     Array = jax.Array | np.ndarray | jax.ShapeDtypeStruct
-    """Device arrays inside the model, NumPy arrays on the host, shapes alone under `jax.eval_shape`: the records are
-    the same."""
+    """Device arrays inside the model, NumPy arrays on the host, shapes under `jax.eval_shape`."""
 
 
 class GroundTruth(NamedTuple):
@@ -43,7 +42,7 @@ class GroundTruth(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the data pipeline hands to the device."""
+    """A batch of the data pipeline."""
 
     images: Array
     """`[B, H, W, 3]` RGB in `[0, 255]`, padded as `InputConfig` says; uint8, or float32 of exact interpolation."""
@@ -55,7 +54,7 @@ class Batch(NamedTuple):
 
 
 class RPNOutput(NamedTuple):
-    """The region proposal network's answer for each anchor."""
+    """The output of the region proposal network for each anchor."""
 
     logits: Array
     """`[B, A]` float32: objectness before the sigmoid."""
@@ -64,7 +63,7 @@ class RPNOutput(NamedTuple):
 
 
 class AnchorTargets(NamedTuple):
-    """The anchors that the losses of the region proposal network look at, and what it should predict for them."""
+    """The sampled anchors of the losses of the region proposal network, and their targets."""
 
     index: Array
     """`[B, S]` int32: which anchor each slot holds."""
@@ -107,7 +106,7 @@ class Proposals(NamedTuple):
 
 
 class Rois(NamedTuple):
-    """The boxes that go to a head. In training they carry what they were matched with."""
+    """The boxes that go to a head. In training they are matched with objects."""
 
     boxes: Array
     """`[B, N, 4]` float32, pixels."""
@@ -115,13 +114,13 @@ class Rois(NamedTuple):
     """`[B, N]` bool."""
     labels: Array
     """`[B, N]` int32 in `[0, C]`: the matched object's class or background `C`; predicted class for boxes that the
-    detector chose; background where nobody matched."""
+    detector chose; background where unmatched."""
     matched_index: Array
     """`[B, N]` int32 in `[0, G)`: the matched ground-truth slot; meaningful where `labels < C`."""
 
 
 class BoxOutput(NamedTuple):
-    """What the box head predicts for each roi."""
+    """The output of the box head for each RoI."""
 
     logits: Array
     """`[B, N, C + 1]` float32 before the softmax; background is the last column."""
@@ -131,7 +130,7 @@ class BoxOutput(NamedTuple):
 
 
 class HeadOutput(NamedTuple):
-    """What a further head, such as the mask head, looks at and predicts."""
+    """Input and output of a further head, such as the mask head."""
 
     rois: Rois
     """`R` boxes: the detections, or in training the sampled foreground."""
@@ -145,7 +144,7 @@ class HeadOutput(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """The found objects, best first."""
+    """The detected objects, best first."""
 
     boxes: Array
     """`[B, D, 4]` float32, pixels."""
@@ -160,7 +159,7 @@ class Detections(NamedTuple):
     head. From `Predictor`: `[D, H, W]` bool over the original image, or `Crops`, one mask of which is pasted when it
     is looked at."""
     extras: dict[str, Array] = {}  # noqa: RUF012  # never changed
-    """What further heads found out, `[B, D, …]` each, by the head's name."""
+    """Results of further heads, `[B, D, …]` each, by the head's name."""
 
 
 class ClassCandidates(NamedTuple):
@@ -207,7 +206,7 @@ class Trace(NamedTuple):
 
     @property
     def mask_rois(self) -> Rois | None:
-        """The boxes that the mask head looks at; None without mask head, as the other two."""
+        """The boxes that go to the mask head; None without mask head."""
         return self.heads["mask"].rois if "mask" in self.heads else None
 
     @property
@@ -222,7 +221,7 @@ class Trace(NamedTuple):
 
 
 class ImageRecord(NamedTuple):
-    """What evaluation must know of one image to carry detections back to it."""
+    """What evaluation needs to map detections back to the original image."""
 
     image_id: int
     """The data set's own id."""

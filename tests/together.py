@@ -15,10 +15,9 @@ import small
 
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data.sources.example import ImageSource
-from maskrcnn_jax.distributed.mesh import data_mesh, from_devices, put, replicated, to_devices
+from maskrcnn_jax.distributed.mesh import data_mesh, from_devices, replicated, to_devices
 from maskrcnn_jax.distributed.processes import gather, is_first, join_processes
 from maskrcnn_jax.evaluation import run as evaluate
-from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training.stop_request import StopRequest
 
@@ -27,7 +26,7 @@ TINY = Path(__file__).parent / "configs" / "tiny.py"
 
 
 def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
-    """A stand-in for `detect` that finds every second object, with a mask that fills its box."""
+    """A stand-in for `Detector` that finds every second object, with a mask that fills its box."""
     examples = {source[i].image.tobytes(): source[i] for i in range(len(source))}
 
     def detect(*arguments):
@@ -48,10 +47,9 @@ def evaluated(folder: Path) -> dict[str, float]:
     """The figures of a detector that knows half of the objects."""
     config, mesh = load_config(TINY), data_mesh()
     source = config.data.validation.open()
-    structure, *weights = split(small.build(config.model))
-    weights = put(weights, jax.tree.map(lambda _: replicated(mesh), weights))
-    evaluate.detect = knowing(source, mesh)
-    return evaluate.evaluate(merge(structure, *weights), source, config, folder, mesh)
+    model = jax.device_put(small.build(config.model), replicated(mesh))
+    evaluate.Detector = lambda _: knowing(source, mesh)
+    return evaluate.evaluate(model, source, config, folder, mesh)
 
 
 def stopped() -> int:

@@ -26,11 +26,10 @@ from maskrcnn_jax.config import Config, ConfigError, unchanged
 from maskrcnn_jax.config.loading import load_config, read_config
 from maskrcnn_jax.config.types import types_of
 from maskrcnn_jax.distributed.devices import require_devices
-from maskrcnn_jax.distributed.mesh import data_mesh, put, replicated
+from maskrcnn_jax.distributed.mesh import data_mesh, replicated
 from maskrcnn_jax.distributed.processes import is_first, join_processes
 from maskrcnn_jax.evaluation.folder import Evaluation
 from maskrcnn_jax.evaluation.run import check_compatible, evaluate, table
-from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.training.compilation import enable_compilation_cache
 from maskrcnn_jax.training.garbage import tune_gc
 
@@ -91,8 +90,7 @@ def main() -> None:
         if step is None and checkpoint.is_dir():
             step = max(steps(checkpoint), default=None)  # of a run that is still training it would be another later
         model = load_pretrained(checkpoint, step, config=config)
-        structure, *weights = split(model)
-        model = merge(structure, *put(weights, jax.tree.map(lambda _: replicated(mesh), weights)))
+        model = jax.device_put(model, replicated(mesh))
         evaluation = Evaluation(checkpoint, step, config.data.validation, config.model)
         folder = evaluation.make_folder() if is_first() else checkpoint
         figures = evaluate(model, source, config, folder, mesh)

@@ -1,4 +1,4 @@
-"""Where arrays live: the device mesh, and what lies where on it."""
+"""The device mesh and the shardings of arrays on it."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ LARGE = 4 * 2**20
 
 
 def data_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Devices, one process after the other: the rows of a batch that a process reads are its own.
+    """The mesh of all devices, one process after the other, so that each process reads its own samples of a batch.
 
     Args:
         fsdp: devices over which large weights are spread.
@@ -33,8 +33,8 @@ def data_mesh(fsdp: int = 1, devices: Sequence[jax.Device] | None = None) -> Mes
     return Mesh(line.reshape(-1, fsdp), (DATA, FSDP), axis_types=(AxisType.Auto,) * 2)
 
 
-def everywhere(tree: T) -> T:
-    """Inside a program: whole arrays on every device, whatever is spread over `fsdp` between the steps."""
+def replicate(tree: T) -> T:
+    """Inside a program: gathers arrays that are sharded over `fsdp` between the steps."""
     if jax.sharding.get_abstract_mesh().empty:
         return tree
     return jax.lax.with_sharding_constraint(tree, PartitionSpec())
@@ -51,10 +51,10 @@ def spread(mesh: Mesh) -> NamedSharding:
 
 
 def param_shardings(tree: Any, mesh: Mesh, large: int = LARGE) -> Any:
-    """Where weights, optimiser state and averages live: large ones spread over `fsdp`, the others on every device.
+    """The shardings of weights, optimizer state and averages: large ones over `fsdp`, the others replicated.
 
     Args:
-        tree: arrays, or their shapes; equal shapes get equal places.
+        tree: arrays, or their shapes; equal shapes get equal shardings.
         mesh: see `data_mesh`.
         large: bytes from which on an array is spread, by the longest of its axes that the devices divide.
 
@@ -63,31 +63,31 @@ def param_shardings(tree: Any, mesh: Mesh, large: int = LARGE) -> Any:
     """
     count = mesh.shape.get(FSDP, 1)
 
-    def place(leaf: Any) -> NamedSharding:
+    def sharding(leaf: Any) -> NamedSharding:
         axes = [axis for axis, length in enumerate(leaf.shape) if length % count == 0]
         if count == 1 or not axes or leaf.size * leaf.dtype.itemsize < large:
             return replicated(mesh)
         longest = max(axes, key=lambda axis: leaf.shape[axis])
         return NamedSharding(mesh, PartitionSpec(*[None] * longest, FSDP))
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(sharding, tree)
 
 
-def put(tree: T, places: Any) -> T:
-    """Puts arrays that every process holds in whole onto the devices of all processes, each where its place says."""
+def device_put_global(tree: T, shardings: Any) -> T:
+    """Puts arrays that every process holds in whole onto the devices of all processes, by a tree of shardings."""
 
-    def whole(x: Any, place: NamedSharding) -> jax.Array:
+    def put(x: Any, sharding: NamedSharding) -> jax.Array:
         host = np.asarray(x)
-        return jax.make_array_from_callback(host.shape, place, lambda index: host[index])
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
-    return jax.tree.map(whole, tree, places)
+    return jax.tree.map(put, tree, shardings)
 
 
 def to_devices(batch: T, mesh: Mesh) -> T:
-    """Puts this process's rows of a global batch onto its devices.
+    """Puts this process's samples of a global batch onto its devices.
 
     Args:
-        batch: a pytree of NumPy arrays with equal leading axes: the rows that belong to this process.
+        batch: a pytree of NumPy arrays with equal leading axes: the samples of this process.
         mesh: see `data_mesh`.
 
     Returns:
@@ -97,10 +97,10 @@ def to_devices(batch: T, mesh: Mesh) -> T:
 
 
 def from_devices(batch: T, mesh: Mesh) -> T:
-    """This process's rows of global arrays as NumPy arrays: the way back from `to_devices`."""
+    """This process's samples of global arrays as NumPy arrays: the inverse of `to_devices`."""
 
-    def rows(x: jax.Array) -> np.ndarray:
+    def own(x: jax.Array) -> np.ndarray:
         shards = jax.device_put(x, spread(mesh)).addressable_shards
         return np.concatenate([shard.data for shard in sorted(shards, key=lambda shard: shard.index[0].start or 0)])
 
-    return jax.tree.map(rows, batch)
+    return jax.tree.map(own, batch)

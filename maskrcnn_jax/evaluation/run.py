@@ -18,8 +18,7 @@ from maskrcnn_jax.distributed.processes import gather, is_first
 from maskrcnn_jax.evaluation.coco import CocoEvaluator, coco_metrics, label_categories, write_evaluation
 from maskrcnn_jax.messages.counts import pluralize, shorten_list
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.nn.params import split
-from maskrcnn_jax.prediction.predictor import detect
+from maskrcnn_jax.prediction.detector import Detector
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
     Returns:
         Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `coco.coco_metrics`.
     """
-    weights, head = split(model), config.model.mask_head
+    detector, head = Detector(model), config.model.mask_head
     categories = label_categories(config.model.class_names, source.class_names, source.category_ids)
     paste = "exact" if head is None else head.paste
     truth = source.coco()
@@ -69,7 +68,7 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
     pending: deque[tuple[Any, ...]] = deque()
     with jax.set_mesh(mesh), contextlib.closing(batches):
         for batch, records in batches:
-            pending.append((detect(*weights, *to_devices((batch.images, batch.image_sizes), mesh)), records))
+            pending.append((detector(*to_devices((batch.images, batch.image_sizes), mesh)), records))
             if len(pending) > 1:
                 add(*pending.popleft())
         add(*pending.pop())

@@ -215,7 +215,7 @@ def sample_rois(
 
 
 def foreground_rois(rois: Rois, count: int, num_classes: int) -> Rois:
-    """The rois that the mask head learns from.
+    """The RoIs that the mask head is trained on.
 
     Args:
         rois: of one image, foreground first.
@@ -223,9 +223,9 @@ def foreground_rois(rois: Rois, count: int, num_classes: int) -> Rois:
         num_classes: foreground classes; the label of background.
 
     Returns:
-        Rois: the foreground. Slots that are left over are not valid and repeat the others, so that batch norms in a
-        mask head that learns them see what they will see in prediction: objects. Without foreground they repeat the
-        first roi.
+        Rois: the foreground. Slots that are left over are not valid and repeat the others, so that the statistics of
+        batch norms in the mask head are those of objects, as in prediction. Without foreground they repeat the first
+        RoI.
     """
     first = jax.tree.map(lambda x: x[:count], rois)
     filled = first.valid & (first.labels < num_classes)

@@ -25,8 +25,8 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
     Heads whose convolutions are too small to be matrix products there are computed at once everywhere.
 
     Args:
-        head: from `[b, r, …]` to `[b, r, …]`, each slot by itself. A head that changes as it is called (batch norms
-            that learn, random numbers, kept activations) is called once.
+        head: from `[b, r, …]` to `[b, r, …]`, each slot by itself. A head with state (trained batch norms, random
+            numbers, kept activations) is called once for all.
         x: `[b, r, …]`.
         valid: the slots that count; in each image the first ones, or little is saved.
 
@@ -65,8 +65,10 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
 
 
 def _changes(head: nnx.Module) -> bool:
-    learns = any(isinstance(part, nnx.BatchNorm) and not part.use_running_average for _, part in nnx.iter_modules(head))
-    return learns or bool(nnx.state(head, (nnx.RngState, nnx.Intermediate)))
+    trained = any(
+        isinstance(part, nnx.BatchNorm) and not part.use_running_average for _, part in nnx.iter_modules(head)
+    )
+    return trained or bool(nnx.state(head, (nnx.RngState, nnx.Intermediate)))
 
 
 def _cut(x: Array, count: int, size: int) -> Array:

@@ -104,16 +104,16 @@ def gradients(x: jax.Array, kernel: jax.Array, cotangent: jax.Array) -> tuple[ja
     """
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     inputs, outputs = _input_tiles(x), _transform(_transpose(OUTPUT), _output_tiles(cotangent))
-    kernels = _products("kc,kd->cd", _rows(inputs), _rows(outputs))
+    kernels = _products("kc,kd->cd", _matrices(inputs), _matrices(outputs))
     taps = _transform(_transpose(KERNEL), kernels)
     return convolve(cotangent, turned), jnp.stack([jnp.stack(row) for row in taps])
 
 
 def _products(which: str, a: Grid, b: Grid) -> Grid:
-    return [[jnp.einsum(which, *pair) for pair in zip(*rows, strict=True)] for rows in zip(a, b, strict=True)]
+    return [[jnp.einsum(which, *pair) for pair in zip(*lines, strict=True)] for lines in zip(a, b, strict=True)]
 
 
-def _rows(grid: Grid) -> Grid:
+def _matrices(grid: Grid) -> Grid:
     """Each array as a matrix of its channels, computed before it is multiplied.
 
     Without the barrier XLA writes the sums of a transform transposed, several times slower than the product itself,
@@ -140,9 +140,9 @@ def _transform(matrix: Matrix, grid: Grid) -> Grid:
 def _input_tiles(x: jax.Array) -> Grid:
     """Of every 4 × 4 tile of the padded input, two cells from the next, each cell as an array; transformed."""
     _, height, width, _ = x.shape
-    rows, columns = 2 * -(-height // 2), 2 * -(-width // 2)
-    x = jnp.pad(x, ((0, 0), (1, 1 + rows - height), (1, 1 + columns - width), (0, 0)))
-    cells = [[x[:, i : i + rows : 2, j : j + columns : 2] for j in range(4)] for i in range(4)]
+    even_height, even_width = 2 * -(-height // 2), 2 * -(-width // 2)
+    x = jnp.pad(x, ((0, 0), (1, 1 + even_height - height), (1, 1 + even_width - width), (0, 0)))
+    cells = [[x[:, i : i + even_height : 2, j : j + even_width : 2] for j in range(4)] for i in range(4)]
     return _transform(INPUT, cells)
 
 

@@ -36,7 +36,7 @@ def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
 
 
 def clip(boxes: Float[Array, "*n 4"], region: Float[Array, "4"]) -> Float[Array, "*n 4"]:
-    """Moves corners that lie outside a region to its edge.
+    """Clips corners that lie outside a region to its edge.
 
     Args:
         boxes: `[..., 4]` pixels.

@@ -70,13 +70,13 @@ def crop_and_resize(
     table = table.astype(jnp.float32)  # so that the gradients of many rois add up in it
     rightmost, lowest = image_shape[1] - 1, image_shape[0] - 1
     x0, y0, x1, y1 = (boxes / jnp.asarray([[rightmost, lowest, rightmost, lowest]], jnp.float32)).T
-    rows, row_weights = _corners(y0, y1, height - 1, bins)
-    columns, column_weights = _corners(x0, x1, width - 1, bins)
-    rows = start[None, :, None] + rows * width[None, :, None]
+    y, y_weights = _corners(y0, y1, height - 1, bins)
+    x, x_weights = _corners(x0, x1, width - 1, bins)
+    y = start[None, :, None] + y * width[None, :, None]
     pooled = jnp.zeros((len(boxes), bins, bins, table.shape[1]))
     # XLA makes these four reads for CPUs ten times faster than one read of all four cells.
-    for row, row_weight in zip(rows, row_weights, strict=True):
-        for column, column_weight in zip(columns, column_weights, strict=True):
+    for row, row_weight in zip(y, y_weights, strict=True):
+        for column, column_weight in zip(x, x_weights, strict=True):
             cells = table.at[row[:, :, None] + column[:, None, :]].get(mode="promise_in_bounds")
             pooled += cells * (row_weight[:, :, None] * column_weight[:, None, :])[..., None]
     return pooled.astype(features[0].dtype)

@@ -45,7 +45,7 @@ def nms(
         candidates = valid[tile]
         for better, keep in zip(tiles, kept, strict=False):
             candidates &= ~jnp.any(overlap(tile, better) & keep[None, :], axis=1)
-        # Each row is a box and its columns those that may suppress it: XLA for CPUs is faster along rows.
+        # Each row is a box and its columns those that may suppress it: XLA for CPUs is faster along a row.
         kept.append(_settle(candidates, yields=jnp.tril(overlap(tile, tile), -1)))
     return jnp.concatenate([valid[:0], *kept])
 
@@ -53,9 +53,9 @@ def nms(
 def _settle(candidates: Bool[Array, " n"], yields: Bool[Array, "n n"]) -> Bool[Array, " n"]:
     """The solution of `keep = candidates & ~any(yields & keep)`, where a box yields to better ones only.
 
-    There is one, what greedy suppression keeps. Starting from all candidates and applying the equation again and again
-    settles box after box, so the fixed point is exactly the greedy answer, for any threshold; the number of rounds is
-    the longest chain in which one box decides the next, a handful in practice.
+    It is unique: the boxes that greedy suppression keeps. Each application of the equation, starting from all
+    candidates, settles at least one more box in the order of scores, so the iteration ends in it for any threshold. The
+    number of rounds is the longest chain in which one box decides the next, a handful in practice.
     """
 
     def apply(state):

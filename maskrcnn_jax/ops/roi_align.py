@@ -115,9 +115,9 @@ def _reads(table: Array, base: Int[Array, " n"], y: _Axis, x: _Axis, bins: int, 
         weight = row_weight[:, :, None] * column_weight[:, None, :]
         return jnp.where(weight > 0, index, len(table)), weight
 
-    rows = zip(*_corners(y, bins, number // x.samples), strict=True)
-    columns = zip(*_corners(x, bins, number % x.samples), strict=True)
-    return [read(*row, *column) for row, column in itertools.product(rows, columns)]
+    ys = zip(*_corners(y, bins, number // x.samples), strict=True)
+    xs = zip(*_corners(x, bins, number % x.samples), strict=True)
+    return [read(*row, *column) for row, column in itertools.product(ys, xs)]
 
 
 @jax.custom_batching.custom_vmap
@@ -183,7 +183,7 @@ def roi_align(
 ) -> Float[Array, "n {bins} {bins} f"]:
     """Average of bilinear samples in each bin of each box.
 
-    The levels are laid end to end in one table, so that each sample is four gathered rows whatever level it lies on,
+    The levels are laid end to end in one table, so that each sample gathers four cells, on any level,
     and the cost does not grow with the number of levels.
 
     Args:

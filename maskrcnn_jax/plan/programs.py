@@ -13,7 +13,7 @@ from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.distributed.mesh import param_shardings, replicated, spread
 from maskrcnn_jax.nn.params import Arrays, merge, split
 from maskrcnn_jax.plan.arithmetic import model_flops
-from maskrcnn_jax.prediction.predictor import detect
+from maskrcnn_jax.prediction.detector import detect
 from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.training.optimizer import trainable_names
 from maskrcnn_jax.training.step import TrainState, TrainStep, compute_losses, on_mesh, start

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from flax import nnx
+
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO
 
 USUAL = 0.5
@@ -46,7 +47,7 @@ def choose(
         top_k=own.top_k if count is None else max(own.top_k, count),
     )
     detect.validate("model.detect")
-    chosen = merge(*split(model))
+    chosen = nnx.clone(model)
     chosen.config = replace(model.config, detect=detect)
     return chosen, min_score
 

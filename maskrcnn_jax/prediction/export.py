@@ -14,8 +14,7 @@ from maskrcnn_jax.files.ending import require_ending
 from maskrcnn_jax.files.writing import written_whole
 from maskrcnn_jax.messages.config_error import require
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig
-from maskrcnn_jax.nn.params import split
-from maskrcnn_jax.prediction.predictor import detect
+from maskrcnn_jax.prediction.detector import Detector
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -47,10 +46,10 @@ def export_model(
     require(batch is None or batch > 0, "batch", batch, "must be at least 1")
     require(len(platforms) > 0, "platforms", tuple(platforms), "must name at least one of cpu, cuda, rocm and tpu")
     height, width = _bucket(model.config, size)
-    structure, params, statistics = split(model)
+    detector = Detector(model)
 
     def predict(images, sizes):
-        found = detect(structure, params, statistics, images, sizes)
+        found = detector(images, sizes)
         return {name: value for name, value in found._asdict().items() if jax.tree.leaves(value)}
 
     (count,) = jax.export.symbolic_shape("b") if batch is None else (batch,)

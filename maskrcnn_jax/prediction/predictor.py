@@ -2,49 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from maskrcnn_jax.data.transforms.geometry import Fitted, fit
-from maskrcnn_jax.distributed.mesh import everywhere
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.masks.paste import paste_mask, snap
-from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig, forward
-from maskrcnn_jax.nn.params import Arrays, Structure, merge, split
-from maskrcnn_jax.ops.boxes import clip, shorten
-from maskrcnn_jax.ops.images import valid_regions
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig
 from maskrcnn_jax.prediction.coordinates import to_image_coords, to_input_coords
+from maskrcnn_jax.prediction.detector import Detector
 from maskrcnn_jax.structs import Detections, Proposals
-
-
-@partial(jax.jit, static_argnames="structure")
-def detect(
-    structure: Structure,
-    params: Arrays,
-    statistics: Arrays,
-    images: jax.Array,
-    image_sizes: jax.Array,
-    proposals: Proposals | None = None,
-) -> Detections:
-    """The detections of a padded batch, compiled once per shape; see `forward`.
-
-    Boxes, those of `proposals`, too, count from the upper left corners of the images, wherever the model has them on
-    its canvas.
-    """
-    model = merge(structure, *everywhere((params, statistics)))
-    windows = valid_regions(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
-    corners = jnp.tile(windows[:, :2], 2)[:, None]
-    if proposals is not None:
-        boxes = proposals.boxes + jnp.broadcast_to(corners, proposals.boxes.shape)
-        inside = shorten(windows, float(model.config.inclusive_boxes))
-        proposals = proposals._replace(boxes=jax.vmap(clip)(boxes, inside))
-    found = forward(model, images, image_sizes, proposals=proposals).detections
-    boxes = found.boxes - jnp.broadcast_to(corners, found.boxes.shape)
-    return found._replace(boxes=jnp.where(found.valid[..., None], boxes, 0.0))
 
 
 class Predictor:
@@ -75,7 +44,7 @@ class Predictor:
             self.config.input.validate("model.input")
         self.class_names = model.config.class_names
         self.batch_size = batch_size
-        self._weights = split(model)
+        self._detector = Detector(model)
 
     def __call__(
         self,
@@ -123,7 +92,7 @@ class Predictor:
             boxes = None if inside is None else pad_proposals([inside[i] for i in rows])
             stacked = np.stack([fitted[i].image for i in rows])
             sizes = np.stack([fitted[i].size for i in rows])
-            found = jax.device_get(detect(*self._weights, stacked, sizes, boxes))
+            found = jax.device_get(self._detector(stacked, sizes, boxes))
             for row, i in enumerate(rows[: len(set(rows))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
                 results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config, crops)

@@ -16,7 +16,7 @@ HEADER, FOOTER = 12, 4
 
 
 class EventFile:
-    """Appends figures to the TensorBoard file of a run folder.
+    """Appends metrics to the TensorBoard file of a run folder.
 
     tensorboardX itself begins a new file at every start. A record that a killed process wrote in part is cut off:
     readers would see nothing after it. Readers drop what stands in the file from the first step on.
@@ -39,13 +39,13 @@ class EventFile:
             self._append(Event(wall_time=time.time(), file_version="brain.Event:2"))
         self._append(Event(wall_time=time.time(), step=first_step, session_log=SessionLog(status=SessionLog.START)))
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Appends figures by name; they are on their way to the disk when this returns.
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Appends values by name; they are on their way to the disk when this returns.
 
         Raises:
             OSError: The disk is full.
         """
-        for name, value in figures.items():
+        for name, value in values.items():
             self._append(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
 
     def close(self) -> None:

@@ -15,12 +15,12 @@ from maskrcnn_jax.checkpoints.pretrained import build_model
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.data.sources.example import ImageSource
-from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, replicated, to_devices
+from maskrcnn_jax.distributed.mesh import data_mesh, device_put_global, param_shardings, replicated, to_devices
 from maskrcnn_jax.distributed.processes import is_first
 from maskrcnn_jax.evaluation.run import check_compatible, evaluate, require_masks, summary
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.nn.params import Arrays, merge, split
+from maskrcnn_jax.nn.params import Arrays
 from maskrcnn_jax.training import metrics
 from maskrcnn_jax.training.compilation import Compilations
 from maskrcnn_jax.training.optimizer import phase_after, trainable_names
@@ -36,7 +36,7 @@ from maskrcnn_jax.training.run_folder import (
     write_end,
     write_start,
 )
-from maskrcnn_jax.training.step import TrainState, on_mesh, start
+from maskrcnn_jax.training.step import TrainState, TrainStep, on_mesh, start
 from maskrcnn_jax.training.stop_request import StopRequest
 from maskrcnn_jax.training.watched_step import WatchedStep
 
@@ -52,11 +52,25 @@ def train(config: Config) -> None:
     if resumption.finished:
         log.info("%s: finished at step %d; nothing to do. More --run.steps continue it", run.folder, resumption.step)
         return
-    with contextlib.ExitStack() as held:
-        ended = to_the_end(resumption, source, validation, mesh, held)
-        if ended is not None and is_first():
-            report(on_one_device(ended.model), validation, ended.figures, run.folder)
-            write_end(run.folder, run.steps)
+    with Compilations() as compilations:
+        state, train_step = initial_state(resumption, mesh)
+        with only_writer(run.folder):
+            ended = take_steps(resumption, state, train_step, source, validation, mesh, compilations)
+            if ended is not None and is_first():
+                report(on_one_device(ended.model), validation, ended.metrics, run.folder)
+                write_end(run.folder, run.steps)
+
+
+def initial_state(resumption: Resumption, mesh: Mesh) -> tuple[TrainState, TrainStep]:
+    """The state before the first step, on the devices, and the step.
+
+    A run that is resumed has its own weights, so those that it began with need not exist any more.
+    """
+    config = resumption.config
+    resumes = resumption.step > 0
+    began = dataclasses.replace(config, run=dataclasses.replace(config.run, init=None)) if resumes else config
+    state, train_step = start(build_model(began), config)
+    return device_put_global(state, param_shardings(state, mesh)), train_step
 
 
 class Ended(NamedTuple):
@@ -64,46 +78,38 @@ class Ended(NamedTuple):
 
     model: MaskRCNN
     """On every device."""
-    figures: dict[str, float]
-    """Its evaluation."""
+    metrics: dict[str, float]
+    """Of its last evaluation."""
 
 
-def to_the_end(
-    resumption: Resumption, source: ImageSource, validation: ImageSource, mesh: Mesh, held: contextlib.ExitStack
+def take_steps(
+    resumption: Resumption,
+    state: TrainState,
+    train_step: TrainStep,
+    source: ImageSource,
+    validation: ImageSource,
+    mesh: Mesh,
+    compilations: Compilations,
 ) -> Ended | None:
     """Takes the steps that are left, evaluates and saves.
 
     Args:
-        resumption: the experiment and where it stands.
-        source: what to train on.
-        validation: what to evaluate on.
+        resumption: the experiment and the step of its last checkpoint.
+        state: before the first step; a run that is resumed restores its own.
+        train_step: from `start`.
+        source: training images.
+        validation: images to evaluate on.
         mesh: the devices.
-        held: closes after everything is written; it holds the folder.
+        compilations: counts the programs that are compiled.
 
     Returns:
         None if the run was asked to stop.
     """
     config, run = resumption.config, resumption.config.run
+    jitted = WatchedStep(on_mesh(train_step, param_shardings(state, mesh), mesh), compilations, config.data.buckets)
     with contextlib.ExitStack() as stack:
-        compilations = stack.enter_context(Compilations())
-        # A run that is resumed has its own weights: those that it began with may be gone.
-        resumes = resumption.step > 0
-        began = dataclasses.replace(config, run=dataclasses.replace(run, init=None)) if resumes else config
-        structure = split(model := build_model(began))[0]
-        state, train_step = start(model, config)
-        places = param_shardings(state, mesh)
-        state = put(state, places)
-        jitted = on_mesh(train_step, places, mesh)
-        train_step = WatchedStep(jitted, compilations, config.data.buckets)
-        held.enter_context(only_writer(run.folder))
         checkpoints = stack.enter_context(Checkpoints(run.folder, keep=run.keep, best=run.best))
-        if (checkpoints.latest or 0) != resumption.step:
-            raise RunFolderError(f"{run.folder}: another process has just trained here; start again")
-        if resumes:
-            state = checkpoints.restore(state)
-            log.info("%s: resumed at step %d", run.folder, state.step)
-        if resumption.changed:
-            log.info("%s: changed from step %d on: %s", run.folder, resumption.step, listed(resumption.changed))
+        state = restored(resumption, checkpoints, state)
         done, started = int(state.step), time.perf_counter()
         batches = train_batches(
             source,
@@ -125,10 +131,10 @@ def to_the_end(
         phase = None
 
         def score(state: TrainState) -> dict[str, float]:
-            figures = evaluate(smoothed(structure, state), validation, config, run.folder, mesh)
-            shown = [f"{kind}/{name}" for kind, own in summary(figures).items() for name in own]
-            writer.write(int(state.step), figures, shown=shown)
-            return figures
+            found = evaluate(train_step.model(state), validation, config, run.folder, mesh)
+            shown = [f"{kind}/{name}" for kind, own in summary(found).items() for name in own]
+            writer.write(int(state.step), found, shown=shown)
+            return found
 
         for step in range(done + 1, run.steps + 1):
             before, phase = phase, phase_after(config.optimizer, step - 1)
@@ -136,8 +142,8 @@ def to_the_end(
                 log.info("step %d: %s", step, describe_phase(config, phase, state.params))
             with profile.step(step):
                 batch = next(batches)
-                state, figures = train_step(state, to_devices(batch, mesh), phase=phase)
-                progress.add(step, figures, batch.image_ids)
+                state, step_metrics = jitted(state, to_devices(batch, mesh), phase=phase)
+                progress.add(step, step_metrics, batch.image_ids)
             if step == run.steps:
                 break
             evaluates, stops = run.evaluate_every and step % run.evaluate_every == 0, stop.agreed()
@@ -145,7 +151,7 @@ def to_the_end(
                 progress.catch_up()
                 checkpoints.save(step, state, score(state) if evaluates else None)
             if stops:
-                log.info("stopped and saved at step %d; the same command resumes from there", step)
+                log.info("stopped and saved at step %d; rerun the same command to resume", step)
                 return None
 
         progress.catch_up()
@@ -153,7 +159,24 @@ def to_the_end(
         log.info("%s in %.0f s; compiled %s", pluralize(run.steps - done, "step"), seconds, compilations)
         found = score(state)
         checkpoints.save(run.steps, state, found)
-        return Ended(jax.device_put(smoothed(structure, state), replicated(mesh)), found)
+        return Ended(jax.device_put(train_step.model(state), replicated(mesh)), found)
+
+
+def restored(resumption: Resumption, checkpoints: Checkpoints, state: TrainState) -> TrainState:
+    """The state of the last checkpoint, or the given one where there is none.
+
+    Raises:
+        RunFolderError: the folder has another last checkpoint than when it was examined.
+    """
+    folder, step = resumption.config.run.folder, resumption.step
+    if (checkpoints.latest or 0) != step:
+        raise RunFolderError(f"{folder}: another process has just trained here; start again")
+    if step > 0:
+        state = checkpoints.restore(state)
+        log.info("%s: resumed at step %d", folder, state.step)
+    if resumption.changed:
+        log.info("%s: changed from step %d on: %s", folder, step, listed(resumption.changed))
+    return state
 
 
 def with_class_names(config: Config, source: ImageSource, validation: ImageSource, devices: int) -> Config:
@@ -184,15 +207,10 @@ def with_class_names(config: Config, source: ImageSource, validation: ImageSourc
 
 
 def describe_phase(config: Config, phase: int, params: Arrays) -> str:
-    """A sentence on what a phase trains, for the log."""
+    """A sentence on the trainable parameters of a phase, for the log."""
     now, names = config.optimizer.phases[phase], trainable_names(params, config.optimizer, config.model.backbone)[phase]
-    numbers = {name: math.prod(value.shape) for name, value in params.items()}
+    sizes = {name: math.prod(value.shape) for name, value in params.items()}
     return (
-        f"training {now.trains} until step {now.until or config.run.steps}: {len(names)} of {len(params)} tensors, "
-        f"{sum(numbers[name] for name in names):,} of {sum(numbers.values()):,} numbers"
+        f"training parameters {now.trains!r} until step {now.until or config.run.steps}: {len(names)} of "
+        f"{len(params)} arrays, {sum(sizes[name] for name in names):,} of {sum(sizes.values()):,} parameters"
     )
-
-
-def smoothed(structure, state: TrainState) -> MaskRCNN:
-    """The model to evaluate: the moving average of the weights where there is one."""
-    return merge(structure, state.params if state.ema is None else state.ema, state.statistics)

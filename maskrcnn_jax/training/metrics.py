@@ -1,4 +1,4 @@
-"""The figures of a run: one JSON line per record, TensorBoard beside it, and a line for who watches."""
+"""The metrics of a run: one JSON line per record, TensorBoard events and a line on the console."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def read(folder: Path | str) -> list[dict[str, int | float]]:
         folder: The run folder.
 
     Returns:
-        One dict per record: `step` (int) and the scalars. Figures that were not finite are NaN. Empty for a folder
+        One dict per record: `step` (int) and the scalars. Values that were not finite are NaN. Empty for a folder
         without records.
 
     Raises:
@@ -54,20 +54,20 @@ def _record(line: bytes, where: str) -> dict[str, int | float]:
         record = parse_json(line)
     except JsonError:
         record = None
-    whole = isinstance(record, dict) and type(record.get("step")) is int and all(map(_is_figure, record.values()))
+    whole = isinstance(record, dict) and type(record.get("step")) is int and all(map(_is_number, record.values()))
     if not whole:
         shown = line[:80].decode("utf-8", "backslashreplace")
         raise RecordError(f"{where} is damaged: {shown!r}; remove that line")
     return {name: math.nan if value is None else value for name, value in record.items()}
 
 
-def _is_figure(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return value is None or type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 @runtime_checkable
 class Writer(Protocol):
-    """Takes the figures of a run."""
+    """Takes the metrics of a run."""
 
     def write(self, step: int, scalars: Mapping[str, SupportsFloat], *, shown: Sequence[str] | None = None) -> None:
         """Takes one record; see `MetricWriter.write`."""
@@ -77,7 +77,7 @@ class NullWriter(Writer):
     """Writes nothing: for all processes of a run but the first."""
 
     def write(self, step: int, scalars: Mapping[str, SupportsFloat], *, shown: Sequence[str] | None = None) -> None:
-        """Forgets the record."""
+        """Ignores the record."""
 
 
 class MetricWriter(Writer):
@@ -122,21 +122,21 @@ class MetricWriter(Writer):
 
         Args:
             step: Steps done, never below that of the record before.
-            scalars: Name → figure. A name with a slash, "loss/mask", belongs to a group in TensorBoard. What is not
+            scalars: Name → value. A name with a slash, "loss/mask", belongs to a group in TensorBoard. What is not
                 finite is stored as null.
             shown: Names that go to the console; all by default.
 
         Raises:
             OSError: The disk is full or the folder is gone.
         """
-        figures = {name: float(value) for name, value in scalars.items()}
+        values = {name: float(value) for name, value in scalars.items()}
         try:
-            self._file.write(_line({"step": int(step), **figures}))
+            self._file.write(_line({"step": int(step), **values}))
             self._file.flush()
-            self._board.write(int(step), figures)
+            self._board.write(int(step), values)
         except OSError as error:  # of a file that is open, so it does not say which
             raise OSError(error.errno, error.strerror, str(self._folder)) from error
-        self._show(step, {name: figures[name] for name in (figures if shown is None else shown)})
+        self._show(step, {name: values[name] for name in (values if shown is None else shown)})
 
     def close(self) -> None:
         """Flushes and closes all three outputs."""
@@ -151,14 +151,14 @@ class MetricWriter(Writer):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _show(self, step: int, figures: Mapping[str, float]) -> None:
+    def _show(self, step: int, values: Mapping[str, float]) -> None:
         now = time.perf_counter()
         last_step, last_time = self._last
         trained = step > last_step
         if trained:
             self._rate = (step - last_step) / max(now - last_time, 1e-9)
         self._last = (step, now)
-        text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         if trained:
             text = f"{self._rate:.3g} steps/s  {_duration((self._total - step) / self._rate)} left  {text}"
         if self._bar is None:
@@ -176,7 +176,7 @@ def _line(record: Mapping[str, Any]) -> str:
 
 
 def _keep_until(folder: Path, step: int, finished: bool) -> None:
-    """Replaces the file by its records up to `step`; a process that dies here leaves the old file."""
+    """Replaces the file by its records up to `step`; atomic: a crash keeps the old file."""
     records = [record for record in read(folder) if record["step"] <= step]
     while finished and records and records[-1]["step"] == step and "loss" not in records[-1]:
         records.pop()

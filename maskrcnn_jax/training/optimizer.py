@@ -1,4 +1,4 @@
-"""The optimiser: schedule, clipping, weight decay, who learns when and how fast."""
+"""The optimizer: schedule, clipping, weight decay, the trainable parameters of each phase."""
 
 import bisect
 import re
@@ -12,9 +12,9 @@ from maskrcnn_jax.nn.params import Arrays
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
-    """The learning rate after so many steps, times the share of the phase.
+    """The learning rate as a function of the steps taken, times the rate of the phase.
 
-    It warms up linearly, and falls by steps to a tenth or as half a cosine to 0.
+    Linear warm-up, then a tenth at each milestone or half a cosine to 0.
 
     Args:
         config: rate, warm-up, milestones and phases.
@@ -37,7 +37,7 @@ def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
 
 
 def phase_after(config: OptimizerConfig, steps: int) -> int:
-    """The index of the phase that the step after so many steps belongs to."""
+    """The index of the phase of the next step after `steps` steps."""
     return bisect.bisect_right(_ends(config), steps)
 
 
@@ -107,7 +107,7 @@ def _require_stages(where: str, trains: str, names: Sequence[str], backbone: Bac
 
 
 def factors(names: Iterable[str], config: OptimizerConfig) -> dict[str, float]:
-    """What each parameter's learning rate is multiplied by.
+    """The multiplier of each parameter's learning rate.
 
     Raises:
         ConfigError: a group matches no parameter.
@@ -129,19 +129,19 @@ def _examples(names: Sequence[str]) -> list[str]:
 
 
 def make_optimizer(
-    config: OptimizerConfig, factor: dict[str, float], learning: Sequence[Set[str]]
+    config: OptimizerConfig, factor: dict[str, float], trainable: Sequence[Set[str]]
 ) -> optax.GradientTransformation:
-    """The transformation from gradients to moves: what a learning rate of 1 subtracts. All are dicts by dotted name.
+    """The transformation from gradients to updates: what a learning rate of 1 subtracts. All are dicts by dotted name.
 
-    A step gives the gradients of the parameters that learn in its phase and gets their moves; the state of the others
-    stays. Parameters that learn in the same phases share a state, so that those that begin later begin as the first
-    did. Weight decay spares vectors, that is norms and biases. SGD adds it to the gradient (PyTorch, Detectron2), AdamW
-    to the move.
+    A step gives the gradients of the parameters that are trainable in its phase and gets their updates; the state of
+    the others stays. Parameters that are trainable in the same phases share a state, so that those that begin later
+    begin with a fresh one. Weight decay does not apply to vectors, that is norms and biases. SGD adds it to the
+    gradient (PyTorch, Detectron2), AdamW to the update.
 
     Args:
-        config: which optimiser and its numbers.
-        factor: what each parameter's move is multiplied by.
-        learning: the parameters that learn in each phase.
+        config: which optimizer and its numbers.
+        factor: multiplier of each parameter's update.
+        trainable: the parameters that are trainable in each phase.
     """
 
     def decayed(params: Arrays) -> dict[str, bool]:
@@ -156,7 +156,7 @@ def make_optimizer(
 
     cohorts: dict[str, list[str]] = {}
     for name in factor:
-        phases = [str(i) for i, names in enumerate(learning) if name in names]
+        phases = [str(i) for i, names in enumerate(trainable) if name in names]
         if phases:
             cohorts.setdefault("phases_" + "_".join(phases), []).append(name)
 
@@ -165,13 +165,13 @@ def make_optimizer(
 
     def update(grads: Arrays, state: dict[str, optax.OptState], params: Arrays):
         grads, _ = clip.update(grads, clip.init(grads))
-        moves: Arrays = {}
+        updates: Arrays = {}
         after: dict[str, optax.OptState] = {}
         for cohort, names in cohorts.items():
             if names[0] in grads:
                 mine, weights = ({n: arrays[n] for n in names} for arrays in (grads, params))
                 found, after[cohort] = rule.update(mine, state[cohort], weights)
-                moves |= {n: move * factor[n] for n, move in found.items()}
-        return moves, state | after
+                updates |= {n: update * factor[n] for n, update in found.items()}
+        return updates, state | after
 
     return optax.GradientTransformation(init, update)

@@ -13,30 +13,30 @@ class NonFiniteLoss(RuntimeError):
 
 
 class Progress:
-    """Reads each step's figures one step late, so that the device never waits for the host."""
+    """Reads each step's metrics one step late, so that the device never waits for the host."""
 
     def __init__(self, writer: metrics.Writer, every: int):
         self.writer, self.every = writer, every
         self.pending: tuple[int, dict[str, jax.Array], np.ndarray] | None = None
 
-    def add(self, step: int, figures: dict[str, jax.Array], image_ids: np.ndarray) -> None:
-        """Takes a step's figures and writes those of the step before."""
+    def add(self, step: int, step_metrics: dict[str, jax.Array], image_ids: np.ndarray) -> None:
+        """Takes a step's metrics and writes those of the step before."""
         self.catch_up()
-        self.pending = (step, figures, image_ids)
+        self.pending = (step, step_metrics, image_ids)
 
     def catch_up(self) -> None:
-        """Checks and writes what is pending; from here on the state is known to be good."""
+        """Checks and writes what is pending; after it the state is known to be finite."""
         if self.pending is None:
             return
         step, on_device, image_ids = self.pending
         self.pending = None
-        figures = {name: float(value) for name, value in jax.device_get(on_device).items()}
-        if not all(map(math.isfinite, figures.values())):
-            listed = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        values = {name: float(value) for name, value in jax.device_get(on_device).items()}
+        if not all(map(math.isfinite, values.values())):
+            listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
             raise NonFiniteLoss(
                 f"step {step} is not finite: {listed}; image ids {image_ids.tolist()}. Nothing of it was saved: the "
                 "run resumes from its last checkpoint. Look at these images, lower optimizer.learning_rate, raise "
                 "optimizer.warmup_steps or set optimizer.clip_norm."
             )
         if step % self.every == 0:
-            self.writer.write(step, figures)
+            self.writer.write(step, values)

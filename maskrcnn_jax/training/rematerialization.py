@@ -1,4 +1,4 @@
-"""Parts of a model that the backward pass computes again: time for memory."""
+"""Parts of a model that the backward pass recomputes: more time, less memory."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,18 +35,18 @@ def rematerialized(model: nnx.Module, names: Sequence[str]) -> Iterator[None]:
     Raises:
         ConfigError: the model has no such part.
     """
-    places = [place for name in names for place in _places(model, name)]
-    parts = [_get(owner, key) for owner, key in places]
-    for (owner, key), part in zip(places, parts, strict=True):
+    slots = [slot for name in names for slot in _slots(model, name)]
+    parts = [_get(owner, key) for owner, key in slots]
+    for (owner, key), part in zip(slots, parts, strict=True):
         _set(owner, key, Rematerialized(part))
     try:
         yield
     finally:
-        for (owner, key), part in zip(places, parts, strict=True):
+        for (owner, key), part in zip(slots, parts, strict=True):
             _set(owner, key, part)
 
 
-def _places(model: nnx.Module, name: str) -> list[tuple[Any, str]]:
+def _slots(model: nnx.Module, name: str) -> list[tuple[Any, str]]:
     """Owner and key of the part that a name means, or of each entry of a list."""
     owner, part, key = None, model, ""
     for key in name.split("."):

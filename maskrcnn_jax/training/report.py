@@ -1,4 +1,4 @@
-"""What a finished run shows: its training curves, and images with what was found in them."""
+"""The results of a finished run: its training curves, and images with their detections."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.training import metrics
 
 
-def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], folder: Path) -> None:
-    """Draws the training curves and the first images with what was found in them, and says where it all lies."""
+def report(model: MaskRCNN, source: ImageSource, evaluated: dict[str, float], folder: Path) -> None:
+    """Draws the training curves and the first images with their detections, and prints the metrics and the files."""
     predictor = Predictor(model)
     images = [source[i].image for i in range(min(16, len(source)))]
     drawn = [
@@ -25,7 +25,7 @@ def report(model: MaskRCNN, source: ImageSource, figures: dict[str, float], fold
     ]
     save_png(folder / "detections.png", image_grid(drawn, columns=4))
     plot_curves(metrics.read(folder), folder / "curves.png")
-    print(table(figures))
+    print(table(evaluated))
     print(f"{folder}: metrics.json, curves.png, detections.png, checkpoints/")
 
 

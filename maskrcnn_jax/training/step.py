@@ -2,8 +2,9 @@
 
 import zlib
 from collections.abc import Set
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +13,10 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from maskrcnn_jax.config import Config, Loss, ModelConfig, SamplingConfig
-from maskrcnn_jax.distributed.mesh import everywhere, replicated
+from maskrcnn_jax.distributed.mesh import replicate, replicated
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.model.sampler import Training
-from maskrcnn_jax.nn.params import Arrays, merge, split
+from maskrcnn_jax.nn.params import Arrays, Structure, merge, split
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.training.optimizer import factors, learning_rate, make_optimizer, trainable_names
@@ -25,8 +26,11 @@ DROPOUT = 2**31
 """Sets the key of dropout apart from those of the losses."""
 
 
+Metrics = dict[str, jax.Array]
+
+
 class TrainState(NamedTuple):
-    """Everything that training changes. With the seed it decides all that is to come."""
+    """Everything that training changes. With the configuration it determines all later steps."""
 
     step: jax.Array
     """int32 scalar: steps done."""
@@ -38,12 +42,14 @@ class TrainState(NamedTuple):
     """Moving average of `params`; None when it is off."""
 
 
-@runtime_checkable
-class TrainStep(Protocol):
-    """From a state and a batch to the next state and the step's figures."""
+class Gradients(NamedTuple):
+    """What the backward pass gives."""
 
-    def __call__(self, state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
-        """Only what learns in the phase of this index changes; the index is static under `jit`."""
+    grads: Arrays
+    """Of the trainable parameters."""
+    statistics: Arrays
+    """After the forward pass."""
+    metrics: Metrics
 
 
 def to_model_boxes(ground_truth: GroundTruth, config: ModelConfig) -> GroundTruth:
@@ -58,14 +64,14 @@ def compute_losses(
 ) -> dict[str, jax.Array]:
     """The losses of a batch by name, not weighted.
 
-    Training differs from prediction in the boxes that the heads look at: sampled proposals, and their foreground.
+    Training differs from prediction in the RoIs that go to the heads: sampled proposals, and their foreground.
 
     Args:
         model: the network, its batch norms in training view.
         batch: images and objects.
-        key: decides which anchors and rois are sampled, and whatever else is random in a loss.
-        losses: what to compute.
-        sampling: which anchors and rois they look at.
+        key: determines which anchors and RoIs are sampled, and what else is random in a loss.
+        losses: which to compute.
+        sampling: numbers and thresholds of the sampled anchors and RoIs.
     """
     batch = batch._replace(ground_truth=to_model_boxes(batch.ground_truth, model.config))
     trace = model(batch.images, batch.image_sizes, Training(key, batch.ground_truth, sampling))
@@ -73,72 +79,102 @@ def compute_losses(
     return {loss.name: loss(model, trace, batch, keys[loss.name]) for loss in losses}
 
 
+@dataclass(frozen=True, eq=False)
+class TrainStep:
+    """From a state and a batch to the next state and the metrics of the step; pure, its fields are static under `jit`.
+
+    Metrics are the losses by name, their weighted sum, the norm of the gradient and the learning rate.
+    """
+
+    config: Config
+    structure: Structure
+    """The model in prediction."""
+    structures: tuple[Structure, ...]
+    """The model in training, for each phase: batch norms with trainable scales use the statistics of the batch."""
+    trainable: tuple[frozenset[str], ...]
+    """The parameters that each phase updates, by dotted name."""
+    optimizer: optax.GradientTransformation
+    learning_rate: optax.Schedule
+
+    def __call__(self, state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, Metrics]:
+        """Updates the parameters that are trainable in the phase of this index, which is static under `jit`."""
+        key = jax.random.fold_in(jax.random.key(self.config.run.seed), state.step)
+        gradients = self.gradients if self.config.run.accumulate == 1 else self.mean_gradients
+        grads, statistics, metrics = gradients(phase, replicate(state.params), state.statistics, batch, key)
+        with jax.named_scope("update"):
+            updates, opt_state = self.optimizer.update(grads, state.optimizer, state.params)
+            rate = self.learning_rate(state.step)
+            params = state.params | {name: state.params[name] - rate * update for name, update in updates.items()}
+            ema = self.averaged(state, params)
+            metrics |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
+        return TrainState(state.step + 1, params, statistics, opt_state, ema), metrics
+
+    def gradients(self, phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array) -> Gradients:
+        """Gradients of the trainable parameters. The others stay outside `grad`: no backward pass reaches them."""
+
+        def objective(trainable: Arrays) -> tuple[jax.Array, tuple[Metrics, Arrays]]:
+            structure, dropout_key = self.structures[phase], jax.random.fold_in(key, DROPOUT)
+            model = merge(structure, params | trainable, statistics, key=dropout_key)
+            with rematerialized(model, self.config.run.rematerialize):
+                losses = compute_losses(model, batch, key, self.config.losses, self.config.sampling)
+            total = jnp.asarray(sum(loss.weight * losses[loss.name] for loss in self.config.losses))
+            return total, (losses, split(model)[2])
+
+        trainable = {name: value for name, value in params.items() if name in self.trainable[phase]}
+        (total, (losses, statistics)), grads = jax.value_and_grad(objective, has_aux=True)(trainable)
+        return Gradients(grads, statistics, {"loss": total} | {f"loss/{n}": v for n, v in losses.items()})
+
+    def mean_gradients(self, phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array) -> Gradients:
+        """The mean of the gradients of several micro-batches, one after the other."""
+        count = self.config.run.accumulate
+        # Sample i goes to micro-batch i mod count, so that every device keeps its own samples.
+        micro = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0), batch)
+
+        def add(mean: Gradients, inputs: tuple[Batch, jax.Array]) -> tuple[Gradients, None]:
+            grads, statistics, metrics = self.gradients(phase, params, mean.statistics, *inputs)
+            added = jax.tree.map(lambda a, b: a + b / count, (mean.grads, mean.metrics), (grads, metrics))
+            return Gradients(added[0], statistics, added[1]), None
+
+        first = jax.tree.map(lambda x: x[0], micro)
+        shapes = jax.eval_shape(partial(self.gradients, phase), params, statistics, first, key)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)._replace(statistics=statistics)
+        return jax.lax.scan(add, zeros, (micro, jax.random.split(key, count)))[0]
+
+    def averaged(self, state: TrainState, params: Arrays) -> Arrays | None:
+        """The moving average after a step that leads to `params`."""
+        if self.config.optimizer.ema_decay is None:
+            return None
+        decay = jnp.minimum(self.config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
+        # Written so that the average of what stays as it was is that value, bit for bit.
+        return jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), state.ema, params)
+
+    def model(self, state: TrainState) -> MaskRCNN:
+        """The model to evaluate: with the moving average of the parameters where there is one."""
+        return merge(self.structure, state.params if state.ema is None else state.ema, state.statistics)
+
+
 def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
-    """The state before the first step, and the step.
+    """The state before the first step, of one form in all phases, and the step.
 
     Args:
         model: the network; its weights are the start.
         config: the experiment.
 
-    Returns:
-        The state, which has the same form in all phases, and a pure function to the next state and the step's figures:
-        the five losses, their weighted sum, the norm of the gradient and the learning rate.
-
     Raises:
-        ConfigError: no parameter learns in a phase, or a group of the optimiser matches none.
+        ConfigError: no parameter is trainable in a phase, a group of the optimizer matches none, or the model lacks a
+            part of `run.rematerialize`.
     """
-    _, params, statistics = split(model)
-    learning = trainable_names(params, config.optimizer, model.config.backbone)
-    structures = [split(_in_training(model, names))[0] for names in learning]
-    optimizer = make_optimizer(config.optimizer, factors(params, config.optimizer), learning)
-    schedule = learning_rate(config.optimizer, config.run.steps)
-
-    def gradients(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
-        """Gradients of what learns. The frozen parameters stay outside `grad`: no backward pass reaches them."""
-        learned = {name: value for name, value in params.items() if name in learning[phase]}
-
-        def objective(learned: Arrays):
-            model = merge(structures[phase], params | learned, statistics, key=jax.random.fold_in(key, DROPOUT))
-            with rematerialized(model, config.run.rematerialize):
-                losses = compute_losses(model, batch, key, config.losses, config.sampling)
-            total = sum(loss.weight * losses[loss.name] for loss in config.losses)
-            return total, (losses, split(model)[2])
-
-        (total, (losses, statistics_after)), grads = jax.value_and_grad(objective, has_aux=True)(learned)
-        return grads, statistics_after, {"loss": total} | {f"loss/{n}": v for n, v in losses.items()}
-
-    def accumulated(phase: int, params: Arrays, statistics: Arrays, batch: Batch, key: jax.Array):
-        """The mean of the gradients of several micro-batches, one after the other."""
-        count = config.run.accumulate
-        # Row i goes to micro-batch i mod count, so that every device keeps its own rows.
-        micro = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, count, *x.shape[1:]), 1, 0), batch)
-
-        def add(carry, part):
-            micro_batch, micro_key = part
-            grads, statistics, figures = gradients(phase, params, carry[1], micro_batch, micro_key)
-            mean = jax.tree.map(lambda a, b: a + b / count, (carry[0], carry[2]), (grads, figures))
-            return (mean[0], statistics, mean[1]), None
-
-        first = jax.tree.map(lambda x: x[0], micro)
-        shapes = jax.eval_shape(partial(gradients, phase), params, statistics, first, key)
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), (shapes[0], shapes[2]))
-        return jax.lax.scan(add, (zeros[0], statistics, zeros[1]), (micro, jax.random.split(key, count)))[0]
-
-    def train_step(state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
-        key = jax.random.fold_in(jax.random.key(config.run.seed), state.step)
-        compute = gradients if config.run.accumulate == 1 else accumulated
-        grads, statistics, figures = compute(phase, everywhere(state.params), state.statistics, batch, key)
-        with jax.named_scope("update"):
-            moves, opt_state = optimizer.update(grads, state.optimizer, state.params)
-            rate = schedule(state.step)
-            params = state.params | {name: state.params[name] - rate * move for name, move in moves.items()}
-            ema = state.ema
-            if config.optimizer.ema_decay is not None:
-                decay = jnp.minimum(config.optimizer.ema_decay, (1 + state.step) / (10 + state.step))
-                # Written so that the average of what stays as it was is that value, bit for bit.
-                ema = jax.tree.map(lambda average, now: average + (1 - decay) * (now - average), ema, params)
-            figures |= {"gradient_norm": optax.tree.norm(grads), "learning_rate": rate}
-        return TrainState(state.step + 1, params, statistics, opt_state, ema), figures
+    structure, params, statistics = split(model)
+    trainable = tuple(map(frozenset, trainable_names(params, config.optimizer, model.config.backbone)))
+    optimizer = make_optimizer(config.optimizer, factors(params, config.optimizer), trainable)
+    step = TrainStep(
+        config,
+        structure,
+        tuple(split(_in_training(model, names))[0] for names in trainable),
+        trainable,
+        optimizer,
+        learning_rate(config.optimizer, config.run.steps),
+    )
 
     @jax.jit
     def beside(params: Arrays) -> tuple[optax.OptState, Arrays | None]:
@@ -147,27 +183,31 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
 
     with rematerialized(model, config.run.rematerialize):
         pass  # an error in a name comes before the first step
-    return TrainState(jnp.zeros((), jnp.int32), params, statistics, *beside(params)), train_step
+    return TrainState(jnp.zeros((), jnp.int32), params, statistics, *beside(params)), step
 
 
-def on_mesh(step: TrainStep, places: Any, mesh: Mesh) -> Any:
+def on_mesh(step: TrainStep, shardings: Any, mesh: Mesh) -> Any:
     """The jitted step of a mesh; it uses the memory of the state that it is given for the one that it returns.
 
     Args:
         step: from `start`.
-        places: of the state, see `mesh.param_shardings`: what comes out goes in again, so it lies where it lay.
+        shardings: of the state, see `mesh.param_shardings`: the state that is returned has those of the one given.
         mesh: see `mesh.data_mesh`.
     """
-    return jax.jit(step, static_argnames="phase", donate_argnums=0, out_shardings=(places, replicated(mesh)))
+
+    def train_step(state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, Metrics]:
+        return step(state, batch, phase)
+
+    return jax.jit(train_step, static_argnames="phase", donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
 
 
-def _in_training(model: MaskRCNN, learning: Set[str]) -> MaskRCNN:
-    """The model with dropout, in which batch norms that are trained use the batch's statistics and update their own."""
+def _in_training(model: MaskRCNN, trainable: Set[str]) -> MaskRCNN:
+    """The model with dropout, in which trainable batch norms use the batch's statistics and update their own."""
 
-    def learns(path: tuple, _: object) -> bool:
+    def is_trained(path: tuple, _: object) -> bool:
         within = ".".join(map(str, path)) + "."
-        return any(name.startswith(within) for name in learning)
+        return any(name.startswith(within) for name in trainable)
 
-    training = nnx.view(model, only=learns, raise_if_not_found=False, use_running_average=False)
+    training = nnx.view(model, only=is_trained, raise_if_not_found=False, use_running_average=False)
     training.set_attributes(deterministic=False, raise_if_not_found=False)
     return training

@@ -1,4 +1,4 @@
-"""The wish that a run may stop."""
+"""Graceful stop on SIGTERM or Ctrl-C."""
 
 import signal
 
@@ -20,17 +20,17 @@ class StopRequest:
         self.asked = False
         self._mesh = mesh
         self._any = jax.jit(jnp.any)
-        self._said: jax.Array | None = None
+        self._sent: jax.Array | None = None
 
     def agreed(self) -> bool:
-        """Whether to stop now: the same answer in all processes. To be called once a step.
+        """Whether to stop now, the same in all processes. To be called once a step.
 
-        Processes say what they know after one step and hear the others after the next, so that no device waits.
+        What one process knows reaches the others a step later, so that no device waits.
         """
         if jax.process_count() == 1:
             return self.asked
-        said = to_devices(np.full(jax.local_device_count(), self.asked), self._mesh)
-        before, self._said = self._said, self._any(said)
+        sent = to_devices(np.full(jax.local_device_count(), self.asked), self._mesh)
+        before, self._sent = self._sent, self._any(sent)
         return before is not None and bool(before)
 
     def __enter__(self) -> "StopRequest":

@@ -40,7 +40,7 @@ def test_all_stop_after_the_same_step(known):
 
 def test_an_evaluation_is_shared_and_gives_the_figures_of_one_process(known, tmp_path, monkeypatch):
     folder, (first, second) = known
-    monkeypatch.setattr(evaluate, "detect", None)  # replaced, and put back at the end
+    monkeypatch.setattr(evaluate, "Detector", None)  # replaced, and put back at the end
     alone = together.evaluated(tmp_path)
     assert first["figures"] == second["figures"] == alone
     assert 0 < alone["bbox/AR100"] < 1  # it knows half of the objects

@@ -112,7 +112,7 @@ def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatc
             boxes[row, :count], labels[row, :count], scores[row, :count] = truth.boxes, truth.labels, 0.9
         return jax.device_put(Detections(boxes, scores, labels, scores > 0, masks))
 
-    monkeypatch.setattr(evaluate, "detect", know)
+    monkeypatch.setattr(evaluate, "Detector", lambda _: know)
     figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
     assert figures["bbox/AP"] == 1.0 and figures["bbox/AR100"] == 1.0
     # The masks fill their boxes: exact for squares that nothing occludes, and no other shape.
@@ -141,7 +141,7 @@ def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             labels[row, :count] = np.array([1, 2, 0])[truth.labels]
         return jax.device_put(Detections(boxes, scores, labels, scores > 0, masks))
 
-    monkeypatch.setattr(evaluate, "detect", know)
+    monkeypatch.setattr(evaluate, "Detector", lambda _: know)
     figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
     assert [figures[f"bbox/AP/{name}"] for name in ("square", "circle", "triangle")] == [0.0, 1.0, 1.0]
 

@@ -25,8 +25,8 @@ from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.plan.report import make_plan
 from maskrcnn_jax.plan.targets import parse
+from maskrcnn_jax.prediction.detector import Detector
 from maskrcnn_jax.prediction.export import export_model
-from maskrcnn_jax.prediction.predictor import detect
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training import loop, metrics
 
@@ -112,7 +112,7 @@ def test_it_is_evaluated(fork: Fork):
 def detections(fork: Fork, model: MaskRCNN) -> Detections:
     image = fork.config.data.validation.open()[0].image
     fitted = fit(image, model.config.input)
-    return detect(*split(model), jnp.asarray(fitted.image)[None], jnp.asarray(fitted.size)[None])
+    return Detector(model)(jnp.asarray(fitted.image)[None], jnp.asarray(fitted.size)[None])
 
 
 def test_it_is_converted_and_loaded_again(fork: Fork, tmp_path: Path):

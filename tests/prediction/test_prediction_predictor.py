@@ -16,7 +16,8 @@ from maskrcnn_jax.config import ConfigError, InputConfig, MaskHead, ModelConfig
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction import predictor as module
-from maskrcnn_jax.prediction.predictor import Predictor, detect, pad_proposals, to_original
+from maskrcnn_jax.prediction.detector import detect
+from maskrcnn_jax.prediction.predictor import Predictor, pad_proposals, to_original
 from maskrcnn_jax.structs import Detections
 
 BUCKETS = ((64, 96), (96, 64))
@@ -135,7 +136,7 @@ def test_boxes_and_masks_return_to_the_pixels_of_each_image(model: MaskRCNN, mon
         labels = np.full((len(images), 3), 2, np.int32)
         return Detections(boxes, np.float32(0.7) * valid, labels, valid, np.ones((len(images), 3, 28, 28), np.float32))
 
-    monkeypatch.setattr(module, "detect", upper_half)
+    monkeypatch.setattr(module, "Detector", lambda _: upper_half)
     # 30 × 60 grows to 48 × 96 by 1.6, as its longer side must not exceed 96; 256 × 128 shrinks to 96 × 48 by 0.375;
     # 33 × 64 grows to 49.5, rounded up to 50, × 96.
     for height, width in [(30, 60), (256, 128), (33, 64)]:

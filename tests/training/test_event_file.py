@@ -18,7 +18,7 @@ def events(folder):
     return found
 
 
-def figures(folder):
+def values(folder):
     return [(event.step, value.tag, value.simple_value) for event in events(folder) for value in event.summary.value]
 
 
@@ -31,7 +31,7 @@ def write(folder, step, value):
 def test_every_start_appends_to_one_file(tmp_path):
     write(tmp_path, 1, 0.5)
     write(tmp_path, 2, 0.25)
-    assert figures(tmp_path) == [(1, "loss", 0.5), (2, "loss", 0.25)]
+    assert values(tmp_path) == [(1, "loss", 0.5), (2, "loss", 0.25)]
     starts = [event.step for event in events(tmp_path) if event.session_log.status == SessionLog.START]
     assert starts == [1, 2]
     assert [event.file_version for event in events(tmp_path) if event.file_version] == ["brain.Event:2"]
@@ -54,7 +54,7 @@ def test_a_record_that_was_cut_off_hides_nothing_after_it(tmp_path, lost):
     (path,) = tmp_path.glob("events.out.tfevents.*")
     path.write_bytes(path.read_bytes()[:-lost])
     write(tmp_path, 2, 0.125)
-    assert figures(tmp_path) == [(1, "loss", 0.5), (2, "loss", 0.125)]
+    assert values(tmp_path) == [(1, "loss", 0.5), (2, "loss", 0.125)]
 
 
 def test_zeros_at_the_end_after_a_power_cut_hide_nothing(tmp_path):
@@ -62,4 +62,4 @@ def test_zeros_at_the_end_after_a_power_cut_hide_nothing(tmp_path):
     (path,) = tmp_path.glob("events.out.tfevents.*")
     path.write_bytes(path.read_bytes() + bytes(64))
     write(tmp_path, 2, 0.25)
-    assert figures(tmp_path) == [(1, "loss", 0.5), (2, "loss", 0.25)]
+    assert values(tmp_path) == [(1, "loss", 0.5), (2, "loss", 0.25)]

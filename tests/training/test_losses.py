@@ -221,7 +221,7 @@ OTHERS = (
 
 
 @pytest.mark.parametrize("losses", [LOSSES, OTHERS], ids=["Detectron2", "others"])
-def test_nothing_to_learn_from(losses):
+def test_no_objects(losses):
     """Where nothing is chosen, losses and gradients are exactly 0, whatever the padding says."""
     far = 1e20  # its square overflows float32
 

@@ -1,4 +1,4 @@
-"""The record survives kills and resumes; the console says rate, time left and figures."""
+"""The record survives kills and resumes; the console says rate, time left and values."""
 
 import io
 import json
@@ -61,7 +61,7 @@ def test_not_finite_is_null_in_the_file_and_nan_when_read(tmp_path):
     assert math.isnan(record["a"]) and math.isnan(record["b"]) and record["c"] == 1.0
 
 
-def test_tensorboard_holds_the_same_figures(tmp_path):
+def test_tensorboard_holds_the_same_values(tmp_path):
     with quiet(tmp_path) as writer:
         writer.write(20, {"loss": 1.5, "loss/mask": 0.25})
     found = [(event.step, value.tag, value.simple_value) for event in events(tmp_path) for value in event.summary.value]

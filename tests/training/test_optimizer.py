@@ -141,14 +141,14 @@ def test_group_that_earlier_groups_leave_nothing():
 
 
 def run(config: OptimizerConfig, gradients: list[dict], factor=EQUAL) -> dict[str, np.ndarray]:
-    """Parameters, all 1 at first, after one update per gradient; what has no gradient does not learn."""
+    """Parameters, all 1 at first, after one update per gradient; what has no gradient stays."""
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     optimizer, rate = make_optimizer(config, factor, [set(g) for g in gradients]), learning_rate(config, 100)
     state = optimizer.init(params)
     for step, gradient in enumerate(gradients):
         gradient = {name: jnp.full(params[name].shape, value) for name, value in gradient.items()}
-        moves, state = optimizer.update(gradient, state, params)
-        params |= {name: params[name] - rate(step) * move for name, move in moves.items()}
+        updates, state = optimizer.update(gradient, state, params)
+        params |= {name: params[name] - rate(step) * update for name, update in updates.items()}
     return {name: np.asarray(value) for name, value in params.items()}
 
 
@@ -185,7 +185,7 @@ def test_adamw_is_pytorchs():
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_who_learns_later_begins_like_the_first(name):
+def test_parameters_trained_later_begin_with_a_fresh_state(name):
     """As an optimiser per parameter, like PyTorch's: no count of steps and no moment from before."""
     config = change(PLAIN, name=name, weight_decay=0.2)
     late = run(config, [{"bias": 3.0}, {"bias": -2.0}, *GRADIENTS[:2]])
@@ -195,7 +195,7 @@ def test_who_learns_later_begins_like_the_first(name):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_who_pauses_goes_on_where_it_was(name):
+def test_who_pauses_continues_where_it_was(name):
     config = change(PLAIN, name=name)
     kernels = [{"kernel": g["kernel"]} for g in GRADIENTS]
     paused = run(config, [kernels[0], {"bias": 1.0}, {"bias": 1.0}, *kernels[1:]])

@@ -33,7 +33,7 @@ def test_the_steps_asked_for_are_in_the_run_folder(tmp_path: Path):
     assert b"step_num" in content
 
 
-def test_a_run_that_goes_on_within_the_steps_writes_the_rest(tmp_path: Path):
+def test_a_run_that_continues_within_the_steps_writes_the_rest(tmp_path: Path):
     with Profile(tmp_path, (2, 3), finish=lambda: None) as profile, profile.step(3):
         jnp.ones(3).block_until_ready()
     assert len(traces(tmp_path)) == 1

@@ -1,4 +1,4 @@
-"""The wish to stop, of one process. Of several: test_running_processes.py."""
+"""A request to stop, in one process. In several: test_running_processes.py."""
 
 import signal
 

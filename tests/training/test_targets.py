@@ -28,7 +28,7 @@ def by_anchor(targets, count: int) -> list[str]:
     return fate
 
 
-def test_anchors_learn_their_own_best_object():
+def test_anchors_get_the_deltas_to_their_own_best_object():
     ground_truth = truth(([0, 0, 20, 20], 0), ([0, 0, 20, 10], 1))
     anchors = jnp.array([[0, 0, 20, 18], [0, 0, 20, 10], [0, 0, 20, 13.0], [40, 40, 60, 60], [-30, 0, -10, 20]])
     # IoU with the first and second object: 0.9, 0.56 | 0.5, 1 | 0.65, 0.77 | 0, 0 | 0, 0 (outside, yet it takes part).

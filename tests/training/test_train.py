@@ -87,10 +87,10 @@ def test_a_finished_run_leaves_everything_behind(finished_run: Path):
     assert [record["step"] for record in losses(finished_run)] == [*range(1, STEPS + 1)]
     known = {"loss/mask", "loss/rpn_box", "gradient_norm", "learning_rate"}
     assert all(known <= record.keys() for record in losses(finished_run))
-    figures = json.loads((finished_run / "metrics.json").read_text())
+    values = json.loads((finished_run / "metrics.json").read_text())
     names = (*FIGURES, "AP/square", "AP/circle", "AP/triangle")
-    assert figures.keys() == {f"{kind}/{name}" for kind in ("bbox", "segm") for name in names}
-    assert metrics.read(finished_run)[-1] == {"step": STEPS, **figures}
+    assert values.keys() == {f"{kind}/{name}" for kind in ("bbox", "segm") for name in names}
+    assert metrics.read(finished_run)[-1] == {"step": STEPS, **values}
     found = json.loads((finished_run / "detections.json").read_text())
     assert found and all(1000 <= d["image_id"] < 1006 and d["category_id"] in (1, 2, 3) for d in found)
     assert all(len(d["bbox"]) == 4 and 0 <= d["score"] <= 1 and d["segmentation"]["size"] == [64, 64] for d in found)
@@ -121,7 +121,7 @@ def test_stopped_and_started_again_equals_never_stopped(finished_run: Path, tmp_
     assert losses(tmp_path) == losses(finished_run)[:stopped]
     ended = whole_runs.train(tmp_path)
     assert ended.returncode == 0 and f"resumed at step {stopped}" in ended.stderr
-    assert f"step {stopped + 1}: training all until step {STEPS}: 9" in ended.stderr
+    assert f"step {stopped + 1}: training parameters 'all' until step {STEPS}: 9" in ended.stderr
     assert losses(tmp_path) == losses(finished_run)
     assert_same_weights(tmp_path, finished_run)
     for name in ("metrics.json", "detections.json"):
@@ -165,15 +165,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spoils_nothing(finished_run
 
 
 def test_what_a_phase_trains_is_said():
-    """Of 2 · 3 + 4 + 5 numbers in three tensors the backbone has 6 in one."""
+    """Of 2 · 3 + 4 + 5 parameters in three arrays the backbone has 6 in one."""
     params = {"backbone.stem.kernel": np.ones((2, 3)), "fpn.bias": np.ones(4), "box_head.bias": np.ones(5)}
     phases = (Phase("heads", until=10), Phase("all"))
     config = change(load_config(TINY), optimizer__phases=phases)
-    assert describe_phase(config, 0, params) == "training heads until step 10: 2 of 3 tensors, 9 of 15 numbers"
-    assert describe_phase(config, 1, params) == "training all until step 40: 3 of 3 tensors, 15 of 15 numbers"
+    heads, everything = (describe_phase(config, phase, params) for phase in (0, 1))
+    assert heads == "training parameters 'heads' until step 10: 2 of 3 arrays, 9 of 15 parameters"
+    assert everything == "training parameters 'all' until step 40: 3 of 3 arrays, 15 of 15 parameters"
 
 
-def test_figures_are_checked_one_step_late_and_before_they_are_written(tmp_path: Path):
+def test_values_are_checked_one_step_late_and_before_they_are_written(tmp_path: Path):
     with metrics.MetricWriter(tmp_path, total_steps=9) as writer:
         progress = Progress(writer, every=2)
         for step in range(1, 5):

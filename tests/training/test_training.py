@@ -30,29 +30,29 @@ def test_boxes_inside_the_network(on_the_host: bool):
     assert same(inside._replace(boxes=objects.boxes, mask_extent=objects.mask_extent), objects)
 
 
-def test_figures_of_a_step():
+def test_metrics_of_a_step():
     state, step = trained()
-    after, figures = step(state, mixed())
+    after, metrics = step(state, mixed())
     parts = [f"loss/{loss.name}" for loss in CONFIG.losses]
-    assert sorted(figures) == sorted([*parts, "loss", "gradient_norm", "learning_rate"])
-    assert all(np.isfinite(value) and value > 0 for value in figures.values())
-    np.testing.assert_allclose(figures["loss"], sum(figures[name] for name in parts), rtol=1e-6)
-    np.testing.assert_allclose(figures["learning_rate"], 0.01, rtol=1e-6)
+    assert sorted(metrics) == sorted([*parts, "loss", "gradient_norm", "learning_rate"])
+    assert all(np.isfinite(value) and value > 0 for value in metrics.values())
+    np.testing.assert_allclose(metrics["loss"], sum(metrics[name] for name in parts), rtol=1e-6)
+    np.testing.assert_allclose(metrics["learning_rate"], 0.01, rtol=1e-6)
     assert (int(state.step), int(after.step)) == (0, 1)
 
 
-def test_a_step_moves_every_parameter_and_statistic():
+def test_a_step_updates_every_parameter_and_statistic():
     state, step = trained()
-    after, figures = step(state, mixed())
+    after, metrics = step(state, mixed())
     for before, now in ((state.params, after.params), (state.statistics, after.statistics)):
         assert [name for name in before if np.array_equal(before[name], now[name])] == []
-    # The first step of plain SGD moves the parameters by rate × gradient.
+    # The first step of plain SGD updates the parameters by rate × gradient.
     moved = np.sqrt(sum(np.sum((after.params[n] - state.params[n]) ** 2) for n in state.params))
-    np.testing.assert_allclose(moved, 0.01 * figures["gradient_norm"], rtol=1e-4)
+    np.testing.assert_allclose(moved, 0.01 * metrics["gradient_norm"], rtol=1e-4)
 
 
 def test_the_state_decides_what_is_drawn():
-    """The same state gives the same figures; another step draws other anchors and rois."""
+    """The same state gives the same metrics; another step draws other anchors and rois."""
     state, step = trained()
     first, again = step(state, mixed()), step(state, mixed())
     assert same(first, again)
@@ -78,14 +78,14 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
 
     def run(state: TrainState, steps: int):
         batches = train_batches(CONFIG.data.train.open(), CONFIG.data, seed=0, start_step=int(state.step))
-        figures = []
+        metrics = []
         for _ in range(steps):
             state, values = step(state, next(batches))
-            figures.append(values)
+            metrics.append(values)
         batches.close()
-        return state, figures
+        return state, metrics
 
-    whole, figures = run(state, 4)
+    whole, metrics = run(state, 4)
     half, early = run(state, 2)
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         checkpoints.save(2, half)
@@ -93,7 +93,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path):
         restored = checkpoints.restore(jax.tree.map(jnp.zeros_like, half))
     assert int(restored.step) == 2
     resumed, late = run(restored, 2)
-    assert same(early + late, figures)
+    assert same(early + late, metrics)
     assert same(resumed, whole)
     assert not same(half.params, whole.params)
 
@@ -115,11 +115,11 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
     """Four times the same image: as one batch, and as two micro-batches of two."""
     same_four = batch(*[truth(*OBJECTS)] * 4, same_image=True)
     state, step = start(build(WHOLE.model), WHOLE)
-    whole, figures = jit(step)(state, same_four)
+    whole, metrics = jit(step)(state, same_four)
     state, step = start(build(WHOLE.model), change(WHOLE, run__accumulate=2))
     parts, accumulated = jit(step)(state, same_four)
-    for name in figures:
-        np.testing.assert_allclose(accumulated[name], figures[name], rtol=1e-4)
+    for name in metrics:
+        np.testing.assert_allclose(accumulated[name], metrics[name], rtol=1e-4)
     for name in whole.params:
         np.testing.assert_allclose(parts.params[name], whole.params[name], rtol=1e-4, atol=1e-6)
     # Running statistics start at mean 0 and move by a tenth of the way per batch: once 0.1, twice 0.1 + 0.9 · 0.1.
@@ -139,24 +139,24 @@ def test_a_step_keeps_shapes_and_types(changes):
     config = change(CONFIG, **changes)
     state = jax.eval_shape(lambda model: start(model, config)[0], abstract(config.model))
     _, step = start(build(config.model), config)
-    after, figures = jax.eval_shape(step, state, mixed())
+    after, metrics = jax.eval_shape(step, state, mixed())
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
     assert {leaf.dtype.name for leaf in jax.tree.leaves(after)} == {"float32", "int32"}
-    assert all(value.shape == () and value.dtype == jnp.float32 for value in figures.values())
+    assert all(value.shape == () and value.dtype == jnp.float32 for value in metrics.values())
 
 
 def test_losses_in_bfloat16():
     """Finite, float32, and near those of float32."""
     state, step = trained()
-    _, figures = step(state, mixed())
+    _, metrics = step(state, mixed())
     model = nnx.view(build(change(CONFIG.model, dtype="bfloat16")), use_running_average=False)
     key = jax.random.fold_in(jax.random.key(CONFIG.run.seed), 0)
     losses = jit(compute_losses, static_argnums=(3, 4))(model, mixed(), key, CONFIG.losses, CONFIG.sampling)
     assert losses.keys() == {"rpn_objectness", "rpn_box", "classification", "box", "mask"}
     assert all(loss.dtype == jnp.float32 and np.isfinite(loss) for loss in losses.values())
-    # Proposals may change places, so that other rois are drawn; the anchors drawn are the same.
+    # Proposals may be in another order, so that other rois are drawn; the anchors drawn are the same.
     for name in ("rpn_objectness", "rpn_box"):
-        np.testing.assert_allclose(losses[name], figures[f"loss/{name}"], rtol=0.1)
+        np.testing.assert_allclose(losses[name], metrics[f"loss/{name}"], rtol=0.1)
 
 
 def test_no_index_in_bfloat16():

@@ -10,9 +10,9 @@ from jax.sharding import PartitionSpec
 from small import CONFIG, OBJECTS, batch, build, change, jit, mixed, trained, truth
 
 from maskrcnn_jax.config import ConfigError, Phase
-from maskrcnn_jax.distributed.mesh import data_mesh, param_shardings, put, replicated, to_devices
+from maskrcnn_jax.distributed.mesh import data_mesh, device_put_global, param_shardings, replicated, to_devices
 from maskrcnn_jax.nn.params import split
-from maskrcnn_jax.prediction.predictor import detect
+from maskrcnn_jax.prediction.detector import Detector, detect
 from maskrcnn_jax.training.step import on_mesh, start
 
 COLLECTIVE = re.compile(
@@ -28,32 +28,32 @@ def collectives(compiled) -> set[tuple[str, str, tuple[int, ...]]]:
 
 
 def on_devices(config, batch, fsdp: int, large: int):
-    """The state and figures after one step on four devices, and the compiled step."""
+    """The state and metrics after one step on four devices, and the compiled step."""
     mesh = data_mesh(fsdp)
     state, step = start(build(config.model), config)
-    places = param_shardings(state, mesh, large)
+    shardings = param_shardings(state, mesh, large)
     with jax.set_mesh(mesh):
-        state, spread = put(state, places), to_devices(batch, mesh)
-        step = jit(step, donate_argnums=0, out_shardings=(places, replicated(mesh)))
+        state, spread = device_put_global(state, shardings), to_devices(batch, mesh)
+        step = jit(step, donate_argnums=0, out_shardings=(shardings, replicated(mesh)))
         compiled = step.lower(state, spread).compile()
-        after, figures = compiled(state, spread)
-    return after, figures, compiled
+        after, metrics = compiled(state, spread)
+    return after, metrics, compiled
 
 
 def assert_same(found, expected) -> None:
-    (state, figures), (one_state, one_figures) = found, expected
-    for name, value in one_figures.items():
-        np.testing.assert_allclose(figures[name], value, rtol=1e-4, err_msg=name)
+    (state, metrics), (one_state, one_metrics) = found, expected
+    for name, value in one_metrics.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-4, err_msg=name)
     for mine, theirs in ((state.params, one_state.params), (state.statistics, one_state.statistics)):
         for name, value in theirs.items():
             np.testing.assert_allclose(mine[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 def test_weights_spread_over_devices_give_the_same_step():
-    """Only weights are gathered; gradients, losses and statistics are summed; no image and no feature moves."""
+    """Weights are gathered; gradients, losses and statistics are summed; images and features are not communicated."""
     state, step = trained()
-    after, figures, compiled = on_devices(CONFIG, mixed(), fsdp=2, large=1024)
-    assert_same((after, figures), step(state, mixed()))
+    after, metrics, compiled = on_devices(CONFIG, mixed(), fsdp=2, large=1024)
+    assert_same((after, metrics), step(state, mixed()))
     half = {name for name, value in after.params.items() if not value.sharding.is_fully_replicated}
     assert half == {name for name, value in state.params.items() if 4 * value.size >= 1024}
     for tree in (after.params, after.ema):
@@ -67,9 +67,9 @@ def test_weights_spread_over_devices_give_the_same_step():
 def test_a_prediction_gathers_spread_weights_and_nothing_else():
     """An evaluation in a run that spreads its weights gets them spread; images and features stay where they are."""
     mesh, (structure, *weights), inputs = data_mesh(2), split(build()), mixed()
-    expected = detect(structure, *weights, inputs.images, inputs.image_sizes)
+    expected = Detector(build())(inputs.images, inputs.image_sizes)
     with jax.set_mesh(mesh):
-        spread = put(tuple(weights), param_shardings(tuple(weights), mesh, large=1024))
+        spread = device_put_global(tuple(weights), param_shardings(tuple(weights), mesh, large=1024))
         arguments = *spread, *to_devices((inputs.images, inputs.image_sizes), mesh)
         compiled = detect.lower(structure, *arguments).compile()
         found = compiled(*arguments)
@@ -84,10 +84,10 @@ def test_in_bfloat16_devices_add_up_every_kernel_in_float32():
     """Those of the region proposal head once for each of five levels; nothing is added up in another type."""
     config, mesh = change(CONFIG, model__dtype="bfloat16"), data_mesh()
     state, step = start(build(config.model), config)
-    places = param_shardings(state, mesh)
+    shardings = param_shardings(state, mesh)
     with jax.set_mesh(mesh):
-        arguments = put(state, places), to_devices(mixed(), mesh)
-        text = on_mesh(step, places, mesh).lower(*arguments).as_text()
+        arguments = device_put_global(state, shardings), to_devices(mixed(), mesh)
+        text = on_mesh(step, shardings, mesh).lower(*arguments).as_text()
     sums = Counter(re.findall(r"stablehlo\.all_reduce.*?\}\) : \(tensor<([^>]*)>\)", text, re.DOTALL))
     kernels: Counter[str] = Counter()
     for name, value in state.params.items():
@@ -98,7 +98,7 @@ def test_in_bfloat16_devices_add_up_every_kernel_in_float32():
 
 
 def test_micro_batches_on_four_devices_equal_those_on_one():
-    """Each device keeps its own rows: every second of eight images is in the first micro-batch."""
+    """Each device keeps its own samples: every second of eight images is in the first micro-batch."""
     config = change(
         CONFIG,
         model__mask_head=None,
@@ -118,8 +118,8 @@ def test_large_arrays_are_spread_by_the_longest_axis_that_divides():
     mesh = data_mesh(2)
     shapes = {"even": (3, 8, 6), "odd": (5, 7), "small": (2,), "long": (9, 4)}
     arrays = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
-    places = param_shardings(arrays, mesh, large=4 * 35)
-    assert {name: place.spec for name, place in places.items()} == {
+    shardings = param_shardings(arrays, mesh, large=4 * 35)
+    assert {name: sharding.spec for name, sharding in shardings.items()} == {
         "even": PartitionSpec(None, "fsdp"),
         "odd": PartitionSpec(),
         "small": PartitionSpec(),
@@ -128,10 +128,10 @@ def test_large_arrays_are_spread_by_the_longest_axis_that_divides():
     assert all(place.spec == PartitionSpec() for place in param_shardings(arrays, data_mesh(), large=0).values())
 
 
-def test_arrays_are_put_where_their_places_say():
+def test_arrays_are_put_by_their_shardings():
     mesh = data_mesh(4)
     kernel = np.arange(24, dtype=np.float32).reshape(3, 8)
-    (placed,) = put([kernel], param_shardings([kernel], mesh, large=0))
+    (placed,) = device_put_global([kernel], param_shardings([kernel], mesh, large=0))
     assert [shard.data.tolist() for shard in placed.addressable_shards] == [
         kernel[:, 2 * i : 2 * i + 2].tolist() for i in range(4)
     ]

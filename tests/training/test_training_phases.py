@@ -38,12 +38,12 @@ def whole(staged):
 
 
 def run(state: TrainState, step, count: int) -> list[tuple[TrainState, dict]]:
-    """States and figures of so many more steps, each in its phase."""
+    """States and metrics of so many more steps, each in its phase."""
     batches = train_batches(STAGED.data.train.open(), STAGED.data, seed=0, start_step=int(state.step))
     passed = []
     for _ in range(count):
-        state, figures = step(state, next(batches), phase=phase_after(STAGED.optimizer, int(state.step)))
-        passed.append((state, figures))
+        state, metrics = step(state, next(batches), phase=phase_after(STAGED.optimizer, int(state.step)))
+        passed.append((state, metrics))
     batches.close()
     return passed
 
@@ -57,14 +57,14 @@ def of(arrays: dict, parts: tuple[str, ...]) -> set[str]:
     return {name for name in arrays if name.startswith(parts)}
 
 
-def test_only_what_learns_changes(staged, whole):
+def test_only_trainable_parameters_change(staged, whole):
     """Weights and the statistics of batch norms; the rest keeps its bits."""
     begin, second, last = staged[0], whole[1][0], whole[4][0]
     for before, after, parts in ((begin, second, FIRST), (second, last, SECOND)):
         assert changed(before.params, after.params) == of(before.params, parts)
         assert changed(before.statistics, after.statistics) == of(before.statistics, parts)
     assert of(begin.statistics, ("fpn",)) and of(begin.statistics, ("backbone.layer4",))
-    # So does the moving average of what never learned.
+    # So does the moving average of what was never trainable.
     assert changed(begin.ema, last.ema) == of(begin.params, SECOND)
 
 
@@ -81,14 +81,14 @@ def test_stopped_in_the_second_phase_equals_never_stopped(staged, whole, tmp_pat
 
 
 def test_frozen_batch_norms_use_their_running_statistics(staged):
-    """Those of the backbone, as in prediction; those of the pyramid, which learn, use the batch's."""
+    """Those of the backbone, as in prediction; those of the pyramid, which are trainable, use the batch's."""
     state, step = staged
-    _, figures = step(state, mixed(), phase=0)
+    _, metrics = step(state, mixed(), phase=0)
     model = nnx.view(build(STAGED.model), only=lambda path, _: path[:1] == ("fpn",), use_running_average=False)
     key = jax.random.fold_in(jax.random.key(STAGED.run.seed), 0)
     losses = jit(compute_losses, static_argnums=(3, 4))(model, mixed(), key, STAGED.losses, STAGED.sampling)
     for name, value in losses.items():
-        np.testing.assert_allclose(figures[f"loss/{name}"], value, rtol=1e-5)
+        np.testing.assert_allclose(metrics[f"loss/{name}"], value, rtol=1e-5)
     assert losses["box"] > 0
 
 
@@ -102,9 +102,9 @@ def test_no_backward_pass_through_what_is_frozen():
     assert all_of_it - less > 0.8 * 4 * 4 * 2 * (2 * 9 * 8 * 8 * 16**2)
 
 
-def test_no_momentum_for_what_never_learns():
+def test_no_momentum_for_frozen_parameters():
     config = change(CONFIG, optimizer__phases=(Phase("heads", until=2), Phase("3+")))
     state = jax.eval_shape(lambda model: start(model, config)[0], abstract(config.model))
     traces = [leaf.shape for leaf in jax.tree.leaves(state.optimizer)]
-    learned = [v.shape for n, v in state.params.items() if not n.startswith(("backbone.stem", "backbone.layer1"))]
-    assert sorted(traces) == sorted(learned)
+    trained = [v.shape for n, v in state.params.items() if not n.startswith(("backbone.stem", "backbone.layer1"))]
+    assert sorted(traces) == sorted(trained)

@@ -47,8 +47,8 @@ def watched():
 
 def test_each_shape_compiles_once_in_each_phase(watched, said):
     state = holding(jnp.ones(3))
-    after, figures = watched(state, cropped(64, 64), phase=1)
-    assert after.params["kernel"].tolist() == [2, 2, 2] and figures["loss"] == 0
+    after, metrics = watched(state, cropped(64, 64), phase=1)
+    assert after.params["kernel"].tolist() == [2, 2, 2] and metrics["loss"] == 0
     (line,) = said()
     assert re.fullmatch(r"INFO compiled the step for 2 images of 64×64 in \d+\.\d s", line)
     watched(after, cropped(64, 64), phase=1)
