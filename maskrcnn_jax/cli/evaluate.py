@@ -95,7 +95,7 @@ def main() -> None:
         model = merge(structure, *put(weights, jax.tree.map(lambda _: replicated(mesh), weights)))
         evaluation = Evaluation(checkpoint, step, config.data.validation, config.model)
         folder = evaluation.make_folder() if is_first() else checkpoint
-        figures = evaluate(model, source, config, folder, mesh)
+        metrics = evaluate(model, source, config, folder, mesh)
     if is_first():
-        print(table(figures))
+        print(table(metrics))
         print(f"wrote {folder / 'metrics.json'}")

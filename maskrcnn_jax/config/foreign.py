@@ -21,7 +21,7 @@ class ForeignFunction:
         """Refuses.
 
         Raises:
-            ConfigError: Always; it says what the file names and how to go on.
+            ConfigError: Always; it names the code and the remedy.
         """
         where = "" if self.file is None else f"{self.file}: "
         raise ConfigError(

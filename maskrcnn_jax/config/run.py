@@ -23,7 +23,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """SGD with momentum or AdamW, a schedule, who learns when and how fast."""
+    """SGD with momentum or AdamW, the schedule, trainable parameters per phase and rate multipliers."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.02
@@ -42,9 +42,9 @@ class OptimizerConfig:
     clip_norm: float | None = None
     """Upper bound of the global gradient norm."""
     phases: tuple[Phase, ...] = (Phase(),)
-    """Who learns when: one phase after the other. Published recipes freeze the backbone's first two stages: "3+"."""
+    """Trainable parameters, one phase after the other. Published recipes freeze the backbone's first two stages: "3+"."""
     groups: tuple[tuple[str, float], ...] = ()
-    """Who learns how fast: (regular expression, factor) pairs, matched from the start of a parameter's dotted name; the
+    """Learning rate multipliers: (regular expression, factor) pairs, matched from the start of a parameter's dotted name; the
     first that matches scales its learning rate."""
     ema_decay: float | None = None
     """Decay of the moving average of the weights; evaluation uses the average when it is on."""
@@ -57,7 +57,7 @@ class RunConfig:
     folder: Path = Path("runs/default")
     """Run folder; a run that finds its own checkpoints here continues."""
     init: Annotated[Path | None, tyro.conf.arg(aliases=("--init",))] = None
-    """Run folder or weight file to start from, of torchvision, Detectron2, Matterport or ours; None starts fresh. What
+    """Run folder or weight file to start from, of torchvision, Detectron2, Matterport or this package; None starts fresh. What
     the file does not have, and the last layers for other classes, start fresh all the same."""
     steps: int = 90_000
     accumulate: int = 1

@@ -123,7 +123,7 @@ def test_the_published_file_is_recognised():
 
 
 @pytest.mark.parametrize("published", [PUBLISHED, SMALL], ids=["R101", "R50"])
-def test_every_array_finds_its_place(published: dict):
+def test_every_array_is_mapped(published: dict):
     """The names on both sides are the same set, and the shapes fit: nothing is left, nothing is missing."""
     theirs = shapes_by_name(published)
     config = recognise(theirs)

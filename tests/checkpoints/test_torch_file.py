@@ -212,7 +212,7 @@ def test_wrong_descriptions_are_refused(write, wrong: Call, message: str):
 
 
 def test_storages_larger_than_the_file_are_refused(write):
-    with pytest.raises(WeightFileError, match=r"weights\.pth.*storage '0' is said to have 28 bytes"):
+    with pytest.raises(WeightFileError, match=r"weights\.pth.*storage '0' is described with 28 bytes"):
         open_weights(write({"w": plain(size=7)}, SIX))
 
 

@@ -146,7 +146,7 @@ BAD = [
     (ScaleJitter(2.0, 0.1), r"x = \(2.0, 0.1\): must be \(low, high\)"),
     (ScaleJitter(0.0, 2.0), r"x = \(0.0, 2.0\)"),
     (Flip(1.1), r"x.probability = 1.1: must lie between 0 and 1"),
-    (RandomCrop(0.0), r"x.low = 0.0: must lie above 0"),
+    (RandomCrop(0.0), r"x.low = 0.0: must be above 0"),
     (RandomCrop(0.5, -1.0), r"x.probability"),
     (Rotate90(2.0), r"x.probability"),
 ]

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80
 from maskrcnn_jax.config import ModelConfig, Norm
@@ -52,7 +53,7 @@ def required(shapes: Shapes, names: Iterable[str]) -> list[tuple[int, ...]] | No
 
 
 def with_classes(
-    model: ModelConfig, count: int, known: Iterable[tuple[str, ...]] = (COCO_80,), **parts: object
+    model: ModelConfig, count: int, known: Iterable[tuple[str, ...]] = (COCO_80,), **parts: Any
 ) -> ModelConfig:
     """The model with a number of classes, with those of the known class names that are as many, and with its parts."""
     names = next((names for names in known if len(names) == count), ())

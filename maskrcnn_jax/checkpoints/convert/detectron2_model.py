@@ -1,14 +1,14 @@
-"""Detectron2: what a file says of its model, and the conventions that go with it.
+"""Detectron2: the model that a file belongs to, with Detectron2's conventions.
 
-Known are Faster and Mask R-CNN with FPN, from its model zoo or trained with it, and ImageNet backbones.
+Supported are Faster and Mask R-CNN with FPN, from its model zoo or trained with it, and ImageNet backbones.
 
-Names and shapes decide; what they do not show is taken from its own configurations:
+The architecture follows from names and shapes; the rest is taken from Detectron2's configurations:
 - Batch norm in the backbone is frozen unless the pyramid has batch norm too.
 - A ResNet gets MSRA's input, BGR without a standard deviation, and its stride in the 1×1 convolutions. So do, by their
   source `configs/common/models/mask_rcnn_fpn.py`, the models of the "new baselines" (LSJ). With group norm the stride
   is in the 3×3 convolutions, and so it is in a ResNeXt, whose input has a standard deviation.
 - ResNet-18 and 34 and backbones written by `convert-torchvision-to-d2.py` get torchvision's input. A detector that
-  was trained from such a backbone cannot be told from one of MSRA's: give it the right input and stride by
+  was trained from such a backbone cannot be distinguished from one of MSRA's: give the input and stride by
   `load_pretrained(source, config=…)`.
 
 Source: Detectron2 `config/defaults.py`, `configs/Base-RCNN-FPN.yaml`, `configs/Misc`, `configs/new_baselines`.
@@ -32,8 +32,8 @@ from maskrcnn_jax.checkpoints.convert.detectron2_names import (
     MASK_HEAD,
     PREDICTOR,
     RPN_HEAD,
+    current_name,
     is_backbone,
-    todays_name,
 )
 from maskrcnn_jax.config import (
     FPN,
@@ -57,7 +57,7 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
     Args:
         shapes: of the file's arrays, by name.
     """
-    found = {todays_name(name): shape for name, shape in shapes.items()}
+    found = {current_name(name): shape for name, shape in shapes.items()}
     backbone = _backbone(found, affine=any("_bn_" in name for name in shapes))
     if backbone is None:
         return None

@@ -1,7 +1,6 @@
-"""What incomplete weights would be: shapes of a few missing arrays by which a system is recognised, put in.
+"""Incomplete weights: adds the shapes of missing arrays by which a system is recognised.
 
-Only the names matter and what tells the architecture; what is put in stays missing, and is listed as such when the
-weights are converted.
+The arrays themselves stay missing and are listed as such when the weights are converted.
 """
 
 import re
@@ -12,7 +11,7 @@ from maskrcnn_jax.checkpoints.convert.torchvision_model import BODY
 
 
 def torchvision(shapes: Shapes) -> Shapes | None:
-    """A detector or plain ResNet of torchvision with what it is recognised by; None if it is nothing like that."""
+    """The shapes of a torchvision detector or plain ResNet, completed; None if these are of neither."""
     is_detector = any(name.startswith(("roi_heads.box_", "rpn.head.")) for name in shapes)
     if any(name.startswith(BODY) for name in shapes) != is_detector:
         return None
@@ -34,9 +33,9 @@ def torchvision(shapes: Shapes) -> Shapes | None:
 
 
 def detectron2(shapes: Shapes) -> Shapes | None:
-    """A detector or backbone of Detectron2 with what it is recognised by; None if it is nothing like that.
+    """The shapes of a Detectron2 detector or backbone, completed; None if these are of neither.
 
-    Of detectors with other heads, such as RetinaNet, the backbone alone.
+    Of detectors with other heads, such as RetinaNet, only the backbone is kept.
     """
     bottom_up = f"{d2.BOTTOM_UP}."
     has_heads = any(name.startswith((d2.RPN_HEAD, d2.BOX_HEAD, d2.PREDICTOR)) for name in shapes)
@@ -64,7 +63,7 @@ def detectron2(shapes: Shapes) -> Shapes | None:
 
 
 def matterport(shapes: Shapes) -> Shapes | None:
-    """A model of Matterport's with what it is recognised by; None if it is nothing like that."""
+    """The shapes of a Matterport model, completed; None if these are of another."""
     blocks = re.compile(r"(?:res|bn)([2-5])([a-z])_branch")
     if not any(name.startswith(("mrcnn_", "rpn_")) for name in shapes):
         return None

@@ -1,8 +1,8 @@
-"""Matterport's Mask R-CNN: what a file says of its model, and the conventions that go with it.
+"""Matterport's Mask R-CNN: the model that a file belongs to, with Matterport's conventions.
 
-Read of the file alone are depth, widths and classes. Sizes of images, anchors and thresholds are those of its base
-configuration and its "square" mode; who trained with others says so by `load_pretrained(source, config=…)`. The score
-threshold is the default 0.7; the published figures on COCO were evaluated with 0.
+The file determines depth, widths and classes. Image sizes, anchors and thresholds are those of its base configuration
+and its "square" mode; if the model was trained with others, use `load_pretrained(source, config=…)`. The score
+threshold is the default 0.7; the published results on COCO were evaluated with 0.
 
 Source: matterport/Mask_RCNN `mrcnn/config.py`, `mrcnn/model.py`, `mrcnn/utils.py`.
 """
@@ -65,7 +65,7 @@ CONVENTIONS = ModelConfig(
             box_weights=BOX_WEIGHTS,
         ),
     ),
-    # There a box's side is counted in shares of SIDE - 1 pixels, but the 224 in shares of SIDE.
+    # Matterport normalises boxes by SIDE - 1 pixels, but the 224 by SIDE.
     pool=PoolConfig(method="crop_and_resize", canonical_size=224 * (SIDE - 1) / SIDE, level_eps=0.5),
     box_head=BoxHead(fc_norm="frozen_batch", norm_eps=EPS, box_weights=BOX_WEIGHTS),
     mask_head=MaskHead(norm="frozen_batch", norm_eps=EPS, paste="rounded"),

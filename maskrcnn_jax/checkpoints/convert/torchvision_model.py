@@ -1,7 +1,7 @@
-"""torchvision: what a state dict says of its model, and the conventions that go with it.
+"""torchvision: the model that a state dict belongs to, with torchvision's conventions.
 
-What no state dict says is taken to be what torchvision's own functions have: sizes and ratios of the anchors, the side
-of the mask head's input, thresholds, counts and the sizes of images. Who trained with others says so by
+A state dict does not hold the sizes and ratios of the anchors, the mask head's input size, thresholds, counts and image
+sizes: torchvision's defaults are assumed. If the model was trained with others, use
 `load_pretrained(source, config=…)`.
 
 Some things in torchvision have no counterpart here:
@@ -77,20 +77,20 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
     return model if plain else _detector(model, shapes, batch)
 
 
-def is_plain(theirs: Iterable[str]) -> bool:
+def is_plain(names: Iterable[str]) -> bool:
     """Whether names are those of a plain ResNet."""
-    names = list(theirs)
-    return any(name.startswith("layer4.") for name in names) and not any(name.startswith(BODY) for name in names)
+    found = list(names)
+    return any(name.startswith("layer4.") for name in found) and not any(name.startswith(BODY) for name in found)
 
 
-def is_older(theirs: Iterable[str]) -> bool:
+def is_older(names: Iterable[str]) -> bool:
     """Whether names of a detector have the older spelling."""
-    return any(_OLDER.fullmatch(name) for name in theirs)
+    return any(_OLDER.fullmatch(name) for name in names)
 
 
-def unused(theirs: Iterable[str]) -> set[str]:
-    """Names in a state dict that a model of ours has no place for: counters of training, ImageNet's classes."""
-    return {name for name in theirs if name.endswith(".num_batches_tracked") or name in ("fc.weight", "fc.bias")}
+def unused(names: Iterable[str]) -> set[str]:
+    """Names in a state dict without a counterpart here: training counters, ImageNet's classifier."""
+    return {name for name in names if name.endswith(".num_batches_tracked") or name in ("fc.weight", "fc.bias")}
 
 
 def _backbone(shapes: Shapes, prefix: str, batch: Norm) -> ResNet | None:

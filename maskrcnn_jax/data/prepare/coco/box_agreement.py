@@ -26,8 +26,8 @@ def from_corners(box: Box, size: tuple[int, int]) -> Box:
 
 def from_shares(box: Box, size: tuple[int, int]) -> Box:
     """Reads [x, y, width, height] divided by the sides of the image."""
-    (x, y, width, height), (rows, columns) = box, size
-    return x * columns, y * rows, (x + width) * columns, (y + height) * rows
+    (x, y, width, height), (image_height, image_width) = box, size
+    return x * image_width, y * image_height, (x + width) * image_width, (y + height) * image_height
 
 
 def from_centre(box: Box, size: tuple[int, int]) -> Box:
@@ -38,8 +38,8 @@ def from_centre(box: Box, size: tuple[int, int]) -> Box:
 
 def from_shares_of_centre(box: Box, size: tuple[int, int]) -> Box:
     """Reads what YOLO writes: the middle, divided by the sides of the image."""
-    (x, y, width, height), (rows, columns) = box, size
-    return from_centre((x * columns, y * rows, width * columns, height * rows), size)
+    (x, y, width, height), (image_height, image_width) = box, size
+    return from_centre((x * image_width, y * image_height, width * image_width, height * image_height), size)
 
 
 def from_exchanged(box: Box, size: tuple[int, int]) -> Box:
