@@ -21,7 +21,7 @@ REMEDIES: dict[int, str] = {
     errno.ENOMEM: "close other programs, or use a machine with more memory",
     errno.EIO: "the disk reports errors; check it, and the system's log",
     errno.ESTALE: "the network drive has changed; mount it again",
-    errno.ETIMEDOUT: "the network drive does not answer; try again",
+    errno.ETIMEDOUT: "the network drive does not respond; try again",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "links that lead in a circle; correct them",
     errno.ENXIO: "it is a named pipe or a device; name a file",
