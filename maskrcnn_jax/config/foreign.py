@@ -7,7 +7,7 @@ from maskrcnn_jax.messages.config_error import ConfigError
 
 
 class ForeignFunction:
-    """The name of a function outside this package, in the place of the function: nothing is imported or run.
+    """Stands for a function outside this package by its name: nothing is imported or run.
 
     Args:
         name: "module:function" or "file.py:function".
@@ -18,7 +18,7 @@ class ForeignFunction:
         self.name, self.file = name, file
 
     def __call__(self, model: Any) -> Any:
-        """Refuses.
+        """Raises an error.
 
         Raises:
             ConfigError: Always; it names the code and the remedy.

@@ -1,6 +1,6 @@
-"""What a configuration must satisfy: everything that would otherwise fail, or quietly go wrong, hours later.
+"""Checks of a configuration: everything that would otherwise fail, or silently be wrong, hours later.
 
-Each value checks itself (`Value.validate`); here are the other sections, and what sections must agree in.
+Each value checks itself (`Value.validate`); here are the other sections, and relations between sections.
 """
 
 import itertools
