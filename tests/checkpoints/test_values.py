@@ -143,8 +143,8 @@ def test_a_configuration_is_found_by_the_file_it_lies_beside(tmp_path: Path):
     [
         ("MODEL: {RESNETS: {DEFORM_ON_PER_STAGE: [false, true, true, true]}}", "DEFORM_ON_PER_STAGE"),
         ("MODEL: {ROI_HEADS: {NAME: CascadeROIHeads}}", "ROI_HEADS.NAME = 'CascadeROIHeads'"),
-        ("MODEL: {ANCHOR_GENERATOR: {SIZES: [[32, 64]]}}", "each of 5 levels has one"),
-        ("MODEL: {ANCHOR_GENERATOR: {ASPECT_RATIOS: [[1], [2]]}}", "all levels have the same"),
+        ("MODEL: {ANCHOR_GENERATOR: {SIZES: [[32, 64]]}}", "one per level for 5 levels"),
+        ("MODEL: {ANCHOR_GENERATOR: {ASPECT_RATIOS: [[1], [2]]}}", "the same for all levels"),
         ("MODEL: {ROI_HEADS: {NMS_THRESH_TEST: 7}}", "wanted a number from 0 to 1"),
         ("MODEL: {PIXEL_MEAN: [1, 2]}", "wanted 3 numbers"),
         ("MODEL: {RPN: {PRE_NMS_TOPK_TEST: 1.5}}", "wanted a whole number"),
