@@ -1,4 +1,4 @@
-"""Checkpoints in a run folder. Everything that knows of Orbax is in this file, but the files' form.
+"""Checkpoints in a run folder. Orbax is used in this file alone; `checkpoint_files.py` knows its file format.
 
 A run folder holds `checkpoints/<step>/`. A step is written under a temporary name and renamed when it is complete, so a
 kill at any moment leaves the earlier steps as they were.
@@ -35,7 +35,7 @@ class CheckpointError(RuntimeError):
 
 
 class Weights(NamedTuple):
-    """What a checkpoint knows of the network: dicts of NumPy arrays, nested or flat as they were saved."""
+    """The network's weights in a checkpoint: dicts of NumPy arrays, nested or flat as they were saved."""
 
     step: int
     params: dict
@@ -47,7 +47,7 @@ class Weights(NamedTuple):
 class Checkpoints:
     """The checkpoints of the one run that writes to a folder.
 
-    Leftovers of a save that was cut off are removed when the folder is opened.
+    Leftovers of an interrupted save are removed when the folder is opened.
 
     Args:
         folder: The run folder; created if missing.
@@ -100,7 +100,7 @@ class Checkpoints:
         Args:
             step: Steps done.
             state: Any pytree of arrays.
-            metrics: Figures of an evaluation at this step. Without the metric `best`, or where it is not finite, the
+            metrics: Results of an evaluation at this step. Without the metric `best`, or where it is not finite, the
                 checkpoint cannot become the best.
 
         Raises:
@@ -119,11 +119,11 @@ class Checkpoints:
             raise self._not_saved(error) from error
 
     def restore(self, like: State, step: int | None = None) -> State:
-        """Reads a checkpoint into the form of `like`.
+        """Reads a checkpoint into the structure of `like`.
 
         Args:
-            like: A pytree of arrays or `jax.ShapeDtypeStruct`s. Leaves go where their sharding says, whatever devices
-                they were saved from; without one, to the first device. NumPy leaves stay on the host.
+            like: A pytree of arrays or `jax.ShapeDtypeStruct`s. Leaves are placed by their sharding, independent of
+                the devices they were saved from; without one, on the first device. NumPy leaves stay on the host.
             step: The latest by default.
 
         Returns:
@@ -139,7 +139,7 @@ class Checkpoints:
         return _read(path, lambda: ocp.load(path, jax.tree.map(_placed, like), checkpointable_name=ITEM))
 
     def wait(self) -> None:
-        """Returns when nothing is being written.
+        """Waits until nothing is being written.
 
         Raises:
             CheckpointError: The save in progress failed.
@@ -173,8 +173,8 @@ class Checkpoints:
         intact = steps(self._folder.parent)
         state = f"the checkpoints of steps {intact} are intact" if intact else "no earlier checkpoint exists"
         return CheckpointError(
-            f"saving a checkpoint in {self._folder} failed: {external_cause(error) or error}; {state}, and the same "
-            "command resumes from there"
+            f"saving a checkpoint in {self._folder} failed: {external_cause(error) or error}; {state}, rerun the same "
+            "command to resume"
         )
 
 
@@ -221,7 +221,7 @@ def load_weights(folder: Path | str, step: int | None = None) -> Weights:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Orbax itself overlooks a save that was cut off before it had written its own description."""
+    """Removes saves that were interrupted before Orbax had written their description, which Orbax itself overlooks."""
     if jax.process_index() == 0:
         for entry in folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(entry)
@@ -237,7 +237,7 @@ def _step_path(folder: Path, step: int | None) -> Path:
 
 
 def _read(path: Path, read: Callable[[], Any]) -> Any:
-    """What `read` returns; its errors with what the user can do.
+    """The result of `read`; errors become CheckpointErrors with a remedy.
 
     A checkpoint is called damaged only if reading has shown that: a file is missing, or is not what was written.
     """
@@ -260,13 +260,13 @@ def _read(path: Path, read: Callable[[], Any]) -> Any:
 def _saved_tree(path: Path) -> dict[str, Any]:
     """Nested dicts and lists with shape and type of each array of a checkpoint.
 
-    Every file is read once before: Orbax reads all arrays at a time, and on a damaged one leaves the others behind as
-    a page of tracebacks that would bury the message.
+    Every file is read once before: Orbax reads all arrays concurrently, and one damaged array makes it print the
+    tracebacks of all others.
     """
     item = path / ITEM
     require_whole(item)
     tree = checked(item, lambda: ocp.metadata(path, checkpointable_name=ITEM).metadata)
-    if tree is None:  # Orbax's word for files that it could not read
+    if tree is None:  # Orbax could not read the files
         raise DamageError(f"{item} has no readable description")
     return tree
 
@@ -284,7 +284,7 @@ def _check_same(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any])
     problems = [f"  missing:    {name} {form(wanted[name])}" for name in wanted if name not in saved]
     problems += [f"  unexpected: {name} {form(saved[name])}" for name in saved if name not in wanted]
     problems += [
-        f"  differs:    {name} is {form(saved[name])}, the model wants {form(wanted[name])}"
+        f"  differs:    {name} is {form(saved[name])}, the model has {form(wanted[name])}"
         for name in wanted
         if name in saved and form(saved[name]) != form(wanted[name])
     ]
@@ -297,7 +297,7 @@ def _check_same(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any])
 
 
 def _placed(leaf: Any) -> Any:
-    """What Orbax wants of a leaf: shape, type and place."""
+    """A leaf as Orbax expects it: shape, type and sharding."""
     if isinstance(leaf, np.ndarray):
         return leaf
     sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -305,5 +305,5 @@ def _placed(leaf: Any) -> Any:
 
 
 def _on_host(leaf: Any) -> np.ndarray:
-    """An array of the leaf's form that takes no memory: it tells Orbax to restore to NumPy."""
+    """An array of the leaf's shape and type that takes no memory: Orbax then restores to NumPy."""
     return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)

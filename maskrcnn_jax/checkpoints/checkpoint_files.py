@@ -1,4 +1,4 @@
-"""The files of one checkpoint as Orbax writes them: whether they are whole."""
+"""Checks that the files of a checkpoint, as Orbax writes them, are complete."""
 
 import errno
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class DamageError(Exception):
 
 
 def checked(path: Path, read: Callable[[], Any]) -> Any:
-    """What `read` returns of a file or folder; errors that the content causes become `DamageError`.
+    """The result of `read`; errors that the content of the file or folder causes become `DamageError`.
 
     Args:
         path: What is read, for the message.
@@ -26,7 +26,7 @@ def checked(path: Path, read: Callable[[], Any]) -> Any:
 
     Raises:
         DamageError: It is missing, or not what was written.
-        OSError, MemoryError or ValueError: The system refuses to read it; see `system_errors.external_cause`.
+        OSError, MemoryError or ValueError: The operating system cannot read it; see `system_errors.external_cause`.
     """
     try:
         return read()
@@ -56,7 +56,7 @@ def require_descriptions(step: Path) -> None:
 def require_whole(item: Path) -> None:
     """Reads every array of a saved tree once.
 
-    TensorStore checks the lengths, and the checksums of its own tables; the compressed numbers have none.
+    TensorStore checks the lengths, and the checksums of its own tables; the compressed values have none.
 
     Args:
         item: The tree, in the folder of its step, whose other files must be regular ones, too.

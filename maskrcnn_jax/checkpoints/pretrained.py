@@ -13,7 +13,7 @@ from flax import nnx
 from maskrcnn_jax.checkpoints.checkpoint import CheckpointError, load_weights
 from maskrcnn_jax.checkpoints.convert.given import given_arrays
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
-from maskrcnn_jax.checkpoints.convert.systems import OURS, Recognised, recognise
+from maskrcnn_jax.checkpoints.convert.systems import OWN, Recognised, recognise
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.config import Config, ConfigError, ModelConfig
@@ -29,7 +29,7 @@ Arrays = Mapping[str, Any]
 """By name what NumPy takes for arrays, tensors of torch in the memory of the CPU, too; or a checkpoint that holds them,
 as `torch.load` gives it."""
 
-BELONGING = (
+TRAINED_WITH = (
     "input.mean",
     "input.std",
     "input.bgr",
@@ -38,16 +38,16 @@ BELONGING = (
     "rpn.anchors.sizes",
     "rpn.anchors.aspect_ratios",
 )
-"""What weights mean nothing without."""
+"""Fields that must be those that the weights were trained with."""
 
-OF_CLASSES = ("box_head.logits.", "box_head.deltas.", "mask_head.logits.")
-"""Arrays that mean nothing to other classes."""
+CLASS_ARRAYS = ("box_head.logits.", "box_head.deltas.", "mask_head.logits.")
+"""Arrays that depend on the classes."""
 
 
 def build_model(config: Config) -> MaskRCNN:
     """The network of an experiment before its first step: with `run.init`'s weights, or fresh ones.
 
-    Fresh weights are decided by `run.seed`.
+    Fresh weights depend on `run.seed`.
 
     Raises:
         ConfigError: `run.init` cannot be loaded into the network.
@@ -88,7 +88,7 @@ def with_weights(config: Config, folder: Path | str, step: int | None = None) ->
 
 
 def trained_config(source: Path | str, find_type: FindType = refuse) -> ModelConfig:
-    """The architecture and the conventions that belong to a run folder or a file of weights.
+    """The architecture and the conventions of a run folder or a file of weights.
 
     Args:
         source: a run folder or a file of weights.
@@ -109,26 +109,26 @@ def load_pretrained(
     config: Config | ModelConfig | None = None,
     class_names: Sequence[str] = (),
 ) -> MaskRCNN:
-    """A model with trained weights, and with the architecture and the conventions that belong to them.
+    """A model with trained weights, and with their architecture and conventions.
 
     No code in a file is ever run, and none that a run folder names: a run with a `customize` of its own needs its
-    experiment as `config`. What cannot come from the weights starts fresh, and a warning names it: everything
-    but the backbone if there is no more in a file, and the last layers if the classes are others.
+    experiment as `config`. Arrays that are not in the weights start fresh, and a warning names them: everything but
+    the backbone if the file has only that, and the last layers if the classes differ.
 
     Args:
-        source: a run folder; a file of torchvision, Detectron2, Matterport or ours (.safetensors); or such arrays by
-            name, `module.state_dict()` for one.
+        source: a run folder; a weight file of torchvision, Detectron2, Matterport or this package (.safetensors); or
+            such arrays by name, for example `module.state_dict()`.
         step: the checkpoint of a run folder; the latest by default.
-        config: the model to make, in place of the one that the weights are recognised to belong to; or an experiment,
-            whose `customize` then replaces stages.
-        class_names: of the classes to learn.
+        config: the model to build, in place of the one that the weights belong to; or an experiment, whose `customize`
+            is applied, too.
+        class_names: of the classes to train on.
 
     Raises:
-        ConfigError: a run folder or file of ours has no valid configuration, or a run folder's names code.
+        ConfigError: a run folder or .safetensors file has no valid configuration, or one that names code.
         CheckpointError: the run folder has no such checkpoint, or a damaged one.
         WeightFileError: the file is missing, damaged, of no known format or not safe.
-        ConversionError: the weights are of no known system, or do not fit; every missing, unexpected or wrongly shaped
-            array is listed.
+        ConversionError: the weights are of no supported system, or do not fit; every missing, unexpected or wrongly
+            shaped array is listed.
     """
     experiment = config if isinstance(config, Config) else Config()
     model = config.model if isinstance(config, Config) else config
@@ -146,7 +146,7 @@ def load_pretrained(
     try:
         found = _open(source, step, model)
         if model is None:
-            _say_assumptions(found)
+            _warn_of_assumptions(found)
         model = model or found.config
         if class_names:
             model = dataclasses.replace(model, num_classes=len(class_names), class_names=tuple(class_names))
@@ -158,7 +158,7 @@ def load_pretrained(
 def _customized(experiment: Config, saved: Config) -> Config:
     """The experiment that is given for a run folder, with the run's class names if it has none of its own.
 
-    A warning says where its function is not the run's.
+    A warning is logged if its function is not the run's.
     """
     names = experiment.model.class_names or saved.model.class_names
     if len(names) == experiment.model.num_classes:
@@ -185,14 +185,14 @@ def _open(source: Path | str | Arrays, step: int | None, config: ModelConfig | N
     if Path(source).is_dir():
         saved = load_weights(source, step)
         params = saved.params if saved.ema is None else saved.ema
-        return Recognised(OURS, read_config(source, types_of(config), NETWORK).model, params | saved.statistics)
+        return Recognised(OWN, read_config(source, types_of(config), NETWORK).model, params | saved.statistics)
     return recognise(open_weights(source), config)
 
 
 def _fill(config: Config, found: Recognised) -> MaskRCNN:
-    """The network of an experiment with all of its arrays that there are.
+    """The network of an experiment with the arrays that were found; the others start fresh.
 
-    There is never more in memory than one copy of the weights and one array, besides the given ones.
+    Besides the given arrays, memory holds one copy of the weights and one array at most.
     """
     arrays = found.arrays
     structure, params, statistics = weights.split(abstract_model(config))
@@ -200,25 +200,25 @@ def _fill(config: Config, found: Recognised) -> MaskRCNN:
     rules = found.system.rules(shapes, config.model, arrays.keys())
     fresh = {name for name in shapes if name not in rules}
     if _other_classes(found.config, config.model):
-        fresh |= {name for name in shapes if name.startswith(OF_CLASSES)}
-    replaced = {theirs for name in fresh & rules.keys() for theirs in rules[name].names}
+        fresh |= {name for name in shapes if name.startswith(CLASS_ARRAYS)}
+    replaced = {source for name in fresh & rules.keys() for source in rules[name].names}
     wanted = {name: shape for name, shape in shapes.items() if name not in fresh}
     read = convert(arrays, rules, wanted, found.system.unused(arrays) | replaced)
-    _say_what_is_fresh(fresh, shapes)
-    _say_what_belongs(found, config.model)
-    # Copied, as JAX would else look into the memory of the caller's arrays.
+    _warn_of_fresh(fresh, shapes)
+    _warn_of_differences(found, config.model)
+    # Copied, as JAX may otherwise share the memory of the caller's arrays.
     values = {name: jnp.array(read.pop(name)) for name in wanted} | _fresh(config, fresh)
     params, statistics = ({name: values[name] for name in names} for names in (params, statistics))
     return weights.merge(structure, params, statistics)
 
 
-def _other_classes(theirs: ModelConfig, ours: ModelConfig) -> bool:
-    named = theirs.class_names and ours.class_names
-    return theirs.num_classes != ours.num_classes or bool(named and theirs.class_names != ours.class_names)
+def _other_classes(source: ModelConfig, target: ModelConfig) -> bool:
+    named = source.class_names and target.class_names
+    return source.num_classes != target.num_classes or bool(named and source.class_names != target.class_names)
 
 
 def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
-    """Arrays as a fresh network has them; the compiler leaves out the others."""
+    """Freshly initialised arrays; the compiler removes the others."""
 
     def program() -> dict[str, jax.Array]:
         _, params, statistics = weights.split(config.customize(_network(config)))
@@ -227,7 +227,7 @@ def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
     return jax.jit(program)() if names else {}
 
 
-def _say_what_is_fresh(fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _warn_of_fresh(fresh: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Warns of arrays that start fresh, whole parts by one name."""
     parts: dict[str, list[str]] = {}
     for name in shapes:
@@ -240,26 +240,26 @@ def _say_what_is_fresh(fresh: Collection[str], shapes: Mapping[str, tuple[int, .
         log.warning("these start fresh: %s", ", ".join(listed))
 
 
-def _say_what_belongs(found: Recognised, ours: ModelConfig) -> None:
-    """Warns of what was left out or assumed of weights, and of a model that is used in another way than they were."""
+def _warn_of_differences(found: Recognised, target: ModelConfig) -> None:
+    """Warns of what was ignored or assumed, and of conventions that differ from those of the training."""
     for note in found.notes:
         log.warning("%s", note)
-    for name in dict.fromkeys((*BELONGING, *found.assumed)):
-        given, theirs = (_field(config, name) for config in (ours, found.config))
+    for name in dict.fromkeys((*TRAINED_WITH, *found.assumed)):
+        given, trained = (_field(config, name) for config in (target, found.config))
         reason = found.assumed.get(name)
-        if given != theirs and reason is None:
-            log.warning("model.%s = %s, but these weights were trained with %s", name, given, theirs)
-        elif given != theirs:
-            log.warning("model.%s = %s, but %s is assumed of these weights: %s", name, given, theirs, reason)
+        if given != trained and reason is None:
+            log.warning("model.%s = %s, but these weights were trained with %s", name, given, trained)
+        elif given != trained:
+            log.warning("model.%s = %s, but %s is assumed of these weights: %s", name, given, trained, reason)
 
 
-def _say_assumptions(found: Recognised) -> None:
-    """Warns of what is taken to be so of weights because nothing says it."""
+def _warn_of_assumptions(found: Recognised) -> None:
+    """Warns of the fields that are assumed."""
     fields: dict[str, list[str]] = {}
     for name, reason in found.assumed.items():
         fields.setdefault(reason, []).append(f"model.{name} = {_field(found.config, name)}")
     for reason, values in fields.items():
-        log.warning("assumed %s, because %s; if you know better, pass config=…", ", ".join(values), reason)
+        log.warning("assumed %s, because %s; if that is wrong, pass config=…", ", ".join(values), reason)
 
 
 def _field(config: ModelConfig, name: str) -> Any:

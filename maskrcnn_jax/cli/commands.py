@@ -112,16 +112,16 @@ def predict(
 
     Args:
         inputs: Images, videos, folders, patterns such as "photos/**/*.jpg", or webcam (webcam:1 is the second).
-        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
-        out: Folder for what is written; not one of the folders that are looked at.
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or this package.
+        out: Folder for the results; must not be one of the input folders.
         step: The checkpoint of a run folder; the latest if left out.
         min_score: Objects below are left out, in place of the model's own threshold (score_threshold in its
             configuration). If left out: 0.5, or the model's own threshold where that is higher.
-        nms_iou: Of two boxes of one class that overlap by more than this IoU the less sure one is left out; the
-            model's own number if left out.
+        nms_iou: Of two boxes of one class that overlap by more than this IoU the one with the lower score is left out;
+            the model's own threshold if left out.
         detections: Objects per image (of --tile: per tile), at most; the model's own number if left out.
         batch_size: Images that are run together, at most.
-        tile: Look at images that are larger than the network's input piece by piece: for small objects.
+        tile: Predict images that are larger than the network's input in tiles, for small objects.
         splash: Write the colour splash, too: gray where no object is.
         semantic: Write label maps, too: the class of the best object at each pixel.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
@@ -142,29 +142,29 @@ def predict(
     predictor = Predictor(model, batch_size=batch_size)
     failures = predict_files(predictor, found, OutputOptions(out, least, tile, splash, semantic))
     if len(failures) == len(found):
-        none = f"none of the {len(found)} inputs could be done; the warnings say what to do"
+        none = f"none of the {len(found)} inputs could be predicted; see the warnings above"
         raise ValueError(failures[0] if len(found) == 1 else none)
     if failures:
-        raise ValueError(f"{len(failures)} of {len(found)} inputs could not be done, the others are in {out}")
+        raise ValueError(f"{len(failures)} of {len(found)} inputs could not be predicted, the others are in {out}")
 
 
 @COMMANDS.command
 def curves(
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
     out: Path,
-    figures: tuple[str, ...] = ("loss", "segm/AP50"),
+    metrics: tuple[str, ...] = ("loss", "segm/AP50"),
 ) -> None:
-    """Draw the figures of several runs over their steps, one beside the other.
+    """Draw metrics of several runs over their steps, side by side.
 
     Args:
         runs: Run folders; they may still be running.
         out: The PNG to write.
-        figures: Which of those in metrics.jsonl, a panel for each.
+        metrics: Which of those in metrics.jsonl, a panel for each.
     """
     from maskrcnn_jax.draw.curves import compare_curves
     from maskrcnn_jax.training.metrics import read
 
-    compare_curves({str(run): read(run) for run in runs}, out, figures)
+    compare_curves({str(run): read(run) for run in runs}, out, metrics)
     print(printable(f"wrote {out}"))
 
 
@@ -180,9 +180,9 @@ def convert(
     """Write a trained model for torchvision, or as one file for exchange that `load_pretrained` opens.
 
     Args:
-        source: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
+        source: A run folder, or a weight file of torchvision, Detectron2, Matterport or this package.
         out: The file to write. For torchvision a Python file that builds the model is written beside it.
-        to: "torchvision" writes a state dict (.pth), "safetensors" our own names and the configuration.
+        to: "torchvision" writes a state dict (.pth), "safetensors" this package's names and the configuration.
         step: The checkpoint of a run folder; the latest if left out.
         overwrite: Replace files that exist.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
@@ -213,13 +213,13 @@ def plan(
     batch: int | None = None,
     out: Path | None = None,
 ) -> None:
-    """Whether an experiment fits hardware that is not there: compiles its train step and prediction for it.
+    """Estimate memory and FLOPs on hardware that you do not have: compiles train step and prediction for it.
 
     Args:
         config: The experiment's Python file, or a name that `configs` lists.
         overrides: What to change in it, after two dashes: -- --model.dtype bfloat16.
-        target: v5e:4x4 or v6e:2x2 (chips in rows and columns), h100 or h100:8, cpu:8.
-        batch: Images per device. Without it the largest batch that fits is looked for, which compiles several times.
+        target: v5e:4x4 or v6e:2x2 (grids of chips), h100 or h100:8, cpu:8.
+        batch: Images per device. Without it the largest batch that fits is searched for, which compiles several times.
         out: JSON file for every number.
     """
     # Read when JAX is imported: the compiler for GPUs logs each of its attempts.
@@ -254,8 +254,8 @@ def export(
     """Write a trained model as one StableHLO program, weights inside, that runs without this code.
 
     Args:
-        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or ours.
-        out: The file to write, NAME.stablehlo; what it takes and gives is written beside it as JSON.
+        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or this package.
+        out: The file to write, NAME.stablehlo; its inputs and outputs are described beside it as JSON.
         platforms: Where it is to run.
         batch: Images at a time; any number if left out.
         size: Padded height and width of the images, multiples of 32; the model's first bucket by default.
@@ -274,14 +274,14 @@ def export(
     print(printable(f"wrote {' and '.join(map(str, written))}"))
 
 
-COMMANDS.command(INSPECT, name="inspect", help="Look at every step: writes a folder of images and a page of HTML.")
+COMMANDS.command(INSPECT, name="inspect", help="Inspect every step: writes a folder of images and an HTML page.")
 
 
 def main() -> None:
     """Runs the command that the arguments name; bad input ends with its message alone."""
     name = program()
     command, *arguments = sys.argv[1:] or ["--help"]
-    sys.argv = [f"{name} {command}", *arguments]  # as a program of its own, which usage and help name
+    sys.argv = [f"{name} {command}", *arguments]  # usage and help name the command as the program
     if command == "--version":
         print(f"maskrcnn-jax {__version__}")
     elif command in PROGRAMS:

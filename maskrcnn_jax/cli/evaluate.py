@@ -93,7 +93,7 @@ def main() -> None:
         model = jax.device_put(model, replicated(mesh))
         evaluation = Evaluation(checkpoint, step, config.data.validation, config.model)
         folder = evaluation.make_folder() if is_first() else checkpoint
-        figures = evaluate(model, source, config, folder, mesh)
+        metrics = evaluate(model, source, config, folder, mesh)
     if is_first():
-        print(table(figures))
+        print(table(metrics))
         print(f"wrote {folder / 'metrics.json'}")

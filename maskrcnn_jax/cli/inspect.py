@@ -22,7 +22,7 @@ def inspect_data(
     image_id: int | str | None = None,
     images: int = 1000,
 ) -> None:
-    """A data set and what training makes of it: samples, sizes, augmentation, anchors, RoIs and their targets.
+    """A data set as training uses it: samples, sizes, augmentation, anchors, RoIs and their targets.
 
     Args:
         config: An experiment's Python file, or a name that `maskrcnn-jax configs` lists.

@@ -1,4 +1,4 @@
-"""What the commands print beside their results: log lines, and errors in one line."""
+"""Output of the commands beside their results: log lines, and errors in one line."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ def log_to_terminal(form: str) -> None:
 def errors_in_one_line(*expected: type[Exception]) -> Iterator[None]:
     """Within the context these errors end the program with their message alone.
 
-    So does whatever comes from the operating system, the memory or the devices. Others keep their traceback: they are
+    So do errors of the operating system, the memory and the devices. Others keep their traceback: they are
     faults of this package.
     """
     try:

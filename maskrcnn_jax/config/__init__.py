@@ -1,7 +1,7 @@
 """The configuration of an experiment: frozen dataclasses, most of which stand beside what they configure.
 
 `loading.py` loads configurations, `validation.py` checks them, `serialization.py` writes them as JSON. Every field
-on which the known systems differ is a value here, so that each system is a configuration and a fork can mix them.
+in which the supported systems differ is a value here, so that each system is a configuration and a fork can mix them.
 Instances are hashable, so they may be static arguments of a jitted function.
 """
 

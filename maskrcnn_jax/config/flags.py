@@ -21,12 +21,12 @@ def apply_flags(config: C, flags: Sequence[str], program: str) -> C:
     """The configuration with the values that flags give.
 
     Args:
-        config: Has the defaults; which optional sections and which types of values it has, is not changed by flags.
+        config: The defaults; flags change neither the types of its values nor which optional sections it has.
         flags: Such as `("--run.steps", "10")`. `--help` lists all and exits.
-        program: How usage messages name the program.
+        program: The name of the program in usage messages.
 
     Raises:
-        SystemExit: A flag is misspelt or of the wrong type; standard error says so and suggests a name.
+        SystemExit: A flag is misspelt or of the wrong type; the message on standard error suggests a name.
     """
     named = _with_names(config)
     options = (tyro.conf.AvoidSubcommands,)

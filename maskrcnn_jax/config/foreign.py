@@ -7,7 +7,7 @@ from maskrcnn_jax.messages.config_error import ConfigError
 
 
 class ForeignFunction:
-    """The name of a function outside this package, in the place of the function: nothing is imported or run.
+    """Stands for a function outside this package by its name: nothing is imported or run.
 
     Args:
         name: "module:function" or "file.py:function".
@@ -18,10 +18,10 @@ class ForeignFunction:
         self.name, self.file = name, file
 
     def __call__(self, model: Any) -> Any:
-        """Refuses.
+        """Raises an error.
 
         Raises:
-            ConfigError: Always; it says what the file names and how to go on.
+            ConfigError: Always; it names the code and the remedy.
         """
         where = "" if self.file is None else f"{self.file}: "
         raise ConfigError(

@@ -23,7 +23,7 @@ from maskrcnn_jax.messages.system_errors import format_error
 FILE_NAME = "config.json"
 SECTIONS = tuple(field.name for field in dataclasses.fields(Config))
 NETWORK = ("model", "customize")
-"""The sections of a configuration that say what the weights of a run belong to."""
+"""The sections of a configuration that define the network of a run."""
 LARGEST = 16 * 2**20
 """Bytes; a configuration has some thousand."""
 
@@ -33,18 +33,18 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
 
     Args:
         path: A file like those in `configs/`, or the name of one of those, such as "mask_rcnn_r50_fpn_1x".
-        overrides: Such as `("--run.steps", "10", "--data.train.folder", "data/mini")`. What the file sets to None, or
-            which kind of source it uses, is the file's to change. `--help` lists everything and exits.
-        model: What takes the place of the file's model, before overrides.
+        overrides: Such as `("--run.steps", "10", "--data.train.folder", "data/mini")`. Fields that the
+            file sets to None, and the types of its values, are changed in the file only. `--help` lists all and exits.
+        model: Replaces the file's model, before overrides.
 
     Returns:
         The checked configuration; lists in the file have become tuples.
 
     Raises:
-        ConfigError: The file is missing, fails or defines no `config`; or a value cannot work.
-        SystemExit: An override is misspelt or of the wrong type; standard error says so and suggests a name.
+        ConfigError: The file is missing, fails or defines no `config`; or a value is not valid.
+        SystemExit: An override is misspelt or of the wrong type; the message on standard error suggests a name.
     """
-    # Dataclasses check no types and keep lists; the way through plain values does both.
+    # Dataclasses check no types and keep lists; converting through plain values checks and makes tuples.
     config = from_json(Config, _run(find_experiment(Path(path))), "")
     config = config if model is None else dataclasses.replace(config, model=model)
     if overrides:
@@ -54,7 +54,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
 
 
 def save_config(config: Config, folder: str | Path) -> None:
-    """Writes the resolved configuration to `config.json` in a run folder, whole or not at all.
+    """Writes the resolved configuration to `config.json` in a run folder, atomically.
 
     Args:
         config: What to write. Functions and types are written as "module:name".
@@ -68,13 +68,13 @@ def save_config(config: Config, folder: str | Path) -> None:
 def read_config(folder: str | Path, find_type: FindType = refuse, sections: Collection[str] = SECTIONS) -> Config:
     """Reads the configuration that `save_config` wrote, without running anything.
 
-    It is equal to what was written, but that a function outside this package is a `ForeignFunction`, which refuses to
-    be called.
+    It is equal to the configuration that was written, except that a function outside this package is a
+    `ForeignFunction`, which raises an error when it is called.
 
     Args:
         folder: A run folder.
         find_type: Finds types outside this package by name, such as `types_of` a configuration that the user gave.
-        sections: What to read; the others are as they are by default, and may name types that are not found.
+        sections: The sections to read; the others get their defaults, and may name types that are not found.
 
     Raises:
         ConfigError: No `config.json` there, not JSON, a field unknown or wrong, or a type that is not found.

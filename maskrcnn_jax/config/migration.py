@@ -1,4 +1,4 @@
-"""Configurations of earlier versions, as JSON holds them, in the form of this version."""
+"""Conversion of the JSON of earlier versions' configurations to the form of this version."""
 
 from dataclasses import fields
 from typing import Any
@@ -10,7 +10,7 @@ SOURCES = {
     "folder": "maskrcnn_jax.data.sources.prepared:CocoSource",
     "seed": "maskrcnn_jax.data.sources.shapes:ShapesSource",
 }
-"""A field that a source has alone, and its type."""
+"""A field that identifies a source, and the source's type."""
 LOSSES: dict[str, dict[str, str]] = {
     "RPNObjectness": {"normalizer": "rpn_normalizer"},
     "RPNBox": {"beta": "rpn_beta", "normalizer": "rpn_normalizer"},
@@ -18,16 +18,17 @@ LOSSES: dict[str, dict[str, str]] = {
     "BoxRegression": {"beta": "box_beta", "normalizer": "box_normalizer"},
     "Mask": {"binary_targets": "binary_mask_targets", "samples": "mask_samples", "aligned": "mask_aligned"},
 }
-"""The losses in the order of their old weights; of each, its fields and what they were called."""
+"""The losses in the order of their old weights; the fields of each and their old names."""
 SAMPLING = {"anchors": "rpn_match", "rois": "box_match", "append_ground_truth": "append_ground_truth"}
-"""Fields of the sampling, and what they were called."""
+"""Fields of the sampling and their old names."""
 
 
 def upgrade(values: Any) -> Any:
-    """The plain values of a configuration with what earlier versions wrote in another form.
+    """The plain values of a configuration, converted from the form of earlier versions.
 
     Earlier, the section `loss` held what are now `sampling` and `losses`, sources had no type, and transforms
-    were fields of `data`. What is of no known form stays as it is, so that reading it names what is wrong.
+    were fields of `data`. Values of an unknown form stay as they are, so that reading them raises an error with
+    their names.
     """
     if not isinstance(values, dict):
         return values
@@ -67,7 +68,7 @@ def _split_loss(loss: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_old_loss(loss: Any) -> bool:
-    """Whether a section `loss` is what earlier versions wrote, so that nothing of it is lost."""
+    """Whether a section `loss` has only fields that earlier versions wrote, so that nothing of it is lost."""
     if not isinstance(loss, dict):
         return False
     known = {"weights", *SAMPLING.values(), *(old for renamed in LOSSES.values() for old in renamed.values())}

@@ -10,10 +10,10 @@ def run_python_file(path: Path) -> ModuleType:
     """Runs a file and returns its module.
 
     The module is known to Python under the file's path as given, so that its classes and functions can be named in a
-    run folder and found again, and so that tools that look at their source find it. Running the file again replaces it.
+    run folder and found again, and so that tools find their source. Running the file again replaces it.
 
     Raises:
-        Exception: Whatever the file raises.
+        Exception: Any that the file raises.
     """
     spec = importlib.util.spec_from_file_location(str(path), path)
     if spec is None or spec.loader is None:

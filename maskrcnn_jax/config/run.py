@@ -1,4 +1,4 @@
-"""How weights are learned: the optimiser, and how long, how often and where to."""
+"""Optimisation and the course of a run: lengths, intervals, folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import tyro
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run, and which parameters learn in it."""
+    """A part of a run and its trainable parameters."""
 
     trains: str = "all"
     """"heads" (all but the backbone), "5+", "4+" or "3+" (with the backbone from that stage on; `Backbone.stages` names
@@ -23,7 +23,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """SGD with momentum or AdamW, a schedule, who learns when and how fast."""
+    """SGD with momentum or AdamW, the schedule, trainable parameters per phase and rate multipliers."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.02
@@ -42,23 +42,23 @@ class OptimizerConfig:
     clip_norm: float | None = None
     """Upper bound of the global gradient norm."""
     phases: tuple[Phase, ...] = (Phase(),)
-    """Who learns when: one phase after the other. Published recipes freeze the backbone's first two stages: "3+"."""
+    """Trainable parameters by phase. Published recipes freeze the backbone's first two stages: "3+"."""
     groups: tuple[tuple[str, float], ...] = ()
-    """Who learns how fast: (regular expression, factor) pairs, matched from the start of a parameter's dotted name; the
-    first that matches scales its learning rate."""
+    """Learning rate multipliers: (regular expression, factor) pairs, matched from the start of a parameter's dotted
+    name; the first match counts."""
     ema_decay: float | None = None
     """Decay of the moving average of the weights; evaluation uses the average when it is on."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How long to train, and what to write when."""
+    """Length of a run, and what it writes when."""
 
     folder: Path = Path("runs/default")
     """Run folder; a run that finds its own checkpoints here continues."""
     init: Annotated[Path | None, tyro.conf.arg(aliases=("--init",))] = None
-    """Run folder or weight file to start from, of torchvision, Detectron2, Matterport or ours; None starts fresh. What
-    the file does not have, and the last layers for other classes, start fresh all the same."""
+    """Run folder or weight file to start from, of torchvision, Detectron2, Matterport or this package; None starts
+    fresh. Parameters that it lacks, and the last layers for other classes, start fresh as well."""
     steps: int = 90_000
     accumulate: int = 1
     """Micro-batches per step whose gradients are averaged."""

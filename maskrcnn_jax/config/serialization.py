@@ -1,4 +1,4 @@
-"""Configurations as plain values, and back: what `config.json` holds.
+"""Conversion of configurations to the plain values of `config.json`, and back.
 
 The types come from the annotations of the dataclasses, so a value of the wrong type is found here and named. Reading
 runs no code: functions of this package are looked up, others stay names until `trusted` imports them.
@@ -20,7 +20,7 @@ SHOWN = 100
 
 
 def to_json(value: Any) -> Any:
-    """Returns what JSON writes for a Path (its text) or a function ("module:name").
+    """Returns the JSON value of a Path (its text) or a function ("module:name").
 
     A function that stands in an experiment's file has that file for a module.
     """
@@ -43,7 +43,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_json(kind: Any, value: Any, where: str, find_type: FindType = refuse) -> Any:
-    """Builds a value of an annotated type from what JSON holds, or from such a value itself.
+    """Builds a value of an annotated type from its JSON form, or from such a value itself.
 
     Lists become tuples, so the result is hashable; whole numbers become floats where floats are due. A dataclass field
     that is missing takes its default, so run folders survive a new field. Functions outside this package become
@@ -84,7 +84,7 @@ def from_json(kind: Any, value: Any, where: str, find_type: FindType = refuse) -
 
 
 def trusted(config: Config) -> Config:
-    """The configuration with the function that it names imported, which runs the module that the function stands in.
+    """The configuration with the function that it names imported, which runs the function's module.
 
     Raises:
         ConfigError: The function cannot be imported.
@@ -153,7 +153,7 @@ def _function(value: Any, where: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError:
         found = None
-    # What the module has imported from elsewhere does not count as its own.
+    # Names that the module only imports do not count.
     own = isinstance(found, FunctionType) and (found.__module__, found.__qualname__) == (module, name)
     require(own, where, value, f"{PACKAGE} has no such function; restore the name")
     return found  # type: ignore[return-value]

@@ -10,7 +10,7 @@ from maskrcnn_jax.config import ConfigError, require
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
-"""Inside an installed package; beside the package in a checkout."""
+"""Folder in an installed package; in a checkout it is beside the package."""
 
 
 class ShippedExperiment(NamedTuple):
@@ -20,7 +20,7 @@ class ShippedExperiment(NamedTuple):
     summary: str
     """The docstring's first line."""
     box_ap: str | None
-    """Published, in percent; None where nothing is."""
+    """Published AP in percent; None if there is none."""
     mask_ap: str | None
 
 

@@ -11,7 +11,7 @@ from maskrcnn_jax.data.transforms.transform import Transform
 
 @dataclass(frozen=True)
 class ShortFlags:
-    """What were fields of `data` before transforms were values; configurations written then are read the same way."""
+    """The fields of `data` in versions before transforms were values, whose configurations are read by them."""
 
     shortest_edges: tuple[int, ...] = (800,)
     """Of the transform `resize`: lengths of the shorter side to choose from at random, pixels."""
@@ -20,7 +20,7 @@ class ShortFlags:
     flip: float = 0.5
     """Of the transform `flip`: its probability."""
     scale_jitter: tuple[float, float] | None = None
-    """Of the transform `scale_jitter`, which takes the place of `resize`: low and high; None for `resize`."""
+    """Of the transform `scale_jitter`, which replaces `resize`: low and high; None for `resize`."""
     color_jitter: float = 0.0
     """Of the transform `color_jitter`: its strength; 0 for none."""
     copy_paste: float = 0.0
@@ -28,7 +28,7 @@ class ShortFlags:
 
     @classmethod
     def of(cls, data: DataConfig) -> "ShortFlags":
-        """What the transforms of a configuration amount to."""
+        """The short flags of a configuration's transforms."""
         resize, jitter = data.transform(Resize) or Resize(), data.transform(ScaleJitter)
         return cls(
             resize.shortest_edges,
@@ -40,7 +40,7 @@ class ShortFlags:
         )
 
     def transforms(self) -> tuple[Transform, ...]:
-        """The transforms that draw what these fields drew."""
+        """The transforms with the settings of these fields."""
         found = (
             CopyPaste(self.copy_paste) if self.copy_paste else None,
             Flip(self.flip),

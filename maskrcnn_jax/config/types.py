@@ -19,11 +19,11 @@ from maskrcnn_jax.messages.config_error import ConfigError, require
 PACKAGE = "maskrcnn_jax"
 
 FindType = Callable[[str, str], Any]
-"""From the name of a type outside this package and the place of the name, for messages, to the type."""
+"""From the name of a type outside this package, and where the name is (for messages), to the type."""
 
 
 def type_name(value: Any) -> str:
-    """The name of a class or function; one that stands in an experiment's file has that file for a module."""
+    """The name of a class or function; for one in an experiment's file the module is that file."""
     return f"{value.__module__}:{value.__qualname__}"
 
 
@@ -33,7 +33,7 @@ def is_own(module: str) -> bool:
 
 
 class ForeignTypeError(ConfigError):
-    """A file names a type outside this package, and nothing says that it may be used."""
+    """A file names a type outside this package that is not trusted."""
 
 
 def refuse(name: str, where: str) -> type:
@@ -50,7 +50,7 @@ def refuse(name: str, where: str) -> type:
 
 
 def types_of(value: Any) -> FindType:
-    """Finds the types that a given configuration, or a part of one, is made of."""
+    """Finds the types of the values in a given configuration, or a part of one."""
     known = {_key(type_name(kind)): kind for kind in _types(value)}
 
     def find(name: str, where: str) -> type:
@@ -60,7 +60,7 @@ def types_of(value: Any) -> FindType:
 
 
 def import_type(name: str, where: str) -> Any:
-    """Imports a type, which runs the module that it stands in.
+    """Imports a type, which runs its module.
 
     Raises:
         ConfigError: It cannot be imported.
@@ -74,7 +74,7 @@ def resolve_type(name: Any, kind: type, where: str, find_type: FindType) -> type
     Args:
         name: "module:Class".
         kind: What it must derive from.
-        where: The place of the name, for messages.
+        where: Where the name is, for messages.
         find_type: Finds types outside this package.
 
     Raises:
@@ -87,7 +87,7 @@ def resolve_type(name: Any, kind: type, where: str, find_type: FindType) -> type
             found = getattr(importlib.import_module(module), qualified, None)
         except ImportError:
             found = None
-        # What the module has imported from elsewhere does not count as its own.
+        # Names that the module only imports do not count.
         own = isinstance(found, type) and (found.__module__, found.__qualname__) == (module, qualified)
         require(own, where, name, f"{PACKAGE} has no such type; restore the name")
     else:
@@ -98,7 +98,7 @@ def resolve_type(name: Any, kind: type, where: str, find_type: FindType) -> type
 
 
 def imported(name: str, where: str) -> Any:
-    """What a name, "module:name" or "file.py:name", stands for; its module is run.
+    """The object of a name, "module:name" or "file.py:name"; its module is run.
 
     Raises:
         ConfigError: It cannot be imported.
@@ -124,6 +124,6 @@ def _types(value: Any) -> set[type]:
 
 
 def _key(name: str) -> tuple[str, str]:
-    """A name that is the same from wherever a file is named."""
+    """A name with the resolved path of its file, for comparison."""
     module, _, qualified = name.rpartition(":")
     return os.path.realpath(module) if module.endswith(".py") else module, qualified

@@ -1,6 +1,6 @@
-"""What a configuration must satisfy: everything that would otherwise fail, or quietly go wrong, hours later.
+"""Checks of a configuration: everything that would otherwise fail, or silently be wrong, hours later.
 
-Each value checks itself (`Value.validate`); here are the other sections, and what sections must agree in.
+Each value checks itself (`Value.validate`); here are the other sections, and relations between sections.
 """
 
 import itertools
@@ -79,7 +79,7 @@ def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:
         require_positive("optimizer.clip_norm", optimizer.clip_norm)
     _phases(optimizer.phases, steps)
     for pattern, factor in optimizer.groups:
-        remedy = "must be positive and finite; optimizer.phases says what does not learn at all"
+        remedy = "must be positive and finite; optimizer.phases says what is not trained at all"
         require(0 < factor < math.inf, "optimizer.groups", factor, remedy)
         _regular("optimizer.groups", pattern)
     if optimizer.ema_decay is not None:

@@ -1,4 +1,4 @@
-"""Data sets and their way to the device: host code in NumPy that knows nothing of the model."""
+"""Data sets and input pipeline: host code in NumPy, independent of the model."""
 
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.pipeline import train_batches, validation_batches

@@ -1,4 +1,4 @@
-"""From an example to one row of a training batch: what the transforms of a configuration make of it."""
+"""From an example to a training sample: applies the transforms of a configuration."""
 
 from collections.abc import Sequence
 
@@ -24,15 +24,15 @@ def augment(
     centered: bool = False,
     others: Sequence[tuple[Transform, Example]] = (),
 ) -> Batch:
-    """Makes a training row: a `Batch` without the leading axis.
+    """Makes a training sample: a `Batch` without the leading axis.
 
     Args:
         example: The image and its objects.
         generators: Decide everything random; consumed.
-        config: What may happen, and how many slots and mask cells there are.
+        config: The transforms, and the numbers of slots and mask cells.
         bucket: Padded (height, width).
         centered: Put the image in the middle; see `InputConfig.centered`.
-        others: Images to mix with, and the transform that mixes each; they are placed by themselves.
+        others: Images to mix in, each with the transform that does so; each has its own placement.
 
     Raises:
         ConfigError: The transforms make an image larger than its bucket.
@@ -40,11 +40,11 @@ def augment(
     size = _size(example)
     placement = draw_placement(size, generators, config, bucket)
     if others:
-        # Every image is placed before any is mixed: so is the order of the draws.
+        # All placements are drawn before any image is mixed.
         placements = [draw_placement(_size(other), generators, config, bucket) for _, other in others]
         example = carry(example, placement)
-        for (transform, other), place in zip(others, placements, strict=True):
-            example = transform.mix(example, carry(other, place), generators.of(transform))
+        for (transform, other), drawn in zip(others, placements, strict=True):
+            example = transform.mix(example, carry(other, drawn), generators.of(transform))
         placement = whole(_size(example), _size(example), flip=False)
     if centered:
         placement = center(placement, bucket)
@@ -56,10 +56,10 @@ def augment(
 
 
 def draw_placement(size: tuple[int, int], generators: Generators, config: DataConfig, bucket: Bucket) -> Placement:
-    """Draws where an image of `size` = (height, width) gets on a canvas, by all transforms in their order.
+    """Draws the placement of an image of `size` = (height, width) on a canvas, by all transforms in their order.
 
     Raises:
-        ConfigError: It is larger than the canvas then.
+        ConfigError: The result is larger than the canvas.
     """
     placement = whole(size, size, flip=False)
     for transform in config.transforms:

@@ -1,4 +1,4 @@
-"""Which images, and how they become batches."""
+"""Data sets, augmentation and batching."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,11 +24,11 @@ class DataConfig:
     """Images per step over all devices."""
     validation_batch_size: int = 8
     max_objects: int = 100
-    """Ground-truth slots per image; of more, the largest are kept and a warning counts the rest."""
+    """Ground-truth slots per image; of more objects the largest are kept, and a warning counts the rest."""
     mask_size: int = 112
     """Side `M` of the ground-truth mask crops."""
     transforms: tuple[Transform, ...] = (Flip(), Resize())
-    """What happens to training images: geometry in this order, then objects of other images, then pixels."""
+    """Augmentation of training images: geometry in this order, then objects of other images, then pixels."""
     buckets: tuple[tuple[int, int], ...] = ((832, 1344), (1344, 832))
     """Padded (height, width) of training batches; images of one bucket are batched together."""
     threads: int = 16
@@ -37,7 +37,7 @@ class DataConfig:
     """Broken images that are skipped with a warning before the run stops."""
 
     def largest(self, sizes: Integer[np.ndarray, "n 2"]) -> Integer[np.ndarray, "n 2"]:
-        """The largest sizes that training gives images of these sizes, `(height, width)` in pixels each."""
+        """The largest training sizes of images of these sizes, `(height, width)` in pixels each."""
         for transform in self.transforms:
             sizes = transform.largest(sizes, self.buckets)
         return sizes

@@ -1,4 +1,4 @@
-"""Which images make up which training batch: a pure function of (seed, step)."""
+"""The images of each training batch: a pure function of (seed, step)."""
 
 import threading
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ ORDER, SLOT = range(2)
 
 
 class TrainOrder:
-    """Deals the images of each group into batches, epoch after epoch.
+    """Divides the images of each group into batches, epoch after epoch.
 
     A batch holds images of one group only (one bucket, one compiled shape). In every epoch each group is shuffled,
     filled up to whole batches by starting over, and the batches of all groups are shuffled.
@@ -27,19 +27,19 @@ class TrainOrder:
         self.seed = seed
         self.steps_per_epoch = sum(-(-len(group) // batch_size) for group in groups)
         self._lock = threading.Lock()
-        self._dealt: dict[int, np.ndarray] = {}
+        self._batches: dict[int, np.ndarray] = {}
 
     def batch(self, step: int) -> np.ndarray:
         """Returns the `[batch_size]` image indices of the batch of `step` ≥ 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
         with self._lock:
-            if epoch not in self._dealt:
-                # Reader threads look at neighbouring steps, so at most two epochs are in use.
-                self._dealt = {e: dealt for e, dealt in self._dealt.items() if abs(e - epoch) <= 1}
-                self._dealt[epoch] = self._deal(epoch)
-            return self._dealt[epoch][position]
+            if epoch not in self._batches:
+                # Reader threads read neighbouring steps, so at most two epochs are in use.
+                self._batches = {e: batches for e, batches in self._batches.items() if abs(e - epoch) <= 1}
+                self._batches[epoch] = self._epoch(epoch)
+            return self._batches[epoch][position]
 
-    def _deal(self, epoch: int) -> np.ndarray:
+    def _epoch(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, ORDER, epoch))
         batches = []
         for group in self.groups:

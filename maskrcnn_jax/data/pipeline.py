@@ -1,7 +1,7 @@
 """Batches for training and evaluation, read ahead by threads.
 
-Rows are read and augmented singly, many at a time, and stacked in order; so the order of batches and every
-augmentation depend on (seed, step) alone, not on threads, processes or where a run was resumed.
+Samples are read and augmented independently, many at a time, and stacked in order; so the order of batches and every
+augmentation depend on (seed, step) alone, not on threads, processes or the step at which a run was resumed.
 """
 
 import logging
@@ -28,11 +28,11 @@ from maskrcnn_jax.structs import Batch, ImageRecord
 log = logging.getLogger(__name__)
 
 FOREVER = 2**62
-"""Rows of an endless sequence."""
+"""Length of an endless sequence."""
 
 
-class TrainRows:
-    """The endless sequence of augmented training rows that one process reads."""
+class TrainSamples:
+    """The endless sequence of augmented training samples that one process reads."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class TrainRows:
     def __len__(self) -> int:
         return FOREVER
 
-    def __getitem__(self, row: int) -> Batch:
-        step, local = divmod(row, self.local_batch_size)
+    def __getitem__(self, position: int) -> Batch:
+        step, local = divmod(position, self.local_batch_size)
         slot = self.first_slot + local
         index = int(self.order.batch(step)[slot])
         generators = Generators(slot_rng(self.seed, step, slot))
@@ -68,7 +68,7 @@ class TrainRows:
         return augment(self._read(index), generators, self.config, bucket, self.centered, others)
 
     def _read(self, index: int) -> Example:
-        """The example, or if it is broken the next of its bucket that is not."""
+        """The example; if it is broken, the next one of its bucket that is not."""
         group = self.groups[int(self.bucket_of[index])]
         start = int(np.searchsorted(group, index))
         for position in range(start, start + len(group)):
@@ -89,11 +89,11 @@ class TrainRows:
                     f"more than max_broken = {self.config.max_broken} training images cannot be read, the last: "
                     f"{error}; repair the data set and prepare it again, or raise max_broken"
                 ) from error
-            log.warning("skipped %s; the next image of its bucket takes its place", error)
+            log.warning("skipped %s; the next image of its bucket is used instead", error)
 
 
-class ValidationRows:
-    """Every image once, one padded size after the other, in whole batches; the rows that one process reads."""
+class ValidationSamples:
+    """Every image once, grouped by padded size, in whole batches; the samples that one process reads."""
 
     def __init__(
         self, source: ImageSource, config: InputConfig, batch_size: int, process_index: int, process_count: int
@@ -115,12 +115,12 @@ class ValidationRows:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, row: int) -> tuple[Batch, ImageRecord | None]:
-        """The row, and its record if it is not there to fill up a batch only."""
-        example = self.source[int(self.indices[row])]
+    def __getitem__(self, position: int) -> tuple[Batch, ImageRecord | None]:
+        """The sample, and its record unless it only fills up a batch."""
+        example = self.source[int(self.indices[position])]
         image, size, scale = fit(example.image, self.config)
         height, width = example.image.shape[:2]
-        record = ImageRecord(example.image_id, height, width, scale) if self.real[row] else None
+        record = ImageRecord(example.image_id, height, width, scale) if self.real[position] else None
         return Batch(image, size, empty_slots(0, 1), np.array(example.image_id, np.int64)), record
 
 
@@ -133,31 +133,31 @@ def train_batches(
     process_count: int = 1,
     centered: bool = False,
 ) -> Generator[Batch, None, None]:
-    """Returns this process's rows of the training batches of `start_step`, `start_step + 1`, … without end.
+    """Returns this process's part of the training batches of `start_step`, `start_step + 1`, … without end.
 
     Args:
         source: The training images.
         config: Augmentation, batch size, buckets, threads.
         seed: Of the order and the augmentation, at least 0.
         start_step: Step of the first batch; nothing else is needed to resume.
-        process_index: Which of the processes this is.
+        process_index: Index of this process.
         process_count: Processes that share each batch; must divide the batch size.
-        centered: Where the model expects the image on its canvas: `InputConfig.centered`.
+        centered: Whether the image is in the middle of its canvas: `InputConfig.centered`.
 
     Returns:
         An iterator of `Batch` with `batch_size / process_count` images; `close()` ends its threads.
 
     Raises:
-        ConfigError: The source is empty, an image fits no bucket, a value of `config` cannot work, or a
+        ConfigError: The source is empty, an image fits no bucket, a value of `config` is not valid, or a
             transform needs masks that the source does not have.
     """
     for transform in config.transforms:
         needs = transform.needs_masks and not source.has_masks
         require(not needs, f"transforms.{transform.name}", transform, "needs masks, but the data has boxes alone")
-    rows = TrainRows(source, config, seed, process_index, process_count, centered)
+    samples = TrainSamples(source, config, seed, process_index, process_count, centered)
     warn_of_overflow(source, config.max_objects)
-    dataset = grain.MapDataset.source(rows)[start_step * rows.local_batch_size :]
-    return read(dataset, rows.local_batch_size, config.threads, stack)
+    dataset = grain.MapDataset.source(samples)[start_step * samples.local_batch_size :]
+    return read(dataset, samples.local_batch_size, config.threads, stack)
 
 
 def validation_batches(
@@ -174,53 +174,53 @@ def validation_batches(
         source: The images.
         config: How the network expects its images.
         batch_size: Images per batch over all processes. The last batch of a size is filled up with its last image.
-        process_index: Which of the processes this is.
+        process_index: Index of this process.
         process_count: Processes that share each batch; must divide the batch size.
         threads: Threads that decode and resize.
 
     Returns:
-        An iterator of (batch, records of the leading rows that are not there to fill up); every process gets the same
+        An iterator of (batch, records of the leading samples, without those that fill up); every process gets the same
         number of batches. `close()` ends its threads.
 
     Raises:
         ConfigError: The source is empty or an image fits no bucket.
         BrokenImage: On iteration: an image cannot be decoded. An evaluation never leaves one out.
     """
-    rows = ValidationRows(source, config, batch_size, process_index, process_count)
-    return read(grain.MapDataset.source(rows), rows.local_batch_size, threads, stack_with_records)
+    samples = ValidationSamples(source, config, batch_size, process_index, process_count)
+    return read(grain.MapDataset.source(samples), samples.local_batch_size, threads, stack_with_records)
 
 
-def read(dataset: grain.MapDataset, batch_size: int, threads: int, stack_rows) -> Generator:
-    """Reads rows with threads and stacks them, a few batches ahead."""
-    # Each reader thread keeps one core busy; OpenCV's own threads would only get in their way.
+def read(dataset: grain.MapDataset, batch_size: int, threads: int, stack_samples) -> Generator:
+    """Reads samples with threads and stacks them, a few batches ahead."""
+    # Each reader thread keeps one core busy; OpenCV's own threads would only compete with them.
     cv2.setNumThreads(1)
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * max(threads, batch_size))
-    return close_at_end(dataset.to_iter_dataset(ahead).batch(batch_size, batch_fn=stack_rows))
+    return close_at_end(dataset.to_iter_dataset(ahead).batch(batch_size, batch_fn=stack_samples))
 
 
-def close_at_end(rows: grain.IterDataset) -> Generator:
-    """Iterates; ends the reading threads when the iterator is exhausted, closed or forgotten."""
-    iterator = iter(rows)
+def close_at_end(samples: grain.IterDataset) -> Generator:
+    """Iterates; ends the reading threads when the iterator is exhausted, closed or deleted."""
+    iterator = iter(samples)
     try:
         yield from iterator
     finally:
         iterator.close()
 
 
-def stack(rows: list[Batch]) -> Batch:
-    """Gives rows their leading axis."""
-    images, sizes, truths, ids = zip(*rows, strict=True)
+def stack(samples: list[Batch]) -> Batch:
+    """Stacks samples along a new leading axis."""
+    images, sizes, truths, ids = zip(*samples, strict=True)
     truth = type(truths[0])(*(np.stack(field) for field in zip(*truths, strict=True)))
     return Batch(np.stack(images), np.stack(sizes), truth, np.stack(ids))
 
 
-def stack_with_records(rows: list[tuple[Batch, ImageRecord | None]]) -> tuple[Batch, list[ImageRecord]]:
-    """Stacks validation rows and collects the records of those that count."""
-    return stack([row for row, _ in rows]), [record for _, record in rows if record is not None]
+def stack_with_records(samples: list[tuple[Batch, ImageRecord | None]]) -> tuple[Batch, list[ImageRecord]]:
+    """Stacks validation samples and collects the records of those that do not only fill up the batch."""
+    return stack([sample for sample, _ in samples]), [record for _, record in samples if record is not None]
 
 
 def train_buckets(source: ImageSource, config: DataConfig) -> np.ndarray:
-    """Index of each image's bucket at the largest size it can get."""
+    """The bucket index of each image at its largest training size."""
     require_images(source)
     return choose_buckets(config.largest(source.sizes), config.buckets)
 
@@ -232,7 +232,7 @@ def require_images(source: ImageSource) -> None:
 
 
 def local_batch_size(batch_size: int, process_count: int) -> int:
-    """Rows of each batch that one process reads."""
+    """Samples of each batch that one process reads."""
     require(
         batch_size % process_count == 0, "batch_size", batch_size, f"take a multiple of the {process_count} processes"
     )

@@ -1,1 +1,1 @@
-"""Opening, parsing and writing files that may be anything: used by every part that touches a disk."""
+"""Safe opening, parsing and writing of files, for all other parts of the package."""

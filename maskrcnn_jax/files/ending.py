@@ -1,4 +1,4 @@
-"""What the ending of a file to be written promises of its content."""
+"""Checks the ending of a file to be written."""
 
 import errno
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 class WrongEnding(ValueError):
-    """A path whose ending belongs to another kind of file than is written; the message says which is, and a name."""
+    """A path whose ending does not match the kind of file; the message names the right one and a path."""
 
 
 def require_ending(path: Path, endings: Sequence[str], content: str) -> None:
-    """Checks that a path ends as what is written to it does, in upper or lower case.
+    """Checks that a path has an ending of its kind of file, in upper or lower case.
 
     Args:
         path: The file to write.

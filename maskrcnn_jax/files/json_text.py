@@ -1,4 +1,4 @@
-"""Parsing JSON that anybody may have written."""
+"""Parsing JSON of unknown origin."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Text from files, shown in a terminal: names may hold codes that a terminal would obey."""
+"""Makes text from files safe to print: names may hold control codes of terminals."""
 
 import logging
 import unicodedata

@@ -1,4 +1,4 @@
-"""Reading regular files, and nothing that only looks like one."""
+"""Reading regular files, and no pipes, devices or sockets."""
 
 import lzma
 import os
@@ -51,7 +51,7 @@ def read_bytes(path: AnyPath, limit: int | None = None) -> bytes:
             raise DamagedArchive(
                 f"{path}: cannot be read from its archive ({error}); fetch the archive again"
             ) from error
-    # Opened first and then looked at, so that nothing can be exchanged in between; a named pipe would block.
+    # Opened first and then checked, so that the file cannot be replaced in between; a named pipe would block.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

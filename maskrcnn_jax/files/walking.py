@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 DEEPEST = 50
-"""Folders within folders that are looked into."""
+"""Greatest depth of subfolders."""
 
 
 def files_below(folder: Path) -> Iterator[Path]:
     """The regular files of a folder and its subfolders, nearest folders first, each folder's in the order of names.
 
     Hidden files and folders are passed over, and so are folders that cannot be listed. Links to files are followed,
-    links to folders are not: these may lead round in circles.
+    links to folders are not: they may form cycles.
     """
     level = [folder]
     for _ in range(DEEPEST):

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writing: a crash keeps the old file."""
 
 import contextlib
 import errno
@@ -10,25 +10,25 @@ from pathlib import Path
 from maskrcnn_jax.files.reading import require_regular
 
 LONGEST_ENDING = 32
-"""Bytes; what is longer is no ending that a library looks at, and a name has 255 at most."""
+"""Bytes; longer suffixes are no file types, and a name has 255 bytes at most."""
 
 
 @contextlib.contextmanager
 def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place when the block ends without an error.
+    """A file beside `path` to write to, which replaces it when the block ends without an error.
 
-    Each call has a file of its own, so two processes that write the same path do not harm each other: one of the two
-    files is there in the end, whole. Its ending is that of `path`, for libraries that look at it.
+    Each call has its own file, so two processes may write the same path: in the end one of the two files is there,
+    complete. Its ending is that of `path`, for libraries that depend on it.
 
     Args:
-        path: The file in the end; its folder must exist.
+        path: The final file; its folder must exist.
         overwrite: Whether an existing file may be replaced.
 
     Yields:
         The path to write to.
 
     Raises:
-        FileExistsError: `path` exists and may not be replaced; also if it came to exist during the block.
+        FileExistsError: `path` exists and may not be replaced; also if it was created during the block.
         NotAFile: `path` is there and is no regular file, such as a device.
         OSError: As writing the file, or that `path` is a folder; with `path` as its file name. What was there before is
             unchanged.
@@ -57,7 +57,7 @@ def written_whole(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 def require_writable(path: Path, *, overwrite: bool = True) -> None:
-    """Finds out before minutes of work, not after, that a file cannot be written; leaves everything as it was.
+    """Checks in advance that a file can be written; changes nothing.
 
     Args:
         path: The file.
@@ -83,20 +83,20 @@ def require_writable(path: Path, *, overwrite: bool = True) -> None:
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:
-    """Writes text in UTF-8 whole or not at all; see `written_whole`."""
+    """Writes text in UTF-8 atomically; see `written_whole`."""
     with written_whole(path, overwrite=overwrite) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, data: bytes, *, overwrite: bool = True) -> None:
-    """Writes bytes whole or not at all; see `written_whole`."""
+    """Writes bytes atomically; see `written_whole`."""
     with written_whole(path, overwrite=overwrite) as partial:
         partial.write_bytes(data)
 
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Gives errors of writing to an open file, such as a full disk, the name of the file that they lack."""
+    """Adds the missing file name to errors of writing to an open file, such as a full disk."""
     try:
         yield
     except OSError as error:

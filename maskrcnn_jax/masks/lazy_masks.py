@@ -15,16 +15,16 @@ Window = tuple[int, int, int, int]
 """A part of an image, `(x0, y0, x1, y1)` in whole pixels."""
 
 STRIP = 1024
-"""Rows that are pasted at a time: the probabilities of all pixels take eight times the memory of their mask."""
+"""Lines of pixels that are pasted at a time: probabilities take eight times the memory of their mask."""
 
 
 class Patch(NamedTuple):
-    """The mask head's square of probabilities, and where it lies."""
+    """The mask head's square of probabilities, and its box in the image."""
 
     probabilities: Float[np.ndarray, "m m"]
     """In [0, 1]."""
     place: Float[np.ndarray, "4"]
-    """What it covers, pixels of the image, as `paste.snap` gives it."""
+    """Its box, pixels of the image, as `paste.snap` returns it."""
     window: Window
     """What the network saw of the image; outside nothing is set."""
 
@@ -32,7 +32,7 @@ class Patch(NamedTuple):
 class Crops:
     """The masks of an image's objects, 3 kB each however large the image is.
 
-    `crops[i]` is object `i`'s mask as `Crop`, pasted anew each time; `crops[rows]` are the masks of several objects.
+    `crops[i]` is object `i`'s mask as `Crop`, pasted at every access; `crops[indices]` are those of several objects.
 
     Args:
         patches: One object's each; an object that was seen in parts has several, and its mask is their union.
@@ -45,18 +45,18 @@ class Crops:
         return len(self.patches)
 
     @overload
-    def __getitem__(self, rows: int | np.integer) -> Crop: ...
+    def __getitem__(self, indices: int | np.integer) -> Crop: ...
 
     @overload
-    def __getitem__(self, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " n"]) -> "Crops": ...
+    def __getitem__(self, indices: Integer[np.ndarray, " n"] | Bool[np.ndarray, " n"]) -> "Crops": ...
 
-    def __getitem__(self, rows: int | np.integer | np.ndarray) -> "Crop | Crops":
-        if isinstance(rows, np.ndarray):
-            return Crops([self.patches[i] for i in np.arange(len(self))[rows]])
-        return unite([_paste(patch) for patch in self.patches[rows]])
+    def __getitem__(self, indices: int | np.integer | np.ndarray) -> "Crop | Crops":
+        if isinstance(indices, np.ndarray):
+            return Crops([self.patches[i] for i in np.arange(len(self))[indices]])
+        return unite([_paste(patch) for patch in self.patches[indices]])
 
     def sample(self, row: int, box: Float[np.ndarray, "4"], side: int) -> Bool[np.ndarray, "{side} {side}"]:
-        """One mask at `side` × `side` places that are spread evenly over a box, (x0, y0, x1, y1)."""
+        """One mask at `side` × `side` points that are spread evenly over a box, (x0, y0, x1, y1)."""
         samples = np.zeros((side, side), bool)
         corner, scale = np.tile(box[:2], 2), np.tile(side / np.maximum(box[2:] - box[:2], 1e-9), 2)
         for patch in self.patches[row]:
@@ -73,15 +73,15 @@ def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
     return mask if isinstance(mask, Crop) else Crop(mask, 0, 0)
 
 
-def select(found: Detections, rows: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
-    """Some of an image's detections, in the order of `rows`; masks may be arrays, `Crops` or None."""
+def select(found: Detections, indices: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
+    """Some of an image's detections, in the order of `indices`; masks may be arrays, `Crops` or None."""
     kept = found._replace(masks=None)
-    masks = None if found.masks is None else found.masks[rows]
-    return jax.tree.map(itemgetter(rows), kept)._replace(masks=masks)
+    masks = None if found.masks is None else found.masks[indices]
+    return jax.tree.map(itemgetter(indices), kept)._replace(masks=masks)
 
 
 def unite(crops: Sequence[Crop]) -> Crop:
-    """The union of masks, as large as it must be."""
+    """The union of masks, of minimal size."""
     if len(crops) == 1:
         return crops[0]
     crops = [crop for crop in crops if crop.mask.size]
@@ -92,8 +92,8 @@ def unite(crops: Sequence[Crop]) -> Crop:
     right = max(crop.x + crop.mask.shape[1] for crop in crops)
     union = np.zeros((bottom - top, right - left), bool)
     for crop in crops:
-        rows, columns = crop.mask.shape
-        union[crop.y - top : crop.y - top + rows, crop.x - left : crop.x - left + columns] |= crop.mask
+        height, width = crop.mask.shape
+        union[crop.y - top : crop.y - top + height, crop.x - left : crop.x - left + width] |= crop.mask
     return Crop(union, top, left)
 
 

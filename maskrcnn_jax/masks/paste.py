@@ -13,7 +13,7 @@ class Crop(NamedTuple):
     """The part of a mask that may be set; outside it the mask is empty."""
 
     mask: np.ndarray
-    """`[h, w]` bool; pasted ones lie in memory column after column."""
+    """`[h, w]` bool; pasted ones are stored column by column."""
     y: int
     """First row of the image that `mask` covers."""
     x: int
@@ -21,7 +21,7 @@ class Crop(NamedTuple):
 
 
 def snap(boxes: Float[np.ndarray, "n 4"], side: int, rule: PasteRule) -> Float[np.ndarray, "n 4"]:
-    """Moves boxes to where a system lays the masks over them.
+    """Adjusts boxes to where a system pastes the masks.
 
     Args:
         boxes: (x0, y0, x1, y1), pixels of the image.
@@ -54,7 +54,7 @@ def paste_mask(
 
     Args:
         mask: Probabilities over the box, in [0, 1].
-        box: (x0, y0, x1, y1), pixels of the image; it may stick out of it.
+        box: (x0, y0, x1, y1), pixels of the image; it may reach beyond it.
         height: Of the image, pixels.
         width: Of the image, pixels.
         threshold: A pixel is set from this probability on; above 0.
@@ -67,8 +67,8 @@ def paste_mask(
     """
     full = np.zeros((height, width), bool)
     crop = paste_crop(mask, box, height, width, threshold)
-    rows, columns = crop.mask.shape
-    full[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.mask
+    bottom, right = crop.y + crop.mask.shape[0], crop.x + crop.mask.shape[1]
+    full[crop.y : bottom, crop.x : right] = crop.mask
     return full
 
 
@@ -87,7 +87,7 @@ def paste_crop(
     # Two cells per pixel and axis. As products of matrices they would start a thread per core for a fraction of a
     # millisecond, while the cores have a network to run.
     lines = framed[row] * (1 - lower) + framed[row + 1] * lower
-    # Transposed: whole rows are taken fast, and COCO's code counts down the columns.
+    # Transposed: indexing the first axis is fast, and COCO's code counts down the columns.
     cells = np.ascontiguousarray(lines.T)
     values, others = cells[column], cells[column + 1]
     values *= 1 - right

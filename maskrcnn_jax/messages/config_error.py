@@ -1,4 +1,4 @@
-"""The error of a configuration that cannot work, and the checks that raise it."""
+"""The error of an invalid configuration, and the checks that raise it."""
 
 import math
 
@@ -7,7 +7,7 @@ SHOWN = 500
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot work; the message names the field, its value and the remedy."""
+    """A configuration that is not valid; the message names the field, its value and the remedy."""
 
 
 def require(condition: bool, where: str, value: object, remedy: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from maskrcnn_jax.files.printable import one_line
 
 MOST_NAMED = 10
-"""Things that a message names before it only counts."""
+"""Names that a message lists before it counts the rest."""
 
 
 def pluralize(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What the operating system, the memory or the devices refuse, and what helps."""
+"""Messages for errors of the operating system, memory and devices, with remedies."""
 
 import errno
 import os
@@ -21,16 +21,16 @@ REMEDIES: dict[int, str] = {
     errno.ENOMEM: "close other programs, or use a machine with more memory",
     errno.EIO: "the disk reports errors; check it, and the system's log",
     errno.ESTALE: "the network drive has changed; mount it again",
-    errno.ETIMEDOUT: "the network drive does not answer; try again",
+    errno.ETIMEDOUT: "the network drive does not respond; try again",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "links that lead in a circle; correct them",
     errno.ENXIO: "it is a named pipe or a device; name a file",
 }
-"""What helps, by the number of the error."""
+"""Remedies by error number."""
 
 
 def format_error(error: Exception) -> str:
-    """An error's message; where the operating system refuses something, with what helps."""
+    """An error's message; for errors of the operating system with a remedy."""
     if isinstance(error, OSError) and error.errno in REMEDIES:
         path = error.filename2 or error.filename
         said = f"{error.strerror}; {REMEDIES[error.errno]}"
@@ -39,7 +39,7 @@ def format_error(error: Exception) -> str:
 
 
 def external_cause(error: BaseException) -> str | None:
-    """What the system refused, in words, by an error or one that it came from; None if the system refused nothing.
+    """The message of the system error that an error is, or was caused by; None if it is none.
 
     TensorStore gives the number of an error of the system in its message, JAX the name of the status.
     """
@@ -59,7 +59,7 @@ def external_cause(error: BaseException) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it came from."""
+    """An error and its causes."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

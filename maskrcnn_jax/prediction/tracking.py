@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from maskrcnn_jax.masks.boxes import box_iou
+
 MIN_IOU = 0.3
 """IoU from which on a box may be where its object moved to."""
 MEMORY = 10
@@ -50,7 +52,7 @@ def follow(
     numbers = np.full(len(boxes), -1)
     found: set[int] = set()
     known = np.array([track.box for track in tracks.current]).reshape(-1, 4)
-    iou = _iou(known, boxes) * (np.array([track.label for track in tracks.current], int)[:, None] == labels)
+    iou = box_iou(known, boxes) * (np.array([track.label for track in tracks.current], int)[:, None] == labels)
     for old, new in zip(*np.unravel_index(np.argsort(-iou, axis=None, kind="stable"), iou.shape), strict=True):
         if iou[old, new] < MIN_IOU:
             break
@@ -77,11 +79,3 @@ def keep_colors(colors: dict[int, int], numbers: Sequence[int]) -> dict[int, int
         if number not in kept:
             kept[number] = next(color for color in itertools.count() if color not in kept.values())
     return kept
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`[len(a), len(b)]`; 0 for boxes without area."""
-    start, end = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.prod(np.maximum(end - start, 0), axis=2)
-    sizes = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    return both / np.maximum(sizes[0][:, None] + sizes[1][None] - both, 1e-9)

@@ -11,11 +11,11 @@ def convolve(x: np.ndarray, weight: np.ndarray, stride: int, pad: int) -> np.nda
     outputs, seen, size, _ = weight.shape
     groups = x.shape[0] // seen
     x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)))
-    rows, columns = ((side - size) // stride + 1 for side in x.shape[1:])
-    out = np.zeros((outputs, rows, columns))
+    height, width = ((side - size) // stride + 1 for side in x.shape[1:])
+    out = np.zeros((outputs, height, width))
     for dy in range(size):
         for dx in range(size):
-            part = x[:, dy : dy + stride * (rows - 1) + 1 : stride, dx : dx + stride * (columns - 1) + 1 : stride]
+            part = x[:, dy : dy + stride * (height - 1) + 1 : stride, dx : dx + stride * (width - 1) + 1 : stride]
             for group in range(groups):
                 own = slice(group * outputs // groups, (group + 1) * outputs // groups)
                 inputs = part[group * seen : (group + 1) * seen]
@@ -115,6 +115,6 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 def max_pool(x: np.ndarray) -> np.ndarray:
     """3×3 at stride 2, padded by one on all sides."""
-    rows, columns = x.shape[1] // 2, x.shape[2] // 2
+    height, width = x.shape[1] // 2, x.shape[2] // 2
     x = np.pad(x, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    return np.max([x[:, dy::2, dx::2][:, :rows, :columns] for dy in range(3) for dx in range(3)], axis=0)
+    return np.max([x[:, dy::2, dx::2][:, :height, :width] for dy in range(3) for dx in range(3)], axis=0)

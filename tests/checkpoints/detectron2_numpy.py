@@ -102,14 +102,14 @@ def roi_align(levels: list[np.ndarray], box: np.ndarray, size: int) -> np.ndarra
     level = levels[number - 2]
     x0, y0, x1, y1 = box / 2**number - 0.5
     bin_h, bin_w = (y1 - y0) / size, (x1 - x0) / size
-    rows, columns = (max(int(np.ceil(side)), 1) for side in (bin_h, bin_w))
+    samples_y, samples_x = (max(int(np.ceil(side)), 1) for side in (bin_h, bin_w))
     out = np.zeros((len(level), size, size))
     for i in range(size):
         for j in range(size):
             samples = [
-                bilinear(level, y0 + (i + (a + 0.5) / rows) * bin_h, x0 + (j + (b + 0.5) / columns) * bin_w)
-                for a in range(rows)
-                for b in range(columns)
+                bilinear(level, y0 + (i + (a + 0.5) / samples_y) * bin_h, x0 + (j + (b + 0.5) / samples_x) * bin_w)
+                for a in range(samples_y)
+                for b in range(samples_x)
             ]
             out[:, i, j] = np.mean(samples, axis=0)
     return out

@@ -9,11 +9,11 @@ def convolve(x: np.ndarray, kernel: np.ndarray, stride: int = 1, pad: int = 0) -
     """Cross-correlation with a kernel `[kh, kw, inputs, outputs]`, zeros around."""
     size = kernel.shape[0]
     x = np.pad(x, ((pad, pad), (pad, pad), (0, 0)))
-    rows, columns = ((side - size) // stride + 1 for side in x.shape[:2])
-    out = np.zeros((rows, columns, kernel.shape[3]))
+    height, width = ((side - size) // stride + 1 for side in x.shape[:2])
+    out = np.zeros((height, width, kernel.shape[3]))
     for dy in range(size):
         for dx in range(size):
-            seen = x[dy : dy + stride * (rows - 1) + 1 : stride, dx : dx + stride * (columns - 1) + 1 : stride]
+            seen = x[dy : dy + stride * (height - 1) + 1 : stride, dx : dx + stride * (width - 1) + 1 : stride]
             out += seen @ kernel[dy, dx].astype(np.float64)
     return out
 
@@ -105,8 +105,8 @@ def softmax(x: np.ndarray) -> np.ndarray:
 def max_pool_same(x: np.ndarray) -> np.ndarray:
     """3×3 at stride 2 with TensorFlow's SAME padding of an even side: none before, one after."""
     x = np.pad(x, ((0, 1), (0, 1), (0, 0)), constant_values=-np.inf)
-    rows, columns = x.shape[0] // 2, x.shape[1] // 2
+    height, width = x.shape[0] // 2, x.shape[1] // 2
     windows = [
-        x[dy : dy + 2 * rows : 2, dx : dx + 2 * columns : 2][:rows, :columns] for dy in range(3) for dx in range(3)
+        x[dy : dy + 2 * height : 2, dx : dx + 2 * width : 2][:height, :width] for dy in range(3) for dx in range(3)
     ]
     return np.max(windows, axis=0)

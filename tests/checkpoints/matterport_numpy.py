@@ -101,15 +101,15 @@ def level_of(box: np.ndarray, shape: tuple[int, int]) -> int:
 
 def crop_and_resize(level: np.ndarray, box: np.ndarray, size: int) -> np.ndarray:
     """TensorFlow's: one bilinear sample per cell of a grid whose corners are the box's, 0 outside."""
-    rows, columns = level.shape[:2]
+    height, width = level.shape[:2]
     out = np.zeros((size, size, level.shape[2]))
     for i in range(size):
         for j in range(size):
-            y = (box[0] + i * (box[2] - box[0]) / (size - 1)) * (rows - 1)
-            x = (box[1] + j * (box[3] - box[1]) / (size - 1)) * (columns - 1)
+            y = (box[0] + i * (box[2] - box[0]) / (size - 1)) * (height - 1)
+            x = (box[1] + j * (box[3] - box[1]) / (size - 1)) * (width - 1)
             # In exact arithmetic the last sample of a box that ends on the border lies on it, not beyond.
             y, x = (round(v, 9) for v in (y, x))
-            if 0 <= y <= rows - 1 and 0 <= x <= columns - 1:
+            if 0 <= y <= height - 1 and 0 <= x <= width - 1:
                 top, left = int(y), int(x)
                 bottom, right = int(np.ceil(y)), int(np.ceil(x))
                 above = level[top, left] + (level[top, right] - level[top, left]) * (x - left)

@@ -61,14 +61,14 @@ def test_an_earlier_step_is_restored(run):
 
 def test_the_latest_and_the_best_are_kept(tmp_path):
     # Keep 2. AP by step: 1: .1, 2: .9, 3: none, 4: not finite, 5: .9 (equal: the later is the best), 6: .2, 7: .3
-    figures = [0.1, 0.9, None, float("nan"), 0.9, 0.2, 0.3]
+    scores = [0.1, 0.9, None, float("nan"), 0.9, 0.2, 0.3]
     with open_run(tmp_path) as checkpoints:
-        for step, figure in enumerate(figures, start=1):
-            checkpoints.save(step, make_state(step), None if figure is None else {"bbox/AP": 0.0, "segm/AP": figure})
+        for step, score in enumerate(scores, start=1):
+            checkpoints.save(step, make_state(step), None if score is None else {"bbox/AP": 0.0, "segm/AP": score})
         checkpoints.wait()
         assert steps(tmp_path) == [5, 6, 7]
         assert (checkpoints.latest, checkpoints.best_step) == (7, 5)
-    with open_run(tmp_path) as checkpoints:  # the figures are on disk
+    with open_run(tmp_path) as checkpoints:  # the scores are on disk
         assert checkpoints.best_step == 5
 
 
@@ -136,7 +136,7 @@ def test_load_weights_leaves_a_running_save_alone(run):
     assert unfinished.exists()
 
 
-def test_a_checkpoint_moves_to_another_number_of_devices(tmp_path):
+def test_a_checkpoint_restores_on_another_number_of_devices(tmp_path):
     """Saved from 4 devices in a process of its own, restored on the devices of this one, and the other way."""
     script = """
         import sys, jax, jax.numpy as jnp, numpy as np
@@ -235,7 +235,7 @@ def test_another_architecture_lists_every_difference(run):
         "unexpected: ema.backbone.layers.0.kernel float32[3, 4]",
         "unexpected: ema.head.bias bfloat16[3]",
         "unexpected: params.head.bias bfloat16[3]",
-        "differs: params.backbone.layers.0.kernel is float32[3, 4], the model wants float32[5, 4]",
+        "differs: params.backbone.layers.0.kernel is float32[3, 4], the model has float32[5, 4]",
     ]
 
 

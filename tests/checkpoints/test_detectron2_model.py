@@ -21,7 +21,7 @@ from flax import nnx
 from maskrcnn_jax.checkpoints.convert import detectron2
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80
 from maskrcnn_jax.checkpoints.convert.detectron2_model import recognise
-from maskrcnn_jax.checkpoints.convert.detectron2_names import todays_name, unused
+from maskrcnn_jax.checkpoints.convert.detectron2_names import current_name, unused
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.config import InputConfig, ModelConfig
@@ -59,7 +59,7 @@ ZOO = {
 
 
 @pytest.mark.parametrize("kind", ZOO)
-def test_every_array_finds_its_place(kind: str):
+def test_every_array_is_mapped(kind: str):
     """The names on both sides are the same set, and the shapes fit: nothing is left, nothing is missing."""
     theirs = ZOO[kind]
     config = recognised(theirs)
@@ -165,12 +165,12 @@ def test_what_does_not_fit_is_listed_at_once():
     ],
 )
 def test_names_from_caffe2(theirs: str, todays: str):
-    assert todays_name(theirs) == f"backbone.bottom_up.{todays}"
+    assert current_name(theirs) == f"backbone.bottom_up.{todays}"
 
 
 @pytest.mark.parametrize("name", ["fc1000_w", "res2_0_branch2a_b", "roi_heads.box_head.conv1.weight", "conv1.weight"])
 def test_other_names_stay(name: str):
-    assert todays_name(name) == name
+    assert current_name(name) == name
 
 
 @pytest.mark.parametrize("statistics", [("s", "b"), ("s", "b", "rm", "riv")], ids=["folded", "whole"])

@@ -56,7 +56,7 @@ def test_a_transposed_convolution_by_loops():
     np.testing.assert_array_equal(layer(jnp.asarray(image)[None])[0], expected)
 
 
-def test_background_moves_from_the_front_to_the_end():
+def test_background_goes_from_the_front_to_the_end():
     theirs = np.float32([[0, 1], [10, 11], [20, 21]])  # background, class 0, class 1; two inputs
     np.testing.assert_array_equal(BackgroundFirst(Axes((1, 0))).read(theirs), [[10, 20, 0], [11, 21, 1]])
     boxes = np.arange(12, dtype=np.float32)

@@ -123,7 +123,7 @@ def test_the_published_file_is_recognised():
 
 
 @pytest.mark.parametrize("published", [PUBLISHED, SMALL], ids=["R101", "R50"])
-def test_every_array_finds_its_place(published: dict):
+def test_every_array_is_mapped(published: dict):
     """The names on both sides are the same set, and the shapes fit: nothing is left, nothing is missing."""
     theirs = shapes_by_name(published)
     config = recognise(theirs)
@@ -234,7 +234,7 @@ def test_results_over_the_image(run: Run):
 
 
 def test_boxes_of_resized_images_return_to_their_pixels():
-    """640 × 427 becomes 1024 × 683 in the middle of the square, 170 rows from its top."""
+    """640 × 427 becomes 1024 × 683 in the middle of the square, 170 pixels from its top."""
     rng = np.random.default_rng(0)
     window, size, original = np.array([170, 0, 853, 1024]), (1024, 1024), (427, 640)
     inside = numpy_version.normalise(window, size)

@@ -1,4 +1,4 @@
-"""Prefixes and wrappers are taken off names where that leads to a known system, in files and mappings alike."""
+"""Prefixes and wrappers are removed from names where that leads to a known system, in files and mappings alike."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_any_prefix_is_taken_off_and_named(prefix: str, system: str):
     wrappers = [part for part in prefix.split(".") if part in ("module", "_orig_mod")]
     rest = ".".join(part for part in prefix.split(".") if part not in wrappers)
     expected = [", ".join(repr(f"{part}.") for part in wrappers)] * bool(wrappers) + [repr(rest)] * bool(rest)
-    assert whole.notes == (f"taken off the names of the weights: {' and '.join(expected)}",)
+    assert whole.notes == (f"removed from the names of the weights: {' and '.join(expected)}",)
 
 
 def test_names_as_they_are_come_first():
@@ -72,7 +72,7 @@ def test_wrappers_in_between_are_taken_off(wrapper: str):
         found = recognised(wrapped)
         assert named(found) == "torchvision" and set(found.arrays) == set(shapes)
         assert found.notes == (
-            f"taken off the names of the weights: '{wrapper}.'" + (" and 'model.'" if prefix else ""),
+            f"removed from the names of the weights: '{wrapper}.'" + (" and 'model.'" if prefix else ""),
         )
 
 
@@ -83,7 +83,7 @@ def test_arrays_beside_the_network_are_left_out_and_named():
     for prefix in ("", "module."):
         found = recognised({f"{prefix}{name}": shape for name, shape in shapes.items()} | beside)
         assert set(found.arrays) == set(shapes)
-        assert found.notes[-1] == "arrays beside the network are not used: 3: criterion.weight, n_averaged, ema.decay"
+        assert found.notes[-1] == "unused arrays beside the network: 3: criterion.weight, n_averaged, ema.decay"
 
 
 def test_of_two_copies_the_first_is_taken():
@@ -92,8 +92,8 @@ def test_of_two_copies_the_first_is_taken():
     both = {f"module.encoder_{which}.{name}": shape for which in "qk" for name, shape in shapes.items()}
     both["module.queue"] = (128, 65536)
     found = recognised(both)
-    assert found.notes[0] == "taken off the names of the weights: 'module.' and 'encoder_q.'"
-    assert len(found.arrays) == len(shapes) and f"not used: {len(shapes) + 1}: module.encoder_k" in found.notes[1]
+    assert found.notes[0] == "removed from the names of the weights: 'module.' and 'encoder_q.'"
+    assert len(found.arrays) == len(shapes) and f"network: {len(shapes) + 1}: module.encoder_k" in found.notes[1]
 
 
 OTHERS: dict[str, tuple[Shapes, str, bool]] = {
@@ -117,11 +117,11 @@ def test_of_other_detectors_the_backbone_is_taken(kind: str):
     shapes, system, bgr = OTHERS[kind]
     found = recognised(shapes)
     assert named(found) == system and found.config.input.bgr == bgr
-    assert "arrays beside the network are not used" in found.notes[-1]
+    assert "unused arrays beside the network" in found.notes[-1]
 
 
 def test_a_mapping_reads_as_before_when_no_prefix_leads_anywhere():
-    with pytest.raises(ConversionError, match=r"of no known system: 40 arrays such as model\.a0"):
+    with pytest.raises(ConversionError, match=r"unrecognised checkpoint format: 40 arrays such as model\.a0"):
         recognise({f"model.{letter}{i}": np.zeros(2) for letter in "ab" for i in range(20)})
 
 

@@ -66,7 +66,7 @@ def test_a_file_from_before_values_had_types_is_read():
     assert config.mask_head.paste == "rounded" and config.rpn.proposals.joint
 
 
-def test_others_have_no_configuration_of_ours():
+def test_other_files_have_no_configuration():
     assert read_config({}) is None
     assert read_config({"format": "pt", "config": "{}"}) is None
 

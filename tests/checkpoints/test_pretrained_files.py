@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_listed_with_the_name_of_the_file(tmp_path: Path):
 def test_bad_sources_are_refused_by_name(tmp_path: Path):
     with pytest.raises(WeightFileError, match=r"nowhere\.pth does not exist"):
         load_pretrained(tmp_path / "nowhere.pth")
-    with pytest.raises(ConversionError, match=r"of no known system: 1 array such as a \(2,\)"):
+    with pytest.raises(ConversionError, match=r"unrecognised checkpoint format: 1 array such as a \(2,\)"):
         load_pretrained({"a": np.zeros(2)})
     with pytest.raises(ValueError, match="step = 3: only run folders have steps"):
         load_pretrained(to_torchvision(ours(), THEIRS), 3)

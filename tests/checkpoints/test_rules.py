@@ -71,7 +71,7 @@ def test_a_layout_that_the_array_cannot_have_is_a_wrong_shape():
         convert({"a": np.zeros(2)}, {"b": Rule(("a",), Axes((1, 0)).read)}, {"b": (2, 1)})
 
 
-def test_nothing_of_a_file_is_read_for_arrays_that_nobody_wants():
+def test_nothing_of_a_file_is_read_for_unused_arrays():
     file = Watched(FILE)
     assert convert(file, RULES, {}, unused=FILE) == {}
     assert file.reads == []

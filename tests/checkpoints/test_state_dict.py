@@ -72,7 +72,7 @@ def test_weights_that_were_trained_come_before_their_average_and_that_is_said(
 ):
     assert opened(checkpoint)["conv"] == 1
     [said] = caplog.messages
-    assert said.endswith(f"the weights under {taken!r} are taken; those under {other!r} are not")
+    assert said.endswith(f"the weights under {taken!r} are used; those under {other!r} are not")
 
 
 def test_a_few_arrays_beside_the_weights_are_no_weights(opened, caplog: pytest.LogCaptureFixture):
@@ -84,7 +84,7 @@ def test_a_few_arrays_beside_the_weights_are_no_weights(opened, caplog: pytest.L
 
 
 def test_dicts_that_hold_each_other_are_looked_into_once(opened):
-    """A thousand names of each dict in each: 1000³ places."""
+    """A thousand names of each dict in each: 1000³ paths."""
     first: dict = {"conv": ONE}
     first.update({f"again{i}": first for i in range(1000)})
     assert list(opened(first)) == ["conv"]

@@ -80,9 +80,9 @@ def test_roi_align(stored, ratio: int, aligned: bool):
 def test_pasting(stored):
     shape = (8, 50, 64)
     expected = np.unpackbits(stored["paste/pasted"], count=np.prod(shape)).reshape(shape).astype(bool)
-    places = snap(stored["paste/boxes"], 28, "outward")
-    for mask, place, theirs in zip(stored["paste/masks"], places, expected, strict=True):
-        ours = paste_mask(mask, place, *shape[1:])
+    boxes = snap(stored["paste/boxes"], 28, "outward")
+    for mask, box, theirs in zip(stored["paste/masks"], boxes, expected, strict=True):
+        ours = paste_mask(mask, box, *shape[1:])
         # A value within rounding of ½ may fall to either side.
         assert (ours != theirs).sum() <= 1
     assert 0.02 < expected.mean() < 0.9

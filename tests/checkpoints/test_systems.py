@@ -39,5 +39,5 @@ def test_the_unknown_is_answered_with_its_names_and_the_known():
     message = str(refused.value)
     assert "20 arrays such as layer0.weight (0, 3), layer1.weight (1, 3)" in message and "layer8" not in message
     assert all(name in message for name in ("torchvision", "Detectron2", "Matterport", "run folders", ".safetensors"))
-    with pytest.raises(ConversionError, match="of no known system: 0 arrays"):
+    with pytest.raises(ConversionError, match="unrecognised checkpoint format: 0 arrays"):
         recognise({})

@@ -187,8 +187,8 @@ def test_a_zip_file_opens_in_little_memory(tmp_path: Path):
         (plain(shape=(2**62,), strides=(1,)), "w is described wrongly"),
         (plain(shape=(2**70,), strides=(2**70,)), "without storage or sizes"),
         # NumPy takes these for good: an empty storage, and strides whose products overflow 64 bits.
-        (plain(size=0, shape=(4,), strides=(1,)), "element 3 of 4 bytes lies outside of its storage of 0 bytes"),
-        (plain(size=0, shape=(1,), strides=(1,)), "element 0 of 4 bytes lies outside"),
+        (plain(size=0, shape=(4,), strides=(1,)), "element 3 of 4 bytes is outside its storage of 0 bytes"),
+        (plain(size=0, shape=(1,), strides=(1,)), "element 0 of 4 bytes is outside"),
         (plain(shape=(2, 3), strides=(2**62, 1)), "w is described wrongly"),
         (plain(shape=(5,), strides=(2**62,)), "w is described wrongly"),
         (plain(shape=(1,), strides=(1,), offset=2**62), "w is described wrongly"),
@@ -212,7 +212,7 @@ def test_wrong_descriptions_are_refused(write, wrong: Call, message: str):
 
 
 def test_storages_larger_than_the_file_are_refused(write):
-    with pytest.raises(WeightFileError, match=r"weights\.pth.*storage '0' is said to have 28 bytes"):
+    with pytest.raises(WeightFileError, match=r"weights\.pth.*storage '0' is described with 28 bytes"):
         open_weights(write({"w": plain(size=7)}, SIX))
 
 

@@ -11,7 +11,7 @@ from small import abstract, change
 
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80, COCO_90
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
-from maskrcnn_jax.checkpoints.convert.torchvision import place, rules
+from maskrcnn_jax.checkpoints.convert.torchvision import entry, rules
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, recognise, unused
 from maskrcnn_jax.config import FPN, BoxHead, MaskHead, ModelConfig, ResNet
 from maskrcnn_jax.nn.params import split
@@ -95,8 +95,8 @@ def test_a_model_is_recognised(name: str):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_array_has_its_place(name: str):
-    """None of theirs is left, none of ours is missing, and all shapes fit."""
+def test_every_array_is_mapped(name: str):
+    """Every source array is used, every target array is found, and all shapes fit."""
     shapes, config = MODELS[name]
     file = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
     wanted = ours(config)
@@ -194,13 +194,13 @@ def test_other_numbers_of_anchors_are_no_guess():
         ("my_head.kernel", None),
     ],
 )
-def test_places(ours: str, expected: str | None):
-    found = place(ours, CONVENTIONS)
+def test_entries(ours: str, expected: str | None):
+    found = entry(ours, CONVENTIONS)
     assert (found and found.name) == expected
 
 
 def test_linear_layers_are_numbered_behind_convolutions_and_flattening():
     """Four convolutions are 0 … 3, flattening is 4, and ReLUs stand between."""
     config = change(CONVENTIONS, box_head=BoxHead(convs=4, fcs=(32, 16)))
-    names = [place(f"box_head.fcs.{i}.kernel", config).name for i in (0, 1)]
+    names = [entry(f"box_head.fcs.{i}.kernel", config).name for i in (0, 1)]
     assert names == ["roi_heads.box_head.5.weight", "roi_heads.box_head.7.weight"]

@@ -1,4 +1,4 @@
-"""What arrays and a configuration beside them say of the model is used; what nothing says is an assumption."""
+"""Settings in arrays and in a configuration beside them are used; others are assumed, with a reason."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from matterport_checkpoint import BLOCKS, layers, shapes_by_name
 from test_naming import recognised, torchvision
 
 from maskrcnn_jax.checkpoints.convert import detectron2_values, matterport_values, torchvision_values
-from maskrcnn_jax.checkpoints.convert.detectron2_yaml import read_beside
+from maskrcnn_jax.checkpoints.convert.detectron2_yaml import read_yaml
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError
 from maskrcnn_jax.checkpoints.convert.values import Reading
 from maskrcnn_jax.config import ModelConfig
@@ -39,7 +39,7 @@ def test_pixels_of_the_file_are_used():
     assert set(found.assumed) == {"backbone.stride_in_1x1"}
 
 
-def test_pixels_that_nothing_says_are_assumed():
+def test_a_missing_normalisation_is_assumed():
     found = d2({})
     assert set(found.assumed) == {"input.mean", "input.std", "input.bgr", "backbone.stride_in_1x1"}
     assert found.config == BASE and found.notes == ()
@@ -109,7 +109,7 @@ TEST: {DETECTIONS_PER_IMAGE: 50}
 
 def beside(folder: Path, text: str) -> Reading:
     (folder / "config.yaml").write_text(text, encoding="utf-8")
-    found = read_beside(folder / "model_final.pth", BASE)
+    found = read_yaml(folder / "model_final.pth", BASE)
     return Reading(found.config, found.notes)
 
 
@@ -143,8 +143,8 @@ def test_a_configuration_is_found_by_the_file_it_lies_beside(tmp_path: Path):
     [
         ("MODEL: {RESNETS: {DEFORM_ON_PER_STAGE: [false, true, true, true]}}", "DEFORM_ON_PER_STAGE"),
         ("MODEL: {ROI_HEADS: {NAME: CascadeROIHeads}}", "ROI_HEADS.NAME = 'CascadeROIHeads'"),
-        ("MODEL: {ANCHOR_GENERATOR: {SIZES: [[32, 64]]}}", "each of 5 levels has one"),
-        ("MODEL: {ANCHOR_GENERATOR: {ASPECT_RATIOS: [[1], [2]]}}", "all levels have the same"),
+        ("MODEL: {ANCHOR_GENERATOR: {SIZES: [[32, 64]]}}", "one per level for 5 levels"),
+        ("MODEL: {ANCHOR_GENERATOR: {ASPECT_RATIOS: [[1], [2]]}}", "the same for all levels"),
         ("MODEL: {ROI_HEADS: {NMS_THRESH_TEST: 7}}", "wanted a number from 0 to 1"),
         ("MODEL: {PIXEL_MEAN: [1, 2]}", "wanted 3 numbers"),
         ("MODEL: {RPN: {PRE_NMS_TOPK_TEST: 1.5}}", "wanted a whole number"),
@@ -167,9 +167,9 @@ def test_what_a_model_here_does_not_have_is_refused_by_name(tmp_path: Path, text
         ("MODEL: [", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("x" * 300_000, "cannot be read"),
-        ("MODEL: {}\nx: &x !!python/object/apply:os.mkdir [mark]", "says how the model is used"),
-        ("_BASE_: ../base.yaml\nMODEL: {}", "what it takes over by _BASE_ is not read"),
-        ("MODEL: {RPN: {NMS_THRESH: null}}", "says how the model is used"),
+        ("MODEL: {}\nx: &x !!python/object/apply:os.mkdir [mark]", "settings are taken from"),
+        ("_BASE_: ../base.yaml\nMODEL: {}", "its _BASE_ is not read"),
+        ("MODEL: {RPN: {NMS_THRESH: null}}", "settings are taken from"),
     ],
     ids=lambda text: text[:20],
 )

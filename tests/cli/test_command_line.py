@@ -63,13 +63,13 @@ def test_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     for name in ("a", "b"):
         with MetricWriter(tmp_path / name, total_steps=2) as writer:
             writer.write(1, {"loss": 2.0, "segm/AP": 0.5})
-    run(monkeypatch, "curves", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c.png", "--figures", "segm/AP")
+    run(monkeypatch, "curves", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "c.png", "--metrics", "segm/AP")
     assert capsys.readouterr().out == f"wrote {tmp_path / 'c.png'}\n"
     assert cv2.imread(str(tmp_path / "c.png")) is not None
     with pytest.raises(SystemExit, match=r"error: 'loss' is recorded in none of .*nowhere; there is nothing"):
         run(monkeypatch, "curves", tmp_path / "nowhere", "--out", tmp_path / "d.png")
     with pytest.raises(SystemExit, match=r"error: .*/a: Is a directory; name a file$"):
-        run(monkeypatch, "curves", tmp_path / "a", "--out", tmp_path / "a", "--figures", "loss")
+        run(monkeypatch, "curves", tmp_path / "a", "--out", tmp_path / "a", "--metrics", "loss")
 
 
 @pytest.fixture
@@ -175,8 +175,8 @@ def test_curves_are_a_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with MetricWriter(tmp_path / "$x_{$", total_steps=2) as writer:
         writer.write(1, {"loss": 2.0})
     with pytest.raises(SystemExit, match=r"what is written is a PNG \(\.png\), not \.jpg; name it .*c\.png"):
-        run(monkeypatch, "curves", tmp_path / "$x_{$", "--out", tmp_path / "c.jpg", "--figures", "loss")
-    run(monkeypatch, "curves", tmp_path / "$x_{$", "--out", tmp_path / "c.png", "--figures", "loss")
+        run(monkeypatch, "curves", tmp_path / "$x_{$", "--out", tmp_path / "c.jpg", "--metrics", "loss")
+    run(monkeypatch, "curves", tmp_path / "$x_{$", "--out", tmp_path / "c.png", "--metrics", "loss")
     assert cv2.imread(str(tmp_path / "c.png")) is not None
 
 

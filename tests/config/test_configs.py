@@ -1,4 +1,4 @@
-"""The experiments in configs/: each loads, and holds the figures of its source."""
+"""The experiments in configs/: each loads, and has the values of its source."""
 
 import dataclasses
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_every_experiment_loads_and_says_what_it_is(path: Path):
 
 
 def test_published_recipes():
-    """Figures from Detectron2's Base-RCNN-FPN.yaml, *_1x.yaml, *_3x.yaml and mask_rcnn_R_50_FPN_400ep_LSJ.py."""
+    """Values from Detectron2's Base-RCNN-FPN.yaml, *_1x.yaml, *_3x.yaml and mask_rcnn_R_50_FPN_400ep_LSJ.py."""
     one = load_config(BASELINE)
     three = load_config(BASELINE.with_name("mask_rcnn_r50_fpn_3x.py"))
     deep = load_config(BASELINE.with_name("mask_rcnn_r101_fpn_3x.py"))

@@ -63,7 +63,7 @@ def test_a_name_like_none_gets_the_command_that_lists_them():
         load_config("zzz")
 
 
-def test_the_published_figures_are_those_of_the_readme():
+def test_the_published_metrics_are_those_of_the_readme():
     """Which has a table `| name.py | box AP | mask AP | source |`, an en dash for what the model does not predict."""
     table = re.findall(r"^\| `(\w+)\.py` \| ([\d.–]+) \| ([\d.–]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     listed = {one.name: (one.box_ap or "–", one.mask_ap or "–") for one in shipped_experiments() if one.box_ap}

@@ -48,7 +48,7 @@ def test_help_names_both_kinds_of_flags(capsys: pytest.CaptureFixture[str]):
         load_config(SHAPES, ["--help"])
     text = capsys.readouterr().out
     assert "--data.flip" in text and "--data.transforms.flip.probability" in text
-    assert "takes the place of" in text
+    assert "replaces" in text
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def pixels(text: str) -> np.ndarray:
     return np.array([[character == "#" for character in line] for line in text.split()], np.uint8)
 
 
-def block(size: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
+def block(size: tuple[int, int], y: slice, x: slice) -> np.ndarray:
     mask = np.zeros(size, np.uint8)
-    mask[rows, columns] = 1
+    mask[y, x] = 1
     return mask
 
 
@@ -75,5 +75,5 @@ def assert_objects(example: Example, classes: tuple[str, ...], expected: list[tu
     for mask, (_, wanted) in zip(example.masks, expected, strict=True):
         np.testing.assert_array_equal(mask, wanted)
     for box, (_, mask) in zip(example.boxes, expected, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        np.testing.assert_array_equal(box, [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        y, x = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        np.testing.assert_array_equal(box, [x[0], y[0], x[-1] + 1, y[-1] + 1])

@@ -75,17 +75,17 @@ def valid() -> dict[str, Any]:
     return content
 
 
-def places(value: Any, path: tuple = ()) -> list[tuple]:
+def locations(value: Any, path: tuple = ()) -> list[tuple]:
     """The paths to everything inside a JSON value."""
     inside = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
-    return [(*path, key) for key, _ in inside] + [p for key, inner in inside for p in places(inner, (*path, key))]
+    return [(*path, key) for key, _ in inside] + [p for key, inner in inside for p in locations(inner, (*path, key))]
 
 
 def mutated(choose: random.Random) -> Any:
     """A valid file with one to three changes: a value of another type, a missing one, a repeated entry."""
     content = copy.deepcopy(valid())
     for _ in range(choose.randint(1, 3)):
-        *way, last = choose.choice(places(content))
+        *way, last = choose.choice(locations(content))
         parent = content
         for key in way:
             parent = parent[key]

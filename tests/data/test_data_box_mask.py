@@ -13,7 +13,7 @@ from maskrcnn_jax.masks.rle import decode_mask, encode_mask
 
 
 @pytest.mark.parametrize(
-    ("box", "rows", "columns"),
+    ("box", "y", "x"),
     [
         ((2, 1, 5, 4), slice(1, 4), slice(2, 5)),
         ((0, 0, 9, 6), slice(0, 6), slice(0, 9)),
@@ -23,9 +23,9 @@ from maskrcnn_jax.masks.rle import decode_mask, encode_mask
         ((2.6, 0, 3.4, 6), slice(0, 6), slice(0, 0)),
     ],
 )
-def test_boxes_by_hand(box, rows, columns):
+def test_boxes_by_hand(box, y, x):
     expected = np.zeros((6, 9), np.uint8)
-    expected[rows, columns] = 1
+    expected[y, x] = 1
     np.testing.assert_array_equal(decode_mask(fill(box, (6, 9)), (6, 9)), expected)
 
 

@@ -21,7 +21,7 @@ def folders(folder: Path, *wanted: str, files: tuple[Path, ...] = ()) -> list[st
 
 
 def zip_up(folder: Path, name: str, *members: str) -> None:
-    """Moves folders into a zip like those of the download page."""
+    """Packs folders into a zip like those of the download page."""
     with zipfile.ZipFile(folder / name, "w") as archive:
         for member in members:
             archive.mkdir(member)

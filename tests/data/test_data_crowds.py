@@ -26,8 +26,8 @@ def test_nothing_to_say_of_few_crowds():
 
 def test_a_considerable_share_is_warned_of():
     [line] = crowd_warnings(read_annotations(file({3: 1}, {3: 2, 7: 2}), "F"))
-    assert line.startswith("1 of 5 annotations are crowds (iscrowd = 1), which are never learned")
-    assert "CVAT marks every brush mask so" in line and line.endswith("--crowds-as-objects")
+    assert line.startswith("1 of 5 annotations are crowds (iscrowd = 1), which are neither trained on")
+    assert "CVAT marks every brush mask as one" in line and line.endswith("--crowds-as-objects")
 
 
 def test_all_crowds():

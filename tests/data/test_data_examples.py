@@ -76,7 +76,7 @@ def test_coco_form_of_examples():
     assert truth["images"][1] == {"id": 9, "file_name": "q", "height": 4, "width": 6}
     assert truth["categories"] == [{"id": 3, "name": "a"}, {"id": 8, "name": "b"}]
     first, second, third, _ = truth["annotations"]
-    # 2 rows of 4 columns; COCO's box is x, y, width, height.
+    # Height 2, width 4; COCO's box is x, y, width, height.
     assert (first["id"], first["category_id"], first["bbox"], first["area"]) == (1, 8, [2, 1, 4, 2], 8)
     assert (second["iscrowd"], second["category_id"], second["area"]) == (1, 3, 1) and third["id"] == 3
     assert first["segmentation"]["size"] == [4, 6]

@@ -13,7 +13,7 @@ from maskrcnn_jax.data.prepare.read_options import ReadOptions
 SIZE = (10, 12)
 CAT = ("cat", (1, 2, 3, 5))
 CAT_PIXELS = block(SIZE, slice(1, 5), slice(0, 3))
-"""Columns 1 to 3 and rows 2 to 5, counted from 1, both included."""
+"""x from 1 to 3 and y from 2 to 5, counted from 1, both included."""
 DOG = ("dog", (7, 3, 12, 10))
 DOG_PIXELS = block(SIZE, slice(2, 10), slice(6, 12))
 
@@ -251,8 +251,8 @@ def test_boxes_refer_to_the_raster_of_the_annotated_size(
     upright[6:20, 4:28] = 230
     sides = "" if annotated is None else f"<size><height>{annotated[0]}</height><width>{annotated[1]}</width></size>"
     shown = upright if turns else np.ascontiguousarray(STORED[orientation or 1](upright))
-    rows, columns = np.flatnonzero((shown > 99).any(axis=1)), np.flatnonzero((shown > 99).any(axis=0))
-    x0, y0, x1, y1 = columns[0] + 1, rows[0] + 1, columns[-1] + 1, rows[-1] + 1
+    y, x = np.flatnonzero((shown > 99).any(axis=1)), np.flatnonzero((shown > 99).any(axis=0))
+    x0, y0, x1, y1 = x[0] + 1, y[0] + 1, x[-1] + 1, y[-1] + 1
     box = f"<bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox>"
     write_raw(folder, box, before=sides)
     write_turned(folder / "JPEGImages" / "a.jpg", upright, orientation)

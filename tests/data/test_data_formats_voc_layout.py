@@ -13,7 +13,7 @@ from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 SIZE = (10, 12)
 CAT_PIXELS = block(SIZE, slice(1, 5), slice(0, 3))
-"""Columns 1 to 3 and rows 2 to 5, counted from 1, both included."""
+"""x from 1 to 3 and y from 2 to 5, counted from 1, both included."""
 
 XML = (
     "<annotation><filename>{}</filename><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax>"

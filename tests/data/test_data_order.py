@@ -28,7 +28,7 @@ def test_a_batch_holds_one_group():
 
 
 def test_group_smaller_than_a_batch_starts_over():
-    # 3 images in 8 places: 2 or 3 times each.
+    # 3 images in 8 slots: 2 or 3 times each.
     batch = TrainOrder([np.arange(3)], 8, seed=0).batch(0)
     assert sorted(np.bincount(batch)) == [2, 3, 3]
 

@@ -271,7 +271,7 @@ def test_validation_without_buckets_groups_by_padded_size():
 def test_training_centers_where_the_model_does():
     config = dataclasses.replace(MIXED, transforms=(Resize((16,), 64),))
     (batch,) = take(train_batches(Plain([WIDE] * 4), config, 0, 0, centered=True), 1)
-    # 30 × 50 becomes 16 × 27 (26.67); in 32 × 64 that is 8 rows above and ⌊37 / 2⌋ = 18 columns before.
+    # 30 × 50 becomes 16 × 27 (26.67); in 32 × 64 that is 8 pixels above and ⌊37 / 2⌋ = 18 on the left.
     assert batch.image_sizes.tolist() == [[16, 27]] * 4
     np.testing.assert_array_equal(batch.ground_truth.boxes[:, 0], [[18, 8, 45, 24]] * 4)
     for image, image_id in zip(batch.images, batch.image_ids, strict=True):

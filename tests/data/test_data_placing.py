@@ -41,7 +41,7 @@ def test_turned_images_boxes_and_masks_stay_together(turns: int, flip: bool):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_rows_hold_what_their_pixels_show(seed: int):
+def test_ground_truth_matches_the_pixels(seed: int):
     """All transforms of geometry in turn: the box is that of the white pixels, whose share of it the mask has."""
     example = example_of((60, 60), 20, 30, 50, 40)
     transforms = (Flip(0.5), Rotate90(1.0), RandomCrop(0.8), Resize((48, 64), 64), Flip(0.5), Rotate90(0.5))
@@ -49,8 +49,8 @@ def test_rows_hold_what_their_pixels_show(seed: int):
     config = DataConfig(transforms=transforms, buckets=SQUARE, max_objects=2, mask_size=14)
     row = augment(example, generators(seed), config, (64, 64))
     white = row.images[..., 0] >= 128
-    rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
-    expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+    y, x = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
+    expected = [x[0], y[0], x[-1] + 1, y[-1] + 1]
     np.testing.assert_allclose(row.ground_truth.boxes[0], expected, atol=1.01)
     assert row.ground_truth.masks[0].mean() > 0.9
 
@@ -76,7 +76,7 @@ def test_mirroring_then_turning_is_what_it_says():
 
 def test_a_window_is_resized_with_what_it_shows():
     placement = Placement((40, 80), (40, 80), offset=(10, 20), window=(20, 30), flip=False)
-    # Twice as large: everything doubles. 60 of 30 columns and 40 of 20 rows.
+    # Twice as large: everything doubles. 60 of width 30 and 40 of height 20.
     assert resized_window(placement, (40, 60)) == Placement((40, 80), (80, 160), (20, 40), (40, 60), False)
     assert cropped(placement, (1, 2), (5, 6)) == Placement((40, 80), (40, 80), (11, 22), (5, 6), False)
 
@@ -146,7 +146,7 @@ BAD = [
     (ScaleJitter(2.0, 0.1), r"x = \(2.0, 0.1\): must be \(low, high\)"),
     (ScaleJitter(0.0, 2.0), r"x = \(0.0, 2.0\)"),
     (Flip(1.1), r"x.probability = 1.1: must lie between 0 and 1"),
-    (RandomCrop(0.0), r"x.low = 0.0: must lie above 0"),
+    (RandomCrop(0.0), r"x.low = 0.0: must be above 0"),
     (RandomCrop(0.5, -1.0), r"x.probability"),
     (Rotate90(2.0), r"x.probability"),
 ]

@@ -8,8 +8,8 @@ from maskrcnn_jax.data.transforms.resize import resize
 SMALL = np.array([[0, 100, 200, 50], [255, 30, 60, 90], [10, 20, 250, 0]], np.uint8)
 
 
-def gray(rows) -> np.ndarray:
-    return np.repeat(np.array(rows, np.uint8)[..., None], 3, axis=2)
+def gray(values) -> np.ndarray:
+    return np.repeat(np.array(values, np.uint8)[..., None], 3, axis=2)
 
 
 def random_image(height: int, width: int) -> np.ndarray:
@@ -62,11 +62,11 @@ def test_rounded_is_exact_to_whole_values(old, new):
 @pytest.mark.parametrize(("old", "new"), SIZES)
 def test_antialiased_is_its_definition(old, new):
     image = random_image(*old)
-    rows, columns = triangle(old[0], new[0]), triangle(old[1], new[1])
+    down, across = triangle(old[0], new[0]), triangle(old[1], new[1])
     found = resize(image, new, "antialiased")
     assert found.dtype == np.uint8
     # Pillow rounds twice, after each axis.
-    np.testing.assert_allclose(found, np.einsum("yi,ijc,xj->yxc", rows, image, columns), atol=1.01)
+    np.testing.assert_allclose(found, np.einsum("yi,ijc,xj->yxc", down, image, across), atol=1.01)
 
 
 @pytest.mark.parametrize(("old", "new"), SIZES)
@@ -74,11 +74,11 @@ def test_truncated_is_bilinear_with_black_around_and_no_darker_than_the_image(ol
     image = random_image(*old) // 2 + 40
     around = np.pad(image, ((1, 1), (1, 1), (0, 0)))
     height, width = old
-    rows = [(y + 0.5) * height / new[0] + 0.5 for y in range(new[0])]
-    columns = [(x + 0.5) * width / new[1] + 0.5 for x in range(new[1])]
+    ys = [(y + 0.5) * height / new[0] + 0.5 for y in range(new[0])]
+    xs = [(x + 0.5) * width / new[1] + 0.5 for x in range(new[1])]
     found = resize(image, new, "truncated")
-    for y, v in enumerate(rows):
-        for x, u in enumerate(columns):
+    for y, v in enumerate(ys):
+        for x, u in enumerate(xs):
             top, left = int(v), int(u)
             corners = around[top : top + 2, left : left + 2].astype(float)
             shares = np.outer([1 - (v - top), v - top], [1 - (u - left), u - left])

@@ -8,7 +8,7 @@ import pytest
 
 from maskrcnn_jax.config import ConfigError, Kind, ShapesSource
 from maskrcnn_jax.data.sources.example import ImageSource
-from maskrcnn_jax.data.sources.shapes import Shape, Shapes, draw, extent_iou, silhouette
+from maskrcnn_jax.data.sources.shapes import Shape, Shapes, draw, silhouette
 
 BLACK = np.zeros(3, np.uint8)
 KINDS: tuple[Kind, ...] = ("square", "circle", "triangle")
@@ -120,14 +120,6 @@ def test_area(kind: Kind):
     mask = silhouette(Shape(kind, 64, 64, R, (9, 9, 9)), 128)
     assert mask.sum() == pytest.approx(AREAS[kind], rel=0.05)
     assert _holes(mask) == (kind == "ring")
-
-
-def test_extent_iou():
-    # Sides 20, shifted by 10: 200 / (400 + 400 - 200); shifted by 20: they only touch.
-    a = Shape("square", 50, 50, 10, (0, 0, 0))
-    assert extent_iou(a, a._replace(x=60)) == pytest.approx(1 / 3)
-    assert extent_iou(a, a._replace(x=70)) == 0
-    assert extent_iou(a, a) == 1
 
 
 def test_statistics_of_many_images():

@@ -18,7 +18,7 @@ SIZE = (20, 40)
 THINGS, STUFF = [f"thing {i}" for i in range(80)], [f"stuff {i}" for i in range(53)]
 
 
-def write(data_dir: Path, config: str, key: str, names: list[str], rows: list[dict[str, Any]], kind: str) -> None:
+def write(data_dir: Path, config: str, key: str, names: list[str], records: list[dict[str, Any]], kind: str) -> None:
     """A data set as `tensorflow_datasets/object_detection/coco.py` describes it."""
     folder = data_dir / "coco" / config / "1.1.0"
     folder.mkdir(parents=True)
@@ -49,7 +49,7 @@ def write(data_dir: Path, config: str, key: str, names: list[str], rows: list[di
     )
     writer = tfds.core.SequentialWriter(info, 2000, file_format=kind)
     writer.initialize_splits(["validation"])
-    writer.add_examples({"validation": rows})
+    writer.add_examples({"validation": records})
     writer.close_all()
 
 
@@ -73,8 +73,8 @@ def boxes(tmp_path: Path) -> TFDSSource:
         [thing(3, (0, 0, 8, 8), 1, crowd=True)],
         [thing(4, (30, 10, 40, 20), 1)],
     ]
-    rows = [row(10 * i, objects=inside) for i, inside in enumerate(objects, start=1)]
-    write(tmp_path, "2017", "objects", ["cat", "dog", "owl"], rows, "array_record")
+    records = [row(10 * i, objects=inside) for i, inside in enumerate(objects, start=1)]
+    write(tmp_path, "2017", "objects", ["cat", "dog", "owl"], records, "array_record")
     return TFDSSource("coco/2017", "validation", tmp_path)
 
 

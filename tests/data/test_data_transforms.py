@@ -83,7 +83,7 @@ def test_fit_names_an_image_that_fits_nowhere():
 
 
 def test_fit_centers():
-    # 60 × 100 in 64 × 129: 2 rows above, ⌊29 / 2⌋ = 14 columns before.
+    # 60 × 100 in 64 × 129: 2 pixels above, ⌊29 / 2⌋ = 14 on the left.
     plain = InputConfig(shortest_edge=60, longest_edge=100, buckets=((64, 129),))
     corner = fit(image_of(30, 50), plain)
     middle = fit(image_of(30, 50), dataclasses.replace(plain, centered=True))
@@ -121,7 +121,7 @@ def test_flipping_twice_changes_nothing():
     np.testing.assert_array_equal(place_boxes(place_boxes(boxes, placement), placement), boxes)
 
 
-def test_image_moves_with_its_boxes():
+def test_image_and_boxes_are_transformed_alike():
     # A white rectangle is found where its box says, for every kind of placement.
     image = np.zeros((60, 80, 3), np.uint8)
     image[20:40, 30:60] = 255
@@ -211,7 +211,7 @@ def test_image_without_objects():
     ],
     ids=["whole", "cut"],
 )
-def test_centering_moves_the_image_and_its_objects_alike(config):
+def test_centering_shifts_the_image_and_its_objects_alike(config):
     example = blobs((240, 320), seed=3)
     for seed in range(6):
         corner, middle = (
@@ -232,10 +232,11 @@ def test_centering_moves_the_image_and_its_objects_alike(config):
 def test_augmentation_depends_on_the_generator_alone():
     config = DataConfig(transforms=(Flip(), Resize((40, 50), 64)), buckets=((64, 64),), max_objects=3, mask_size=8)
     example = example_of((40, 50), (3, 3, 20, 30))
-    rows = [augment(example, Generators(np.random.default_rng(seed)), config, (64, 64)) for seed in (1, 1, 2, 3, 4)]
-    for a, b in zip((*rows[0][:2], *rows[0].ground_truth), (*rows[1][:2], *rows[1].ground_truth), strict=True):
+    samples = [augment(example, Generators(np.random.default_rng(seed)), config, (64, 64)) for seed in (1, 1, 2, 3, 4)]
+    first, second = ((*sample[:2], *sample.ground_truth) for sample in samples[:2])
+    for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert len({row.images.tobytes() for row in rows}) > 1
+    assert len({sample.images.tobytes() for sample in samples}) > 1
 
 
 def test_multi_scale_and_flip_are_drawn_from_the_settings():

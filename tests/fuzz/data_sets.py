@@ -20,8 +20,8 @@ SQUARE = [4.0, 5.0, 14.0, 5.0, 14.0, 15.0, 4.0, 15.0]
 
 def image(name: str, orientation: int = 1) -> bytes:
     """An encoded image with structure."""
-    rows, columns = np.indices(SIZE)
-    values = np.stack([rows * 9, columns * 7, rows + columns], axis=-1).astype(np.uint8)
+    y, x = np.indices(SIZE)
+    values = np.stack([y * 9, x * 7, y + x], axis=-1).astype(np.uint8)
     content, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(values).save(content, "JPEG" if name.endswith("jpg") else "PNG", exif=exif.tobytes())
@@ -35,8 +35,8 @@ def put(path: Path, data: bytes | Any) -> None:
 
 
 def disc() -> np.ndarray:
-    rows, columns = np.indices(SIZE)
-    return ((rows - 12) ** 2 + (columns - 20) ** 2 < 25).astype(np.uint8)
+    y, x = np.indices(SIZE)
+    return ((y - 12) ** 2 + (x - 20) ** 2 < 25).astype(np.uint8)
 
 
 def png(values: np.ndarray) -> bytes:
@@ -79,22 +79,22 @@ def coco(rng: Random, folder: Path) -> None:
     layout, content = rng.randrange(4), coco_content(rng, NAMES)
     if layout == 0:
         put(folder / "annotations" / "instances_train.json", content)
-        places = [folder / "train"]
+        folders = [folder / "train"]
     elif layout == 1:  # Roboflow
         put(folder / "train" / "_annotations.coco.json", content)
         put(folder / "valid" / "_annotations.coco.json", content)
-        places = [folder / "train", folder / "valid"]
+        folders = [folder / "train", folder / "valid"]
     elif layout == 2:  # Label Studio
         for entry in content["images"]:
             entry["file_name"] = f"images\\{entry['file_name']}"
         put(folder / "result.json", content)
-        places = [folder / "images"]
+        folders = [folder / "images"]
     else:  # CVAT
         put(folder / "annotations" / "instances_default.json", content)
-        places = [folder / "images" / "default"]
-    for place in places:
+        folders = [folder / "images" / "default"]
+    for images in folders:
         for name in NAMES:
-            put(place / name, image(name, rng.choice([1, 1, 3, 6])))
+            put(images / name, image(name, rng.choice([1, 1, 3, 6])))
 
 
 def labelme(rng: Random, folder: Path) -> None:

@@ -7,8 +7,8 @@ from random import Random
 
 import data_sets
 from fuzz_images import image_file
+from fuzz_target import FuzzTarget
 from mutations import TEXTS, damage_a_file, damaged_bytes, damaged_tree, files_in, written_json
-from subject import Subject
 
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.data.prepare.run import prepare
@@ -105,4 +105,4 @@ def read(folder: Path) -> None:
             source[index]
 
 
-SUBJECTS = tuple(Subject(f"data set: {kind}", maker(kind), read) for kind in data_sets.FORMATS)
+TARGETS = tuple(FuzzTarget(f"data set: {kind}", maker(kind), read) for kind in data_sets.FORMATS)

@@ -9,9 +9,9 @@ from random import Random
 
 import cv2
 import numpy as np
+from fuzz_target import FuzzTarget
 from mutations import damaged_bytes, zipped
 from PIL import Image
-from subject import Subject
 
 from maskrcnn_jax.data.images import reading as images
 from maskrcnn_jax.data.images.broken import BrokenImage
@@ -162,4 +162,4 @@ def read(folder: Path) -> None:
         raise errors[-1]
 
 
-SUBJECTS = (Subject("image", make, read),)
+TARGETS = (FuzzTarget("image", make, read),)

@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 
 import jax.numpy as jnp
+from fuzz_target import FuzzTarget
 from mutations import NUMBERS, TEXTS, damage_a_file, damaged_bytes, damaged_tree, files_in, written_json
 from small import CONFIG, build, change
-from subject import Subject
 from whole_runs import TINY
 
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints, steps
@@ -110,8 +110,8 @@ def read_overrides(folder: Path) -> None:
     load_config(TINY, json.loads((folder / "words.json").read_text()))
 
 
-SUBJECTS = (
-    Subject("run folder", make_run, read_run),
-    Subject("config.json", make_config, read_folder),
-    Subject("command line", make_overrides, read_overrides),
+TARGETS = (
+    FuzzTarget("run folder", make_run, read_run),
+    FuzzTarget("config.json", make_config, read_folder),
+    FuzzTarget("command line", make_overrides, read_overrides),
 )

@@ -14,10 +14,10 @@ import h5py
 import jax
 import matterport_checkpoint
 import numpy as np
+from fuzz_target import FuzzTarget
 from mutations import NUMBERS, TEXTS, damage_a_file, damaged_bytes, damaged_tree, zipped
 from pickle_writer import Call, Instructions, Name, Storage, pickled, tensor, torch_legacy, torch_zip
 from small import CONFIG, build
-from subject import Subject
 
 from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.formats.files import open_weights
@@ -183,8 +183,8 @@ def read(folder: Path) -> None:
         raise RuntimeError("code of a weight file was run")
 
 
-SUBJECTS = (
-    Subject("weights: damaged", make_damaged, read),
-    Subject("weights: torch", make_torch, read),
-    Subject("weights: pickle", make_pickle, read),
+TARGETS = (
+    FuzzTarget("weights: damaged", make_damaged, read),
+    FuzzTarget("weights: torch", make_torch, read),
+    FuzzTarget("weights: pickle", make_pickle, read),
 )

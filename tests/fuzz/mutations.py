@@ -67,17 +67,17 @@ def damaged_tree(rng: Random, tree: Any, times: int | None = None) -> Any:
     """A copy of a tree of JSON with values exchanged, deleted, repeated or made odd."""
     tree = copy.deepcopy(tree)
     for _ in range(times or rng.choice([1, 1, 1, 2, 4])):
-        places = spots(tree)
-        if not places or rng.random() < 0.02:
+        found = spots(tree)
+        if not found or rng.random() < 0.02:
             return odd_value(rng)
-        node, key = rng.choice(places)
+        node, key = rng.choice(found)
         value, kind = node[key], rng.randrange(10)
         if kind < 4:
             node[key] = odd_value(rng)
         elif kind == 4:
             del node[key]
         elif kind == 5:
-            other, its = rng.choice(places)
+            other, its = rng.choice(found)
             if its in other if isinstance(other, dict) else its < len(other):
                 node[key] = copy.deepcopy(other[its])
         elif kind == 6:

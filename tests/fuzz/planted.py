@@ -1,4 +1,4 @@
-"""Subjects with one fault each, which the harness must find."""
+"""Fuzz targets with one fault each, which the harness must find."""
 
 import asyncio
 import ctypes
@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 
 import numpy as np
-from subject import Subject
+from fuzz_target import FuzzTarget
 
 from maskrcnn_jax.data.prepare.problems import DatasetError
 
@@ -112,4 +112,4 @@ FAULTS = (
     (leave_a_task_behind, "prints a traceback"),
     (leave, "ends the process with status 3 in leave"),
 )
-SUBJECTS = tuple(Subject(read.__name__, nothing, read) for read in (*FINE, *(fault for fault, _ in FAULTS)))
+TARGETS = tuple(FuzzTarget(read.__name__, nothing, read) for read in (*FINE, *(fault for fault, _ in FAULTS)))

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from subject import Limits, chosen, randomness
+from fuzz_target import Limits, chosen, randomness
 from tqdm import tqdm
 
 LIMITS = Limits()
@@ -47,7 +47,7 @@ def fuzz(
     numbers: Sequence[int],
     seed: int,
     scratch: Path,
-    subjects: str = "subjects",
+    targets: str = "fuzz_targets",
     workers: int = 2,
     limits: Limits = LIMITS,
 ) -> Iterator[Ended]:
@@ -56,7 +56,7 @@ def fuzz(
     ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
 
     def try_share(index: int) -> None:
-        for one in one_after_the_other(shares[index], seed, scratch / f"{index}", subjects, limits):
+        for one in one_after_the_other(shares[index], seed, scratch / f"{index}", targets, limits):
             ended.put(one)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -70,13 +70,13 @@ def fuzz(
 
 
 def one_after_the_other(
-    numbers: Sequence[int], seed: int, scratch: Path, subjects: str, limits: Limits
+    numbers: Sequence[int], seed: int, scratch: Path, targets: str, limits: Limits
 ) -> Iterator[Ended]:
     """Tries inputs in a process; if it dies of one, the next process begins behind that."""
     waiting = list(numbers)
     while waiting:
         tried = 0
-        for ended in until_it_dies(waiting, seed, scratch, subjects, limits):
+        for ended in until_it_dies(waiting, seed, scratch, targets, limits):
             tried += 1
             yield ended
         if not tried:
@@ -84,10 +84,10 @@ def one_after_the_other(
         waiting = waiting[tried:]
 
 
-def until_it_dies(numbers: Sequence[int], seed: int, scratch: Path, subjects: str, limits: Limits) -> Iterator[Ended]:
+def until_it_dies(numbers: Sequence[int], seed: int, scratch: Path, targets: str, limits: Limits) -> Iterator[Ended]:
     """What one process finds; the last input may be the one that ended it."""
     scratch.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, WORKER, subjects, seed, scratch, limits.seconds, limits.memory, *numbers]
+    command = [sys.executable, WORKER, targets, seed, scratch, limits.seconds, limits.memory, *numbers]
     with (scratch / "errors.txt").open("w+", errors="replace") as errors:
         with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=errors, text=True) as process:
             assert process.stdout is not None
@@ -165,12 +165,12 @@ def main() -> None:
 def write(number: int, seed: int, folder: Path) -> None:
     """Writes an input to look at."""
     import worker  # noqa: F401  finds the modules of the tests
-    from subjects import SUBJECTS
+    from fuzz_targets import TARGETS
 
     folder.mkdir(parents=True)
-    subject = chosen(SUBJECTS, number)
-    subject.make(randomness(seed, number), folder)
-    print(f"{subject.name} in {folder}")
+    target = chosen(TARGETS, number)
+    target.make(randomness(seed, number), folder)
+    print(f"{target.name} in {folder}")
 
 
 if __name__ == "__main__":

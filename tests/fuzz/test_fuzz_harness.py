@@ -6,7 +6,7 @@ from pathlib import Path
 import planted
 import pytest
 import run
-from subject import Limits, randomness
+from fuzz_target import Limits, randomness
 
 EXPECTED = [None] * len(planted.FINE) + [fault for _, fault in planted.FAULTS]
 
@@ -16,7 +16,7 @@ def test_each_planted_fault_is_found_and_no_other(tmp_path: Path):
     found = sorted(run.fuzz(numbers, 0, tmp_path, "planted", limits=Limits(seconds=1.5, memory=2**28)))
     assert [ended.number for ended in found] == [*numbers]
     assert {ended.kind: ended.fault for ended in found} == dict(
-        zip((subject.name for subject in planted.SUBJECTS), EXPECTED, strict=True)
+        zip((target.name for target in planted.TARGETS), EXPECTED, strict=True)
     )
 
 

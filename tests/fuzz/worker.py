@@ -1,6 +1,6 @@
 """Tries inputs one after the other, in a process that may die of one: run.py starts it.
 
-    python tests/fuzz/worker.py SUBJECTS SEED SCRATCH SECONDS BYTES NUMBER [NUMBER …]
+    python tests/fuzz/worker.py TARGETS SEED SCRATCH SECONDS BYTES NUMBER [NUMBER …]
 
 Writes two lines of JSON per input to standard output: the number before it begins, the verdict when it ended.
 """
@@ -27,7 +27,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "checkpoints")]
 os.environ |= {"JAX_PLATFORMS": "cpu", "TQDM_DISABLE": "1", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 from errors_with_names import complaint, is_named  # noqa: E402
-from subject import PATIENCE, Limits, Subject, chosen, randomness  # noqa: E402
+from fuzz_target import PATIENCE, FuzzTarget, Limits, chosen, randomness  # noqa: E402
 
 
 def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[int]) -> None:
@@ -35,7 +35,7 @@ def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[in
     trace = os.fdopen(os.dup(2), "w")  # where run.py looks for what a dying process was at
     faulthandler.enable(trace)
     warnings.simplefilter("ignore")
-    subjects: tuple[Subject, ...] = importlib.import_module(module).SUBJECTS
+    targets: tuple[FuzzTarget, ...] = importlib.import_module(module).TARGETS
     # The address space ends what would else take the whole machine; libraries reserve more of it than they use.
     space = memory("VmSize") + 4 * limits.memory
     resource.setrlimit(resource.RLIMIT_AS, (space, resource.RLIM_INFINITY))
@@ -43,51 +43,51 @@ def main(module: str, seed: int, scratch: Path, limits: Limits, numbers: list[in
     os.dup2(2, 1)  # what the code under test prints
     os.chdir(scratch)
     for number in numbers:
-        subject = chosen(subjects, number)
+        target = chosen(targets, number)
         folder = scratch / f"input-{number}"
         discard(folder)
         folder.mkdir(parents=True)
-        subject.make(randomness(seed, number), folder)
+        target.make(randomness(seed, number), folder)
         gc.freeze()  # what lives so far is not searched again
-        verdicts.write(json.dumps({"begins": number, "kind": subject.name}) + "\n")
+        verdicts.write(json.dumps({"begins": number, "kind": target.name}) + "\n")
         began, before = time.process_time(), memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts anew
         with printed() as output:
             faulthandler.dump_traceback_later(PATIENCE * limits.seconds, exit=True, file=trace)
-            fault, detail = outcome(subject, folder)
-            gc.collect()  # errors of tasks that nobody waited for are printed when they are freed
+            fault, detail = outcome(target, folder)
+            gc.collect()  # errors of tasks that were not awaited are printed when they are freed
             faulthandler.cancel_dump_traceback_later()
         taken, seconds = memory("VmHWM") - before, time.process_time() - began
         said = "".join(output)
         if fault is None and "Traceback" in said:
             fault, detail = "prints a traceback", said[said.index("Traceback") :][-2000:]
         if fault is None and taken > limits.memory:
-            fault, detail = f"memory ({subject.name})", f"takes {taken / 2**20:.0f} MiB; {detail}"
+            fault, detail = f"memory ({target.name})", f"takes {taken / 2**20:.0f} MiB; {detail}"
         if fault is None and seconds > limits.seconds:
-            fault, detail = f"time ({subject.name})", f"takes {seconds:.0f} s; {detail}"
+            fault, detail = f"time ({target.name})", f"takes {seconds:.0f} s; {detail}"
         verdict = {"ended": number, "fault": fault, "detail": detail, "seconds": seconds, "memory": taken}
         verdicts.write(json.dumps(verdict) + "\n")
         discard(folder)
 
 
-def outcome(subject: Subject, folder: Path) -> tuple[str | None, str]:
-    """What is wrong with how an input ends, None if nothing is, and the details."""
+def outcome(target: FuzzTarget, folder: Path) -> tuple[str | None, str]:
+    """The fault with which an input ended, None without a fault, and the details."""
     try:
-        subject.read(folder)
-    except SystemExit as ended:  # the command line's own refusal
+        target.read(folder)
+    except SystemExit as ended:  # an error of the command line itself
         return None, f"ended with {str(ended.code)[:300]!r}"
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         if not is_named(error):
-            return place(error), "".join(traceback.format_exception(error))[-3000:]
+            return origin(error), "".join(traceback.format_exception(error))[-3000:]
         if found := complaint(error, folder):
-            return f"message: {found.partition(':')[0]} ({place(error)})", f"{type(error).__name__}: {error}"[:3000]
+            return f"message: {found.partition(':')[0]} ({origin(error)})", f"{type(error).__name__}: {error}"[:3000]
         return None, f"{type(error).__name__}: {error}"[:1000]
     return None, "read"
 
 
-def place(error: BaseException) -> str:
+def origin(error: BaseException) -> str:
     """The type of an error and the last function of the package that it went through: equal for equal faults."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if f"{os.sep}maskrcnn_jax{os.sep}" in frame.filename] or frames

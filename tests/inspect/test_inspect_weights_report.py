@@ -100,7 +100,7 @@ def test_a_file_of_no_known_system_keeps_its_names(tmp_path: Path):
     write_state_dict(tmp_path / "a.pth", {"my.weight": np.ones((2, 2), np.float32)})
     source = read_source(tmp_path / "a.pth")
     assert list(source.arrays) == ["my.weight"] and source.config is None
-    assert "does not convert: of no known system" in source.about
+    assert "does not convert: unrecognised checkpoint format" in source.about
 
 
 def test_two_files_meet_in_the_names_that_both_have(tmp_path: Path):

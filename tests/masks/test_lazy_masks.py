@@ -15,8 +15,8 @@ WHOLE = (0, 0, WIDTH, HEIGHT)
 
 def full(crop: Crop) -> np.ndarray:
     image = np.zeros((HEIGHT, WIDTH), bool)
-    rows, columns = crop.mask.shape
-    image[crop.y : crop.y + rows, crop.x : crop.x + columns] = crop.mask
+    height, width = crop.mask.shape
+    image[crop.y : crop.y + height, crop.x : crop.x + width] = crop.mask
     return image
 
 
@@ -25,19 +25,19 @@ def patch(place, window=WHOLE, seed=0) -> Patch:
     return Patch(noise, np.array(place, np.float32), window)
 
 
-places = st.tuples(st.floats(-20, 70), st.floats(-20, 50), st.floats(0.5, 60), st.floats(0.5, 60)).map(
+boxes = st.tuples(st.floats(-20, 70), st.floats(-20, 50), st.floats(0.5, 60), st.floats(0.5, 60)).map(
     lambda p: [p[0], p[1], p[0] + p[2], p[1] + p[3]]
 )
 
 
-@given(place=places)
+@given(place=boxes)
 def test_one_mask_is_what_paste_mask_gives(place):
     one = patch(place)
     expected = paste_mask(one.probabilities, one.place, HEIGHT, WIDTH)
     np.testing.assert_array_equal(full(Crops([(one,)])[0]), expected)
 
 
-@given(place=places, window=st.sampled_from([(10, 5, 50, 40), (0, 0, 1, 1), (30, 30, 30, 50), (70, 50, 80, 60)]))
+@given(place=boxes, window=st.sampled_from([(10, 5, 50, 40), (0, 0, 1, 1), (30, 30, 30, 50), (70, 50, 80, 60)]))
 def test_nothing_is_set_outside_the_window(place, window):
     x0, y0, x1, y1 = window
     inside = np.zeros((HEIGHT, WIDTH), bool)
@@ -62,9 +62,9 @@ def test_an_object_in_parts_is_their_union():
     assert union.x in (4, 5) and union.mask.shape[1] <= 67
 
 
-@given(place=places, seed=st.integers(0, 3))
+@given(place=boxes, seed=st.integers(0, 3))
 def test_samples_of_every_pixel_are_the_mask(place, seed):
-    """20 × 20 places over 20 × 20 pixels."""
+    """20 × 20 samples over 20 × 20 pixels."""
     one, other = patch(place, (0, 0, 40, 60), seed), patch(place, (30, 20, 80, 60), seed + 1)
     masks = Crops([(one, other)])
     samples = masks.sample(0, np.array([25.0, 15, 45, 35]), 20)
@@ -86,7 +86,7 @@ def test_a_union_by_hand():
     a = Crop(np.array([[True, False], [True, True]]), 1, 2)
     b = Crop(np.array([[True, True, True]]), 2, 3)
     empty = Crop(np.zeros((0, 0), bool), 0, 0)
-    # Rows 1 and 2, columns 2 to 5: a sets (1, 2), (2, 2), (2, 3), b (2, 3), (2, 4), (2, 5).
+    # y from 1 to 2, x from 2 to 5: a sets (1, 2), (2, 2), (2, 3), b (2, 3), (2, 4), (2, 5).
     union = unite([a, empty, b])
     assert (union.y, union.x) == (1, 2)
     assert union.mask.astype(int).tolist() == [[1, 0, 0, 0], [1, 1, 1, 1]]

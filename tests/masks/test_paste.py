@@ -34,10 +34,10 @@ def assert_is_definition(mask, box, height, width, threshold=0.5):
 
 
 def test_a_two_by_two_mask_by_hand():
-    # The box spans columns 1 to 5 and rows 0 to 4 of a 4 × 6 image: 2 pixels per cell. Cell centres are at pixel
+    # The box spans x from 1 to 5 and y from 0 to 4 of a 4 × 6 image: 2 pixels per cell. Cell centres are at pixel
     # offsets 1 and 3, pixel centres at 0.5, 1.5, 2.5, 3.5, so in cell units -0.25, 0.25, 0.75, 1.25, and weights of
     # (left, right) cell are (.75, 0) (.75, .25) (.25, .75) (0, .75); half a pixel outside the box (-0.75, 1.75): .25.
-    # Only the upper left cell is 1, so the probability is (row weight) × (column weight), rows .75 .75 .25 0 and
+    # Only the upper left cell is 1, so the probability is (weight in y) × (weight in x), .75 .75 .25 0 in y and
     # columns (from pixel 0) .25 .75 .75 .25 0 0:  .75 × .75 = .5625 ≥ .5 for the 2 × 2 pixels at (0, 1).
     mask = np.array([[1, 0], [0, 0]], np.float32)
     box = np.array([1, 0, 5, 4], np.float32)
@@ -118,7 +118,7 @@ def test_an_enormous_box_covers_the_image_with_its_middle():
 
 def test_a_crop_holds_only_the_box():
     crop = paste_crop(np.ones((4, 4), np.float32), np.array([100, 50, 140, 70], np.float32), 480, 640)
-    assert (crop.y, crop.x) == (47, 95)  # half a cell more on each side: 20 / 4 / 2 = 2.5 rows, 40 / 4 / 2 = 5 columns
+    assert (crop.y, crop.x) == (47, 95)  # half a cell more on each side: 20 / 4 / 2 = 2.5 in y, 40 / 4 / 2 = 5 in x
     assert crop.mask.shape == (26, 50)
     # The outer cells fade towards zero: row weights .6 .8 1 … and column weights .55 .65 .75 .85 … from the corner on.
     # Of their products .6 × (.55, .65, .75) and .8 × .55 are below .5: the box less 4 pixels at each corner.
@@ -199,7 +199,7 @@ def test_outward_corners_are_those_that_torchvision_gave(box, whole):
 
 
 def test_rounded_by_hand():
-    # Columns 2.6 … 6.4 become 3 … 6, rows 1.5 … 4.5 become 2 … 4, since halves go to the even number.
+    # x 2.6 … 6.4 becomes 3 … 6, y 1.5 … 4.5 becomes 2 … 4, since halves go to the even number.
     boxes = np.array([[2.6, 1.5, 6.4, 4.5], [3.2, 3.2, 3.4, 8.0]])
     found = snap(boxes, 28, "rounded")
     assert found.tolist() == [[3, 2, 6, 4], [3, 3, 3, 8]]
@@ -209,7 +209,7 @@ def test_rounded_by_hand():
     assert not paste_mask(np.ones((28, 28), np.float32), found[1], 8, 10).any()
 
 
-def test_exact_moves_nothing():
+def test_exact_changes_nothing():
     boxes = np.array([[2.6, -1.5, 6.4, 4.5]], np.float32)
     np.testing.assert_array_equal(snap(boxes, 28, "exact"), boxes)
 

@@ -56,7 +56,7 @@ def test_runs_and_extent_equal_pycocotools(mask):
 
 
 def test_extent_ignores_runs_of_no_pixel():
-    # Over 4 × 5 pixels: an empty run of ones at column 1, then the pixels of rows 1 and 2 of column 2, then an empty
+    # Over 4 × 5 pixels: an empty run of ones at column 1, then the pixels at y = 1 and 2 of column 2, then an empty
     # one in column 4.
     runs = np.array([5, 0, 4, 2, 6, 0, 3])
     assert extent(runs, 4) == (2, 1, 3, 3)

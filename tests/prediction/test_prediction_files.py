@@ -321,8 +321,8 @@ def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monke
         (("text.mp4",), r"error: .*text\.mp4: no video that OpenCV can open"),
         (("empty",), r"error: .*empty: holds no image and no video"),
         (("nothing.jpg",), r"error: .*nothing\.jpg: no such file or folder; correct the path"),
-        (("a.png", "text.jpg"), r"error: 1 of 2 inputs could not be done, the others are in .*out"),
-        (("text.mp4", "text.jpg"), r"error: none of the 2 inputs could be done; the warnings say what to do"),
+        (("a.png", "text.jpg"), r"error: 1 of 2 inputs could not be predicted, the others are in .*out"),
+        (("text.mp4", "text.jpg"), r"error: none of the 2 inputs could be predicted; see the warnings above"),
     ],
 )
 def test_bad_input_ends_with_one_line(

@@ -8,7 +8,7 @@ import pytest
 from small import CONFIG, build, change
 
 from maskrcnn_jax.config import CocoSource, Flip, Resize
-from maskrcnn_jax.data.pipeline import TrainRows
+from maskrcnn_jax.data.pipeline import TrainSamples
 from maskrcnn_jax.data.prepare.run import prepare
 from maskrcnn_jax.training import loop, metrics
 
@@ -34,7 +34,7 @@ def test_two_epochs_compile_each_shape_once(
         run__log_every=1,
         run__evaluate_every=0,
     )
-    epoch = TrainRows(source.open(), config.data, 0, 0, 1, centered=False).order.steps_per_epoch
+    epoch = TrainSamples(source.open(), config.data, 0, 0, 1, centered=False).order.steps_per_epoch
     config = change(config, run__steps=2 * epoch, optimizer__milestones=())
     monkeypatch.setattr(loop, "build_model", lambda config: build(config.model))
     monkeypatch.setattr(loop, "evaluate", lambda *_: {})

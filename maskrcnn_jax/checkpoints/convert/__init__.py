@@ -1,1 +1,1 @@
-"""Weights of other systems: reading their files, and their names and layouts beside ours."""
+"""Weights of other systems: the source → target mapping of names, layouts and conventions."""

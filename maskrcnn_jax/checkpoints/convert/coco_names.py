@@ -1,4 +1,4 @@
-"""The names of COCO's classes, in the orders in which weights come."""
+"""The names of COCO's classes, in the orders that weights have."""
 
 _SLOTS = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, -, stop sign,

@@ -1,4 +1,4 @@
-"""Detectron2: the names and layouts of its arrays beside ours.
+"""Detectron2: parameter names and layouts, mapped to this package's.
 
 Source: Detectron2 `modeling/backbone/{resnet,fpn}.py`, `modeling/roi_heads`, `layers/batch_norm.py`.
 """
@@ -13,8 +13,8 @@ from maskrcnn_jax.checkpoints.convert.detectron2_names import (
     MASK_HEAD,
     PREDICTOR,
     RPN_HEAD,
+    current_name,
     is_backbone,
-    todays_name,
 )
 from maskrcnn_jax.checkpoints.convert.layout import Axes, FlattenedChannelsFirst, Layout, Same, TransposedConv
 from maskrcnn_jax.checkpoints.convert.parts import resnet
@@ -25,19 +25,19 @@ NORM_PARTS = {"scale": "weight", "bias": "bias", "mean": "running_mean", "var": 
 CONV, LINEAR = Axes((2, 3, 1, 0)), Axes((1, 0))
 
 
-def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:
-    """How our arrays are read from a file, in whichever spelling it has.
+def rules(names: Iterable[str], config: ModelConfig, source_names: Collection[str]) -> dict[str, Rule]:
+    """How parameters are read from a file, in any of Detectron2's spellings.
 
     Args:
-        ours: names of our arrays.
+        names: of the parameters and statistics.
         config: of the model that has them.
-        theirs: names in the file.
+        source_names: names in the file.
 
     Returns:
-        One rule for each of our arrays that Detectron2 has, too; only those of the backbone if the file has no more.
+        One rule for each array that Detectron2 has, too; only those of the backbone if the file has no others.
     """
-    spelling = {todays_name(name): name for name in theirs}
-    wanted = (name for name in ours if name.startswith("backbone.")) if is_backbone(theirs) else ours
+    spelling = {current_name(name): name for name in source_names}
+    wanted = (name for name in names if name.startswith("backbone.")) if is_backbone(source_names) else names
     found = {name: _rule(name, config, spelling) for name in wanted}
     return {name: rule for name, rule in found.items() if rule is not None}
 
@@ -48,18 +48,18 @@ def _rule(name: str, config: ModelConfig, spelling: Mapping[str, str]) -> Rule |
         return None
     kind = name.rpartition(".")[2]
     if ".norm." not in name:
-        theirs = f"{layer}.weight" if kind == "kernel" else f"{layer}.bias"
-        return Rule((spelling.get(theirs, theirs),), layout.read if kind == "kernel" else Same().read)
-    theirs, scale = f"{layer}.norm.{NORM_PARTS[kind]}", spelling.get(f"{layer}.norm.weight")
-    if theirs not in spelling and scale is not None and kind in ("mean", "var"):
+        source = f"{layer}.weight" if kind == "kernel" else f"{layer}.bias"
+        return Rule((spelling.get(source, source),), layout.read if kind == "kernel" else Same().read)
+    source, scale = f"{layer}.norm.{NORM_PARTS[kind]}", spelling.get(f"{layer}.norm.weight")
+    if source not in spelling and scale is not None and kind in ("mean", "var"):
         # Scale and bias are the whole norm: these statistics make it do nothing else.
         value = 0.0 if kind == "mean" else 1.0 - resnet(config).norm_eps
         return Rule((scale,), lambda affine: np.full_like(affine, value))
-    return Rule((spelling.get(theirs, theirs),), Same().read)
+    return Rule((spelling.get(source, source),), Same().read)
 
 
 def _layer(name: str, config: ModelConfig) -> tuple[str | None, Layout]:
-    """The layer of Detectron2's that our array belongs to, and the layout of its weight."""
+    """Detectron2's layer that holds a parameter, and the layout of its weight."""
     match name.split("."):
         case ["backbone", "stem", _, _]:
             return f"{BOTTOM_UP}.stem.conv1", CONV
@@ -94,5 +94,5 @@ def _layer(name: str, config: ModelConfig) -> tuple[str | None, Layout]:
 
 
 def _stage(stage: str) -> str:
-    """`res2` for our `layer1`."""
+    """`res2` for `layer1`."""
     return f"res{int(stage.removeprefix('layer')) + 1}"

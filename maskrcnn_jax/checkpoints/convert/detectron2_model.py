@@ -1,26 +1,30 @@
-"""Detectron2: what a file says of its model, and the conventions that go with it.
+"""Detectron2: the model that a file belongs to, with Detectron2's conventions.
 
-Known are Faster and Mask R-CNN with FPN, from its model zoo or trained with it, and ImageNet backbones.
+Supported are Faster and Mask R-CNN with FPN, from its model zoo or trained with it, and ImageNet backbones.
 
-Names and shapes decide; what they do not show is taken from its own configurations:
+The architecture follows from names and shapes; the rest is taken from Detectron2's configurations:
 - Batch norm in the backbone is frozen unless the pyramid has batch norm too.
 - A ResNet gets MSRA's input, BGR without a standard deviation, and its stride in the 1×1 convolutions. So do, by their
   source `configs/common/models/mask_rcnn_fpn.py`, the models of the "new baselines" (LSJ). With group norm the stride
   is in the 3×3 convolutions, and so it is in a ResNeXt, whose input has a standard deviation.
 - ResNet-18 and 34 and backbones written by `convert-torchvision-to-d2.py` get torchvision's input. A detector that
-  was trained from such a backbone cannot be told from one of MSRA's: give it the right input and stride by
+  was trained from such a backbone cannot be distinguished from one of MSRA's: give the input and stride by
   `load_pretrained(source, config=…)`.
 
 Source: Detectron2 `config/defaults.py`, `configs/Base-RCNN-FPN.yaml`, `configs/Misc`, `configs/new_baselines`.
 """
 
-import itertools
 import math
-import re
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 
+from maskrcnn_jax.checkpoints.convert.architecture import (
+    Shapes,
+    norm_of,
+    required,
+    resnet_depth,
+    series,
+    with_classes,
+)
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80
 from maskrcnn_jax.checkpoints.convert.detectron2_names import (
     BOTTOM_UP,
@@ -28,8 +32,8 @@ from maskrcnn_jax.checkpoints.convert.detectron2_names import (
     MASK_HEAD,
     PREDICTOR,
     RPN_HEAD,
+    current_name,
     is_backbone,
-    todays_name,
 )
 from maskrcnn_jax.config import (
     FPN,
@@ -39,14 +43,10 @@ from maskrcnn_jax.config import (
     InputConfig,
     MaskHead,
     ModelConfig,
-    Norm,
     PoolConfig,
     ProposalConfig,
     ResNet,
 )
-from maskrcnn_jax.nn.backbones.resnet import BLOCKS
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def recognise(shapes: Shapes) -> ModelConfig | None:
@@ -57,7 +57,7 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
     Args:
         shapes: of the file's arrays, by name.
     """
-    found = {todays_name(name): shape for name, shape in shapes.items()}
+    found = {current_name(name): shape for name, shape in shapes.items()}
     backbone = _backbone(found, affine=any("_bn_" in name for name in shapes))
     if backbone is None:
         return None
@@ -78,20 +78,16 @@ def recognise(shapes: Shapes) -> ModelConfig | None:
 def _backbone(found: Shapes, affine: bool) -> ResNet | None:
     """`affine`: Caffe2 has folded the batch norms' statistics into scale and bias."""
     stem = found.get(f"{BOTTOM_UP}.stem.conv1.weight")
-    places = [re.match(rf"{re.escape(BOTTOM_UP)}\.res(\d)\.\d+\.conv1\.weight", name) for name in found]
-    blocks = Counter(place[1] for place in places if place)
     bottleneck = any(name.startswith(f"{BOTTOM_UP}.res") and ".conv3." in name for name in found)
-    depths = [
-        d for d, counts in BLOCKS.items() if counts == tuple(blocks[s] for s in "2345") and (d > 34) == bottleneck
-    ]
-    if stem is None or not depths:
+    depth = resnet_depth((len(series(found, f"{BOTTOM_UP}.res{stage}.#.conv1.weight")) for stage in "2345"), bottleneck)
+    if stem is None or depth is None:
         return None
     inner, seen = found[f"{BOTTOM_UP}.res2.0.conv2.weight"][:2]
-    norm = _norm(found, f"{BOTTOM_UP}.stem.conv1")
-    if affine or (norm == "batch" and _norm(found, "backbone.fpn_lateral2") != "batch"):
+    norm = norm_of(found, f"{BOTTOM_UP}.stem.conv1.norm")
+    if affine or (norm == "batch" and norm_of(found, "backbone.fpn_lateral2.norm") != "batch"):
         norm = "frozen_batch"
     return ResNet(
-        depth=depths[0],
+        depth=depth,
         width=stem[0],
         norm=norm,
         inner_width=None if inner == stem[0] else inner,
@@ -107,32 +103,32 @@ def _caffe_input(backbone: ResNet) -> InputConfig:
 
 def _detector(model: ModelConfig, found: Shapes) -> ModelConfig | None:
     """The model with its pyramid and heads; None if they are not of Faster or Mask R-CNN."""
-    needed = (
-        "backbone.fpn_output2",
-        f"{RPN_HEAD}.objectness_logits",
-        f"{BOX_HEAD}.fc1",
-        f"{PREDICTOR}.cls_score",
+    layers = required(
+        found,
+        (
+            "backbone.fpn_output2.weight",
+            f"{RPN_HEAD}.objectness_logits.weight",
+            f"{BOX_HEAD}.fc1.weight",
+            f"{PREDICTOR}.cls_score.weight",
+        ),
     )
-    if any(f"{layer}.weight" not in found for layer in needed):
+    if layers is None:
         return None
-    pyramid, objectness, fc1, score = (found[f"{layer}.weight"] for layer in needed)
-    box_convs, fcs = _series(found, f"{BOX_HEAD}.conv"), _series(found, f"{BOX_HEAD}.fc")
-    classes = score[0] - 1
-    return replace(
+    pyramid, objectness, fc1, score = layers
+    return with_classes(
         model,
-        num_classes=classes,
-        class_names=COCO_80 if classes == len(COCO_80) else (),
-        fpn=FPN(channels=pyramid[0], norm=_norm(found, "backbone.fpn_lateral2")),
+        score[0] - 1,
+        fpn=FPN(channels=pyramid[0], norm=norm_of(found, "backbone.fpn_lateral2.norm")),
         rpn=replace(
             model.rpn,
-            convs=len(_series(found, f"{RPN_HEAD}.conv.conv", first=0)) or 1,
+            convs=len(series(found, f"{RPN_HEAD}.conv.conv#.weight")) or 1,
             channels=None if objectness[1] == pyramid[0] else objectness[1],
         ),
         box_head=BoxHead(
             pool_size=math.isqrt(fc1[1] // pyramid[0]),
-            convs=len(box_convs),
-            fcs=tuple(shape[0] for shape in fcs),
-            norm=_norm(found, f"{BOX_HEAD}.conv1"),
+            convs=len(series(found, f"{BOX_HEAD}.conv#.weight", first=1)),
+            fcs=tuple(outputs for outputs, _ in series(found, f"{BOX_HEAD}.fc#.weight", first=1)),
+            norm=norm_of(found, f"{BOX_HEAD}.conv1.norm"),
         ),
         mask_head=_mask_head(found),
     )
@@ -143,17 +139,6 @@ def _mask_head(found: Shapes) -> MaskHead | None:
     if deconv is None:
         return None
     layer = f"{MASK_HEAD}.mask_fcn"
-    return MaskHead(convs=len(_series(found, layer)), channels=deconv[1], norm=_norm(found, f"{layer}1"))
-
-
-def _series(found: Shapes, layer: str, first: int = 1) -> list[tuple[int, ...]]:
-    """Shapes of the weights of `layer1`, `layer2` and so on."""
-    names = (f"{layer}{i}.weight" for i in itertools.count(first))
-    return [found[name] for name in itertools.takewhile(found.__contains__, names)]
-
-
-def _norm(found: Shapes, layer: str) -> Norm:
-    """The norm after a layer: group norm has no statistics."""
-    if f"{layer}.norm.running_mean" in found:
-        return "batch"
-    return "group" if f"{layer}.norm.weight" in found else "none"
+    return MaskHead(
+        convs=len(series(found, f"{layer}#.weight", first=1)), channels=deconv[1], norm=norm_of(found, f"{layer}1.norm")
+    )

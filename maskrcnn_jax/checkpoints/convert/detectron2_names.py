@@ -1,4 +1,4 @@
-"""What Detectron2 calls its arrays: in detectors, in files of a mere backbone, and in those that came from Caffe2.
+"""Detectron2's parameter names: in detectors, in files of a backbone alone, and in those converted from Caffe2.
 
 Source: Detectron2 `checkpoint/c2_model_loading.py`.
 """
@@ -7,17 +7,17 @@ import re
 from collections.abc import Iterable
 
 BOTTOM_UP = "backbone.bottom_up"
-"""Where a detector has its ResNet; names in the file of a mere backbone begin after it."""
+"""The prefix of a detector's ResNet, which names in the file of a backbone alone do not have."""
 RPN_HEAD, BOX_HEAD, MASK_HEAD = "proposal_generator.rpn_head", "roi_heads.box_head", "roi_heads.mask_head"
 PREDICTOR = "roi_heads.box_predictor"
 
 PARTS = (
     *("backbone.", "proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std", "anchor_generator."),
     *("stem.", "res", "conv1_", "fc1000_", "pred_", "linear."),
-    # Of Detectron's own detectors, whose backbones alone would be of no use.
+    # Detectron's own detectors, whose backbones alone would be useless.
     *("fpn_", "conv_rpn", "rpn_", "cls_score", "bbox_pred", "fc6_", "fc7_"),
 )
-"""How the names of a network begin; others are a training program's."""
+"""Prefixes of a network's arrays; others belong to the training program."""
 
 _UNUSED = re.compile(
     r"pixel_(mean|std)|(proposal_generator\.)?anchor_generator\..+"  # of old detectors
@@ -25,7 +25,7 @@ _UNUSED = re.compile(
     r"|((stem\.)?(fc|linear)\.(weight|bias)|(fc1000|pred)_[wb])"  # the classes of ImageNet
     r"|(conv1|res\d_\d+_branch(1|2[abc]))_b"  # biases before a norm: Detectron2 drops them too
 )
-_CAFFE2 = re.compile(r"(?:res_)?(?P<place>conv1|res\d_\d+_branch(?:1|2[abc]))_(?P<kind>w|(?:bn|gn)_\w+)")
+_CAFFE2 = re.compile(r"(?:res_)?(?P<layer>conv1|res\d_\d+_branch(?:1|2[abc]))_(?P<kind>w|(?:bn|gn)_\w+)")
 _LAYERS = {"branch1": "shortcut", "branch2a": "conv1", "branch2b": "conv2", "branch2c": "conv3"}
 _KINDS = {
     "w": "weight",
@@ -37,10 +37,10 @@ _KINDS = {
 }
 
 
-def todays_name(name: str) -> str:
-    """What an array is called in a detector's file: `backbone.bottom_up.res2.0.conv1.weight` for `res2_0_branch2a_w`.
+def current_name(name: str) -> str:
+    """The name in a current detector's file: `backbone.bottom_up.res2.0.conv1.weight` for `res2_0_branch2a_w`.
 
-    A name that is none of a backbone's stays as it is.
+    Names outside the backbone stay as they are.
     """
     name = _without_caffe2(name)
     return f"{BOTTOM_UP}.{name}" if re.match(r"(stem|res\d)\.", name) else name
@@ -51,18 +51,18 @@ def _without_caffe2(name: str) -> str:
     kind = match and _KINDS.get(re.sub(r"^[bg]n_", "", match["kind"]))
     if match is None or kind is None:
         return name
-    if match["place"] == "conv1":
+    if match["layer"] == "conv1":
         return f"stem.conv1.{kind}"
-    stage, block, branch = match["place"].split("_")
+    stage, block, branch = match["layer"].split("_")
     return f"{stage}.{block}.{_LAYERS[branch]}.{kind}"
 
 
-def unused(theirs: Iterable[str]) -> set[str]:
-    """Names in a file that no model of ours has a place for: buffers and counters, the classes of ImageNet."""
-    return {name for name in theirs if _UNUSED.fullmatch(name)}
+def unused(names: Iterable[str]) -> set[str]:
+    """Names in a file without a counterpart here: buffers and counters, ImageNet's classifier."""
+    return {name for name in names if _UNUSED.fullmatch(name)}
 
 
-def is_backbone(theirs: Iterable[str]) -> bool:
-    """Whether a file with these names has a backbone and nothing else."""
-    used = set(theirs) - unused(theirs)
-    return bool(used) and all(todays_name(name).startswith(BOTTOM_UP) for name in used)
+def is_backbone(names: Iterable[str]) -> bool:
+    """Whether a file with these names holds a backbone alone."""
+    used = set(names) - unused(names)
+    return bool(used) and all(current_name(name).startswith(BOTTOM_UP) for name in used)

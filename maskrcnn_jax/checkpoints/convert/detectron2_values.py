@@ -1,4 +1,4 @@
-"""Detectron2: what buffers in a file, and the configuration beside it, say of the model."""
+"""Detectron2: settings of the model from the buffers in a file and from the configuration beside it."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from maskrcnn_jax.checkpoints.convert.detectron2_names import is_backbone
-from maskrcnn_jax.checkpoints.convert.detectron2_yaml import Beside, read_beside
+from maskrcnn_jax.checkpoints.convert.detectron2_yaml import YamlReading, read_yaml
 from maskrcnn_jax.checkpoints.convert.parts import resnet
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, as_numbers
 from maskrcnn_jax.checkpoints.convert.values import Reading
@@ -22,9 +22,9 @@ NEAR = 1e-3
 
 
 def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> Reading:
-    """The model with the pixels and anchors that a file has as buffers, and with what "config.yaml" beside it says.
+    """The model with the normalisation and anchors of a file's buffers and the settings of "config.yaml" beside it.
 
-    Where neither says it, the pixels of a backbone and its stride are assumed.
+    Where neither has them, the normalisation and the stride of the backbone are assumed.
 
     Args:
         arrays: of the network, by name.
@@ -35,13 +35,13 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
         ConversionError: a buffer or the configuration is of a model that is not supported.
     """
     if is_backbone(arrays):
-        return Reading(config, assumed=_assumed(config, "no file of a backbone says what pixels it was trained on"))
-    beside = Beside(config) if path is None else read_beside(path, config)
+        return Reading(config, assumed=_assumed(config, "a backbone's file does not hold its input normalisation"))
+    beside = YamlReading(config) if path is None else read_yaml(path, config)
     known = set(beside.known)
     read_config, pixels = _with_pixels(arrays, beside.config)
     read_config, anchors = _with_anchors(arrays, read_config)
     assumed = _assumed(
-        config, "neither the file nor a config.yaml beside it says so; Detectron2's own models have it so"
+        config, "neither the file nor a config.yaml beside it has it; it is the default of Detectron2's models"
     )
     if pixels:
         known |= {"input.mean", "input.std", "input.bgr"}
@@ -70,7 +70,7 @@ def _with_pixels(arrays: Mapping[str, Any], config: ModelConfig) -> tuple[ModelC
             values[field] = tuple(round(float(value), 4) for value in array)
     if not values:
         return config, ()
-    # Red is the brightest channel of photographs, so that its mean tells the order.
+    # Red is the brightest channel of photographs, so its mean shows the order.
     mean = values.get("mean", ())
     bgr = mean[0] < mean[2] if mean and mean[0] != mean[2] else config.input.bgr
     ordered: dict[str, Any] = {field: value[::-1] if bgr else value for field, value in values.items()}

@@ -1,4 +1,4 @@
-"""Detectron2's configuration that lies beside a file of weights, as its trainer writes it: "config.yaml"."""
+"""Detectron2's "config.yaml" beside a file of weights, as its trainer writes it."""
 
 import ast
 from collections.abc import Iterable, Mapping
@@ -34,23 +34,23 @@ SUPPORTED: Mapping[str, tuple[Any, ...]] = {
     "MODEL.RESNETS.DEFORM_ON_PER_STAGE": ([False] * 4,),
     "TEST.AUG.ENABLED": (False,),
 }
-"""Values of keys that change the network, and that a model here has."""
+"""Supported values of keys that change the network."""
 
 NORMS = {"FrozenBN": "frozen_batch", "BN": "batch", "SyncBN": "batch", "nnSyncBN": "batch", "naiveSyncBN": "batch"}
 POOLERS = {"ROIAlignV2": True, "ROIAlign": False}
 
 
-class Beside(NamedTuple):
-    """What a configuration says."""
+class YamlReading(NamedTuple):
+    """A model with the settings of a configuration."""
 
     config: ModelConfig
     notes: tuple[str, ...] = ()
     known: frozenset[str] = frozenset()
-    """Fields of the model that it says."""
+    """Fields of the model that the configuration sets."""
 
 
-def read_beside(weights: Path, model: ModelConfig) -> Beside:
-    """The model with what "config.yaml" beside its weights says.
+def read_yaml(weights: Path, model: ModelConfig) -> YamlReading:
+    """The model with the settings of "config.yaml" beside its weights.
 
     Args:
         weights: the file of the weights.
@@ -61,19 +61,19 @@ def read_beside(weights: Path, model: ModelConfig) -> Beside:
     """
     path = weights.parent / NAME
     if not path.is_file():
-        return Beside(model)
+        return YamlReading(model)
     try:
-        # Scalars stay text: nothing in the file names a type, and none is made.
+        # Scalars stay text: no types that the file names are created.
         loaded = yaml.load(read_bytes(path, LIMIT), Loader=yaml.BaseLoader)
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        return Beside(model, (f"{path} is not used, as it cannot be read: {reason}",))
+        return YamlReading(model, (f"{path} is not used, as it cannot be read: {reason}",))
     values = _Values(path, loaded)
     if not isinstance(loaded, dict) or not isinstance(loaded.get("MODEL"), dict):
-        return Beside(model, (f"{path} is no configuration of Detectron2 and is not used",))
+        return YamlReading(model, (f"{path} is no configuration of Detectron2 and is not used",))
     differing = _differing(values, model)
     if differing:
-        return Beside(model, (f"{path} is of another model and is not used: {differing}",))
+        return YamlReading(model, (f"{path} is of another model and is not used: {differing}",))
     unsupported = [
         f"{key} = {value!r:.60}"
         for key, allowed in SUPPORTED.items()
@@ -81,12 +81,12 @@ def read_beside(weights: Path, model: ModelConfig) -> Beside:
     ]
     if unsupported:
         raise ConversionError(
-            f"{path} says {', '.join(unsupported)}, which a model here does not have; if the file is not of these "
-            "weights, move it away"
+            f"{path} sets {', '.join(unsupported)}, which is not supported; if the file does not belong to these "
+            "weights, remove it"
         )
     found, known = _with_values(values, model)
-    base = "; what it takes over by _BASE_ is not read" if "_BASE_" in loaded else ""
-    return Beside(found, (f"{path} says how the model is used{base}",), known)
+    base = "; its _BASE_ is not read" if "_BASE_" in loaded else ""
+    return YamlReading(found, (f"settings are taken from {path}{base}",), known)
 
 
 class _Values:
@@ -96,7 +96,7 @@ class _Values:
         self.path, self._loaded = path, loaded
 
     def get(self, key: str) -> Any:
-        """A number, truth value, text or list of those; None if it is not there."""
+        """A number, boolean, text or list of those; None if it is missing."""
         value = self._loaded
         for part in key.split("."):
             if not isinstance(value, dict) or part not in value:
@@ -131,14 +131,14 @@ class _Values:
         if value is None:
             return None
         if isinstance(value, list) or value not in choices:
-            raise ConversionError(f"{self.path}: {key} = {value!r:.60}: a model here has one of {list(choices)}")
+            raise ConversionError(f"{self.path}: {key} = {value!r:.60}: must be one of {list(choices)}")
         return choices[value]
 
 
 def _plain(value: Any, depth: int = 2) -> Any:
-    """What texts of a configuration stand for; tuples may be written as text, "(1, 2)".
+    """The value that a text of a configuration stands for; tuples may be written as text, "(1, 2)".
 
-    Lists in lists in lists, mappings and long lists, which aliases make cheaply, are no values of any key.
+    Lists of depth 3, mappings and long lists, which aliases can make very large, are not values of any key.
     """
     if isinstance(value, list) and depth and len(value) <= 64:
         return [_plain(item, depth - 1) for item in value]
@@ -156,9 +156,9 @@ def _plain(value: Any, depth: int = 2) -> Any:
 
 
 def _differing(values: _Values, model: ModelConfig) -> str:
-    """What a configuration says of the architecture that the weights do not have."""
+    """Where a configuration's architecture differs from that of the weights."""
     masks = values.get("MODEL.MASK_ON")
-    said = {
+    architecture = {
         "MODEL.RESNETS.DEPTH": resnet(model).depth,
         "MODEL.RESNETS.NUM_GROUPS": resnet(model).groups,
         "MODEL.ROI_HEADS.NUM_CLASSES": model.num_classes,
@@ -166,9 +166,9 @@ def _differing(values: _Values, model: ModelConfig) -> str:
         "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": model.box_head.pool_size,
     }
     found = [
-        f"{key} = {value!r:.40}, and the weights have {ours}"
-        for key, ours in said.items()
-        if (value := values.get(key)) is not None and value != ours
+        f"{key} = {value!r:.40}, and the weights have {expected}"
+        for key, expected in architecture.items()
+        if (value := values.get(key)) is not None and value != expected
     ]
     if masks is False and model.mask_head is not None:
         found.append("MODEL.MASK_ON = False, and the weights have a mask head")
@@ -209,7 +209,7 @@ def _with_values(values: _Values, model: ModelConfig) -> tuple[ModelConfig, froz
         for key in ("POOLER_TYPE", "POOLER_SAMPLING_RATIO"):
             box, mask = (values.get(f"MODEL.ROI_{head}_HEAD.{key}") for head in ("BOX", "MASK"))
             if box is not None and mask is not None and box != mask:
-                raise ConversionError(f"{values.path}: {key} is {box!r} for boxes, {mask!r} for masks; here it is one")
+                raise ConversionError(f"{values.path}: {key} is {box!r} for boxes, {mask!r} for masks; must be equal")
     found = {name: value for name, value in given.items() if value is not None}
     for name, value in found.items():
         model = _with(model, name.split("."), value)
@@ -222,7 +222,7 @@ def _with(config: Any, names: list[str], value: Any) -> Any:
 
 
 def _norm(values: _Values, model: ModelConfig) -> str | None:
-    """Frozen or not: the arrays of both are the same."""
+    """Whether batch norm is frozen, which arrays do not show."""
     if resnet(model).norm not in ("frozen_batch", "batch"):
         return None
     return values.choice("MODEL.RESNETS.NORM", NORMS)
@@ -234,7 +234,7 @@ def _sizes(values: _Values) -> tuple[float, ...] | None:
         return None
     levels = [size[0] if isinstance(size, list) and len(size) == 1 else None for size in _listed(sizes)]
     if len(levels) != 5 or not all(map(_is_positive, levels)):
-        raise ConversionError(f"{values.path}: anchors' SIZES = {sizes!r:.80}: here each of 5 levels has one")
+        raise ConversionError(f"{values.path}: anchors' SIZES = {sizes!r:.80}: must be one per level for 5 levels")
     return tuple(float(size) for size in levels if size is not None)
 
 
@@ -247,7 +247,7 @@ def _ratios(values: _Values) -> tuple[float, ...] | None:
     numbers = first if isinstance(first, list) else []
     if any(level != first for level in levels) or not numbers or not all(_is_positive(ratio) for ratio in numbers):
         raise ConversionError(
-            f"{values.path}: anchors' ASPECT_RATIOS = {ratios!r:.80}: here all levels have the same, [[0.5, 1, 2]]"
+            f"{values.path}: anchors' ASPECT_RATIOS = {ratios!r:.80}: must be the same for all levels, [[0.5, 1, 2]]"
         )
     return tuple(float(ratio) for ratio in numbers)
 

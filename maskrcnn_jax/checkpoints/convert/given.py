@@ -1,4 +1,4 @@
-"""Arrays that a caller has in memory."""
+"""Weights that a caller has in memory."""
 
 import logging
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 def given_arrays(source: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arrays of a state dict, or of a checkpoint that holds one, as a file's are found.
 
-    Mappings that are no dicts, which may read from a disk, are taken as they are.
+    Mappings other than dicts, which may read from a disk, are returned as they are.
 
     Args:
         source: arrays by name, or what `torch.load` gives.
@@ -28,7 +28,7 @@ def given_arrays(source: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ConversionError(f"these are no weights: wanted a dict of arrays by name, found {summary(source, _kind)}")
     if found.others:
         others = ", ".join(map(repr, found.others))
-        log.warning("the weights under %r are taken; those under %s are not", found.place, others)
+        log.warning("the weights under %r are used; those under %s are not", found.path, others)
     return found.arrays
 
 

@@ -1,32 +1,23 @@
-"""What incomplete weights would be: shapes of a few missing arrays by which a system is recognised, put in.
+"""Incomplete weights: adds the shapes of missing arrays by which a system is recognised.
 
-Only the names matter and what tells the architecture; what is put in stays missing, and is listed as such when the
-weights are converted.
+The arrays themselves stay missing and are listed as such when the weights are converted.
 """
 
 import re
-from collections.abc import Mapping
 
 from maskrcnn_jax.checkpoints.convert import detectron2_names as d2
+from maskrcnn_jax.checkpoints.convert.architecture import Shapes, smallest_resnet
 from maskrcnn_jax.checkpoints.convert.torchvision_model import BODY
-from maskrcnn_jax.nn.backbones.resnet import BLOCKS
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def torchvision(shapes: Shapes) -> Shapes | None:
-    """A detector or plain ResNet of torchvision with what it is recognised by; None if it is nothing like that."""
+    """The shapes of a torchvision detector or plain ResNet, completed; None if these are of neither."""
     is_detector = any(name.startswith(("roi_heads.box_", "rpn.head.")) for name in shapes)
     if any(name.startswith(BODY) for name in shapes) != is_detector:
         return None
     prefix = BODY if is_detector else ""
     blocks = re.compile(rf"{re.escape(prefix)}layer([1-4])\.(\d{{1,2}})\.(?:conv|bn|downsample)")
-    found = _with_blocks(
-        shapes,
-        blocks,
-        f"{prefix}layer{{}}.{{}}.conv{{}}.weight",
-        first=1,
-    )
+    found = _with_blocks(shapes, blocks, f"{prefix}layer{{}}.{{}}.conv{{}}.weight", first=1)
     if found is None:
         return None
     _put(found, f"{prefix}conv1.weight", (*_of(found, f"{prefix}bn1.weight", (64,))[:1], 3, 7, 7))
@@ -42,9 +33,9 @@ def torchvision(shapes: Shapes) -> Shapes | None:
 
 
 def detectron2(shapes: Shapes) -> Shapes | None:
-    """A detector or backbone of Detectron2 with what it is recognised by; None if it is nothing like that.
+    """The shapes of a Detectron2 detector or backbone, completed; None if these are of neither.
 
-    Of detectors with other heads, such as RetinaNet, the backbone alone.
+    Of detectors with other heads, such as RetinaNet, only the backbone is kept.
     """
     bottom_up = f"{d2.BOTTOM_UP}."
     has_heads = any(name.startswith((d2.RPN_HEAD, d2.BOX_HEAD, d2.PREDICTOR)) for name in shapes)
@@ -72,19 +63,17 @@ def detectron2(shapes: Shapes) -> Shapes | None:
 
 
 def matterport(shapes: Shapes) -> Shapes | None:
-    """A model of Matterport's with what it is recognised by; None if it is nothing like that."""
+    """The shapes of a Matterport model, completed; None if these are of another."""
     blocks = re.compile(r"(?:res|bn)([2-5])([a-z])_branch")
     if not any(name.startswith(("mrcnn_", "rpn_")) for name in shapes):
         return None
     letters = {name: _block_number(name, blocks) for name in shapes}
     counts = [max((int(n[1]) + 1 for n in letters.values() if n and n[0] == stage), default=0) for stage in "2345"]
-    depths = [
-        depth for depth in BLOCKS if depth >= 50 and all(a >= b for a, b in zip(BLOCKS[depth], counts, strict=True))
-    ]
-    if not all(counts) or not depths:
+    known = smallest_resnet(counts, bottleneck=True)
+    if known is None:
         return None
     found = dict(shapes)
-    for stage, count in zip((2, 3, 4, 5), BLOCKS[depths[0]], strict=True):
+    for stage, count in enumerate(known, 2):
         for block in range(count):
             _put(found, f"res{stage}{chr(ord('a') + block)}_branch2a/kernel", (1, 1, 64, 64))
     channels = _of(found, "fpn_c2p2/bias", (256,))[0]
@@ -117,10 +106,10 @@ def _with_blocks(shapes: Shapes, blocks: re.Pattern[str], layer: str, first: int
     seen = [match for match in map(blocks.match, shapes) if match]
     counts = tuple(max((int(m[2]) + 1 for m in seen if m[1] == str(first + i)), default=0) for i in range(4))
     deep = any(".conv3." in match.string for match in seen)
-    known = [c for d, c in BLOCKS.items() if (d >= 50) == deep and all(a >= b for a, b in zip(c, counts, strict=True))]
-    if not all(counts) or not known:
+    known = smallest_resnet(counts, deep)
+    if known is None:
         return None
-    for stage, count in enumerate(known[0], first):
+    for stage, count in enumerate(known, first):
         for block in range(count):
             for conv in (1, 2, 3) if deep and (stage, block) == (first, 0) else (1, 2):
                 like = (found.get(layer.format(stage, other, conv)) for other in range(count))

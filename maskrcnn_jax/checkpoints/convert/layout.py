@@ -1,4 +1,4 @@
-"""How other systems lay out the same numbers: functions from their array to ours, and back."""
+"""Array layouts of other systems: functions from the source layout to this package's, and back."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -7,23 +7,23 @@ import numpy as np
 
 @runtime_checkable
 class Layout(Protocol):
-    """A way to lay out an array."""
+    """The layout of an array in another system."""
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        """Their array in our layout."""
+    def read(self, source: np.ndarray) -> np.ndarray:
+        """Converts a source array to this package's layout."""
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        """Our array in their layout: what `read` undoes."""
+    def write(self, array: np.ndarray) -> np.ndarray:
+        """Converts an array to the source layout: the inverse of `read`."""
 
 
 class Same(NamedTuple):
     """The same layout."""
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        return theirs
+    def read(self, source: np.ndarray) -> np.ndarray:
+        return source
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        return ours
+    def write(self, array: np.ndarray) -> np.ndarray:
+        return array
 
 
 class Axes(NamedTuple):
@@ -31,55 +31,55 @@ class Axes(NamedTuple):
 
     order: tuple[int, ...]
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        return theirs.transpose(self.order)
+    def read(self, source: np.ndarray) -> np.ndarray:
+        return source.transpose(self.order)
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        return ours.transpose(np.argsort(self.order))
+    def write(self, array: np.ndarray) -> np.ndarray:
+        return array.transpose(np.argsort(self.order))
 
 
 class FlattenedChannelsFirst(NamedTuple):
-    """A linear layer `[outputs, channels · side · side]` on a channels-first square; ours is on a channels-last one."""
+    """A linear layer `[outputs, channels · side · side]` on a channels-first square; here it is channels-last."""
 
     side: int
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        return theirs.reshape(len(theirs), -1, self.side, self.side).transpose(2, 3, 1, 0).reshape(-1, len(theirs))
+    def read(self, source: np.ndarray) -> np.ndarray:
+        return source.reshape(len(source), -1, self.side, self.side).transpose(2, 3, 1, 0).reshape(-1, len(source))
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        outputs = ours.shape[-1]
-        return ours.reshape(self.side, self.side, -1, outputs).transpose(3, 2, 0, 1).reshape(outputs, -1)
+    def write(self, array: np.ndarray) -> np.ndarray:
+        outputs = array.shape[-1]
+        return array.reshape(self.side, self.side, -1, outputs).transpose(3, 2, 0, 1).reshape(outputs, -1)
 
 
 class TransposedConv(NamedTuple):
-    """PyTorch's 2×2 transposed convolution `[inputs, outputs, 2, 2]`; ours is `[1, 1, inputs, 2 · 2 · outputs]`."""
+    """PyTorch's 2×2 transposed convolution `[inputs, outputs, 2, 2]`; here it is `[1, 1, inputs, 2 · 2 · outputs]`."""
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        inputs, outputs = theirs.shape[:2]
-        return theirs.transpose(0, 2, 3, 1).reshape(1, 1, inputs, 4 * outputs)
+    def read(self, source: np.ndarray) -> np.ndarray:
+        inputs, outputs = source.shape[:2]
+        return source.transpose(0, 2, 3, 1).reshape(1, 1, inputs, 4 * outputs)
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        inputs = ours.shape[2]
-        return ours.reshape(inputs, 2, 2, -1).transpose(0, 3, 1, 2)
+    def write(self, array: np.ndarray) -> np.ndarray:
+        inputs = array.shape[2]
+        return array.reshape(inputs, 2, 2, -1).transpose(0, 3, 1, 2)
 
 
 class BackgroundFirst(NamedTuple):
-    """Outputs per class with background before the classes, on the first axis; ours come after, on the last axis."""
+    """Outputs per class with background before the classes, on the first axis; here it comes last, on the last axis."""
 
     layout: Layout
     """Of everything else."""
     values: int = 1
     """Outputs per class: 4 for boxes."""
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        return self.layout.read(np.roll(theirs, -self.values, axis=0))
+    def read(self, source: np.ndarray) -> np.ndarray:
+        return self.layout.read(np.roll(source, -self.values, axis=0))
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        return np.roll(self.layout.write(ours), self.values, axis=0)
+    def write(self, array: np.ndarray) -> np.ndarray:
+        return np.roll(self.layout.write(array), self.values, axis=0)
 
 
 class NoBackground(NamedTuple):
-    """Outputs per class with background before the classes, on the first axis; we have none for background.
+    """Outputs per class with background before the classes, on the first axis; here there is none for background.
 
     What is written for background is zero.
     """
@@ -89,9 +89,9 @@ class NoBackground(NamedTuple):
     values: int = 1
     """Outputs per class: 4 for boxes."""
 
-    def read(self, theirs: np.ndarray) -> np.ndarray:
-        return self.layout.read(theirs[self.values :])
+    def read(self, source: np.ndarray) -> np.ndarray:
+        return self.layout.read(source[self.values :])
 
-    def write(self, ours: np.ndarray) -> np.ndarray:
-        classes = self.layout.write(ours)
+    def write(self, array: np.ndarray) -> np.ndarray:
+        classes = self.layout.write(array)
         return np.concatenate([np.zeros_like(classes[: self.values]), classes])

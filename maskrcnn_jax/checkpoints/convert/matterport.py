@@ -1,6 +1,6 @@
-"""Matterport's Mask R-CNN: the layers and layouts of its arrays beside ours.
+"""Matterport's Mask R-CNN: layer names and layouts, mapped to this package's.
 
-They differ in these ways:
+Its network differs in these ways:
 - A convolution with a bias stands before every batch norm. The bias is taken from the running mean, which makes the
   same function.
 - Objectness is a softmax over (background, object), which is the sigmoid of the difference of the two.
@@ -19,24 +19,24 @@ from maskrcnn_jax.config import ModelConfig
 NORM_PARTS = {"scale": "gamma", "bias": "beta", "var": "moving_variance"}
 
 
-def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:
-    """How our arrays are read from a file.
+def rules(names: Iterable[str], config: ModelConfig, source_names: Collection[str]) -> dict[str, Rule]:
+    """How parameters are read from a file.
 
     Args:
-        ours: names of our arrays.
-        config: of the model that has them; nothing here depends on it.
-        theirs: names in the file; there is one spelling only, so nothing depends on them either.
+        names: of the parameters and statistics.
+        config: unused.
+        source_names: unused, as there is one spelling only.
 
     Returns:
-        One rule for each of our arrays that Matterport's network has, too.
+        One rule for each array that Matterport's network has, too.
     """
-    found = {name: _rule(name) for name in ours}
+    found = {name: _rule(name) for name in names}
     return {name: rule for name, rule in found.items() if rule is not None}
 
 
-def unused(theirs: Iterable[str]) -> set[str]:
-    """Names in a file that no model of ours has a place for: anchors that some forks save as if they were weights."""
-    return {name for name in theirs if name.startswith("anchors/")}
+def unused(names: Iterable[str]) -> set[str]:
+    """Names in a file without a counterpart here: anchors that some forks save as weights."""
+    return {name for name in names if name.startswith("anchors/")}
 
 
 def _rule(name: str) -> Rule | None:
@@ -52,16 +52,16 @@ def _rule(name: str) -> Rule | None:
 
 
 def _layers(name: str) -> tuple[str | None, str | None, Callable[[np.ndarray], np.ndarray]]:
-    """The layers of Matterport's that our array belongs to, and how its kernel and bias become ours."""
+    """Matterport's convolution and norm that hold a parameter, and how kernel and bias are converted."""
     match name.split("."):
         case ["backbone", "stem", _, _]:
             return "conv1", "bn_conv1", _same
         case ["backbone", stage, block, "convs", index, _, _]:
-            place = f"{_stage(stage, block)}_branch2{'abc'[int(index)]}"
-            return f"res{place}", f"bn{place}", _same
+            layer = f"{_stage(stage, block)}_branch2{'abc'[int(index)]}"
+            return f"res{layer}", f"bn{layer}", _same
         case ["backbone", stage, block, "shortcut", _, _]:
-            place = f"{_stage(stage, block)}_branch1"
-            return f"res{place}", f"bn{place}", _same
+            layer = f"{_stage(stage, block)}_branch1"
+            return f"res{layer}", f"bn{layer}", _same
         case ["fpn", "lateral", level, "conv", _]:
             return f"fpn_c{int(level) + 2}p{int(level) + 2}", None, _same
         case ["fpn", "output", level, "conv", _]:
@@ -77,7 +77,7 @@ def _layers(name: str) -> tuple[str | None, str | None, Callable[[np.ndarray], n
         case ["box_head", "logits", _]:
             return "mrcnn_class_logits", None, _background_last
         case ["box_head", "deltas", _]:
-            return "mrcnn_bbox_fc", None, lambda theirs: _width_first(np.roll(theirs, -4, axis=-1))
+            return "mrcnn_bbox_fc", None, lambda source: _width_first(np.roll(source, -4, axis=-1))
         case ["mask_head", "convs", index, _, _]:
             return f"mrcnn_mask_conv{int(index) + 1}", f"mrcnn_mask_bn{int(index) + 1}", _same
         case ["mask_head", "upsample", "conv", _]:
@@ -90,34 +90,34 @@ def _layers(name: str) -> tuple[str | None, str | None, Callable[[np.ndarray], n
 
 
 def _stage(stage: str, block: str) -> str:
-    """The third block of our `layer2` is `3c`."""
+    """`3c` for the third block of `layer2`."""
     return f"{int(stage.removeprefix('layer')) + 1}{chr(ord('a') + int(block))}"
 
 
-def _same(theirs: np.ndarray) -> np.ndarray:
-    return theirs
+def _same(source: np.ndarray) -> np.ndarray:
+    return source
 
 
-def _objectness(theirs: np.ndarray) -> np.ndarray:
+def _objectness(source: np.ndarray) -> np.ndarray:
     """(background, object) per anchor to the logit of a sigmoid."""
-    pairs = theirs.reshape(*theirs.shape[:-1], -1, 2)
+    pairs = source.reshape(*source.shape[:-1], -1, 2)
     return pairs[..., 1] - pairs[..., 0]
 
 
-def _width_first(theirs: np.ndarray) -> np.ndarray:
+def _width_first(source: np.ndarray) -> np.ndarray:
     """(dy, dx, dh, dw) to (dx, dy, dw, dh)."""
-    return theirs.reshape(*theirs.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(theirs.shape)
+    return source.reshape(*source.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(source.shape)
 
 
-def _background_last(theirs: np.ndarray) -> np.ndarray:
-    return np.roll(theirs, -1, axis=-1)
+def _background_last(source: np.ndarray) -> np.ndarray:
+    return np.roll(source, -1, axis=-1)
 
 
-def _linear(theirs: np.ndarray) -> np.ndarray:
-    """A convolution as wide as its input, `[s, s, inputs, outputs]`, to a linear layer on the flat square."""
-    return theirs.reshape(-1, theirs.shape[-1])
+def _linear(source: np.ndarray) -> np.ndarray:
+    """A convolution of its input's size, `[s, s, inputs, outputs]`, to a linear layer on the flat square."""
+    return source.reshape(-1, source.shape[-1])
 
 
-def _side_by_side(theirs: np.ndarray) -> np.ndarray:
+def _side_by_side(source: np.ndarray) -> np.ndarray:
     """The 2×2 transposed convolution `[2, 2, outputs, inputs]` to `[1, 1, inputs, 2 · 2 · outputs]`."""
-    return theirs.transpose(3, 0, 1, 2).reshape(1, 1, theirs.shape[3], -1)
+    return source.transpose(3, 0, 1, 2).reshape(1, 1, source.shape[3], -1)

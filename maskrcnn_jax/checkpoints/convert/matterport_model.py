@@ -1,16 +1,16 @@
-"""Matterport's Mask R-CNN: what a file says of its model, and the conventions that go with it.
+"""Matterport's Mask R-CNN: the model that a file belongs to, with Matterport's conventions.
 
-Read of the file alone are depth, widths and classes. Sizes of images, anchors and thresholds are those of its base
-configuration and its "square" mode; who trained with others says so by `load_pretrained(source, config=…)`. The score
-threshold is the default 0.7; the published figures on COCO were evaluated with 0.
+The file determines depth, widths and classes. Image sizes, anchors and thresholds are those of its base configuration
+and its "square" mode; if the model was trained with others, use `load_pretrained(source, config=…)`. The score
+threshold is the default 0.7; the published results on COCO were evaluated with 0.
 
 Source: matterport/Mask_RCNN `mrcnn/config.py`, `mrcnn/model.py`, `mrcnn/utils.py`.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
+from maskrcnn_jax.checkpoints.convert.architecture import Shapes, required, resnet_depth, with_classes
 from maskrcnn_jax.checkpoints.convert.coco_names import COCO_80
 from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
 from maskrcnn_jax.config import (
@@ -25,7 +25,6 @@ from maskrcnn_jax.config import (
     ProposalConfig,
     ResNet,
 )
-from maskrcnn_jax.nn.backbones.resnet import BLOCKS
 
 SIDE = 1024
 """Of the square that every image is padded to, pixels."""
@@ -66,7 +65,7 @@ CONVENTIONS = ModelConfig(
             box_weights=BOX_WEIGHTS,
         ),
     ),
-    # There a box's side is counted in shares of SIDE - 1 pixels, but the 224 in shares of SIDE.
+    # Matterport normalises boxes by SIDE - 1 pixels, but the 224 by SIDE.
     pool=PoolConfig(method="crop_and_resize", canonical_size=224 * (SIDE - 1) / SIDE, level_eps=0.5),
     box_head=BoxHead(fc_norm="frozen_batch", norm_eps=EPS, box_weights=BOX_WEIGHTS),
     mask_head=MaskHead(norm="frozen_batch", norm_eps=EPS, paste="rounded"),
@@ -77,28 +76,26 @@ CONVENTIONS = ModelConfig(
 """Matterport's Mask R-CNN for COCO."""
 
 
-def recognise(shapes: Mapping[str, tuple[int, ...]]) -> ModelConfig | None:
+def recognise(shapes: Shapes) -> ModelConfig | None:
     """The model that a file with these arrays holds, with Matterport's conventions; None if it is not Matterport's.
 
     Args:
         shapes: of the file's arrays, by "layer/weight".
     """
-    needed = ("conv1", "fpn_p2", "rpn_conv_shared", "mrcnn_class_conv1", "mrcnn_class_conv2", "mrcnn_class_logits")
-    if any(f"{layer}/kernel" not in shapes for layer in needed):
+    layers = ("conv1", "fpn_p2", "rpn_conv_shared", "mrcnn_class_conv1", "mrcnn_class_conv2", "mrcnn_class_logits")
+    kernels = required(shapes, (f"{layer}/kernel" for layer in layers))
+    blocks = (sum(bool(re.match(rf"res{stage}._branch2a/kernel", n)) for n in shapes) for stage in (2, 3, 4, 5))
+    depth = resnet_depth(blocks, bottleneck=True)
+    if kernels is None or depth is None:
         return None
-    stem, pyramid, rpn, fc1, fc2, logits = (shapes[f"{layer}/kernel"] for layer in needed)
-    blocks = tuple(sum(bool(re.match(rf"res{stage}._branch2a/kernel", n)) for n in shapes) for stage in (2, 3, 4, 5))
-    depths = [depth for depth in BLOCKS if depth >= 50 and BLOCKS[depth] == blocks]
-    if not depths:
-        return None
-    classes, base, mask_head = logits[-1] - 1, CONVENTIONS, None
+    stem, pyramid, rpn, fc1, fc2, logits = kernels
+    base, mask_head = CONVENTIONS, None
     if base.mask_head and "mrcnn_mask_conv1/kernel" in shapes:
         mask_head = replace(base.mask_head, channels=shapes["mrcnn_mask_conv1/kernel"][-1])
-    return replace(
+    return with_classes(
         base,
-        num_classes=classes,
-        class_names=COCO_80 if classes == len(COCO_80) else (),
-        backbone=replace(resnet(base), depth=depths[0], width=stem[-1]),
+        logits[-1] - 1,
+        backbone=replace(resnet(base), depth=depth, width=stem[-1]),
         fpn=replace(fpn(base), channels=pyramid[-1]),
         rpn=replace(base.rpn, channels=rpn[-1]),
         box_head=replace(base.box_head, pool_size=fc1[0], fcs=(fc1[-1], fc2[-1])),

@@ -1,4 +1,4 @@
-"""Matterport: what its array of anchors says of the images that the model was trained on."""
+"""Matterport: input size and anchors from the array of anchors in a file."""
 
 import math
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ NEAR = 1e-3
 
 
 def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> Reading:
-    """The model with the input size and the anchors that a file's anchors are of; else both are assumed.
+    """The model with the input size and anchors that a file's anchors have; without them both are assumed.
 
-    Some versions save the anchors of all levels among the weights, `[n, 4]` or `[images, n, 4]`: (y0, x0, y1, x1) as
-    shares of the square's side less a pixel, where y1 and x1 have lost a pixel before.
+    Some versions save the anchors of all levels among the weights, `[n, 4]` or `[images, n, 4]`: (y0, x0, y1 - 1,
+    x1 - 1) in pixels, divided by the square's side - 1.
 
     Args:
         arrays: of the network, by "layer/weight".
@@ -34,11 +34,11 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
     """
     names = [name for name in arrays if name.startswith("anchors/")]
     if not names:
-        reason = "no file says it; Matterport's own configurations have it so"
+        reason = "the file does not hold it; it is the default of Matterport's configurations"
         return Reading(config, assumed=dict.fromkeys(("input.longest_edge", "rpn.anchors.sizes"), reason))
     shape = shape_of(arrays, names[0])
     if len(names) > 1 or len(shape) not in (2, 3) or shape[-1] != 4 or not 0 < math.prod(shape) < 2**28:
-        raise ConversionError(f"{names[0]} {shape} holds no anchors of Matterport's: wanted [n, 4] or [images, n, 4]")
+        raise ConversionError(f"{names[0]} {shape} holds no anchors: wanted [n, 4] or [images, n, 4]")
     boxes = as_numbers(arrays[names[0]], names[0]).reshape(-1, *shape[-2:])[0].astype(float)
     ratios = len(config.rpn.anchors.aspect_ratios)
     side = _side(len(boxes), ratios)
@@ -51,7 +51,7 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
     height, width = first[..., 2] - first[..., 0], first[..., 3] - first[..., 1]
     centred = (np.abs(first[..., :2] + first[..., 2:]) < NEAR * side).all()
     if not np.isfinite(first).all() or not centred or (height <= 0).any() or (width <= 0).any():
-        raise ConversionError(f"{names[0]} holds anchors that are empty, or not about the corners of cells")
+        raise ConversionError(f"{names[0]} holds anchors that are empty, or not centred on the corners of cells")
     sizes, shares = np.sqrt(height * width), height / width
     same = (np.abs(sizes / sizes[:, :1] - 1) < 10 * NEAR).all() and (np.abs(shares / shares[0] - 1) < 10 * NEAR).all()
     if not same:
@@ -75,7 +75,7 @@ def _side(count: int, ratios: int) -> int | None:
 
 
 def _with(config: ModelConfig, side: int, sizes: tuple[float, ...], ratios: tuple[float, ...]) -> ModelConfig:
-    """The model for squares of a side, in the proportions of the base configuration if it is another."""
+    """The model for squares of a side; other sizes scale with it as in the base configuration."""
     anchors = config.rpn.anchors
     if not np.allclose(sizes, anchors.sizes, rtol=10 * NEAR) or not np.allclose(
         ratios, anchors.aspect_ratios, rtol=0.01

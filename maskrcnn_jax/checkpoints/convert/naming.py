@@ -1,4 +1,4 @@
-"""Names that a training program has put something before, or a wrapper something in between."""
+"""Prefixes and wrappers in the names of arrays, which are removed to recognise them."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -7,21 +7,21 @@ from typing import Any, NamedTuple
 from maskrcnn_jax.checkpoints.formats.stored import ArrayMapping, shape_of
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module")
-"""Parts of names that torch's wrappers put in: data parallelism, compilation, sharding, recomputation."""
+"""Parts of names that torch's wrappers insert: data parallelism, compilation, sharding, recomputation."""
 
 DEPTH = 6
-"""Parts that a prefix has at most."""
+"""Parts of a prefix, at most."""
 TRIED = 100
-"""Prefixes that are tried, those of most arrays first."""
+"""Prefixes to try, at most; the most frequent first."""
 
 
 class Naming(NamedTuple):
     """A way to read the names of arrays."""
 
     names: Mapping[str, str]
-    """The arrays' names in the mapping by the names that they are read as; those of other arrays are left out."""
+    """Read name → name in the mapping; arrays without the prefix are left out."""
     change: str
-    """What is taken off the names, for messages; empty if nothing is."""
+    """What is removed from the names, for messages; empty if nothing is."""
 
 
 class RenamedArrays(ArrayMapping):
@@ -49,8 +49,8 @@ class RenamedArrays(ArrayMapping):
 def namings(names: Collection[str]) -> Iterator[Naming]:
     """Ways to read names: as they are, without wrappers anywhere, and then without a prefix that many share.
 
-    A prefix may be of any parts: "model.", "net.backbone.". Those of most arrays come first, and of as many arrays
-    those that are first in the order of the names.
+    A prefix may have several parts: "model.", "net.backbone.". The most frequent come first, of equally frequent ones
+    those that occur first.
     """
     yield Naming({name: name for name in names}, "")
     bare: dict[str, str] = {}
@@ -63,7 +63,7 @@ def namings(names: Collection[str]) -> Iterator[Naming]:
     counts: Counter[str] = Counter()
     for name in bare:
         parts = name.split(".")[:-1]
-        counts.update(".".join(parts[: place + 1]) + "." for place in range(min(len(parts), DEPTH)))
+        counts.update(".".join(parts[: length + 1]) + "." for length in range(min(len(parts), DEPTH)))
     for prefix, count in counts.most_common(TRIED):
         if count > 1:
             inside = {name.removeprefix(prefix): whole for name, whole in bare.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Our own weights outside run folders: `.safetensors` with our names, and the model's configuration beside them."""
+"""This package's own weight files: `.safetensors` with the model's configuration as metadata."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -18,11 +18,11 @@ from maskrcnn_jax.files.writing import write_bytes
 
 FORMAT = "maskrcnn_jax"
 KNOWN_BY = ("backbone.stem.conv.kernel", "rpn_head.logits.kernel")
-"""At least one is in every model of ours, and in no other system's."""
+"""At least one is in every model of this package, and none in another system's."""
 
 
 def written_files(path: Path) -> list[Path]:
-    """What `write_safetensors` writes for a path.
+    """The files that `write_safetensors` writes for a path.
 
     Raises:
         WrongEnding: the path does not end in .safetensors.
@@ -37,8 +37,8 @@ def write_safetensors(
     """Writes a model to one file, which `load_pretrained` and every reader of safetensors open.
 
     Args:
-        path: the file, whole in the end or as it was.
-        arrays: by our names.
+        path: the file; replaced only when the new one is complete.
+        arrays: parameters and statistics by name.
         config: of the model that has them.
         overwrite: whether an existing file may be replaced.
 
@@ -57,11 +57,11 @@ def write_safetensors(
 
 
 def read_config(metadata: Mapping[str, str], find_type: FindType = refuse) -> ModelConfig | None:
-    """The configuration in a file's metadata; None if the file is not ours.
+    """The configuration in a file's metadata; None if the file is not this package's.
 
     Raises:
-        ConfigError: it is ours, but a field is unknown or wrong.
-        ConversionError: it is ours, but what should be the configuration is no JSON.
+        ConfigError: a field is unknown or wrong.
+        ConversionError: the configuration is no JSON.
     """
     if metadata.get("format") != FORMAT:
         return None
@@ -72,6 +72,6 @@ def read_config(metadata: Mapping[str, str], find_type: FindType = refuse) -> Mo
     return from_json(ModelConfig, values, "model", find_type)
 
 
-def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:
-    """Every array is itself."""
-    return {name: Rule((name,), Same().read) for name in ours}
+def rules(names: Iterable[str], config: ModelConfig, source_names: Collection[str]) -> dict[str, Rule]:
+    """Every array is read as it is."""
+    return {name: Rule((name,), Same().read) for name in names}

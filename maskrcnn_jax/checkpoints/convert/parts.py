@@ -1,4 +1,4 @@
-"""The parts that the tables of other systems are written for."""
+"""The types of parts that other systems' weights belong to."""
 
 from maskrcnn_jax.config import FPN, ModelConfig, ResNet, require
 

@@ -1,4 +1,4 @@
-"""Which of their arrays makes which of ours: read all of them, or say everything that does not fit."""
+"""Source → target mapping of parameters: convert all of them, or list everything that does not fit."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -9,20 +9,20 @@ import numpy as np
 from maskrcnn_jax.checkpoints.formats.stored import ArrayMapping, shape_of
 
 LARGEST = 4
-"""Times the numbers of an array of ours that those it is made of may have: a softmax of two, an unused background."""
+"""Source elements per target element, at most: a softmax of two classes, an unused background."""
 
 
 class ConversionError(ValueError):
-    """Weights that do not belong to the architecture; the message lists every name that is missing, left or wrong."""
+    """Weights that do not fit the architecture; the message lists each missing, unexpected or wrongly shaped array."""
 
 
 class Rule(NamedTuple):
-    """Where one of our arrays comes from."""
+    """How one target array is made."""
 
     names: tuple[str, ...]
-    """Names in their file, in the order in which `read` takes the arrays."""
+    """Names of the source arrays, in the order in which `read` takes them."""
     read: Callable[..., np.ndarray]
-    """Makes our array of theirs."""
+    """Source arrays to the target array."""
 
 
 def convert(
@@ -31,36 +31,37 @@ def convert(
     shapes: Mapping[str, tuple[int, ...]],
     unused: Iterable[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Our arrays, made of theirs one at a time: each of theirs is read once, and only if its shape fits.
+    """Target arrays, converted one at a time; a source array is read only if its shape fits.
 
     Args:
-        file: their arrays by their names, or what NumPy takes for arrays.
-        rules: one per array of ours.
-        shapes: what the model needs, by our names; every name has a rule.
-        unused: names of theirs that a model of ours has no place for.
+        file: source arrays by name, or what NumPy takes for arrays.
+        rules: one per target array.
+        shapes: of the target arrays, by name; every name has a rule.
+        unused: names of source arrays that are ignored.
 
     Returns:
-        float32 arrays by our names.
+        float32 target arrays by name.
 
     Raises:
-        ConversionError: names are missing or left over, or shapes differ; all of them are listed, with both names.
+        ConversionError: arrays are missing or unexpected, or shapes differ; all of them are listed, with both names.
     """
     problems, arrays, used = [], {}, set(unused)
-    for ours, shape in shapes.items():
-        rule = rules[ours]
+    for target, shape in shapes.items():
+        rule = rules[target]
         used.update(rule.names)
         missing = [name for name in rule.names if name not in file]
         if missing:
-            problems += [f"missing: {name}, for {ours} {shape}" for name in missing]
+            problems += [f"missing: {name}, for {target} {shape}" for name in missing]
             continue
         # A mapping that knows no shapes is asked once for each array, as it may read it.
-        theirs = {name: file if isinstance(file, ArrayMapping) else {name: file[name]} for name in rule.names}
-        given = {name: shape_of(source, name) for name, source in theirs.items()}
+        sources = {name: file if isinstance(file, ArrayMapping) else {name: file[name]} for name in rule.names}
+        given = {name: shape_of(source, name) for name, source in sources.items()}
         if _fits(rule, list(given.values()), shape):
-            arrays[ours] = np.ascontiguousarray(rule.read(*(as_numbers(source[n], n) for n, source in theirs.items())))
+            values = (as_numbers(source[name], name) for name, source in sources.items())
+            arrays[target] = np.ascontiguousarray(rule.read(*values))
         else:
             described = ", ".join(f"{name} {size}" for name, size in given.items())
-            problems.append(f"shape: {described} does not make {ours} {shape}")
+            problems.append(f"shape: {described} does not make {target} {shape}")
     problems += [f"unexpected: {name} {shape_of(file, name)}" for name in file if name not in used]
     if problems:
         absent = sum(problem.startswith("missing: ") for problem in problems)
@@ -74,7 +75,7 @@ def convert(
 
 
 def _fits(rule: Rule, given: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
-    """Whether arrays of given shapes make one of ours, found out with zeros that take no memory."""
+    """Whether source arrays of these shapes make the target shape, tried with zeros that take no memory."""
     if sum(map(math.prod, given)) > LARGEST * max(math.prod(shape), 1):
         return False
     try:
@@ -87,7 +88,7 @@ def as_numbers(value: Any, name: str) -> np.ndarray:
     """An array as float32.
 
     Raises:
-        ConversionError: NumPy does not take it for one, such as a tensor on a GPU or of a type it does not have.
+        ConversionError: NumPy cannot read it, such as a tensor on a GPU or of a type that NumPy lacks.
     """
     try:
         array = np.asarray(value)

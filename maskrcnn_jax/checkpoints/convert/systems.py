@@ -1,4 +1,4 @@
-"""The systems whose weights can be loaded, and which of them given weights are of."""
+"""The systems whose weights can be loaded, and which of them given weights belong to."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +18,7 @@ from maskrcnn_jax.checkpoints.convert import (
     torchvision_model,
     torchvision_values,
 )
+from maskrcnn_jax.checkpoints.convert.architecture import Shapes
 from maskrcnn_jax.checkpoints.convert.naming import Naming, RenamedArrays, namings
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, Rule
 from maskrcnn_jax.checkpoints.convert.values import Reading
@@ -27,24 +28,22 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.config.types import FindType, types_of
 from maskrcnn_jax.messages.counts import listed, pluralize
 
-Shapes = Mapping[str, tuple[int, ...]]
-
 
 class System(NamedTuple):
-    """What is known of a system's weights."""
+    """How a system's weights are recognised and read."""
 
     recognise: Callable[[Shapes], ModelConfig | None]
     """The model that arrays of these names and shapes belong to; None if they are another system's."""
     complete: Callable[[Shapes], Shapes | None]
-    """Shapes with those that `recognise` wants and that are missing; None if they are another system's."""
+    """Shapes with those that `recognise` requires added; None if they are another system's."""
     rules: Callable[[Iterable[str], ModelConfig, Collection[str]], dict[str, Rule]]
-    """How arrays of ours are made of theirs, given our names and theirs; those without a rule start fresh."""
+    """Rules of the target arrays, given target names, model and source names; arrays without a rule start fresh."""
     unused: Callable[[Iterable[str]], set[str]]
-    """Which of their names are left out."""
+    """The source names that are ignored."""
     read: Callable[[Mapping[str, Any], ModelConfig, Path | None], Reading]
-    """What the values, and files beside the file, say of the model that the shapes do not."""
+    """Settings of the model that values, and files beside the weights, have and shapes do not."""
     parts: tuple[str, ...]
-    """How the names of its network begin; other arrays are a training program's."""
+    """Prefixes of the network's arrays; others belong to the training program."""
 
 
 SYSTEMS = {
@@ -73,50 +72,50 @@ SYSTEMS = {
         ("conv1/", "bn", "res", "fpn_", "rpn_", "mrcnn_", "anchors/"),
     ),
 }
-OURS = System(
+OWN = System(
     lambda _: None, lambda _: None, own.rules, lambda _: set(), lambda arrays, config, path: Reading(config), ("",)
 )
 
 
 class Recognised(NamedTuple):
-    """What given weights are."""
+    """Weights of a recognised system."""
 
     system: System
     config: ModelConfig
     """The model with the architecture and the conventions that belong to the weights."""
     arrays: Mapping[str, Any]
-    """Those of the network, by the system's own names."""
+    """The network's arrays, by the system's names."""
     notes: tuple[str, ...] = ()
-    """What was taken off the names, left out, or taken from values and files beside, in sentences."""
+    """What was removed from the names, ignored, or read from values and files beside, in sentences."""
     assumed: Mapping[str, str] = {}
-    """Fields of the model, such as "backbone.norm_eps", that no file says; and what the assumption rests on."""
+    """Fields of the model, such as "backbone.norm_eps", that no file has; and the reason for the assumed value."""
 
 
 def recognise(
     arrays: Mapping[str, Any], config: ModelConfig | None = None, find_type: FindType | None = None
 ) -> Recognised:
-    """Which system arrays are of, by their names and shapes, or by what a .safetensors file of ours says.
+    """The system that arrays belong to, by their names and shapes, or by the metadata of a .safetensors file.
 
-    A prefix or a wrapper's part is taken off the names where that leads to a system. Weights that miss some arrays are
-    recognised too; converting them lists what is missing.
+    A prefix or a wrapper's part is removed from the names where that leads to a system. Incomplete weights are
+    recognised, too; converting them lists what is missing.
 
     Args:
         arrays: by name.
-        config: of the model that has the arrays; needed where they are our own without a configuration, or where what
-            a file says of its model is not supported.
-        find_type: finds types outside this package that a file of ours names; those of `config` by default.
+        config: of the model that has the arrays; needed where they are this package's without a configuration, or
+            where the settings of a file are not supported.
+        find_type: finds types outside this package that a .safetensors file names; those of `config` by default.
 
     Raises:
-        ConversionError: no known system has such names, or the file says that its model is not supported.
+        ConversionError: no system has such names, or the settings of the file are not supported.
     """
     find_type = find_type or types_of(config)
     written = own.read_config(arrays.metadata, find_type) if isinstance(arrays, WeightFile) else None
     if written is not None:
-        return Recognised(OURS, written, arrays)
+        return Recognised(OWN, written, arrays)
     if any(name in arrays for name in own.KNOWN_BY):
         if config is None:
-            raise ConversionError("these are arrays of ours without a configuration: pass config=…")
-        return Recognised(OURS, config, arrays)
+            raise ConversionError("this package's own arrays without a configuration: pass config=…")
+        return Recognised(OWN, config, arrays)
     shapes = {name: shape_of(arrays, name) for name in arrays}
     for naming in namings(shapes):
         for system in SYSTEMS.values():
@@ -126,27 +125,27 @@ def recognise(
                 return _described(system, found, naming, arrays, path, config)
     some = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:8])
     raise ConversionError(
-        f"of no known system: {pluralize(len(shapes), 'array')} such as {some}. Known are ResNets with FPN of "
-        f"{', '.join(SYSTEMS)} and our own run folders and .safetensors"
+        f"unrecognised checkpoint format: {pluralize(len(shapes), 'array')} such as {some}. Supported are ResNets with "
+        f"FPN of {', '.join(SYSTEMS)}, and run folders and .safetensors of this package"
     )
 
 
 class _Found(NamedTuple):
     config: ModelConfig
     names: set[str]
-    """Of arrays of the network, as the naming reads them."""
+    """Of the network's arrays, as the naming reads them."""
 
 
 def _recognise(system: System, naming: Naming, shapes: Shapes) -> _Found | None:
     read = {name: shapes[whole] for name, whole in naming.names.items() if name.startswith(system.parts)}
     try:
-        # What is put in for missing arrays leaves those that are there as they are.
+        # Shapes that are added for missing arrays leave the others as they are.
         for given in (system.complete(read), read):
             config = None if given is None else system.recognise(given)
             if given is not None and config is not None:
                 return _Found(config, read.keys() & given.keys())
     except (LookupError, ValueError, ZeroDivisionError):
-        # An array has other dimensions than its name promises.
+        # An array has other dimensions than its name implies.
         return None
     return None
 
@@ -161,11 +160,11 @@ def _described(
 ) -> Recognised:
     names = {name: whole for name, whole in naming.names.items() if name in found.names}
     network = RenamedArrays(arrays, names) if len(names) < len(arrays) or naming.change else arrays
-    notes = [f"taken off the names of the weights: {naming.change}"] if naming.change else []
+    notes = [f"removed from the names of the weights: {naming.change}"] if naming.change else []
     used = set(names.values())
     beside = [whole for whole in arrays if whole not in used]
     if beside:
-        notes.append(f"arrays beside the network are not used: {listed(beside)}")
+        notes.append(f"unused arrays beside the network: {listed(beside)}")
     try:
         reading = system.read(network, found.config, path)
     except ConversionError:

@@ -1,4 +1,4 @@
-"""torchvision: the names and layouts of its state dicts beside ours, both ways.
+"""torchvision: parameter names and layouts of its state dicts, mapped to this package's and back.
 
 Two spellings exist: the published v1 files have the older one, without the index of a convolution inside its block.
 A plain ResNet, as trained on ImageNet, has the names of a backbone without prefix.
@@ -26,50 +26,50 @@ LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "runnin
 CONV, LINEAR = Axes((2, 3, 1, 0)), Axes((1, 0))
 
 
-class Place(NamedTuple):
-    """Where one of our arrays is in a state dict."""
+class Entry(NamedTuple):
+    """The entry of a state dict that holds a parameter."""
 
     name: str
     layout: Layout
 
 
-def rules(ours: Iterable[str], config: ModelConfig, theirs: Collection[str]) -> dict[str, Rule]:
-    """How our arrays are read from a state dict, in whichever spelling it has.
+def rules(names: Iterable[str], config: ModelConfig, source_names: Collection[str]) -> dict[str, Rule]:
+    """How parameters are read from a state dict, in either spelling.
 
     Args:
-        ours: names of our arrays.
+        names: of the parameters and statistics.
         config: of the model that has them.
-        theirs: names in the state dict.
+        source_names: names in the state dict.
 
     Returns:
-        One rule for each of our arrays that torchvision has, too; only those of the backbone if `theirs` are a plain
+        One rule for each array that torchvision has, too; only those of the backbone if the state dict is a plain
         ResNet's.
     """
-    older = is_older(theirs)
-    places = {name: place(name, config, older) for name in ours}
-    if is_plain(theirs):
-        places = {name: _without_prefix(found) for name, found in places.items()}
-    return {name: Rule((found.name,), found.layout.read) for name, found in places.items() if found is not None}
+    older = is_older(source_names)
+    entries = {name: entry(name, config, older) for name in names}
+    if is_plain(source_names):
+        entries = {name: _without_prefix(found) for name, found in entries.items()}
+    return {name: Rule((found.name,), found.layout.read) for name, found in entries.items() if found is not None}
 
 
-def place(ours: str, config: ModelConfig, older: bool = False) -> Place | None:
-    """Where an array of ours is in a state dict; None if torchvision has nothing like it.
+def entry(parameter: str, config: ModelConfig, older: bool = False) -> Entry | None:
+    """The entry of a state dict that holds a parameter; None if torchvision has none like it.
 
     Args:
-        ours: its name.
+        parameter: its name, or that of a statistic.
         config: of the model that has it.
-        older: take the older spelling.
+        older: in the older spelling.
     """
-    module, _, leaf = ours.rpartition(".")
+    module, _, leaf = parameter.rpartition(".")
     name = _module(module, config, older)
     if name is None or leaf not in LEAVES:
         return None
-    return Place(f"{name}.{LEAVES[leaf]}", _layout(module, leaf, config))
+    return Entry(f"{name}.{LEAVES[leaf]}", _layout(module, leaf, config))
 
 
-def _module(ours: str, config: ModelConfig, older: bool) -> str | None:
+def _module(parameter: str, config: ModelConfig, older: bool) -> str | None:
     inner = "" if older else ".0"
-    match ours.split("."):
+    match parameter.split("."):
         case ["backbone", "stem", kind]:
             return f"{BODY}{_kind(kind)}1"
         case ["backbone", stage, block, "convs", i, kind]:
@@ -140,7 +140,7 @@ def _kernel(module: str, config: ModelConfig) -> Layout:
     return CONV
 
 
-def _without_prefix(found: Place | None) -> Place | None:
+def _without_prefix(found: Entry | None) -> Entry | None:
     if found is None or not found.name.startswith(BODY):
         return None
     return found._replace(name=found.name.removeprefix(BODY))

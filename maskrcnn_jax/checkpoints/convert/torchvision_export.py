@@ -1,4 +1,4 @@
-"""Our models in torchvision: a state dict, and a Python file that builds the model it belongs to."""
+"""Export to torchvision: a state dict, and a Python file that builds the model it belongs to."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
-from maskrcnn_jax.checkpoints.convert.torchvision import place
+from maskrcnn_jax.checkpoints.convert.torchvision import entry
 from maskrcnn_jax.checkpoints.convert.torchvision_script import script
 from maskrcnn_jax.checkpoints.formats.torch_writer import write_state_dict
 from maskrcnn_jax.config import ConfigError, ModelConfig, require
@@ -34,7 +34,7 @@ EXPRESSIBLE: dict[str, tuple[object, ...]] = {
     "detect.best_class_only": (False,),
     "inclusive_boxes": (False,),
 }
-"""Fields of which torchvision has not every value."""
+"""Fields of which torchvision supports these values only."""
 
 
 def written_files(path: Path) -> list[Path]:
@@ -55,11 +55,11 @@ def written_files(path: Path) -> list[Path]:
 def write_torchvision(path: Path, arrays: Arrays, config: ModelConfig, *, overwrite: bool = True) -> list[Path]:
     """Writes `to_torchvision`'s state dict to `path` and `script`'s file beside it, with the suffix .py.
 
-    Both are complete before either takes its place.
+    Both files are complete before either replaces an existing one.
 
     Args:
         path: the file of weights, .pth or .pt.
-        arrays: parameters and statistics by our names.
+        arrays: parameters and statistics by name.
         config: of the model that has them.
         overwrite: whether existing files may be replaced.
 
@@ -80,13 +80,13 @@ def write_torchvision(path: Path, arrays: Arrays, config: ModelConfig, *, overwr
 
 
 def to_torchvision(arrays: Arrays, config: ModelConfig) -> dict[str, np.ndarray]:
-    """Our arrays in torchvision's names and layouts, for the model that `script` builds.
+    """Parameters and statistics in torchvision's names and layouts, for the model that `script` builds.
 
-    Two things become part of the weights: channels in the order BGR turn the first kernel around, and outputs for
-    background, where we have none, are zero.
+    For input in BGR the first kernel's channels are reversed. Outputs for background, where the model has none, are
+    zero.
 
     Args:
-        arrays: parameters and statistics by our names.
+        arrays: parameters and statistics by name.
         config: of the model that has them.
 
     Returns:
@@ -102,7 +102,7 @@ def to_torchvision(arrays: Arrays, config: ModelConfig) -> dict[str, np.ndarray]
         array = np.asarray(value)
         if name == "backbone.stem.conv.kernel" and config.input.bgr:
             array = array[:, :, ::-1]
-        found = place(name, config)
+        found = entry(name, config)
         if found is None:
             raise ConfigError(f"{name} {array.shape}: torchvision's models have no such array")
         state_dict[found.name] = found.layout.write(array)
@@ -118,16 +118,16 @@ def _norm(name: str, config: ModelConfig) -> str:
 def require_expressible(config: ModelConfig) -> None:
     """Checks that torchvision has such a model.
 
-    Detections less than a hundredth of a pixel wide are dropped there and may be kept here; this is let pass.
+    Detections less than a hundredth of a pixel wide are dropped there and may be kept here; this is ignored.
 
     Raises:
-        ConfigError: it has none; the message names the first field that stands in the way.
+        ConfigError: it has none; the message names the first field that it does not support.
     """
     backbone, neck = resnet(config), fpn(config)
     require(not config.heads, "model.heads", [head.name for head in config.heads], "torchvision has no such heads")
     for where, values in EXPRESSIBLE.items():
         value = attrgetter(where)(config)
-        require(value in values, f"model.{where}", value, f"torchvision knows only {', '.join(map(repr, values))}")
+        require(value in values, f"model.{where}", value, f"torchvision has only {', '.join(map(repr, values))}")
     channels, anchors = config.rpn.channels, config.rpn.anchors
     plain = backbone.groups == 1 and backbone.inner_width in (None, backbone.width)
     require(plain or backbone.depth >= 50, "model.backbone", backbone, "in torchvision only bottlenecks have groups")
@@ -141,4 +141,4 @@ def require_expressible(config: ModelConfig) -> None:
         agnostic = config.mask_head.class_agnostic
         require(not agnostic, "model.mask_head.class_agnostic", agnostic, "torchvision has a mask per class")
         paste = config.mask_head.paste
-        require(paste != "rounded", "model.mask_head.paste", paste, "torchvision knows only 'outward' and 'exact'")
+        require(paste != "rounded", "model.mask_head.paste", paste, "torchvision has only 'outward' and 'exact'")

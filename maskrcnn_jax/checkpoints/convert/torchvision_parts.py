@@ -1,6 +1,6 @@
-"""What torchvision does not have, and what every file beside an exported state dict says, as text.
+"""The parts of the Python file beside an exported state dict, as text: what every file has, and what torchvision lacks.
 
-The words in capitals that a text holds are replaced by the numbers of the model.
+Words in capitals are replaced by the model's values.
 """
 
 from maskrcnn_jax.checkpoints.convert.parts import fpn, resnet
@@ -34,7 +34,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign, roi_align
 from torchvision.ops.poolers import LevelMapper
 """
-"""What a file may need; what it does not is left out."""
+"""Imports of a file; unused ones are left out."""
 
 LOAD = '''\
 def load_model(path=Path(__file__).with_name(WEIGHTS)):
@@ -192,7 +192,7 @@ def paste(mask, box, height, width):
 
 
 def classes(config: ModelConfig) -> list[str]:
-    """Definitions of what a model needs and torchvision does not have."""
+    """Definitions of what a model needs and torchvision lacks."""
     found = []
     if resnet(config).width != 64:
         found.append(_filled(NARROW_RESNET, {"STEM": resnet(config).width}))
@@ -225,7 +225,7 @@ def has_own_anchors(config: ModelConfig) -> bool:
 
 
 def has_own_pool(config: ModelConfig) -> bool:
-    """Whether RoIAlign needs numbers that `MultiScaleRoIAlign` does not take, or guesses without knowing of padding."""
+    """Whether RoIAlign needs numbers that `MultiScaleRoIAlign` does not take, or would infer scales from padding."""
     return config.pool.aligned or config.pool.level_eps != CONVENTIONS.pool.level_eps or bool(config.input.buckets)
 
 

@@ -1,4 +1,4 @@
-"""A Python file that builds one of our models in torchvision: its own calls, and beside them what it does not have."""
+"""A Python file that builds a model in torchvision, with definitions of what torchvision itself lacks."""
 
 import json
 import re
@@ -17,7 +17,7 @@ TEXT_WIDTH = 116
 def script(config: ModelConfig, weights: str) -> str:
     """The text of a Python file with `CATEGORIES`, `build_model()` and `load_model()`.
 
-    Where the model's conventions are torchvision's, there are its own functions and classes only.
+    Where the model has torchvision's conventions, only torchvision's own functions and classes are used.
 
     Args:
         config: a model that torchvision has; see `require_expressible`.
@@ -33,7 +33,7 @@ def script(config: ModelConfig, weights: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as Python writes it, on one line and in characters that UTF-8 has; whatever the text holds."""
+    """Any text as a Python literal, on one line and in characters that UTF-8 has."""
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)
 
 
@@ -162,7 +162,7 @@ def _mask_head(config: ModelConfig, head: MaskHead) -> list[str]:
 
 
 def _adjustments(config: ModelConfig, mean: list[float], std: list[float]) -> list[str]:
-    """What torchvision's constructors do not take."""
+    """Settings that torchvision's constructors do not take."""
     proposals, image, lines = config.rpn.proposals, config.input, []
     if proposals.min_size != CONVENTIONS.rpn.proposals.min_size:
         # Boxes of exactly this side are kept there and not here, which matters for empty ones.

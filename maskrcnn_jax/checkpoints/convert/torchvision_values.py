@@ -1,4 +1,4 @@
-"""torchvision: what the values of a state dict leave open."""
+"""torchvision: what is assumed of a model because its state dict does not hold it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +13,18 @@ from maskrcnn_jax.checkpoints.convert.values import Reading
 from maskrcnn_jax.config import ModelConfig
 
 PUBLISHED_EPS, DEFAULT_EPS = 0.0, 1e-5
-"""Of the frozen batch norm of torchvision's published v1 detectors (`overwrite_eps`), and of everybody else's."""
+"""Of the frozen batch norm of torchvision's published v1 detectors (`overwrite_eps`), and of all others."""
 
 SMALL_VARIANCE = 1e-3
 """Below it the two differ by more than half a percent of the norm's output."""
 
 
 def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> Reading:
-    """The model as it is, and what is assumed of it.
+    """The model unchanged, and what is assumed of it.
 
     The epsilon of frozen batch norms is in no file. It is assumed by the spelling of the names, as the published files
-    have the older one; where no variance is near it, it does not matter and nothing is said. A plain ResNet may have
-    been trained on other pixels than ImageNet's.
+    have the older one; where all variances are much larger, it does not matter and is not mentioned. A plain ResNet may
+    have been trained with another input normalisation than ImageNet's.
 
     Args:
         arrays: of the network, by name.
@@ -37,11 +37,11 @@ def read(arrays: Mapping[str, Any], config: ModelConfig, path: Path | None) -> R
         other = DEFAULT_EPS if resnet(config).norm_eps == PUBLISHED_EPS else PUBLISHED_EPS
         assumed["backbone.norm_eps"] = (
             f"the names have the {spelling} spelling; the published v1 detectors were trained with 0, other models "
-            f"with 1e-05, and no file says which, so set {other} if these are others"
+            f"with 1e-05, and the file does not hold it, so set {other} if that is wrong"
         )
     if is_plain(arrays):
         assumed["input.mean"] = assumed["input.std"] = assumed["input.bgr"] = (
-            "torchvision's own ResNets take RGB pixels so, and no file of a backbone says what pixels it was trained on"
+            "torchvision's own ResNets are trained so, and a backbone's file does not hold its input normalisation"
         )
     return Reading(config, assumed=assumed)
 

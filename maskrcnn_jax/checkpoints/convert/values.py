@@ -1,4 +1,4 @@
-"""What the values of arrays, and files beside a file of weights, say of its model."""
+"""Settings of a model that are read from values of arrays and from files beside the weights."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,10 +7,10 @@ from maskrcnn_jax.config import ModelConfig
 
 
 class Reading(NamedTuple):
-    """A model after what was read."""
+    """A model with the settings that were read."""
 
     config: ModelConfig
     notes: tuple[str, ...] = ()
-    """What was taken from where, in sentences."""
+    """What was read from which source, in sentences."""
     assumed: Mapping[str, str] = {}
-    """Fields such as "backbone.norm_eps" that nothing says; and what the assumption rests on."""
+    """Fields such as "backbone.norm_eps" that no source has; and the reason for the assumed value."""

@@ -41,16 +41,16 @@ SAFETENSORS_TYPES = {
 }
 
 SHARED = 16
-"""Times the size of a file that its arrays may have in all: some share their bytes, as a layer that is used twice."""
+"""Bytes of all arrays per byte of the file, at most: some share their bytes, as a layer that is used twice."""
 
 PICKLE_STARTS = (b"\x80", b"(dp", b"}q")
-"""How pickles begin: any from protocol 2 on, and dicts in protocols 0 and 1."""
+"""First bytes of pickles: any from protocol 2 on, and dicts in protocols 0 and 1."""
 
 
 class WeightFile(ArrayMapping):
-    """The arrays of a file by name, each read when it is asked for and not kept.
+    """The arrays of a file by name, each read on access and not kept.
 
-    The file stays open, and must stay as it is, as long as this object lives.
+    The file stays open and must not change during the lifetime of this object.
 
     Args:
         path: the file.
@@ -99,17 +99,17 @@ def open_weights(source: Path | str) -> WeightFile:
     `find_state_dict`, and `read_keras` for the names of Keras.
 
     Args:
-        source: the path of the file. A pickle without torch (.pkl) is read into memory; of others only what is asked
-            for is.
+        source: the path of the file. A pickle without torch (.pkl) is read into memory; of others only the
+            arrays that are accessed.
 
     Raises:
-        WeightFileError: the file is missing, damaged, of no known format, or refused because it asks for code to be
-            run; the message names the file and the remedy.
+        WeightFileError: the file is missing, damaged, of no known format, or rejected because it would run
+            code; the message names the file and the remedy.
     """
     path = Path(source)
     mapped = _map(path)
     size, start = len(mapped), mapped[:64]
-    # Before pickles, as its first byte, of a length, may be theirs; their ninth is never "{" after so small a number.
+    # Tested before pickles: the first byte, part of a length, may be that of a pickle, but then the ninth is not "{".
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:
         return _open_safetensors(path)
     if start.startswith(b"PK\x03\x04"):
@@ -137,9 +137,9 @@ def _weights(loaded: Any, path: Path, file_size: int) -> dict[str, StoredArray]:
         )
     if found.others:
         log.warning(
-            "%s: the weights under %r are taken; those under %s are not",
+            "%s: the weights under %r are used; those under %s are not",
             path,
-            found.place,
+            found.path,
             ", ".join(map(repr, found.others)),
         )
     objects = {name: what for name, what in found.beside.items() if "." in what}
@@ -204,7 +204,7 @@ def _open_safetensors(path: Path) -> WeightFile:
 
 
 def _describe(start: bytes) -> str:
-    """What a file is that begins like this."""
+    """Describes a file of unknown format by its first bytes."""
     line = start.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n")[0].strip()
     if line.isascii() and line.decode("ascii").isprintable():
         page = " (a web page: the download failed)" if line.startswith(b"<") else ""

@@ -10,35 +10,35 @@ import numpy as np
 from maskrcnn_jax.checkpoints.formats.stored import StoredArray, WeightFileError, damaged
 
 WHOLE_MODEL = "model_weights/"
-"""Where `model.save` puts what `model.save_weights` puts at the root."""
+"""The group of the weights in files of `model.save`; `model.save_weights` writes them to the root."""
 
 FILTERS = {1, 2, 3, 4, 5, 6, h5py.h5z.FILTER_LZF}
-"""What HDF5 and h5py have built in, from deflate to scale-offset; others would be libraries loaded from disk."""
+"""Filters that HDF5 and h5py have built in, from deflate to scale-offset; others would be loaded from disk."""
 
 DEFLATED = 1100
-"""Times that deflate makes something smaller at most."""
+"""The largest compression ratio of deflate."""
 
 ALWAYS = 2**20
-"""Bytes that an array may have however few of them are stored."""
+"""Bytes that an array may always have, even if few of them are stored."""
 
 ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
-"""What h5py raises of damaged files."""
+"""Errors that h5py raises on damaged files."""
 
 
 def read_keras(path: Path) -> dict[str, StoredArray]:
     """The arrays of a file of `model.save_weights` or `model.save`, by "layer/weight", such as "conv1/kernel".
 
-    Keras nests the weights of a layer in groups of its choice and ends their names in ":0" or not. A layer that is a
-    model of its own gives the names of its inner layers: "rpn_conv_shared/kernel" for `rpn_model`.
+    Keras nests the weights of a layer in groups, and their names may end in ":0". A layer that is a model itself has
+    the names of its inner layers: "rpn_conv_shared/kernel" for `rpn_model`.
 
     Raises:
-        WeightFileError: the file is damaged, has two weights of one name, points at data outside of it, or describes
-            more numbers than it can hold.
+        WeightFileError: the file is damaged, has two weights of one name, refers to data outside of it, or describes
+            larger arrays than it can hold.
     """
     datasets: dict[str, h5py.Dataset] = {}
     size = path.stat().st_size
     try:
-        # Links, which could lead to other files or in circles, are not followed.
+        # Links, which could lead to other files or form cycles, are not followed.
         h5py.File(path, "r").visititems(
             lambda name, item: datasets.update({name: item} if isinstance(item, h5py.Dataset) else {})
         )
@@ -86,7 +86,7 @@ def _stored(dataset: h5py.Dataset, name: str, file_size: int) -> StoredArray:
     if dataset.shape is None or dataset.dtype.kind not in "fiub":
         raise WeightFileError(f"{name} is of type {dataset.dtype} and shape {dataset.shape}, and weights are numbers")
     stored = min(dataset.id.get_storage_size(), file_size)
-    # A chunk is taken into memory whole.
+    # A chunk is read into memory as a whole.
     claimed = max(math.prod(dataset.shape), math.prod(dataset.chunks or ())) * dataset.dtype.itemsize
     if claimed > max(DEFLATED * stored, ALWAYS):
         raise WeightFileError(

@@ -1,4 +1,4 @@
-"""What takes the place of classes and functions in a pickle: objects that hold data, or nothing at all."""
+"""Stand-ins for the classes and functions that a pickle names: objects that hold data, or nothing."""
 
 import pickle
 import reprlib
@@ -14,9 +14,9 @@ NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1
 
 
 class StandIn:
-    """Takes the place of a class or function: accepts every argument and state, and keeps none.
+    """Replaces a class or function: accepts every argument and state, and keeps none.
 
-    What the file gives to the stand-ins below is declared as `Any`, for it may be anything.
+    Arguments from the file are declared as `Any`, as they may be of any type.
     """
 
     __slots__ = ()
@@ -29,7 +29,7 @@ class StandIn:
 
 
 class PickledArray(StandIn):
-    """A stand-in that can show an array."""
+    """A stand-in that holds an array."""
 
     __slots__ = ()
 
@@ -64,7 +64,7 @@ class Unknown(StandIn):
         pass
 
     def append(self, item: Any) -> None:
-        """Drops an item of what may be a list."""
+        """Drops an item."""
 
     add = append
 
@@ -99,7 +99,7 @@ class _Encoded(StandIn):
 
 
 class _DType(StandIn):
-    """`numpy.dtype`: a code such as "f4", then a state that has the byte order in second place."""
+    """`numpy.dtype`: a code such as "f4", then a state whose second entry is the byte order."""
 
     __slots__ = ("code", "order")
 
@@ -111,7 +111,7 @@ class _DType(StandIn):
 
 
 class _NumpyArray(PickledArray):
-    """`numpy.core.multiarray._reconstruct`: an empty array that gets everything by its state."""
+    """`numpy.core.multiarray._reconstruct`: an empty array that is filled by its state."""
 
     __slots__ = ("_view",)
 
@@ -158,7 +158,7 @@ def as_key(key: Any) -> Any:
 
 
 def kind_of(value: Any) -> str:
-    """What an object of a pickle is: the name of its class."""
+    """The name of the class of an object in a pickle."""
     return value.name if isinstance(value, Unknown) else type(value).__name__
 
 
@@ -176,7 +176,7 @@ NAMES: Mapping[str, type | str] = {
     **_under("numpy.core.numeric numpy._core.numeric", "_frombuffer", _NumpyBuffer),
     **_under("numpy", "dtype", _DType),
     **_under("numpy", "ndarray"),
-    # What training programs keep beside the weights: options, paths, counters.
+    # Objects that training programs save beside the weights: options, paths, counters.
     **_under("copyreg copy_reg", "_reconstructor", StandIn),
     **_under("collections", "deque", StandIn),
     **_under("functools", "partial", StandIn),
@@ -190,4 +190,4 @@ NAMES: Mapping[str, type | str] = {
     **_under("pathlib pathlib._local", "Path PosixPath WindowsPath PurePosixPath PureWindowsPath", StandIn),
     **_under("datetime", "date datetime timedelta", StandIn),
 }
-"""What a file may name, by module and name: a stand-in, or a string where only the name counts."""
+"""Names that a file may use, "module.name": a stand-in, or a string where only the name matters."""

@@ -1,4 +1,4 @@
-"""What every reader of a file format gives: arrays that are described at once and read when asked for."""
+"""The result of every format's reader: arrays with shape and type that are read on access."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ class WeightFileError(ValueError):
 
 
 def damaged(path: Path, cause: object) -> WeightFileError:
-    """The error of a file that is not what its beginning says."""
+    """The error of a file whose content does not match its format."""
     return WeightFileError(f"{path} is cut off or damaged: download or copy it again. Cause: {cause}")
 
 
@@ -23,15 +23,15 @@ class StoredArray(NamedTuple):
     shape: tuple[int, ...]
     dtype: np.dtype
     read: Callable[[], np.ndarray]
-    """Gives a new C-contiguous array in the byte order of this machine."""
+    """Returns a new C-contiguous array in the byte order of this machine."""
 
 
 def stored_view(view: np.ndarray, verify: Callable[[], None] = lambda: None) -> StoredArray:
-    """The array that a view of a mapped file, or of bytes in memory, shows; nothing is copied before it is read.
+    """The array behind a view of a mapped file or of bytes in memory; it is copied when it is read.
 
     Args:
         view: the array.
-        verify: is called before the array is copied, and raises WeightFileError if its bytes are not those written.
+        verify: called before the array is copied; raises WeightFileError if its bytes are not those written.
     """
     dtype = view.dtype.newbyteorder("=")
 
@@ -51,5 +51,5 @@ class ArrayMapping(Mapping[str, Any]):
 
 
 def shape_of(arrays: Mapping[str, Any], name: str) -> tuple[int, ...]:
-    """The shape of an array in a mapping, without reading it where the mapping knows."""
+    """The shape of an array in a mapping, without reading it if the mapping is an `ArrayMapping`."""
     return arrays.shape(name) if isinstance(arrays, ArrayMapping) else tuple(np.shape(arrays[name]))

@@ -1,7 +1,7 @@
 """Files of `torch.save`, read without torch.
 
-Both formats hold a pickle whose tensors name a storage, an offset and strides, and the storages as raw bytes. The bytes
-stay in the file, which is mapped into memory; a tensor is copied out of it when it is read.
+Both formats hold a pickle, whose tensors refer to a storage with an offset and strides, and the storages as raw bytes.
+The file is mapped into memory, and a tensor is copied out of it when it is read.
 """
 
 import io
@@ -22,7 +22,7 @@ from maskrcnn_jax.checkpoints.formats.unpickle import Unpickler
 from maskrcnn_jax.checkpoints.formats.zip_members import zip_members
 
 LEGACY_START = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
-"""How a file of torch before 1.6 begins: its magic number as a pickle."""
+"""First bytes of a file of torch before 1.6: its magic number as a pickle."""
 
 TYPES: Mapping[str, tuple[str | None, Any]] = {
     "float64": ("DoubleStorage", "<f8"),
@@ -62,11 +62,11 @@ class _Storage(StandIn):
         self.first, self.size = first * self.dtype.itemsize, size * self.dtype.itemsize
 
     def find(self, data: memoryview, verify: Callable[[], None] = lambda: None) -> None:
-        """Sets the bytes, given those of the whole storage, and what checks their checksum if there is one."""
+        """Sets the bytes, given those of the whole storage, and the function that verifies their checksum."""
         end = self.first + self.size
         if end > len(data):
             raise WeightFileError(
-                f"storage {self.key!r:.200} is said to have {end} bytes, and the file holds {len(data)}"
+                f"storage {self.key!r:.200} is described with {end} bytes, and the file holds {len(data)}"
             )
         self.data, self.verify = data[self.first : end], verify
 
@@ -92,9 +92,9 @@ class _Tensor(PickledArray):
         size, available = dtype.itemsize, len(self._storage.data)
         if len(self._shape) != len(self._strides):
             raise ValueError(f"{len(self._shape)} dimensions and {len(self._strides)} strides")
-        # A stride along a dimension of one element is never taken.
+        # A stride along a dimension of one element is unused.
         strides = [stride * (count > 1) for count, stride in zip(self._shape, self._strides, strict=True)]
-        # In Python's integers: NumPy does not look into empty storages, nor for sums that overflow 64 bits.
+        # In Python's integers: NumPy checks neither empty storages nor overflow of 64 bits.
         last = self._offset + sum((count - 1) * stride for count, stride in zip(self._shape, strides, strict=True))
         count = math.prod(self._shape)
         if count * size >= 2**62 or max(self._shape, default=0) >= 2**48:
@@ -102,18 +102,18 @@ class _Tensor(PickledArray):
         if count == 0:
             return np.empty(self._shape, dtype)
         if (last + 1) * size > available:
-            raise ValueError(f"element {last} of {size} bytes lies outside of its storage of {available} bytes")
+            raise ValueError(f"element {last} of {size} bytes is outside its storage of {available} bytes")
         return np.ndarray(self._shape, dtype, self._storage.data, size * self._offset, [size * s for s in strides])
 
 
 class _TypedTensor(_Tensor):
-    """`torch._utils._rebuild_tensor_v3`: a tensor that has a type of its own, as its storage has none."""
+    """`torch._utils._rebuild_tensor_v3`: a tensor with its own type, as its storage has none."""
 
     __slots__ = ("_dtype",)
 
     def __init__(self, storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> None:
         super().__init__(storage, offset, shape, strides)
-        _, _, dtype, *_ = rest  # what needs gradients, hooks, the type, metadata
+        _, _, dtype, *_ = rest  # requires_grad, hooks, dtype, metadata
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise WeightFileError(f"it describes a tensor of type {_short(dtype)}")
         self._dtype = DTYPES[dtype]
@@ -136,7 +136,7 @@ def _are_sizes(*values: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    """What a value is, in a few words; numbers of many digits do not become text."""
+    """Describes a value in a few words; numbers of many digits do not become text."""
     if isinstance(value, tuple):
         return f"({', '.join(_short(part) for part in value if not isinstance(part, tuple))})"
     if isinstance(value, Unknown):
@@ -158,7 +158,7 @@ TORCH_NAMES: Mapping[str, type | str] = {
 
 
 class _TorchUnpickler(Unpickler):
-    """Reads a pickle whose storages lie elsewhere in the file."""
+    """Reads a pickle whose storages are elsewhere in the file."""
 
     def __init__(self, file: Any, path: Path, found: Callable[[_Storage], None]) -> None:
         super().__init__(file, path, TORCH_NAMES)
@@ -179,7 +179,7 @@ def read_zip(path: Path, mapped: mmap.mmap) -> Any:
     """The object in a file of torch 1.6 or later.
 
     Raises:
-        WeightFileError: it is another zip file, compressed, damaged, or its pickle is refused.
+        WeightFileError: it is another zip file, compressed, damaged, or its pickle is rejected.
     """
     members = zip_members(path, memoryview(mapped))
     pickles = [name for name in members if name.count("/") <= 1 and name.split("/")[-1] == "data.pkl"]
@@ -204,7 +204,7 @@ def read_legacy(path: Path, mapped: mmap.mmap) -> Any:
     """The object in a file of torch before 1.6: five pickles, then the storages, each after its number of elements.
 
     Raises:
-        WeightFileError: the file is damaged or its pickle is refused.
+        WeightFileError: the file is damaged or its pickle is rejected.
     """
     mapped.seek(0)
     *_, system = (Unpickler(mapped, path).load() for _ in ("magic number", "version", "system"))
@@ -229,7 +229,7 @@ def _runs(whole: memoryview, start: int, keys: list[str], item_sizes: Mapping[st
     runs = {}
     for key in keys:
         if not isinstance(key, str) or key not in item_sizes:
-            raise WeightFileError(f"storage {_short(key)} is of no tensor, so that its size is unknown")
+            raise WeightFileError(f"storage {_short(key)} belongs to no tensor, so its size is unknown")
         (count,) = struct.unpack_from("<q", whole, start)
         end = start + 8 + count * item_sizes[key]
         if not start + 8 <= end <= len(whole):

@@ -12,7 +12,7 @@ import numpy as np
 
 STORAGES = {np.dtype(np.float32): "FloatStorage", np.dtype(np.int64): "LongStorage"}
 ALIGNMENT = 64
-"""Bytes; where `torch.load(mmap=True)` wants arrays to begin."""
+"""Bytes; the alignment that `torch.load(mmap=True)` expects."""
 LOCAL_HEADER = 30
 """Bytes before the name of a file in a zip."""
 

@@ -5,14 +5,15 @@ any module by name and calls it. Here it cannot, by these steps:
 
 - Every name goes through `find_class`, which imports nothing. It looks the name up in a table, which holds only strings
   and the stand-ins of this package: no function or class of any other module. What is not there becomes `Unknown`, an
-  object that keeps its name and does nothing whatever it is asked; training programs save their own classes beside the
-  weights. Names of Python's own modules, and names that say that they run or load something, are refused instead: that
-  would be as harmless, but such a file is an attack.
+  object that keeps its name and does nothing; training programs save their own classes beside the weights. Names of
+  the standard library, and names that run or load something, are rejected instead: a stand-in would be as harmless,
+  but such a file is an attack.
 - The instructions that call (REDUCE, INST, OBJ, NEWOBJ, NEWOBJ_EX) therefore only ever meet stand-ins, whose
   constructors keep their arguments or drop them. Strings, numbers and containers cannot be called, and no instruction
   fetches an attribute that could be.
-- BUILD calls `__setstate__` where there is one and otherwise sets attributes as the file says. Every stand-in has one,
-  so no attribute is set, neither on an object nor (as `__setstate__` of a class wants two arguments) on a class.
+- BUILD calls `__setstate__` where there is one and otherwise sets the attributes that the file names. Every stand-in
+  has one, so no attribute is set, neither on an object nor (as `__setstate__` of a class takes two arguments) on a
+  class.
 - The registry of `copyreg`, a second way to names, is closed.
 - The instructions run in Python, not in the C version: that one sizes its table of remembered objects by a number in
   the file, so that ten bytes take all memory. Here no object outgrows the bytes that it is read from, and what the
@@ -33,7 +34,7 @@ from maskrcnn_jax.checkpoints.formats.stand_ins import NAMES, StandIn, Unknown, 
 from maskrcnn_jax.checkpoints.formats.stored import WeightFileError, damaged
 
 STANDARD_LIBRARY = sys.stdlib_module_names | {"__builtin__", "copy_reg", "commands", "exceptions", "distutils"}
-"""Modules of Python 3 and 2 of which only the names in the table may be named."""
+"""Modules of Python 3 and 2 of which a file may only use names in the table."""
 
 RUNS_CODE = {"eval", "exec", "execfile", "compile", "system", "popen", "call", "run", "spawn", "open", "getattr"}
 RUNS_CODE |= {
@@ -47,11 +48,11 @@ RUNS_CODE |= {
     "__globals__",
 }
 RUNS_CODE |= {"fromfile", "memmap", "loadtxt", "genfromtxt"}
-"""Names that are refused in every module."""
+"""Names that are rejected in every module."""
 
 
 class _Source:
-    """A file whose lines are whole: a name that is cut off would read as another one."""
+    """A file with complete lines only: a name that is cut off would read as another one."""
 
     def __init__(self, file: BytesIO | mmap) -> None:
         self.read = file.read
@@ -70,7 +71,7 @@ class Unpickler(pickle._Unpickler):
     Args:
         file: where the pickle begins; left where it ends.
         path: the name of the file, for messages.
-        names: what the pickle may name.
+        names: the names that the pickle may use.
     """
 
     read: Callable[[int], bytes]
@@ -89,16 +90,16 @@ class Unpickler(pickle._Unpickler):
         """The object: dicts, lists, tuples, numbers, strings, and stand-ins.
 
         Raises:
-            WeightFileError: the pickle is cut off or damaged, names what it may not, or holds arrays of objects.
+            WeightFileError: the pickle is cut off or damaged, uses a name that is rejected, or holds arrays of objects.
         """
         try:
             return super().load()
         except WeightFileError as error:
-            raise WeightFileError(f"{self._path} is refused: {error}") from error
+            raise WeightFileError(f"{self._path} is rejected: {error}") from error
         except Exception as error:
-            # What went wrong in the machine says nothing to a user, but for Python's own words on pickles.
-            said = str(error) if isinstance(error, pickle.UnpicklingError) else ""
-            raise damaged(self._path, said or "its pickle cannot be followed to the end") from error
+            # Of the errors only Python's own on pickles help a user.
+            cause = str(error) if isinstance(error, pickle.UnpicklingError) else ""
+            raise damaged(self._path, cause or "its pickle cannot be read to the end") from error
 
     def find_class(self, module: str, name: str) -> type | str | Unknown:
         whole = f"{module}.{name}"
@@ -117,7 +118,7 @@ class Unpickler(pickle._Unpickler):
         raise WeightFileError(f"it asks for extension {code} of the module copyreg, which no file of weights needs")
 
     def _call(self, function: Any, arguments: Any, named: Any = None) -> None:
-        """Pushes what a stand-in gives for arguments; only stand-ins are called."""
+        """Pushes the result of calling a stand-in; only stand-ins are called."""
         is_class = isinstance(function, type) and issubclass(function, StandIn)
         if not is_class and not isinstance(function, Unknown):
             raise WeightFileError(f"it calls a {kind_of(function)}, which is no function")
@@ -127,7 +128,7 @@ class Unpickler(pickle._Unpickler):
         self.append(function(*arguments))
 
     def _count(self, *values: Any) -> None:
-        """Counts what stand-ins may copy: each byte of the file once, and a little for short texts that are shared."""
+        """Counts what stand-ins may copy: each byte of the file once; short texts are not counted."""
         self._to_copy -= sum(len(value) for value in values if isinstance(value, str | list | dict) and len(value) > 64)
         if self._to_copy < 0:
             raise WeightFileError("it repeats its content until it is larger than the file")
@@ -156,7 +157,7 @@ class Unpickler(pickle._Unpickler):
         self.stack[-1].__setstate__(state)
 
     def _load_bytearray(self) -> None:
-        # As bytes: an array would be filled with zeros, as many as the file says, before its bytes are read.
+        # As bytes: a bytearray would first be filled with as many zeros as the file claims.
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(self.read(size))
 

@@ -1,4 +1,4 @@
-"""The members of a ZIP file as they lie in it: uncompressed, mapped and not copied."""
+"""The members of an uncompressed ZIP file as views of the mapped file, without copies."""
 
 import struct
 import zipfile
@@ -17,7 +17,7 @@ class Member:
         path: the name of the ZIP file, for messages.
         name: of the member.
         data: its bytes.
-        crc: their checksum as the file has it; 0 where torch was told to write none.
+        crc: their checksum in the file; 0 where torch was told to write none.
     """
 
     def __init__(self, path: Path, name: str, data: memoryview, crc: int) -> None:

@@ -1,1 +1,1 @@
-"""Image files: what they are, whether they are whole, and their pixels."""
+"""Image files: their kind, completeness and pixels."""

@@ -1,4 +1,4 @@
-"""What a file is, from its first bytes."""
+"""The kind of a file, by its first bytes."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ EXTRACT = "extract its frames as images, for example with `ffmpeg -i VIDEO %06d.
 
 
 class FileKind(NamedTuple):
-    """What a file is, and what its user can do if that is no image that is decoded here."""
+    """The kind of a file, with a remedy if it is no image that is decoded here."""
 
     name: str
     """With an article where it is no kind of image: "JPEG", "a ZIP archive"."""
     remedy: str = ""
-    """What helps; empty for the kinds of image that are decoded."""
+    """The remedy; empty for the kinds of image that are decoded."""
     is_image: bool = True
     """Whether it is an image of any kind."""
 
@@ -33,7 +33,7 @@ ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
     *(".jp2", ".j2k", ".avif", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".heic", ".heif", ".jxl"),
 )
-"""What names of image files end in, in lower case; also of kinds that are not decoded, so that they are named."""
+"""Endings of image files in lower case, including kinds that are not decoded, so that errors can name these."""
 
 SIGNATURES: tuple[tuple[int, bytes, FileKind], ...] = (
     (0, b"\xff\xd8\xff", JPEG),
@@ -86,7 +86,7 @@ AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def file_kind(data: bytes) -> FileKind:
-    """Tells what a file is.
+    """Determines the kind of a file.
 
     Args:
         data: The file; its first 512 bytes decide, for zeros and TGA, which has no signature, the others too.

@@ -1,4 +1,4 @@
-"""Whether an image file is all there, found by walking through its parts.
+"""Checks that an image file is complete, by walking through its parts.
 
 Decoders fill what is missing of a JPEG with gray. Its end cannot be searched for: thumbnails have end markers of their
 own, and what follows the image, such as the video of a motion photograph, is arbitrary.
@@ -63,7 +63,7 @@ def is_whole_png(data: bytes) -> bool:
 
 
 def is_whole_webp(data: bytes) -> bool:
-    """Whether a WebP has as many bytes as it says."""
+    """Whether a WebP has as many bytes as its header declares."""
     return 8 + int.from_bytes(data[4:8], "little") <= len(data)
 
 

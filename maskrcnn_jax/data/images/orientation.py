@@ -1,4 +1,4 @@
-"""The eight ways to turn a raster that EXIF knows."""
+"""EXIF's eight orientations of a raster."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Pillow's readers, each for the kind of file that it is made for, with whatever they raise named."""
+"""Pillow's readers, each for its kind of file only; their errors become `BrokenImage`."""
 
 import io
 import threading
@@ -109,7 +109,7 @@ def require_plausible(size: tuple[int, int], length: int, kind: FileKind, name: 
 
 @contextmanager
 def named_faults(name: str, kind: FileKind, truncated: str) -> Generator[None]:
-    """Turns what Pillow and OpenCV raise into BrokenImage."""
+    """Turns errors of Pillow and OpenCV into BrokenImage."""
     try:
         yield
     except BrokenImage:

@@ -19,7 +19,7 @@ WIDE = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 class Header(NamedTuple):
-    """What an image file says of itself."""
+    """The header of an image file."""
 
     size: tuple[int, int]
     """(height, width) of the stored raster, pixels."""
@@ -52,7 +52,7 @@ def read_header(data: bytes, name: str) -> Header:
 
 
 def decode(data: bytes, size: tuple[int, int], name: str, upright: bool | None) -> UInt8[np.ndarray, "H W 3"]:
-    """Decodes an image file, whatever its colours and depth, to 8-bit RGB.
+    """Decodes an image file of any colours and depth to 8-bit RGB.
 
     Of several frames or pages it is the first. Transparency is ignored. Values of 16 bits are divided by 256, floating
     point values in [0, 1] multiplied by 255.

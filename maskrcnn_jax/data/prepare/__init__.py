@@ -1,1 +1,1 @@
-"""From annotated images in any format to a data set that training reads at random."""
+"""From annotated images in any format to a data set with random access for training."""

@@ -1,4 +1,4 @@
-"""Checked annotations, whatever format they come from."""
+"""Checked annotations of any format."""
 
 import logging
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class AnnotatedImage(NamedTuple):
     masks: list[bytes]
     """n compressed RLE counts."""
     file: ImageFile
-    """Where the image comes from."""
+    """The file of the image."""
     upright: bool
     """Whether `size` and all coordinates refer to the raster turned by the file's EXIF orientation."""
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CocoFolder(Source):
-    """A COCO annotation file with its images, read as they are: for trying things, without `prepare`.
+    """A COCO annotation file with its images, read directly without `prepare`, for experiments.
 
     Opening checks the annotations as `prepare` does, and reads the header of every image. For long runs `prepare` is
     faster, and decodes every image once to find those that are broken.
@@ -53,7 +53,7 @@ class CocoFolderImages:
     Images without objects, or with crowds alone, are left out unless `keep_empty`; a warning counts them.
 
     Raises:
-        ConfigError: The files are missing, or `prepare` would refuse them.
+        ConfigError: The files are missing, or `prepare` would not accept them.
     """
 
     has_masks = True
@@ -95,7 +95,7 @@ class CocoFolderImages:
 
 
 def truth_of(image: AnnotatedImage) -> ImageTruth:
-    """What the annotations say of an image."""
+    """The ground truth of an image."""
     return ImageTruth(**{name: getattr(image, name) for name in ImageTruth._fields})
 
 

@@ -13,7 +13,7 @@ from maskrcnn_jax.data.prepare.annotated import AnnotatedImage, Annotations
 from maskrcnn_jax.data.sources.prepared import Index
 
 NAME, VERSION = "coco_instances", "1.1.0"
-"""The version rises when the features change."""
+"""The version increases when the features change."""
 
 SHARD = 2000
 """Images per file, some 300 MB of COCO."""
@@ -47,15 +47,15 @@ def write_records(folder: Path, splits: Mapping[str, Annotations], metadata: dic
 
 
 def index(images: Sequence[AnnotatedImage]) -> Index:
-    """What is known of a split's images without reading a record."""
-    rows = [(*image.size, len(image.labels), int(image.is_crowd.sum())) for image in images]
-    columns = np.array(rows, np.int32)
-    return Index(columns[:, :2], columns[:, 2], columns[:, 3])
+    """Facts on a split's images that can be known without reading a record."""
+    entries = [(*image.size, len(image.labels), int(image.is_crowd.sum())) for image in images]
+    table = np.array(entries, np.int32)
+    return Index(table[:, :2], table[:, 2], table[:, 3])
 
 
 @contextlib.contextmanager
 def named_write_errors(folder: Path) -> Iterator[None]:
-    """Turns what ArrayRecord raises where the system refuses to write, such as on a full disk, into OSError."""
+    """Turns the errors of ArrayRecord when it cannot write, such as on a full disk, into OSError."""
     try:
         yield
     except RuntimeError as error:
@@ -63,7 +63,7 @@ def named_write_errors(folder: Path) -> Iterator[None]:
 
 
 def describe(folder: Path, metadata: dict[str, Any]) -> tfds.core.DatasetInfo:
-    """The features of a record, and what TFDS wants to know of the data set."""
+    """The features of a record and TFDS's description of the data set."""
     # Tensor, not Sequence: a sequence of scalars is read back as a list.
     numbers = {"labels": np.int32, "is_crowd": np.bool_, "areas": np.float32, "annotation_ids": np.int64}
     features = {

@@ -1,4 +1,4 @@
-"""Crowds in a data set: regions of many objects, which nothing is learned from."""
+"""Crowds in a data set: regions of many objects, which are not used in training."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ def crowd_warnings(annotations: Annotations) -> list[str]:
     """Warns where a considerable share of the annotations, or all of a class, is marked as crowd (iscrowd = 1).
 
     Returns:
-        One line each, empty if there is nothing to say.
+        One line each; empty without a reason to warn.
     """
     objects, crowds = annotations.num_objects, annotations.num_crowds
     together = int(objects.sum() + crowds.sum())
@@ -27,8 +27,8 @@ def crowd_warnings(annotations: Annotations) -> list[str]:
 
 
 def describe(which: str) -> str:
-    """What being crowds means, and the remedy."""
+    """The consequence of being crowds, and the remedy."""
     return (
-        f"{which} are crowds (iscrowd = 1), which are never learned nor counted as errors; CVAT marks every brush mask "
-        "so, other tools every object of several parts. If each is one object, read them so: --crowds-as-objects"
+        f"{which} are crowds (iscrowd = 1), which are neither trained on nor counted as errors; CVAT marks every brush "
+        "mask as one, other tools every object of several parts. If each is one object, use --crowds-as-objects"
     )

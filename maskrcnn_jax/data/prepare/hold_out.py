@@ -9,9 +9,9 @@ from maskrcnn_jax.data.prepare.problems import DatasetError
 def hold_out(annotations: Annotations, share: float) -> dict[str, Annotations]:
     """Divides a data set into "train" and "val".
 
-    Which images are held out follows from their file names alone, so that it stays when the data set is prepared
-    again, and nearly stays when images are added. Images that resemble each other, such as those of one video,
-    may come to lie on both sides: put these into folders `train/` and `val/` instead.
+    The choice depends on the file names alone, so it is the same when the data set is prepared again, and nearly the
+    same when images are added. Similar images, such as those of one video, may get into both: put these into folders
+    `train/` and `val/` instead.
 
     Args:
         annotations: The data set.

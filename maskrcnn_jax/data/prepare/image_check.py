@@ -20,11 +20,11 @@ from maskrcnn_jax.messages.counts import pluralize, shorten_list
 log = logging.getLogger(__name__)
 
 ALMOST_BLACK = 15
-"""The brightest of 8 bits that white of 12 bits becomes in 16: 4095 / 256."""
+"""The 8-bit value of 12-bit white that is stored in 16 bits: 4095 / 256."""
 
 
 class Checked(NamedTuple):
-    """An image that was decoded, to be read again: it must be the same then."""
+    """An image that was decoded once; when it is read again, it must not have changed."""
 
     file: ImageFile
     name: str
@@ -50,7 +50,7 @@ def check_images(images: Sequence[AnnotatedImage], where: str) -> list[Annotated
 
     Args:
         images: Their files are read.
-        where: What messages call their annotations.
+        where: The name of their annotations, for messages.
 
     Returns:
         The images, whose files are `Checked`.

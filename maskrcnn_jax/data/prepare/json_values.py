@@ -1,4 +1,4 @@
-"""Single values of parsed JSON, as exporters write them: numbers as text, booleans as numbers, and anything else."""
+"""Values of parsed JSON as exporters write them: numbers as text, booleans as numbers, and so on."""
 
 import math
 import re

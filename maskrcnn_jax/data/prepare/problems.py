@@ -1,4 +1,4 @@
-"""What is wrong with a data set, collected so that everything is said at once."""
+"""Problems of a data set, collected so that all are reported at once."""
 
 from collections import defaultdict
 
@@ -10,15 +10,15 @@ class DatasetError(ValueError):
 
 
 class Refused(ValueError):
-    """An entry that cannot be used: (what is wrong, which it is)."""
+    """An entry that cannot be used: (problem, name of the entry)."""
 
 
 class Dropped(ValueError):
-    """An annotation that is left out: (why)."""
+    """An annotation that is left out: (reason)."""
 
 
 class Problems:
-    """Collects offenders by what is wrong with them."""
+    """Collects offenders by problem."""
 
     def __init__(self, where: str):
         self.where = where

@@ -1,4 +1,4 @@
-"""From annotated images to records that training reads at random."""
+"""From annotated images to records with random access for training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,16 +34,16 @@ def prepare(
 ) -> Summary:
     """Checks a data set and writes it as ArrayRecord, with an index beside the records.
 
-    Everything is checked, each image decoded, before anything is written; `out` changes only when all is done, in one
-    move, so a failure leaves what was prepared before.
+    Everything is checked, each image decoded, before anything is written; `out` is replaced only when everything
+    is written, so a failure keeps what was prepared before.
 
     Args:
         folder: In COCO's layout or the format of an annotation tool; see `open_dataset`.
         out: Folder for the records; an earlier data set of the same splits there is replaced.
         splits: Names of the splits; empty for all.
         images: Image folder, if it is not beside the annotations.
-        class_attribute: The region attribute of VIA that says the class, if that is not clear.
-        class_name: One class for all objects, whatever they are called; "object" where nothing calls them.
+        class_attribute: The region attribute of VIA that holds the class, if there are several.
+        class_name: One class for all objects, in place of their own; "object" where they have no name.
         validation_share: Share of an undivided data set that becomes the split "val"; see `hold_out`.
         crowds_as_objects: Read COCO's crowds as one object each.
         boxes_from_masks: Take boxes from the masks, not from COCO's "bbox".

@@ -14,7 +14,7 @@ LOCK, EARLIER, RECORDS = "lock", "earlier", "records"
 
 @contextlib.contextmanager
 def unfinished(out: Path) -> Iterator[Path]:
-    """An empty folder for what is to become `out`: `finish` moves it there, otherwise it is removed.
+    """An empty folder for what is to become `out`: `finish` renames it, otherwise it is removed.
 
     It lies in `.NAME.unfinished` beside `out`, locked by the process that fills it. What a killed process left there is
     removed by the next, which also puts back an earlier `out` that was just being replaced.

@@ -10,7 +10,7 @@ from maskrcnn_jax.masks.rle import encode_mask
 
 
 class ImageTruth(NamedTuple):
-    """What a data set says of one image."""
+    """The ground truth of one image."""
 
     image_id: int
     file_name: str
@@ -26,7 +26,7 @@ class ImageTruth(NamedTuple):
     """Square pixels."""
     annotation_ids: Sequence[int]
     masks: Sequence[bytes] | None
-    """Compressed run-length counts; None in a data set of boxes alone."""
+    """Compressed run-length counts; None in a data set with boxes only."""
 
 
 def coco_dictionary(
@@ -50,7 +50,7 @@ def coco_dictionary(
 
 
 def of_examples(source: ImageSource) -> dict[str, Any]:
-    """The dictionary of a data set that knows no more than its examples: every one is read; annotations count from 1.
+    """The dictionary made from the examples of a data set, which reads each of them; annotation ids count from 1.
 
     Raises:
         BrokenImage: An image cannot be decoded.

@@ -1,4 +1,4 @@
-"""What a data set is to the pipeline: a random-access, picklable sequence of examples."""
+"""The interface of data sets: random-access, picklable sequences of examples."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -20,7 +20,7 @@ class Example(NamedTuple):
     is_crowd: np.ndarray
     """`[n]` bool."""
     masks: Sequence[np.ndarray]
-    """n masks, `[H, W]` uint8 in {0, 1} each. Those of a stored data set are decoded when asked for."""
+    """n masks, `[H, W]` uint8 in {0, 1} each. Those of a stored data set are decoded on access."""
 
     @classmethod
     def of(
@@ -63,7 +63,7 @@ class ImageSource(Protocol):
     category_ids: tuple[int, ...]
     """The data set's own number of each label."""
     has_masks: bool
-    """Whether objects have masks of their own; without, masks are filled boxes, which no mask head is trained with."""
+    """Whether objects have masks; without, masks are filled boxes, which no mask head is trained with."""
 
     @property
     def sizes(self) -> np.ndarray:
@@ -72,7 +72,7 @@ class ImageSource(Protocol):
 
     @property
     def num_objects(self) -> np.ndarray:
-        """`[len]` int32: objects per image, crowds included; an upper bound where images are drawn on demand."""
+        """`[len]` int32: objects per image, crowds included; an upper bound for images that are drawn on demand."""
         ...
 
     @property
@@ -82,7 +82,7 @@ class ImageSource(Protocol):
 
     @property
     def file_names(self) -> Sequence[str]:
-        """What every image is called, in order, known without decoding."""
+        """The file name of every image, in order, known without decoding."""
         ...
 
     def __len__(self) -> int: ...

@@ -13,7 +13,7 @@ from maskrcnn_jax.messages.config_error import require
 
 @runtime_checkable
 class Indexed(Protocol):
-    """What has a length and examples by index; a list is it, too."""
+    """Anything with a length and examples by index, such as a list."""
 
     def __len__(self) -> int: ...
 
@@ -23,8 +23,8 @@ class Indexed(Protocol):
 class Examples:
     """Makes a data set of a sequence of examples and the names of its classes. Implements `ImageSource`.
 
-    What is not given is taken from the examples; the first use of any of it reads every example once. A fork's
-    `Source.open` returns this.
+    Values that are not given are read from the examples; the first use of any of them reads every example once. A
+    fork's `Source.open` returns this.
 
     Args:
         class_names: One name per label.
@@ -33,12 +33,12 @@ class Examples:
         sizes: `[len, 2]` `(height, width)` of every image.
         num_objects: `[len]` objects per image, crowds included, or an upper bound.
         image_ids: The data set's own number of every image.
-        file_names: What every image is called; by default its number.
-        has_masks: Whether objects have masks of their own; see `ImageSource`. Where not, `FilledBoxes` stands in.
+        file_names: The name of every image; by default its number.
+        has_masks: Whether objects have masks; see `ImageSource`. If not, use `FilledBoxes`.
 
     Raises:
-        ConfigError: What is given is not of as many classes or images as there are; or, when it is read, an example is
-            not in the form of `Example`.
+        ConfigError: A value has the wrong number of classes or images; or an example, when it is read, does not have
+            the form of `Example`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Examples:
         return self._checked(self.examples[index], index)
 
     def _checked(self, example: Example, index: int) -> Example:
-        """The example, which must be in the form that training reads."""
+        """The example, after checking its form."""
         where, image, labels = f"examples[{index}]", example.image, np.asarray(example.labels)
         form = f"{image.dtype.name} {image.shape}"
         require(image.dtype == np.uint8 and image.shape[2:] == (3,), f"{where}.image", form, "must be uint8 [H, W, 3]")
@@ -93,9 +93,9 @@ class Examples:
             BrokenImage: An image cannot be decoded.
         """
         examples = (self[index] for index in range(len(self)))
-        rows = [(*example.image.shape[:2], len(example.labels), int(example.image_id)) for example in examples]
-        columns = np.array(rows, np.int64).reshape(-1, 4)
-        return columns[:, :2].astype(np.int32), columns[:, 2].astype(np.int32), tuple(columns[:, 3].tolist())
+        entries = [(*example.image.shape[:2], len(example.labels), int(example.image_id)) for example in examples]
+        table = np.array(entries, np.int64).reshape(-1, 4)
+        return table[:, :2].astype(np.int32), table[:, 2].astype(np.int32), tuple(table[:, 3].tolist())
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -114,7 +114,7 @@ class Examples:
 
     @cached_property
     def file_names(self) -> Sequence[str]:
-        """What every image is called, in order."""
+        """The name of every image, in order."""
         return tuple(map(str, self.image_ids))
 
     def coco(self) -> dict[str, Any]:

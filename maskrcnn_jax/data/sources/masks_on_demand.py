@@ -1,4 +1,4 @@
-"""Masks of a stored data set, made when they are asked for."""
+"""Masks of a stored data set, made on access."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from maskrcnn_jax.masks.rle import decode_mask
 
 
 class RunLengthMasks(Sequence[np.ndarray]):
-    """Masks that are decoded when asked for: `[H, W]` uint8 each."""
+    """Masks that are decoded on access, `[H, W]` uint8 each."""
 
     def __init__(self, counts: Sequence[bytes], size: tuple[int, int]):
         self.counts = counts
@@ -23,7 +23,7 @@ class RunLengthMasks(Sequence[np.ndarray]):
 
 
 class FilledBoxes(Sequence[np.ndarray]):
-    """In place of masks that a data set does not have: the pixels that each box touches, `[H, W]` uint8 each."""
+    """Masks for a data set that has none: the pixels that each box touches, `[H, W]` uint8 each."""
 
     def __init__(self, boxes: Float[np.ndarray, "n 4"], size: tuple[int, int]):
         self.boxes = boxes

@@ -1,4 +1,4 @@
-"""A prepared COCO-format data set, read at random."""
+"""A prepared COCO-format data set with random access."""
 
 import io
 import zipfile
@@ -42,7 +42,7 @@ class CocoSource(Source):
 
 
 class Index(NamedTuple):
-    """What is known of a split's images without reading a record; lies beside the records."""
+    """Facts on a split's images that are stored beside the records, to be known without reading them."""
 
     sizes: np.ndarray
     """`[n, 2]` int32 `(height, width)`."""
@@ -78,12 +78,12 @@ class Index(NamedTuple):
 
 
 def index_file(folder: Path, split: str) -> Path:
-    """Where a split's index lies."""
+    """The file of a split's index."""
     return folder / f"index_{split}.npz"
 
 
 class CocoInstances:
-    """Reads a split of what `python -m maskrcnn_jax prepare` wrote. Implements `ImageSource`.
+    """Reads a split of a data set that `python -m maskrcnn_jax prepare` wrote. Implements `ImageSource`.
 
     Images without objects, or with crowds alone, are left out unless `keep_empty`.
 
@@ -108,7 +108,7 @@ class CocoInstances:
             ) from error
         try:
             parts = tfds.core.ReadInstruction.from_spec(config.split).to_absolute(splits)
-            # The image stays encoded, so that reading annotations costs no decoding and decoding is ours.
+            # The image stays encoded: reading annotations needs no decoding, and `decode` does it where needed.
             self.records = builder.as_data_source(config.split, decoders={"image": tfds.decode.SkipDecoding()})
         except Exception as error:
             reason = " ".join(str(error).split())
@@ -131,7 +131,7 @@ class CocoInstances:
         if not kept.any() and index.num_crowds.any():
             raise ConfigError(
                 f"split = {config.split!r}: {folder} holds {pluralize(len(kept), 'image')} there, but every object is "
-                "a crowd (iscrowd = 1), which is never learned; prepare it with --crowds-as-objects if each is one "
+                "a crowd (iscrowd = 1), which is never trained on; prepare it with --crowds-as-objects if each is one "
                 "object"
             )
         self.sizes = index.sizes[self.positions]
@@ -173,24 +173,24 @@ class CocoInstances:
         """One record, its image still encoded.
 
         Raises:
-            BrokenImage: It cannot be read; only its place can be named, as nothing else is known of it.
+            BrokenImage: It cannot be read; the message names its position, as nothing else is known.
         """
         try:
             return self.records[position]
-        except (RuntimeError, OSError, ValueError, IndexError) as error:  # What array_record raises, by its kind.
-            shard, place = self._place(position)
+        except (RuntimeError, OSError, ValueError, IndexError) as error:  # array_record raises any of them.
+            shard, number = self._location(position)
             raise BrokenImage(
-                f"{self.folder / shard}: record {place} cannot be read ({' '.join(str(error).split())}); prepare the "
+                f"{self.folder / shard}: record {number} cannot be read ({' '.join(str(error).split())}); prepare the "
                 "data set again"
             ) from error
 
-    def _place(self, position: int) -> tuple[str, int]:
-        """The file that holds a record, and the record's place in it."""
+    def _location(self, position: int) -> tuple[str, int]:
+        """The file that holds a record, and the record's number in it."""
         for file, held in self.shards:
             if position < len(held):
                 return file, held[position]
             position -= len(held)
-        raise IndexError(f"{self.folder}: no record {position} behind the last")
+        raise IndexError(f"{self.folder}: no record {position} after the last")
 
     def coco(self) -> dict[str, Any]:
         """Returns the ground truth as a COCO instances dictionary; reads every record and decodes no image.
@@ -203,7 +203,7 @@ class CocoInstances:
 
 
 def truth_of(record: dict[str, Any]) -> ImageTruth:
-    """What a record says of its image."""
+    """The ground truth in a record."""
     fields = {name: record[name] for name in ("boxes", "labels", "is_crowd", "areas", "annotation_ids", "masks")}
     size = tuple(record["size"].tolist())
     return ImageTruth(image_id=int(record["image_id"]), file_name=record["file_name"].decode(), size=size, **fields)

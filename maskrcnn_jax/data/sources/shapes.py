@@ -11,10 +11,11 @@ import numpy as np
 from maskrcnn_jax.data.sources.coco_dictionary import of_examples
 from maskrcnn_jax.data.sources.example import Example
 from maskrcnn_jax.data.sources.source import Source
+from maskrcnn_jax.masks.boxes import box_iou
 from maskrcnn_jax.messages.config_error import require, require_not_negative, require_positive
 
 Kind = Literal["square", "circle", "triangle", "star", "ring", "cross"]
-"""What the synthetic images may show."""
+"""Kinds of shapes in the synthetic images."""
 MARGIN = 20
 """Least distance from a shape's centre to the image's edge, and least half-size, pixels."""
 OVERLAP = 0.3
@@ -60,15 +61,20 @@ class Shape(NamedTuple):
     half: int
     color: tuple[int, int, int]
 
+    @property
+    def extent(self) -> tuple[int, int, int, int]:
+        """The square around the centre, `(x0, y0, x1, y1)`."""
+        return self.x - self.half, self.y - self.half, self.x + self.half, self.y + self.half
+
 
 class Shapes:
-    """One to `max_objects` shapes of random kind, place, size and colour on a random background.
+    """One to `max_objects` shapes of random kind, position, size and colour on a random background.
 
     Later ones occlude earlier ones. An image is a pure function of (seed, index). Implements `ImageSource`.
 
     Source: the "shapes" sample of Matterport's Mask R-CNN, with its sizes (half-size 20 … a quarter of the image),
     margins and non-maximum suppression. Deviation: masks hold visible pixels only and boxes are taken from them.
-    Stars, rings and crosses are ours.
+    Stars, rings and crosses are additions.
     """
 
     has_masks = True
@@ -84,7 +90,7 @@ class Shapes:
 
     @property
     def file_names(self) -> list[str]:
-        """What the images would be called as files."""
+        """Names that the images would have as files."""
         return [f"{image_id:012d}.png" for image_id in self.image_ids]
 
     def __len__(self) -> int:
@@ -117,23 +123,16 @@ def random_shapes(rng: np.random.Generator, config: ShapesSource) -> list[Shape]
         shapes.append(Shape(kind, x, y, half, (red, green, blue)))
     front: list[Shape] = []
     for shape in reversed(shapes):
-        if all(extent_iou(shape, other) <= OVERLAP for other in front):
+        extents = np.array([other.extent for other in front]).reshape(-1, 4)
+        if (box_iou(np.array([shape.extent]), extents) <= OVERLAP).all():
             front.append(shape)
     return front[::-1]
-
-
-def extent_iou(a: Shape, b: Shape) -> float:
-    """IoU of the squares around the centres of two shapes."""
-    width = min(a.x + a.half, b.x + b.half) - max(a.x - a.half, b.x - b.half)
-    height = min(a.y + a.half, b.y + b.half) - max(a.y - a.half, b.y - b.half)
-    intersection = max(width, 0) * max(height, 0)
-    return intersection / (4 * a.half**2 + 4 * b.half**2 - intersection)
 
 
 def draw(image_id: int, size: int, background: np.ndarray, shapes: Sequence[Shape], kinds: Sequence[Kind]) -> Example:
     """Paints shapes back to front on a square image; a shape without a visible pixel is left out.
 
-    Labels are the places of the shapes' kinds in `kinds`.
+    Labels are the positions of the shapes' kinds in `kinds`.
     """
     image = np.empty((size, size, 3), np.uint8)
     image[:] = background

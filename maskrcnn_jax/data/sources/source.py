@@ -8,12 +8,12 @@ from maskrcnn_jax.extension import Value
 
 @dataclass(frozen=True)
 class Source(Value):
-    """A data set: which, and where it lies."""
+    """A data set: which one, and its location."""
 
     def open(self) -> ImageSource:
         """Opens the data set.
 
         Raises:
-            ConfigError: a value cannot work, or there is no such data set.
+            ConfigError: a value is not valid, or there is no such data set.
         """
         raise NotImplementedError

@@ -22,7 +22,7 @@ from maskrcnn_jax.messages.counts import pluralize
 log = logging.getLogger(__name__)
 
 THINGS = 80
-"""COCO's panoptic categories begin with so many kinds of things; the others are stuff. TFDS does not say it."""
+"""Number of COCO's panoptic categories that are things; they come first, then stuff. TFDS does not record it."""
 READERS = 16
 """Threads that read the headers of all images."""
 
@@ -66,7 +66,7 @@ class Objects(NamedTuple):
 class TFDSImages:
     """Reads a split of TFDS's `coco`. Implements `ImageSource`.
 
-    Images without objects, or with crowds alone, are left out unless `keep_empty`. Of a panoptic data set the segments
+    Images without objects, or with crowds alone, are left out unless `keep_empty`. In a panoptic data set the segments
     of things are the objects; stuff is left out. Coordinates refer to the raster as stored.
 
     Raises:
@@ -176,7 +176,7 @@ class TFDSImages:
 
 
 class Facts(NamedTuple):
-    """What is known of an image without decoding it."""
+    """Facts on an image that are read without decoding it."""
 
     position: int
     size: tuple[int, int]
@@ -187,7 +187,7 @@ class Facts(NamedTuple):
 
 
 def open_builder(config: TFDSSource) -> Any:
-    """What TFDS knows of the data set, from its files alone: the code that made it needs TensorFlow.
+    """TFDS's builder of the data set, from its files alone, as the code that made it needs TensorFlow.
 
     Raises:
         ConfigError: It is not there, or not as ArrayRecord; the message says how to prepare it.
@@ -208,7 +208,7 @@ def open_builder(config: TFDSSource) -> Any:
     formats = {kind.value for kind in builder.info.available_file_formats()}
     if "array_record" not in formats:
         raise ConfigError(
-            f"name = {config.name!r}: prepared as {', '.join(sorted(formats))}, which cannot be read at random; "
+            f"name = {config.name!r}: prepared as {', '.join(sorted(formats))}, which has no random access; "
             f"convert it, `tfds convert_format --dataset_version_dir={builder.data_dir} "
             f"--out_file_format=array_record`, or prepare it into another data_dir, `{command}`"
         )

@@ -1,1 +1,1 @@
-"""From an example to one row of a batch."""
+"""Transforms of training and prediction: from an example to a sample of a batch."""

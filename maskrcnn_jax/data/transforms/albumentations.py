@@ -1,4 +1,4 @@
-"""Transforms of pixels of the library albumentations: blur, noise, compression and the like."""
+"""Pixel transforms of the library albumentations: blur, noise, compression and the like."""
 
 import importlib
 import json
@@ -14,9 +14,9 @@ from maskrcnn_jax.messages.config_error import ConfigError, require
 
 @dataclass(frozen=True)
 class Albumentations(Transform):
-    """Applies one transform of albumentations that changes pixels alone. The library is needed when it is used only.
+    """Applies one pixel-only transform of albumentations. The library is needed only if it is used.
 
-    Give each a name of its own where there are several.
+    Several of them need different names.
     """
 
     transform: str = "GaussianBlur"
@@ -26,7 +26,7 @@ class Albumentations(Transform):
     name: str = "albumentations"
 
     def validate(self, where: str) -> None:
-        """Checks the fields; see `Value.validate`. Whether albumentations has the transform shows in training."""
+        """Checks the fields; see `Value.validate`. That albumentations has the transform is checked in training."""
         require(self.transform.isidentifier(), f"{where}.transform", self.transform, "must name a transform")
         self._arguments(f"{where}.parameters")
 
@@ -34,7 +34,7 @@ class Albumentations(Transform):
         """Applies it, seeded by `rng`; see `Transform.recolor`.
 
         Raises:
-            ConfigError: albumentations is missing, has no such transform of pixels, or refuses the parameters.
+            ConfigError: albumentations is missing, has no such pixel transform, or rejects the parameters.
         """
         return self._composed(int(rng.integers(2**32)))(image=image)["image"]
 
@@ -53,7 +53,7 @@ class Albumentations(Transform):
             return library.Compose([kind(**self._arguments(f"{where}.parameters"))], seed=seed)
         except (TypeError, ValueError) as error:
             found, reason = f"{where}.parameters = {self.parameters!r}", " ".join(str(error).split())
-            raise ConfigError(f"{found}: {self.transform} cannot have them ({reason}); correct them") from error
+            raise ConfigError(f"{found}: {self.transform} does not accept them ({reason}); correct them") from error
 
     def _arguments(self, where: str) -> dict[str, Any]:
         try:

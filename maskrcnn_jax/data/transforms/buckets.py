@@ -1,4 +1,4 @@
-"""Sizes: how large an image becomes and which padded shape holds it."""
+"""Sizes of images after resizing, and the padded shapes that hold them."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def resized_sizes(
 ) -> Integer[np.ndarray, "n 2"]:
     """Makes the shorter side `shortest_edge` unless the longer would then exceed `longest_edge`.
 
-    Each system multiplies and rounds in an order of its own, and that decides about pixels.
+    Systems multiply and round in different orders, which changes sizes by a pixel.
 
     Args:
         sizes: `[n, 2]` `(height, width)`, pixels.
@@ -39,7 +39,7 @@ def resized_sizes(
     Source: Detectron2 `ResizeShortestEdge`; torchvision `GeneralizedRCNNTransform` (`floor_size`); Matterport
     `resize_image` (`enlarge_only`).
     """
-    # Side by side: along an axis of two NumPy is slow, and a source may have millions.
+    # As two arrays: NumPy is slow along an axis of length two, and a source may have millions of images.
     height, width = sizes.T
     shorter, longer = np.minimum(height, width), np.maximum(height, width)
     scale = shortest_edge / shorter
@@ -58,7 +58,7 @@ def resized_sizes(
 def fitted_sizes(
     sizes: Integer[np.ndarray, "n 2"], config: InputConfig
 ) -> tuple[Integer[np.ndarray, "n 2"], Integer[np.ndarray, "n 2"]]:
-    """What images are resized to and padded to in prediction, `(height, width)` each.
+    """The resized and the padded sizes of images in prediction, `(height, width)` each.
 
     Args:
         sizes: `[n, 2]` `(height, width)`, pixels.
@@ -96,11 +96,11 @@ def choose_buckets(sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket])
         raise ConfigError("buckets = (): give at least one padded (height, width)")
     shapes = np.asarray(buckets)
     fits = np.all(sizes[:, None] <= shapes, axis=-1)
-    homeless = np.flatnonzero(~np.any(fits, axis=1))
-    if homeless.size:
-        height, width = sizes[homeless[0]].tolist()
+    unfit = np.flatnonzero(~np.any(fits, axis=1))
+    if unfit.size:
+        height, width = sizes[unfit[0]].tolist()
         raise ConfigError(
-            f"buckets = {tuple(buckets)}: none holds the {homeless.size} of {len(sizes)} images like the first, "
+            f"buckets = {tuple(buckets)}: none holds the {unfit.size} of {len(sizes)} images like the first, "
             f"{height}×{width} pixels (height×width) after resizing; add a bucket of at least that size or lower "
             "shortest_edge(s) or longest_edge"
         )

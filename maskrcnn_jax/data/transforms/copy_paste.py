@@ -25,7 +25,7 @@ class CopyPaste(Transform):
         require_fraction(f"{where}.probability", self.probability)
 
     def mixes(self, rng: np.random.Generator) -> bool:
-        """Draws whether; see `Transform.mixes`."""
+        """Draws whether to paste; see `Transform.mixes`."""
         return self.probability > 0 and bool(rng.random() < self.probability)
 
     def mix(self, example: Example, other: Example, rng: np.random.Generator) -> Example:
@@ -34,16 +34,16 @@ class CopyPaste(Transform):
 
 
 def paste(example: Example, donor: Example, rng: np.random.Generator) -> Example:
-    """Puts some of the donor's objects onto an image, where they are in the donor's.
+    """Pastes some of the donor's objects onto an image, at the same position.
 
-    Each object that is no crowd goes with a probability of a half. What it covers of other objects is taken from their
-    masks; boxes shrink to what is left, and objects of which nothing is left are gone. The two images share their
-    upper left corner; what lies outside the first is cut off.
+    Each object that is no crowd is pasted with probability 0.5. Pixels that it covers are removed from the masks of
+    other objects, whose boxes shrink accordingly; fully covered objects are left out. The upper left corners of both
+    images coincide; parts outside the first are cut off.
 
     Args:
         example: The image that is pasted onto.
         donor: The image whose objects are pasted; it may have another size.
-        rng: Decides which; consumed.
+        rng: Decides which objects; consumed.
 
     Returns:
         The image and all its objects, those of the donor last.

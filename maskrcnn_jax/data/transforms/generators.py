@@ -9,7 +9,7 @@ from maskrcnn_jax.data.transforms.transform import Transform
 
 
 class Generators:
-    """One generator that transforms share, and one for each transform that has its own.
+    """A generator that transforms share, and a separate one for each transform that declares it.
 
     Args:
         shared: Of the image's slot (`order.slot_rng`); consumed. The others derive from its seed and consume nothing.

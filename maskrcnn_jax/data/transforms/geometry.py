@@ -1,4 +1,4 @@
-"""An image as prediction needs it, and the objects of an image on its canvas."""
+"""Resizing and padding for prediction, and the ground truth of an image on its canvas."""
 
 from typing import NamedTuple
 
@@ -34,18 +34,18 @@ class Fitted(NamedTuple):
 
 
 def fit(image: UInt8[np.ndarray, "h w 3"], config: InputConfig) -> Fitted:
-    """Resizes and pads an image as the network expects it; the one test-time transform.
+    """Resizes and pads an image for prediction; the only test-time transform.
 
     Args:
         image: RGB.
-        config: How, and to which sizes.
+        config: The sizes and the interpolation.
 
     Raises:
         ConfigError: No bucket holds the resized image.
     """
     resized, padded = fitted_sizes(np.array([image.shape[:2]]), config)
-    (height, width), (rows, columns) = resized[0].tolist(), padded[0].tolist()
-    placement, canvas = whole(image.shape[:2], (height, width), flip=False), (rows, columns)
+    (height, width), (padded_height, padded_width) = resized[0].tolist(), padded[0].tolist()
+    placement, canvas = whole(image.shape[:2], (height, width), flip=False), (padded_height, padded_width)
     if config.centered:
         placement = center(placement, canvas)
     placed = place_image(image, placement, canvas, config.interpolation)
@@ -53,10 +53,10 @@ def fit(image: UInt8[np.ndarray, "h w 3"], config: InputConfig) -> Fitted:
 
 
 def place_objects(example: Example, placement: Placement, max_objects: int, mask_size: int) -> GroundTruth:
-    """Carries the objects to the canvas and fills `max_objects` slots with the largest of them.
+    """Transforms the objects to the canvas and fills `max_objects` slots with the largest of them.
 
-    Masks are sampled straight from the stored raster, so resizing costs them nothing. An object that the window cuts
-    gets the box of what remains of its mask; one of which less than a pixel remains is left out.
+    Masks are sampled directly from the stored raster, so they lose no accuracy by resizing. An object that the window
+    cuts gets the box of the rest of its mask; one of which less than a pixel remains is left out.
 
     Returns:
         One image's `GroundTruth` (no leading axis). `mask_extent` is the object's box. Empty slots are zero.

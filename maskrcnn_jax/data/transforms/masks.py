@@ -17,20 +17,20 @@ def crop_mask(mask: UInt8[np.ndarray, "H W"], box: Float[np.ndarray, "4"], size:
         size: Side `M` of the result.
 
     Returns:
-        `[M, M]` uint8 in {0, 1}. Where the mask has a pixel in the box but fills no cell by half (a hair of a large
-        object), the fullest cells are set; all zero only if the mask has no pixel in the box.
+        `[M, M]` uint8 in {0, 1}. Where the mask has a pixel in the box but fills no cell by half (a thin part of a
+        large object), the fullest cells are set; all zero only if the mask has no pixel in the box.
     """
     x0, y0, x1, y1 = box.astype(np.float64)
-    # One pixel more on each side, so that interpolation sees the box's true neighbours.
+    # One pixel more on each side, so that interpolation uses the box's true neighbours.
     left, top = max(int(x0) - 1, 0), max(int(y0) - 1, 0)
     region = mask[top : int(np.ceil(y1)) + 1, left : int(np.ceil(x1)) + 1] * np.uint8(255)
     # Several samples per cell and axis when a cell is larger than a pixel; their mean is the area covered.
-    columns, rows = (size * max(1, int(np.ceil(side / size))) for side in (x1 - x0, y1 - y0))
-    step_x, step_y = (x1 - x0) / columns, (y1 - y0) / rows
+    width, height = (size * max(1, int(np.ceil(side / size))) for side in (x1 - x0, y1 - y0))
+    step_x, step_y = (x1 - x0) / width, (y1 - y0) / height
     to_region = np.array(
         [[step_x, 0, x0 - left + step_x / 2 - 0.5], [0, step_y, y0 - top + step_y / 2 - 0.5]], np.float64
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    samples = cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    cells = samples if columns == rows == size else cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
+    samples = cv2.warpAffine(region, to_region, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    cells = samples if width == height == size else cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
     return (cells >= min(128, max(1, int(cells.max())))).astype(np.uint8)

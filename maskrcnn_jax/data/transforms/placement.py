@@ -1,4 +1,4 @@
-"""Where an image gets on its padded canvas: one `Placement`, applied to the image, its boxes and its masks."""
+"""The placement of an image on its padded canvas, applied alike to the image, its boxes and its masks."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from maskrcnn_jax.ops.images import Interpolation
 
 
 class Placement(NamedTuple):
-    """How an image gets onto the padded canvas: resized, cropped to a window, turned, mirrored, put down."""
+    """How an image is placed on the padded canvas: resized, cropped to a window, rotated, mirrored, positioned."""
 
     original: tuple[int, int]
     """(height, width) as stored, pixels."""
@@ -23,27 +23,27 @@ class Placement(NamedTuple):
     window: tuple[int, int]
     """(height, width) of the part that is kept, pixels."""
     flip: bool
-    """Whether the window is mirrored, left and right exchanged, after it was turned."""
+    """Whether the window is mirrored, left and right exchanged, after it was rotated."""
     origin: tuple[int, int] = (0, 0)
     """(y, x) of the upper left corner on the canvas."""
     turns: int = 0
-    """By how many quarters the window is turned, counterclockwise, in 0 … 3."""
+    """Quarter turns of the window, counterclockwise, in 0 … 3."""
 
     @property
     def shown(self) -> tuple[int, int]:
-        """(height, width) of the window as it was turned, pixels."""
+        """(height, width) of the rotated window, pixels."""
         return self.window[::-1] if self.turns % 2 else self.window
 
 
 def whole(size: tuple[int, int], resized: tuple[int, int], flip: bool) -> Placement:
-    """Keeps everything of a resized image."""
+    """Keeps the whole resized image."""
     return Placement(size, resized, (0, 0), resized, flip)
 
 
 def center(placement: Placement, canvas: tuple[int, int]) -> Placement:
     """Puts the window in the middle of the canvas; of an odd remainder more is left at the right and bottom."""
-    (height, width), (rows, columns) = canvas, placement.shown
-    return placement._replace(origin=((height - rows) // 2, (width - columns) // 2))
+    (height, width), (shown_height, shown_width) = canvas, placement.shown
+    return placement._replace(origin=((height - shown_height) // 2, (width - shown_width) // 2))
 
 
 def shortest_edge_placement(size: tuple[int, int], shortest_edge: int, longest_edge: int, flip: bool) -> Placement:
@@ -53,7 +53,7 @@ def shortest_edge_placement(size: tuple[int, int], shortest_edge: int, longest_e
 
 
 def resized_window(placement: Placement, window: tuple[int, int]) -> Placement:
-    """Resizes so that the window gets a size, (height, width); what it shows stays the same but for rounding."""
+    """Resizes so that the window gets a size, (height, width); its content stays the same up to rounding."""
     height, width = (
         window[axis]
         if placement.window[axis] == placement.resized[axis]
@@ -68,7 +68,7 @@ def resized_window(placement: Placement, window: tuple[int, int]) -> Placement:
 
 
 def cropped(placement: Placement, offset: tuple[int, int], window: tuple[int, int]) -> Placement:
-    """Crops the window to a smaller one, (height, width), whose corner lies at `offset`, (y, x), in it."""
+    """Crops the window to a smaller one, (height, width), whose corner is at `offset`, (y, x), in it."""
     top, left = (before + more for before, more in zip(placement.offset, offset, strict=True))
     return placement._replace(offset=(top, left), window=window)
 
@@ -82,17 +82,17 @@ def pixel_scale(placement: Placement) -> tuple[float, float]:
 def place_image(
     image: UInt8[np.ndarray, "h w 3"], placement: Placement, bucket: Bucket, interpolation: Interpolation = "rounded"
 ) -> ImageArray:
-    """Resizes, crops, turns, mirrors and pads an image with zeros."""
+    """Resizes, crops, rotates, mirrors and zero-pads an image."""
     resized = resize(image, placement.resized, interpolation)
     (top, left), (height, width) = placement.offset, placement.window
-    (y, x), (rows, columns) = placement.origin, placement.shown
+    (y, x), (shown_height, shown_width) = placement.origin, placement.shown
     seen = np.rot90(resized[top : top + height, left : left + width], placement.turns)
     canvas = np.zeros((*bucket, 3), resized.dtype)
-    place = canvas[y : y + rows, x : x + columns]
+    target = canvas[y : y + shown_height, x : x + shown_width]
     if placement.flip:
-        cv2.flip(np.ascontiguousarray(seen) if placement.turns else seen, 1, dst=place)
+        cv2.flip(np.ascontiguousarray(seen) if placement.turns else seen, 1, dst=target)
     else:
-        place[:] = seen
+        target[:] = seen
     return canvas
 
 

@@ -1,4 +1,4 @@
-"""The transforms of geometry: resizing, cropping, mirroring, turning."""
+"""Geometric transforms: resizing, cropping, mirroring, rotating."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Sizes = Integer[np.ndarray, "n 2"]
 
 @dataclass(frozen=True)
 class Resize(Transform):
-    """Makes the shorter side as long as one of a few lengths, drawn at random (multi-scale training)."""
+    """Resizes the shorter side to a length drawn at random from a few (multi-scale training)."""
 
     shortest_edges: tuple[int, ...] = (800,)
     """Lengths of the shorter side to choose from at random, pixels."""
@@ -65,7 +65,7 @@ class ScaleJitter(Transform):
 
     low: float = 0.1
     high: float = 2.0
-    """The factors lie between `low` and `high`."""
+    """The factors are between `low` and `high`."""
 
     name: ClassVar = "scale_jitter"
     shares_generator: ClassVar = True
@@ -80,14 +80,14 @@ class ScaleJitter(Transform):
         require(len(buckets) == 1, "data.buckets", tuple(buckets), f"must be exactly one with {where}")
 
     def place(self, placement: Placement, bucket: Bucket, rng: np.random.Generator) -> Placement:
-        """Draws the factor and the place of the crop; see `Transform.place`."""
+        """Draws the factor and the position of the crop; see `Transform.place`."""
         room = bucket[::-1] if placement.turns % 2 else bucket
         scale = rng.uniform(self.low, self.high) * np.min(np.divide(room, placement.window))
         resized = np.maximum((np.multiply(placement.window, scale) + 0.5).astype(np.int64), 1)
         window = np.minimum(resized, room)
         offset = rng.integers(0, resized - window, endpoint=True)
-        (height, width), (top, left), (rows, columns) = resized.tolist(), offset.tolist(), window.tolist()
-        return cropped(resized_window(placement, (height, width)), (top, left), (rows, columns))
+        (height, width), (top, left), (kept_height, kept_width) = resized.tolist(), offset.tolist(), window.tolist()
+        return cropped(resized_window(placement, (height, width)), (top, left), (kept_height, kept_width))
 
     def largest(self, sizes: Sizes, buckets: Sequence[Bucket]) -> Sizes:
         """The only bucket; see `Transform.largest`."""
@@ -112,17 +112,17 @@ class Flip(Transform):
         require_fraction(f"{where}.probability", self.probability)
 
     def place(self, placement: Placement, bucket: Bucket, rng: np.random.Generator) -> Placement:
-        """Draws whether; see `Transform.place`."""
+        """Draws whether to mirror; see `Transform.place`."""
         return placement._replace(flip=placement.flip ^ bool(rng.random() < self.probability))
 
     def without_randomness(self) -> "Flip | None":
-        """None, unless it does nothing anyway."""
+        """None, unless its probability is 0."""
         return None if self.probability else self
 
 
 @dataclass(frozen=True)
 class RandomCrop(Transform):
-    """Keeps a random part of the image with the proportions of the whole; objects at its edge are cut."""
+    """Keeps a random part of the image with the same aspect ratio; objects at its edge are cut."""
 
     low: float = 0.5
     """Least share of each side that is kept; the greatest is 1."""
@@ -132,11 +132,11 @@ class RandomCrop(Transform):
 
     def validate(self, where: str) -> None:
         """Checks the fields; see `Value.validate`."""
-        require(0 < self.low <= 1, f"{where}.low", self.low, "must lie above 0 and not above 1")
+        require(0 < self.low <= 1, f"{where}.low", self.low, "must be above 0 and not above 1")
         require_fraction(f"{where}.probability", self.probability)
 
     def place(self, placement: Placement, bucket: Bucket, rng: np.random.Generator) -> Placement:
-        """Draws whether, how large a part, and where; see `Transform.place`."""
+        """Draws whether to crop, the size and the position; see `Transform.place`."""
         if rng.random() >= self.probability:
             return placement
         share = rng.uniform(self.low, 1)
@@ -150,13 +150,13 @@ class RandomCrop(Transform):
 
 @dataclass(frozen=True)
 class Rotate90(Transform):
-    """Turns images by 90°, 180° or 270°, for images without an up, such as those of microscopes and satellites.
+    """Rotates images by 90°, 180° or 270°, for images without an upright orientation, as of microscopes or satellites.
 
     Buckets must hold both orientations, so squares are best.
     """
 
     probability: float = 0.75
-    """Of a turn; the three are equally likely."""
+    """Of a rotation; the three angles are equally likely."""
 
     name: ClassVar = "rotate90"
 
@@ -165,11 +165,11 @@ class Rotate90(Transform):
         require_fraction(f"{where}.probability", self.probability)
 
     def place(self, placement: Placement, bucket: Bucket, rng: np.random.Generator) -> Placement:
-        """Draws whether and how far; see `Transform.place`."""
+        """Draws whether to rotate, and the angle; see `Transform.place`."""
         if rng.random() >= self.probability:
             return placement
         turns = int(rng.integers(1, 4))
-        # What is mirrored already turns the other way: to turn after mirroring is to mirror after turning back.
+        # Rotating a mirrored image is the same as rotating the other way and mirroring then.
         return placement._replace(turns=(placement.turns + (-turns if placement.flip else turns)) % 4)
 
     def largest(self, sizes: Sizes, buckets: Sequence[Bucket]) -> Sizes:

@@ -1,4 +1,4 @@
-"""The pixels of an image at another size, as the known systems compute them."""
+"""Resizing images, with the interpolations of the supported systems."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ ImageArray = UInt8[np.ndarray, "H W 3"] | Float32[np.ndarray, "H W 3"]
 def resize(
     image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int], interpolation: Interpolation = "rounded"
 ) -> ImageArray:
-    """Interpolates bilinearly at the centres of the new pixels; an image that has its size stays as it is.
+    """Interpolates bilinearly at the centres of the new pixels; an image of that size is returned unchanged.
 
     Args:
         image: RGB.
@@ -39,7 +39,7 @@ def resize(
 
 
 def _exact(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Each axis in turn, at torch's positions: OpenCV's lie up to 1e-4 pixels away, and a deep network sees that."""
+    """Each axis in turn, at torch's positions: OpenCV's differ by up to 1e-4 pixels, which changes detections."""
     for axis in (0, 1):
         if image.shape[axis] != size[axis]:
             low, upper = _neighbours(image.shape[axis], size[axis])
@@ -52,7 +52,7 @@ def _exact(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
-    """The old pixel before each new one, and the weight of the next: `[new]` each, of positions in float32."""
+    """The old pixel before each new one and the weight of the next, `[new]` each; positions are float32."""
     centres = np.arange(new) + 0.5
     position = np.maximum((centres * np.float32(old / new) - 0.5).astype(np.float32), 0)
     low = position.astype(np.int64)
@@ -60,16 +60,17 @@ def _neighbours(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fade(resized: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Mixes the outer pixels of an enlarged image with the black around it, down to its darkest value.
+    """Blends the outer pixels of an enlarged image with black, down to the image's darkest value.
 
-    scikit-image, which Matterport resizes with, takes what is outside for zero: the centre of a new outer pixel lies
-    up to half a pixel beyond that of the old one.
+    scikit-image, which Matterport uses, pads with zeros: the centre of a new outer pixel is up to half a pixel beyond
+    that of the old one.
     """
-    (height, width), (rows, columns) = image.shape[:2], resized.shape[:2]
-    return np.maximum(resized * _inside(height, rows)[:, None, None] * _inside(width, columns)[:, None], image.min())
+    (height, width), (new_height, new_width) = image.shape[:2], resized.shape[:2]
+    faded = resized * _inside(height, new_height)[:, None, None] * _inside(width, new_width)[:, None]
+    return np.maximum(faded, image.min())
 
 
 def _inside(old: int, new: int) -> np.ndarray:
-    """The weight along one axis that falls on pixels of the image, `[new]` float32."""
+    """The interpolation weight along one axis that falls on the image, `[new]` float32."""
     position = (np.arange(new) + 0.5) * old / new - 0.5
     return np.minimum(1, np.minimum(1 + position, old - position)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The extension point of augmentation: what may happen to an image and its objects on the way into a batch."""
+"""The extension point of augmentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from maskrcnn_jax.extension import Value
 class Transform(Value):
     """A step of augmentation: geometry (`place`), pixels (`recolor`), or objects of another image (`mix`).
 
-    All geometry comes first, in the order of the tuple, and is carried out once: so masks are sampled once. Then
-    objects of other images are mixed in, then pixels change. A subclass overrides what it needs.
+    All geometry comes first, in the order of the tuple, and is applied once, so that masks are sampled once. Then
+    objects of other images are mixed in, then pixels change. A subclass overrides the methods it needs.
 
     Declares, as a field, property or class attribute:
         name: a Python identifier of its own in the tuple; `--data.transforms.<name>.…` on the command line.
@@ -29,26 +29,26 @@ class Transform(Value):
         def name(self) -> str: ...
 
     shares_generator: ClassVar[bool] = False
-    """Draws from the one generator of the image, in the order of the tuple; others have a generator of their own, of
-    (seed, step, slot, name), so that adding them changes nothing that the rest draws."""
+    """Whether it draws from the image's shared generator, in the order of the tuple. Others have their own generator of
+    (seed, step, slot, name), so that adding them does not change what the rest draws."""
     needs_masks: ClassVar[bool] = False
 
     def place(self, placement: Placement, bucket: Bucket, rng: np.random.Generator) -> Placement:
-        """Changes where an image gets on its canvas.
+        """Changes the placement of an image on its canvas.
 
         Args:
-            placement: what the transforms before made of it.
-            bucket: padded (height, width), which must hold what is shown in the end.
+            placement: the result of the transforms before.
+            bucket: padded (height, width), which must hold the final window.
             rng: decides everything random; consumed.
         """
         return placement
 
     def largest(self, sizes: Integer[np.ndarray, "n 2"], buckets: Sequence[Bucket]) -> Integer[np.ndarray, "n 2"]:
-        """The largest sizes that `place` gives images of these sizes, `(height, width)`; it decides about buckets."""
+        """The largest sizes that `place` gives images of these sizes, `(height, width)`; buckets are chosen by it."""
         return sizes
 
     def check_buckets(self, where: str, buckets: Sequence[Bucket]) -> None:
-        """Checks that the padded sizes fit what the transform makes.
+        """Checks that the padded sizes fit the transform's results.
 
         Args:
             where: dotted name of the transform, for messages.
@@ -59,17 +59,17 @@ class Transform(Value):
         """
 
     def recolor(self, image: UInt8[np.ndarray, "H W 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "H W 3"]:
-        """Changes the pixels of an image on its canvas, padding included, which the device zeroes."""
+        """Changes the pixels of an image on its canvas; the padding, too, which is zeroed on the device."""
         return image
 
     def mixes(self, rng: np.random.Generator) -> bool:
-        """Whether an image gets another of its bucket to mix with; decided before everything else."""
+        """Draws whether to mix with another image of the bucket; called before everything else is drawn."""
         return False
 
     def mix(self, example: Example, other: Example, rng: np.random.Generator) -> Example:
-        """Mixes two images, each placed by itself."""
+        """Mixes two images after their placements were applied."""
         raise NotImplementedError
 
     def without_randomness(self) -> "Transform | None":
-        """The transform with nothing random, None where nothing is left: for looking at data."""
+        """The transform without randomness, None if nothing is left; for inspection of data."""
         return None

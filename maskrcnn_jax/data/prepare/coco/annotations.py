@@ -1,4 +1,4 @@
-"""Reading the annotation file of a COCO-format data set, and saying all that is wrong with it at once."""
+"""Reads the annotation file of a COCO-format data set and reports all its problems at once."""
 
 import logging
 from collections import defaultdict
@@ -19,7 +19,7 @@ from maskrcnn_jax.messages.counts import shorten_list
 log = logging.getLogger(__name__)
 
 BEYOND = 1.0
-"""Pixels by which a box may reach beyond its image unsaid, as COCO's do by rounding."""
+"""Pixels by which a box may reach beyond its image without a warning, as COCO's do by rounding."""
 
 
 def read_annotations(

@@ -1,4 +1,4 @@
-"""Whether the boxes of an annotation file are about the extents of its masks, and what is likely where they are not."""
+"""Compares the boxes of an annotation file with the extents of its masks, and finds the likely cause of differences."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -16,7 +16,7 @@ annotations of COCO the farthest lie off by 6.0 pixels at a side of 136, 3.1 at 
 REMEDY = "correct them, or take all boxes from the masks (--boxes-from-masks)"
 
 SYSTEM = 0.5
-"""From this share of the boxes on, they are wrong by system and are refused; below, each is named in a warning."""
+"""From this share of the boxes on, they are systematically wrong, an error; below, each is named in a warning."""
 
 
 def from_corners(box: Box, size: tuple[int, int]) -> Box:
@@ -26,8 +26,8 @@ def from_corners(box: Box, size: tuple[int, int]) -> Box:
 
 def from_shares(box: Box, size: tuple[int, int]) -> Box:
     """Reads [x, y, width, height] divided by the sides of the image."""
-    (x, y, width, height), (rows, columns) = box, size
-    return x * columns, y * rows, (x + width) * columns, (y + height) * rows
+    (x, y, width, height), (image_height, image_width) = box, size
+    return x * image_width, y * image_height, (x + width) * image_width, (y + height) * image_height
 
 
 def from_centre(box: Box, size: tuple[int, int]) -> Box:
@@ -37,9 +37,9 @@ def from_centre(box: Box, size: tuple[int, int]) -> Box:
 
 
 def from_shares_of_centre(box: Box, size: tuple[int, int]) -> Box:
-    """Reads what YOLO writes: the middle, divided by the sides of the image."""
-    (x, y, width, height), (rows, columns) = box, size
-    return from_centre((x * columns, y * rows, width * columns, height * rows), size)
+    """Reads YOLO's boxes: the centre and the sides, divided by the sides of the image."""
+    (x, y, width, height), (image_height, image_width) = box, size
+    return from_centre((x * image_width, y * image_height, width * image_width, height * image_height), size)
 
 
 def from_exchanged(box: Box, size: tuple[int, int]) -> Box:

@@ -31,7 +31,7 @@ def fill(box: tuple[float, float, float, float], size: tuple[int, int]) -> bytes
 
 
 def box_warning(boxes: int, objects: int) -> str:
-    """What a user should know of objects that are annotated by boxes."""
+    """The warning on objects that are annotated by boxes."""
     return (
         f"{boxes} of {objects} objects are annotated by a box, which now is their mask, filled; train such data "
         "without mask head (mask_head = None), or outline the objects"

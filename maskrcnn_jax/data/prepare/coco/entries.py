@@ -22,18 +22,18 @@ from maskrcnn_jax.data.prepare.read_options import ReadOptions
 
 
 class Findings(NamedTuple):
-    """What is found while an annotation file is read."""
+    """Findings while an annotation file is read."""
 
     problems: Problems
-    """What is wrong: raised together."""
+    """Problems, raised together."""
     warnings: Problems
-    """What a user should know: logged."""
+    """Warnings, logged."""
     dropped: dict[str, list[int]]
     """Ids of annotations that are left out, by reason."""
 
 
 class Entries(NamedTuple):
-    """What an annotation file says, in types that can be relied on."""
+    """The content of an annotation file with checked types."""
 
     classes: list[RawCategory]
     """In the order of the labels."""
@@ -41,7 +41,7 @@ class Entries(NamedTuple):
     located: dict[int, Located]
     """By id of the image."""
     annotations: list[RawAnnotation]
-    """Only of images and categories that are right."""
+    """Only of valid images and categories."""
 
 
 class Listed:
@@ -53,7 +53,7 @@ class Listed:
         self.unlisted = unlisted
         self.right: set[int] = set()
         self.faulty: set[int | str] = set()
-        """Listed, but with a fault that is named already: no annotation is blamed for it."""
+        """Ids that are listed, but with a problem that is reported already; annotations of them are not reported."""
         self.unknown = False
         """Whether an entry without any id is listed, which annotations may mean."""
 
@@ -64,7 +64,7 @@ class Listed:
         self.faulty.add(key_of(given))
 
     def holds(self, annotation: dict[str, Any], name: str, problems: Problems) -> bool:
-        """Whether what an annotation refers to is listed and right; notes it if it is not listed."""
+        """Whether the entry that an annotation refers to is listed and valid; notes it if it is not listed."""
         value = annotation.get(self.field)
         number = whole(value)
         if number in self.right:
@@ -80,7 +80,7 @@ class Listed:
 
 
 def key_of(value: Any) -> int | str:
-    """An id for comparison, whatever it is."""
+    """An id of any type, for comparison."""
     number = whole(value)
     return shown(value) if number is None else number
 
@@ -149,7 +149,7 @@ def read_images(
 
 
 def path_of(image: ImageEntry, located: Located) -> str:
-    """What tells one file from another."""
+    """The identity of a file."""
     return str(located.file.path) if isinstance(located.file, StoredFile) else image.file_name
 
 
@@ -189,6 +189,6 @@ def read_types(
 
 
 def add_to(name: str, refused: Refused, problems: Problems) -> None:
-    """Notes what is wrong with an annotation, and with which."""
+    """Notes a problem with the annotation that has it."""
     problem, detail = refused.args
     problems.add(problem, f"{name}: {detail}" if detail else name)

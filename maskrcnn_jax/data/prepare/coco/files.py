@@ -20,13 +20,13 @@ IMAGE_FOLDERS = ("images", "data", "JPEGImages")
 
 
 class SplitFiles(NamedTuple):
-    """Where one split lies."""
+    """The files of one split."""
 
     name: str
-    """What the prepared split is called."""
+    """Name of the prepared split."""
     annotations: AnyPath
     folders: list[AnyPath]
-    """Where its images may lie, most likely first."""
+    """Folders that may hold its images, most likely first."""
     root: Path
     """The data set's folder, which holds all of it."""
 

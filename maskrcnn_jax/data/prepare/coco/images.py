@@ -1,4 +1,4 @@
-"""The images of a COCO annotation file: where each lies and which raster its annotations refer to."""
+"""The images of a COCO annotation file: their files and the raster that annotations refer to."""
 
 import logging
 
@@ -64,7 +64,7 @@ class CocoImages:
         return fitting[0] if self.options.raster is None else self.options.raster == "upright"
 
     def warn(self, where: str) -> None:
-        """Says once which raster was taken, if any image has an EXIF orientation and the user did not choose."""
+        """Logs once which raster was used, if any image has an EXIF orientation and the user did not choose."""
         if self.options.raster is not None:
             return
         for upright, names in self.turned.items():

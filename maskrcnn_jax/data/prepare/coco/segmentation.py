@@ -112,7 +112,7 @@ def parse_segmentation(value: Any) -> Polygons | RunLengths | None:
 
 
 def polygons_of(value: list) -> list[list[float]]:
-    """Flat lists of numbers, whatever form they come in."""
+    """Flat lists of numbers from any of the accepted forms."""
     if not any(isinstance(part, list | dict) for part in value):
         return [numbers(value)]
     if is_pairs(value):

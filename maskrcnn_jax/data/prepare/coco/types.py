@@ -40,7 +40,7 @@ class RawAnnotation(NamedTuple):
 
     @property
     def called(self) -> str:
-        """What messages call it."""
+        """Its name, for messages."""
         return f"annotation {self.annotation_id} (image {self.image_id})"
 
 

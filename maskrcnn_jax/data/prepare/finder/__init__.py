@@ -1,1 +1,1 @@
-"""Image files that annotation files name: found wherever people put them."""
+"""Finding the image files that annotation files name."""

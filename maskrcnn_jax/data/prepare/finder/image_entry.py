@@ -9,17 +9,17 @@ from maskrcnn_jax.data.prepare.problems import Refused
 
 
 class ImageEntry(NamedTuple):
-    """What an annotation file says of an image."""
+    """The entry of an image in an annotation file."""
 
     image_id: int
     file_name: str
     size: tuple[int, int] | None
-    """(height, width), pixels; None where the file does not say it (missing, null, 0 or -1), so that `Located.size` is
+    """(height, width), pixels; None where the file does not have it (missing, null, 0 or -1), so that `Located.size` is
     to be taken from the image."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name, for messages."""
         return f"image {self.image_id} ({self.file_name})"
 
 
@@ -28,7 +28,7 @@ Locate = Callable[[ImageEntry], Located]
 
 
 def locate_by_name(entry: ImageEntry) -> Located:
-    """Takes the name for a path and the annotated size for that of the stored raster, without a look at the file."""
+    """Uses the name as a path and the annotated size as that of the stored raster, without reading the file."""
     if entry.size is None:
         raise Refused("images need width and height", entry.name)
     return Located(StoredFile(Path(entry.file_name)), entry.size, upright=False)

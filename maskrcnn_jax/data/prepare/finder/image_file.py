@@ -1,4 +1,4 @@
-"""Where an image of a data set comes from."""
+"""The file of an image in a data set."""
 
 from typing import NamedTuple, Protocol
 
@@ -29,7 +29,7 @@ class StoredFile(NamedTuple):
 
 
 class Located(NamedTuple):
-    """An image that was found, and what its annotations refer to."""
+    """An image that was found, and the raster that its annotations refer to."""
 
     file: ImageFile
     size: tuple[int, int]

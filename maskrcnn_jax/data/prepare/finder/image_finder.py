@@ -13,7 +13,7 @@ from maskrcnn_jax.files.reading import AnyPath
 
 
 class ImageNotFound(ValueError):
-    """No image of this name; the message says where it was looked for and which similar name is there.
+    """No image of this name; the message names the folders that were searched and a similar name.
 
     Args:
         name: The name.
@@ -120,7 +120,7 @@ class ImageFinder:
         return found[0]
 
     def _take(self, name: str, path: AnyPath, guessed: bool) -> AnyPath:
-        """Sees to it that no file is guessed for two names."""
+        """Ensures that no file is guessed for two names."""
         earlier, was_guessed = self._taken.setdefault(str(path), (name, guessed))
         if earlier != name and (guessed or was_guessed):
             what = "missing, the file that is like it being that of another name; put each where its name says"
@@ -128,7 +128,7 @@ class ImageFinder:
         return path
 
     def _allowed(self, name: str, path: AnyPath, refused: list[ImageNotFound]) -> bool:
-        """Whether an image lies where it may; notes it if not."""
+        """Whether an image is in an allowed folder; notes it if not."""
         if self.outside or not isinstance(path, Path):
             return True
         real = self._real(path)

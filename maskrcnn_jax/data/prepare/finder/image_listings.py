@@ -1,4 +1,4 @@
-"""What folders hold, looked up once, and which of it a missing image may be."""
+"""Cached folder listings, and similar names for a missing image."""
 
 import difflib
 import itertools
@@ -52,7 +52,7 @@ def names_in(folder: AnyPath) -> list[str]:
 
 
 class Missing:
-    """Says of a missing image which similar name is there.
+    """Describes a missing image by similar names.
 
     Args:
         listings: What the folders hold.

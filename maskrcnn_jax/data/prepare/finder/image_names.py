@@ -1,4 +1,4 @@
-"""What the names of images in annotation files may mean, and which names differ in form alone."""
+"""Interpretations of image names in annotation files, and names that differ in form only."""
 
 import re
 import unicodedata
@@ -59,4 +59,4 @@ def same_letters(name: str) -> str:
 
 
 FORMS: tuple[Form, ...] = (same_form, same_but_ending, same_letters)
-"""What makes names equal, strictest first: names that are equal in one are equal in those after it."""
+"""Normal forms of names, strictest first: names that are equal in one are equal in those after it."""

@@ -41,7 +41,7 @@ class Split(NamedTuple):
 
     name: str
     where: str
-    """What messages call its annotations."""
+    """The name of its annotations, for messages."""
     read: Callable[[], Annotations]
     """Reads and checks the annotations and finds the images.
 
@@ -83,7 +83,7 @@ def open_dataset(folder: Path, options: ReadOptions = ReadOptions()) -> Dataset:
 
 
 def require_effect(options: ReadOptions, kind: str, folder: Path) -> None:
-    """Raises DatasetError if the user chose what a format does not leave open."""
+    """Raises DatasetError if the user set an option that the format does not have."""
     by_layout = "whose layout says where the images are"
     only_coco = {
         "crowds_as_objects": "which does not mark groups of objects as COCO does",
@@ -107,7 +107,7 @@ def require_effect(options: ReadOptions, kind: str, folder: Path) -> None:
 
 
 def with_annotations(files: Sequence[SplitFiles]) -> list[SplitFiles]:
-    """Leaves out a split "test" whose file holds no annotation, if there are others, and says so."""
+    """Leaves out a split "test" whose file holds no annotation, if there are others, with a message."""
     kept = []
     for split in files:
         if len(files) > 1 and split.name.startswith("test"):

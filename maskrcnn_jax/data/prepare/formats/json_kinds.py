@@ -1,4 +1,4 @@
-"""What a JSON file is, told from its content."""
+"""The kind of a JSON file, recognised by its content."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ KEYS = {
     "Cityscapes' polygons": {"imgHeight", "imgWidth", "objects"},
     "Labelbox's JSON": {"data_row", "projects"},
 }
-"""What tells a dictionary's kind."""
+"""Keys by which a dictionary's kind is recognised."""
 
 ENTRY_KEYS = {
     "Label Studio's own JSON": {"annotations", "data"},
@@ -39,7 +39,7 @@ ENTRY_KEYS = {
     "COCO results": {"image_id", "category_id", "score"},
     "Labelbox's JSON": {"data_row"},
 }
-"""What tells the kind of a list, by its first entry."""
+"""Keys of its first entry by which a list's kind is recognised."""
 
 
 def kind_of(content: Any) -> str | None:

@@ -22,7 +22,7 @@ NEARLY_GRAY = 16
 
 
 def read_label_image(path: Path) -> Integer[np.ndarray, "H W"]:
-    """Reads the numbers of objects: gray values of 8, 16 or 32 bits, or places in a palette, never its colours.
+    """Reads the numbers of objects: gray values of 8, 16 or 32 bits, or indices into a palette, never its colours.
 
     Raises:
         OSError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""What every format is read into, and how that becomes a COCO instances dictionary."""
+"""Images with objects as every format is read, and their conversion to a COCO instances dictionary."""
 
 import logging
 from collections import Counter, defaultdict
@@ -59,13 +59,13 @@ class LabeledImage(NamedTuple):
     """(height, width), pixels."""
     objects: list[Outlined]
     file: ImageFile
-    """Where the image comes from."""
+    """The file of the image."""
     upright: bool
     """Whether size and masks refer to the raster turned by the file's EXIF orientation, not to the one stored."""
 
 
 class Findings:
-    """What is wrong with a data set, and what a user should know of how it was read: said once for all files."""
+    """Problems and warnings of a data set, collected over all files and reported once."""
 
     def __init__(self, where: str):
         self.problems = Problems(where)

@@ -55,8 +55,8 @@ def read(
         for path in json_files(folder):
             beside = path.parent
             if beside not in finders:
-                places = [beside, beside / "images", above, above / "images"]
-                finders[beside] = ImageFinder.of(options, places, root)
+                nearby = [beside, beside / "images", above, above / "images"]
+                finders[beside] = ImageFinder.of(options, nearby, root)
             if (image := read_file(path, root, finders[beside], findings)) is not None:
                 images[split].append(image)
     return images

@@ -1,4 +1,4 @@
-"""The image of a labelme file: the file that it names, or else the copy that it holds (`imageData`).
+"""The image of a labelme file: the file that it names, or the copy that it holds (`imageData`).
 
 labelme itself shows the copy if there is one. The file is as good if it has the annotated size, and was not encoded
 again; but it may be gone, renamed, or another one of that name.
@@ -96,7 +96,7 @@ def find_image(
 
 
 def in_other_encoding(name: Any, finder: ImageFinder) -> str | None:
-    """The name of an image that is there if the file's text is GB 18030, which may be valid UTF-8 by chance."""
+    """The name of an image that is there if the file's text is GB 18030, which may happen to be valid UTF-8."""
     if not isinstance(name, str) or name.isascii():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where files lie in a data set's folder."""
+"""The layout of a data set's folder."""
 
 import os
 from collections import defaultdict
@@ -44,7 +44,7 @@ def split_folders(folder: Path, wanted: Sequence[str]) -> dict[str, Path]:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a folder holds, by name, without the hidden files that systems leave behind."""
+    """The entries of a folder, by name, without hidden files."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 

@@ -1,4 +1,4 @@
-"""What the masks of a folder show: numbered objects, or one object each, also with soft edges or as transparency."""
+"""Kinds of mask images: numbered objects, or one object each, also with soft edges or as transparency."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from maskrcnn_jax.data.prepare.formats.mask_pixels import MaskPixels, border, br
 from maskrcnn_jax.data.prepare.formats.soft_edges import NEAR, ODD_SHARE, has_two_levels
 
 Note = Callable[[str], None]
-"""Gets what a user should know of how a mask was read."""
+"""Receives warnings on how a mask was read."""
 
 WHITE = 255
 NEARLY_WHITE = 0.98
@@ -84,7 +84,7 @@ def has_gap_below_white(labels: Integer[np.ndarray, "H W"]) -> bool:
 
 
 def read_object_mask(path: Path, note: Note) -> UInt8[np.ndarray, "H W"]:
-    """Reads the mask of one object, in {0, 1}: the brighter of two values, or whatever is not black.
+    """Reads the mask of one object, in {0, 1}: the brighter of two values, or every value that is not black.
 
     Raises:
         OSError: The file cannot be read.

@@ -21,14 +21,14 @@ WITH_ALPHA = ("LA", "PA", "RGBA")
 
 
 class MaskPixels(NamedTuple):
-    """What the file of a mask holds."""
+    """The content of a mask file."""
 
     values: np.ndarray
     """`[H, W]` numbers or bool, or `[H, W, 3]` uint8 colours."""
     alpha: np.ndarray | None
     """`[H, W]` uint8, or None without transparency."""
     palette: np.ndarray | None
-    """`[n, 3]` uint8: the colours that `values` are places of, or None."""
+    """`[n, 3]` uint8: the colours that `values` are indices of, or None."""
     is_jpeg: bool
     is_lossy: bool
     """Whether the kind of file may change values a little."""

@@ -7,7 +7,7 @@ from maskrcnn_jax.data.prepare.formats.points import Malformed
 from maskrcnn_jax.data.prepare.json_values import shown, whole
 
 Sides = tuple[int | None, int | None]
-"""Annotated (height, width), pixels; None where an annotation does not say it."""
+"""Annotated (height, width), pixels; None where an annotation does not have it."""
 
 
 class OtherSize(ValueError):
@@ -15,7 +15,7 @@ class OtherSize(ValueError):
 
 
 def read_sides(height: Any, width: Any) -> Sides:
-    """The annotated size of an image; tools write 0 or -1 where they do not know it.
+    """The annotated size of an image; tools write 0 or -1 where it is unknown.
 
     Raises:
         Malformed: A side is neither absent nor a whole number.
@@ -35,7 +35,7 @@ def is_upright(header: Header, annotated: Sides, usual: bool, name: str) -> bool
     Args:
         header: Of the image file.
         annotated: Size in the annotations.
-        usual: The answer where the size does not tell.
+        usual: The result where the size is no evidence.
         name: What error messages call the image.
 
     Raises:

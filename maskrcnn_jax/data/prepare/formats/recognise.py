@@ -1,4 +1,4 @@
-"""Telling the format of a data set from its content."""
+"""Recognising the format of a data set by its content."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ MASKS, VOC = "masks", "Pascal VOC"
 
 
 class Recognised(NamedTuple):
-    """What a folder or file holds."""
+    """The recognised format of a folder or file."""
 
     kind: str
     """The format: one of `json_kinds.READ`, `MASKS` or `VOC`."""
@@ -32,7 +32,7 @@ class Recognised(NamedTuple):
 
 
 def recognise(folder: Path) -> Recognised:
-    """Tells the format of a data set.
+    """Recognises the format of a data set.
 
     Raises:
         DatasetError: It is none that is understood; the message says what it seems to be and where to turn.
@@ -53,7 +53,7 @@ def recognise(folder: Path) -> Recognised:
 
 
 def recognise_file(path: Path) -> Recognised:
-    """Tells what a file is."""
+    """Recognises the format of a file."""
     if (other := describe_file(path)) is not None:
         raise DatasetError(f"{path}: {other}")
     kind = kind_of(read_json(path))
@@ -79,7 +79,7 @@ def voc_folder(folder: Path) -> Path | None:
 
 
 def recognise_by_json(folder: Path) -> Recognised:
-    """Tells what the JSON files of a folder are: the first that is understood decides."""
+    """Recognises the format of the JSON files of a folder; the first that is understood decides."""
     broken: list[str] = []
     not_read: dict[str, str] = {}
     chosen: str | None = None

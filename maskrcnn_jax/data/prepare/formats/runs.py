@@ -11,7 +11,7 @@ from maskrcnn_jax.masks.rle import decode_runs
 
 
 def intervals(starts: Int[np.ndarray, " n"], stops: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """What lies in at least one of several intervals.
+    """The union of intervals.
 
     Args:
         starts: First pixel of each, in any order.
@@ -23,11 +23,11 @@ def intervals(starts: Int[np.ndarray, " n"], stops: Int[np.ndarray, " n"]) -> In
     if (starts[1:] > stops[:-1]).all():  # Apart and in order already, which is most often so.
         filled = starts < stops
         return np.stack([starts[filled], stops[filled]], axis=1).ravel()
-    places = np.concatenate([starts, stops])
-    order = np.argsort(places, kind="stable")  # Starts go first where one interval begins as another ends.
+    bounds = np.concatenate([starts, stops])
+    order = np.argsort(bounds, kind="stable")  # Starts go first where one interval begins as another ends.
     depth = np.cumsum(np.where(order < len(starts), 1, -1))
     opened = (order < len(starts)) & (depth == 1)
-    borders = places[order][opened | (depth == 0)]
+    borders = bounds[order][opened | (depth == 0)]
     return borders.reshape(-1, 2)[np.diff(borders.reshape(-1, 2)).ravel() > 0].ravel()
 
 
@@ -70,7 +70,7 @@ def encode_runs(runs: list[Int[np.ndarray, " m"]], size: tuple[int, int]) -> dic
 
 
 def union(codes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The code of all that is in one of several masks over the same image.
+    """The code of the union of masks over the same image.
 
     The library's `merge` takes seconds for masks of tens of thousands of runs.
     """

@@ -1,4 +1,4 @@
-"""Telling values of masks that count objects, or show one, from those that smoothing or JPEG left behind."""
+"""Distinguishing mask values that number objects from soft edges left by smoothing or JPEG."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ NEIGHBOURS = np.ones((3, 3), np.uint8)
 BLOCK = np.ones((2, 2), np.uint8)
 
 SOFT_SHARE, SOFT_PIXELS = 0.25, 16
-"""Share of the objects' contours, and number of pixels, from which on one-pixel rims are no chance. In maps of cells,
+"""Share of the objects' contours, and number of pixels, from which on one-pixel rims are no accident. In maps of cells,
 ellipses and lines that were drawn hard it is 0 to 0.12; after any smoothing, scaling or JPEG 0.33 to 1."""
 
 NEAR = 0.1

@@ -1,4 +1,4 @@
-"""What a folder or file that is not understood seems to be, and where to turn."""
+"""A description of folders and files of unknown format, with the remedy."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,7 +11,7 @@ HELP = "`python -m maskrcnn_jax prepare --help` says what is understood"
 TO_COCO = "convert it to COCO's format (annotations/instances_train.json and train/)"
 
 MOST_FILES, LONGEST_START = 2000, 4096
-"""Files that are looked at, and bytes of one."""
+"""Files that are inspected, and bytes of each."""
 
 ARCHIVES = {
     b"PK\x03\x04": "a ZIP archive",
@@ -22,7 +22,7 @@ ARCHIVES = {
 
 
 def describe_folder(folder: Path) -> str:
-    """What a folder seems to be, with the remedy, as the end of a message."""
+    """Describes a folder, with the remedy, as the end of a message."""
     files = [path for _, path in zip(range(MOST_FILES), files_below(folder), strict=False)]
     names = {path.name.lower() for path in files}
     endings = Counter(path.suffix.lower() for path in files)
@@ -59,7 +59,7 @@ def describe_folder(folder: Path) -> str:
 
 
 def describe_xml(path: Path) -> str:
-    """What the XML of an unknown layout seems to be."""
+    """Describes the XML of an unknown layout."""
     start = start_of(path)
     if b"<annotations" in start:
         return f"{path.name} is CVAT's own XML, which is not read; export it in COCO's format"
@@ -72,7 +72,7 @@ def describe_xml(path: Path) -> str:
 
 
 def describe_file(path: Path) -> str | None:
-    """What a file that is no JSON is, with the remedy; None if it may be JSON."""
+    """Describes a file that is no JSON, with the remedy; None if it may be JSON."""
     start = start_of(path)
     for signature, kind in ARCHIVES.items():
         if start.startswith(signature):

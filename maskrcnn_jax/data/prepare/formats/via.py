@@ -22,7 +22,7 @@ from maskrcnn_jax.files.reading import AnyPath
 
 
 class Entry(NamedTuple):
-    """What a VIA file says of one image."""
+    """The entry of an image in a VIA file."""
 
     path: Path
     """The VIA file."""
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name, for messages."""
         return f"{self.path.name}: {self.file_name}"
 
 
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 def images_of(content: Any) -> list[Any] | None:
-    """The images of a VIA file, whatever their entries hold; None if the JSON is something else."""
+    """The unchecked image entries of a VIA file; None if the JSON is something else."""
     if not isinstance(content, dict):
         return None
     if "_via_img_metadata" in content:
@@ -76,17 +76,17 @@ def read(
     images: dict[str, list[LabeledImage]] = {}
     for split, found in entries.items():
         finders: dict[Path, ImageFinder] = {}
-        places: dict[AnyPath, list[Found]] = defaultdict(list)
+        by_image: dict[AnyPath, list[Found]] = defaultdict(list)
         for entry in found:
             beside = entry.path.parent
             if beside not in finders:
                 folders_of_images = [beside, beside / "images", root, root / "images"]
                 finders[beside] = ImageFinder.of(options, folders_of_images, root)
             if (image := findings.find(finders[beside], entry.file_name)) is not None:
-                places[image[0]].append(Found(entry, *image))
+                by_image[image[0]].append(Found(entry, *image))
         images[split] = [
             read_image(image, root, attribute, options.class_name or UNNAMED, findings)
-            for same in places.values()
+            for same in by_image.values()
             for image in once(same, findings)
         ]
     return images
@@ -129,7 +129,7 @@ def read_entries(folder: Path, findings: Findings) -> list[Entry]:
 
 
 def once(same: Sequence[Found], findings: Findings) -> list[Found]:
-    """What several VIA files say of one image, such as a project and its export: once if it is the same."""
+    """The entries of one image in several VIA files, such as a project and its export; equal ones only once."""
     annotated = [found for found in same if found.entry.regions] or same
     if len(annotated) < len(same) and len({found.entry.path for found in same}) > 1:
         # Parts of a team's work: each file lists all images and annotates some.

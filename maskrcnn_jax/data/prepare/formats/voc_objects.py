@@ -70,24 +70,24 @@ def name_by_class(
 
     Args:
         labels: Numbers of objects.
-        classes: Places in `class_names`.
+        classes: Indices into `class_names`.
         class_names: The background first.
-        name: What messages call the image.
+        name: Of the image, for messages.
         findings: Notes problems.
     """
     inside = labels != 0
     pairs = np.unique(np.stack([labels[inside].astype(np.int64), classes[inside].astype(np.int64)]), axis=1)
-    places: dict[int, list[int]] = defaultdict(list)
-    for number, place in pairs.T.tolist():
-        places[number].append(place)
+    classes_of: dict[int, list[int]] = defaultdict(list)
+    for number, label in pairs.T.tolist():
+        classes_of[number].append(label)
     objects = []
     for number, code in object_masks(labels).items():
         named = f"{name} object {number}"
-        first, *others = places[number]
+        first, *others = classes_of[number]
         if number == VOID and not others and first in (0, VOID):
             findings.drop("pixels that SegmentationObject/ calls void", named)
         elif others:
-            findings.problems.add("objects of several classes in SegmentationClass/", f"{named} ({places[number]})")
+            findings.problems.add("objects of several classes in SegmentationClass/", f"{named} ({classes_of[number]})")
         elif not 0 < first < len(class_names) or not class_names[first]:
             findings.problems.add("objects of a class that class_names.txt does not list", f"{named} ({first})")
         else:

@@ -1,4 +1,4 @@
-"""What is fuzzed: a way to make an input and a way to read it."""
+"""A fuzz target: a way to make an input and a way to read it."""
 
 import random
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class Subject(NamedTuple):
+class FuzzTarget(NamedTuple):
     """One kind of input."""
 
     name: str
@@ -15,24 +15,24 @@ class Subject(NamedTuple):
     read: Callable[[Path], None]
     """Reads the input as a user's command would."""
     share: int = 1
-    """How often it takes its turn."""
+    """Its weight among all targets."""
 
 
 PATIENCE = 6
 
 
 class Limits(NamedTuple):
-    """What an input may take."""
+    """Limits for one input."""
 
     seconds: float = 20
-    """Of all cores together, whatever else the machine does; `PATIENCE` times as many by the clock."""
+    """CPU seconds of all cores together; `PATIENCE` times as many by the clock."""
     memory: int = 2**30
     """Bytes beyond what the process has."""
 
 
-def chosen(subjects: tuple[Subject, ...], number: int) -> Subject:
+def chosen(targets: tuple[FuzzTarget, ...], number: int) -> FuzzTarget:
     """The kind of the input of this number: all take turns by their shares."""
-    turns = [subject for subject in subjects for _ in range(subject.share)]
+    turns = [target for target in targets for _ in range(target.share)]
     # One further in each round, so that processes that share the numbers share the kinds.
     return turns[(number + number // len(turns)) % len(turns)]
 
