@@ -16,8 +16,9 @@ from maskrcnn_jax.config import ConfigError, InputConfig, MaskHead, ModelConfig
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction import predictor as module
-from maskrcnn_jax.prediction.predictor import Predictor, detect, pad_proposals, to_original
+from maskrcnn_jax.prediction.predictor import Predictor, pad_proposals, to_original
 from maskrcnn_jax.structs import Detections
+from maskrcnn_jax.training.compilation import Compilations
 
 BUCKETS = ((64, 96), (96, 64))
 
@@ -82,20 +83,21 @@ def test_an_image_alone_equals_the_same_in_a_mixed_batch(predictor: Predictor):
         assert np.mean(alone.masks != mixed.masks) < 1e-3
 
 
-def test_compilations_are_bounded_whatever_comes(model: MaskRCNN):
-    predictor, before = Predictor(model, batch_size=2), detect._cache_size()
-    rng = np.random.default_rng(0)
-    for _ in range(6):
-        sizes = rng.integers(20, 200, (rng.integers(1, 6), 2)).tolist()
-        predictor([make_image(*size) for size in sizes])
+def test_compilations_are_bounded_for_any_sizes(model: MaskRCNN):
+    predictor, rng = Predictor(model, batch_size=2), np.random.default_rng(0)
+    with Compilations() as compilations:
+        for _ in range(6):
+            sizes = rng.integers(20, 200, (rng.integers(1, 6), 2)).tolist()
+            predictor([make_image(*size) for size in sizes])
     # 2 buckets, batches of 1 and 2
-    assert detect._cache_size() - before <= 4
+    assert compilations.programs <= 4
 
 
-def test_buckets_of_the_reader_s_choice(model: MaskRCNN):
-    predictor, before = Predictor(model, batch_size=1, buckets=((96, 96),)), detect._cache_size()
-    predictor([make_image(120, 200), make_image(200, 120), make_image(60, 60)])
-    assert detect._cache_size() - before == 1
+def test_buckets_given_to_the_predictor_replace_the_model_s(model: MaskRCNN):
+    predictor = Predictor(model, batch_size=1, buckets=((96, 96),))
+    with Compilations() as compilations:
+        predictor([make_image(120, 200), make_image(200, 120), make_image(60, 60)])
+    assert compilations.programs == 1
     with pytest.raises(ConfigError, match=r"model\.input\.buckets = .*64×96"):
         Predictor(model, buckets=((64, 64),))
 
