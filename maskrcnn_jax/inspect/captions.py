@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from maskrcnn_jax.draw.colors import contrast
-from maskrcnn_jax.draw.label_layout import find_place
+from maskrcnn_jax.draw.label_layout import find_position
 from maskrcnn_jax.inspect.panels import Color
 
 MOST = 20
@@ -42,7 +42,7 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
     taken = np.zeros((0, 4))
     for text, box, color in islice(zip(texts, boxes.astype(float), colors, strict=True), MOST):
         wide, high = ((WIDE * len(text) + 0.5) * SIZE * point, HIGH * SIZE * point)
-        tag = find_place(box, (wide, high), (left, top, right, bottom), boxes, taken)
+        tag = find_position(box, (wide, high), (left, top, right, bottom), boxes, taken)
         if tag is None:
             continue
         taken = np.concatenate([taken, tag[None]])

@@ -47,7 +47,7 @@ def test_the_mask_is_tinted_and_nothing_far_from_it_changes():
     assert not changed[:, 410:].any()
 
 
-def test_the_name_stands_above_the_box_and_leaves_the_object_free():
+def test_the_name_is_above_the_box_and_covers_no_object():
     box = [200, 150, 400, 300]
     drawn = draw_detections(GRAY, one(box), ["cat"])
     inner = drawn[155:295, 205:395]
@@ -74,10 +74,10 @@ def test_the_name_says_class_and_score():
     ids=["whole image", "top right", "bottom left", "bottom right", "outside"],
 )
 def test_the_tag_is_whole_wherever_the_box_is(box):
-    """All that stands above a box in the middle of the image is somewhere."""
+    """What is above a box in the middle of the image is visible elsewhere."""
     middle = draw_detections(GRAY, one([300, 200, 340, 220]), ["cat"])
-    rows, columns = np.nonzero((middle[:197] != GRAY[:197]).any(-1))
-    tag = middle[rows.min() : 197, columns.min() : columns.max() + 1]
+    ys, xs = np.nonzero((middle[:197] != GRAY[:197]).any(-1))
+    tag = middle[ys.min() : 197, xs.min() : xs.max() + 1]
     assert tag.shape[0] > 12 and tag.shape[1] > 50
     drawn = draw_detections(GRAY, one(box), ["cat"])
     x, y = cv2.minMaxLoc(cv2.matchTemplate(drawn, tag, cv2.TM_SQDIFF))[2]

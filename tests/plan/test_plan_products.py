@@ -77,4 +77,4 @@ def test_of_a_compiled_function():
     weights = {"k": form((3, 3, 4, 8), jnp.float32), "w": form((8, 16), jnp.float32)}
     x = form((2, 6, 6, 4), jnp.float32)
     compiled = jax.jit(jax.grad(loss)).lower(weights, x).compile()
-    assert product_flops(compiled.as_text()) == model_flops(lambda learned, _, x: loss(learned, x), weights, {}, x)
+    assert product_flops(compiled.as_text()) == model_flops(lambda trainable, _, x: loss(trainable, x), weights, {}, x)

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from maskrcnn_jax.plan.collectives import Row
-from maskrcnn_jax.plan.compiled import Figures
+from maskrcnn_jax.plan.collectives import CollectiveGroup
+from maskrcnn_jax.plan.compiled import CompiledProgram
 from maskrcnn_jax.plan.report import Plan
 from maskrcnn_jax.plan.targets import DEVICES, GIB, Target
 from maskrcnn_jax.plan.text import other_share, peak_seconds, to_json, to_text
 
-FIGURES = Figures(
+COMPILED = CompiledProgram(
     images=8,
     size=(1024, 512),
     memory={"parameters": GIB // 2, "activations, gradients, temporaries": 7 * GIB},
@@ -18,8 +18,8 @@ FIGURES = Figures(
     model_flops=11.82e12,
     moved=819e8,
     collectives=[
-        Row("all-reduce", ("gradients", "losses"), False, 3, 2**20),
-        Row("all-gather", ("x",), True, 1, 2**19),
+        CollectiveGroup("all-reduce", ("gradients", "losses"), False, 3, 2**20),
+        CollectiveGroup("all-gather", ("x",), True, 1, 2**19),
     ],
     seconds=61.4,
 )
@@ -34,24 +34,24 @@ def versions(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Target, "compiler", property(lambda self: "jax 1, compiler 2"))
 
 
-def test_what_a_device_would_need_at_its_peak():
+def test_time_at_the_device_s_peak():
     """15.76 TFLOP at 197 TFLOP/s; 81.9 GB at 819 GB/s."""
-    assert peak_seconds(FIGURES, TPU.device) == {
+    assert peak_seconds(COMPILED, TPU.device) == {
         "arithmetic": pytest.approx(0.08),
         "memory traffic": pytest.approx(0.1),
     }
-    assert peak_seconds(FIGURES, CPU.device) == {}
-    assert peak_seconds(FIGURES._replace(moved=None), TPU.device) == {"arithmetic": pytest.approx(0.08)}
+    assert peak_seconds(COMPILED, CPU.device) == {}
+    assert peak_seconds(COMPILED._replace(moved=None), TPU.device) == {"arithmetic": pytest.approx(0.08)}
 
 
 def test_the_share_that_is_not_the_models():
-    assert other_share(FIGURES) == 0.25
-    fewer = FIGURES._replace(flops=FIGURES.model_flops / 2)
+    assert other_share(COMPILED) == 0.25
+    fewer = COMPILED._replace(flops=COMPILED.model_flops / 2)
     assert other_share(fewer) is None
 
 
 def test_as_text():
-    text = to_text(Plan(TPU, "bfloat16", FIGURES, SEEN, FIGURES._replace(images=1, collectives=[])))
+    text = to_text(Plan(TPU, "bfloat16", COMPILED, SEEN, COMPILED._replace(images=1, collectives=[])))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for expected in (
         "v5e:2x2: 4 × TPU v5e, compiled with jax 1, compiler 2",
@@ -76,19 +76,19 @@ def test_as_text():
     assert lines.index("4 4.00 GiB fits") < lines.index("8 7.50 GiB fits") < lines.index("16 16.00 GiB does not fit")
 
 
-def test_where_nothing_is_known_of_the_device_nothing_is_said():
-    text = to_text(Plan(CPU, "float32", FIGURES, {8: 15 * GIB // 2}, FIGURES))
+def test_a_device_without_peaks_has_no_bounds():
+    text = to_text(Plan(CPU, "float32", COMPILED, {8: 15 * GIB // 2}, COMPILED))
     assert "peak" not in text and "fits" not in text and "Images per device" not in text
 
 
-def test_what_does_not_fit():
-    text = to_text(Plan(TPU, "bfloat16", None, {1: 20 * GIB}, FIGURES._replace(memory={"batch": 17 * GIB})))
+def test_programs_that_do_not_fit():
+    text = to_text(Plan(TPU, "bfloat16", None, {1: 20 * GIB}, COMPILED._replace(memory={"batch": 17 * GIB})))
     assert "Train step: does not fit" in text and "0 is the largest" in text
     assert "17.000 of 15.75: DOES NOT FIT" in text
 
 
 def test_as_json():
-    found = json.loads(json.dumps(to_json(Plan(TPU, "bfloat16", FIGURES, SEEN, None))))
+    found = json.loads(json.dumps(to_json(Plan(TPU, "bfloat16", COMPILED, SEEN, None))))
     assert found["predict"] is None and found["target"] == "v5e:2x2" and found["devices"] == 4
     train = found["train"]
     assert train["memory"]["together"] == 15 * GIB // 2 == sum(train["memory"].values()) - train["memory"]["together"]

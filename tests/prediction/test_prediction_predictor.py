@@ -25,7 +25,7 @@ BUCKETS = ((64, 96), (96, 64))
 
 @pytest.fixture(scope="module")
 def model() -> MaskRCNN:
-    """Untrained, but sure of itself, so that no two scores are close."""
+    """Untrained, with large logits, so that no two scores are close."""
     config = dataclasses.replace(
         load_config(TINY).model, input=InputConfig(shortest_edge=64, longest_edge=96, buckets=BUCKETS)
     )
@@ -206,14 +206,14 @@ def test_proposals_are_padded_to_a_power_of_two():
     ],
     ids=["gray", "four channels", "float", "16 bit", "no pixels"],
 )
-def test_what_is_not_rgb_is_refused(predictor: Predictor, image: np.ndarray):
+def test_images_that_are_not_rgb(predictor: Predictor, image: np.ndarray):
     with pytest.raises(
         ValueError, match=r"images\[1\] is \w+ of shape .*: pass uint8 RGB of shape \(height, width, 3\)"
     ):
         predictor([make_image(8, 8), image])
 
 
-def test_one_image_or_another_librarys_is_refused(predictor: Predictor):
+def test_a_single_image_or_one_of_another_library(predictor: Predictor):
     with pytest.raises(ValueError, match=r"images is one image of shape \(8, 9, 3\): pass a list of images"):
         predictor(make_image(8, 9))
     with pytest.raises(ValueError, match=r"images\[0\] is a Image: pass an array, uint8 RGB"):
@@ -247,6 +247,6 @@ def test_crops_are_the_same_masks(predictor: Predictor):
         np.testing.assert_array_equal(whole.boxes, cropped.boxes)
         assert len(whole.masks) == len(cropped.masks) > 0
         for mask, crop in zip(whole.masks, cropped.masks, strict=True):
-            rows, columns = crop.mask.shape
+            height, width = crop.mask.shape
             assert mask.sum() == crop.mask.sum()
-            np.testing.assert_array_equal(mask[crop.y : crop.y + rows, crop.x : crop.x + columns], crop.mask)
+            np.testing.assert_array_equal(mask[crop.y : crop.y + height, crop.x : crop.x + width], crop.mask)

@@ -1,4 +1,4 @@
-"""Order stays, errors come to the caller, nobody runs ahead without end."""
+"""The order is kept, errors reach the caller, and prefetching is bounded."""
 
 import threading
 import time

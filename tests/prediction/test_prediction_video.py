@@ -1,4 +1,4 @@
-"""Size, rate and number of frames stay, whatever is broken."""
+"""Size, rate and number of frames are kept even if frames are broken."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def test_a_lost_end_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture):
 
 
 class Capture:
-    """A stand-in for OpenCV's: what it reads is told."""
+    """Replaces OpenCV's: it reads what it is given."""
 
     def __init__(self, frames: list[np.ndarray | None], count: float, rate: float = 10.0):
         self.frames, self.reads = iter(frames), 0
@@ -133,7 +133,7 @@ def test_frames_that_a_camera_dropped_are_none(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 99])
 def test_what_is_no_video(tmp_path: Path, content: bytes):
     (tmp_path / "clip.mp4").write_bytes(content)
-    with pytest.raises(BrokenVideo, match=r"clip\.mp4: no video that OpenCV can open; convert it"):
+    with pytest.raises(BrokenVideo, match=r"clip\.mp4: OpenCV cannot open this video; convert it"):
         VideoReader(tmp_path / "clip.mp4")
 
 
@@ -199,7 +199,7 @@ def test_a_frame_of_another_size_is_not_lost_silently(tmp_path: Path):
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path):
+def test_names_that_are_not_utf_8(tmp_path: Path):
     """OpenCV would crash."""
     path = tmp_path / os.fsdecode(b"clip\xff.mp4")
     path.write_bytes(b"")
@@ -216,17 +216,20 @@ def test_a_pipe_is_not_opened(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("durations", "said"),
+    ("durations", "message"),
     [
         ([100] * 6, None),
         # 0.72 s in all: each frame is to last 120 ms. The last begins after 640 ms and would after 5 · 120 = 600; frame
         # 4 begins after 240 ms instead of 480, 0.24 s too early.
-        ([40, 40, 120, 40, 400, 80], "frames last 40 to 400 ms); what is written shows each for 120 ms, up to 0.24 s"),
+        (
+            [40, 40, 120, 40, 400, 80],
+            "frames last 40 to 400 ms); in the output each lasts 120 ms, and times differ by up to 0.24 s",
+        ),
     ],
 )
-def test_a_varying_rate_is_said(tmp_path: Path, durations: list[int], said: str | None, caplog):
+def test_a_varying_rate_is_warned_of(tmp_path: Path, durations: list[int], message: str | None, caplog):
     images = [Image.fromarray(frame(index)) for index in range(6)]
     images[0].save(tmp_path / "clip.gif", save_all=True, append_images=images[1:], duration=durations)
     frames = list(VideoReader(tmp_path / "clip.gif").frames())
     assert len(frames) == 6 and all(one is not None for one in frames)
-    assert caplog.text == "" if said is None else f"clip.gif: its frame rate varies ({said}" in caplog.text
+    assert caplog.text == "" if message is None else f"clip.gif: its frame rate varies ({message}" in caplog.text
