@@ -1,1 +1,1 @@
-"""Memory, FLOPs and communication of an experiment on hardware you do not have: its programs, compiled ahead of time."""
+"""Memory, FLOPs and communication of an experiment on hardware you do not have, from compiled programs."""

@@ -91,7 +91,7 @@ class VideoReader:
             raise BrokenVideo(f"{self.name}: holds no frame that can be read; give another video")
         if missing:
             log.warning(
-                "%s: %s at its end cannot be read; the frame before is repeated", self.name, _span(index, missing)
+                "%s: ends with %s that cannot be read; the frame before is repeated", self.name, _span(index, missing)
             )
             yield from repeat(None, missing)
         self._times.warn()

@@ -10,7 +10,6 @@ SECONDS = {"slow": {"proposals": 0.5, "network": 1.5}, "quick": {"network": 0.25
 
 def test_bars_are_laid_end_to_end():
     (axes,) = time_figure(SECONDS, "where it goes").axes
-    assert axes.get_title() == "where it goes"
     proposals, network = axes.containers
     assert (proposals.get_label(), network.get_label()) == ("proposals", "network")
     # (start, length) in ms, bar by bar: the network's part begins where the proposals' ends.
@@ -19,7 +18,7 @@ def test_bars_are_laid_end_to_end():
     assert proposals[0].get_facecolor() != network[0].get_facecolor()
 
 
-def test_the_whole_stands_at_the_end_of_each_bar():
+def test_the_total_is_at_the_end_of_each_bar():
     (axes,) = time_figure(SECONDS).axes
     assert [(note.get_text(), note.xy) for note in axes.texts] == [("2,000 ms", (2000, 0)), ("250 ms", (250, 1))]
 

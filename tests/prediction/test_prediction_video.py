@@ -106,7 +106,7 @@ def test_a_header_that_promises_too_much_is_not_believed(clip: Path, monkeypatch
     capture = Capture([frame(0)], 1e9)
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: capture)
     frames = list(VideoReader(clip).frames())
-    assert len(frames) == 1 + module.PATIENCE and capture.reads == 1 + module.PATIENCE
+    assert len(frames) == 1 + module.MAX_BROKEN and capture.reads == 1 + module.MAX_BROKEN
 
 
 def test_a_header_that_promises_too_little_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
@@ -194,7 +194,7 @@ def test_a_frame_of_another_size_is_not_lost_silently(tmp_path: Path):
     writer = VideoWriter(tmp_path / "clip", (48, 64), 25.0)
     for size in ((48, 64), (64, 48), (48, 64)):
         writer.write(frame(0, size))
-    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV could not write the video whole"):
+    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV could not write the whole video"):
         writer.close()
     assert not [*tmp_path.iterdir()]
 

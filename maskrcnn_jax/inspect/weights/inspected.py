@@ -1,4 +1,4 @@
-"""The weights to inspect, and an earlier state of them."""
+"""The weights to inspect, and those to compare with."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ class InspectedWeights:
 
     @cached_property
     def tensors(self) -> list[TensorStats]:
-        """Every array in numbers, with flags."""
+        """Statistics and flags of every array."""
         return tensor_stats(self.source.arrays)
 
     @cached_property
