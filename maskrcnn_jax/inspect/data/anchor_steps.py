@@ -188,7 +188,7 @@ def assignment_table(pyramid: Pyramid, targets: AnchorTargets) -> Table:
     ]
     entries.append(("all", *(count.sum() for count in counts)))
     columns = ("level", "positive", "negative", "ignored", "sampled positive", "sampled negative")
-    return Table(columns, entries, "Anchors by what they count as")
+    return Table(columns, entries, "Anchors by assignment")
 
 
 def object_anchor_table(targets: AnchorTargets, truth: GroundTruth, class_names: Sequence[str], least: float) -> Table:

@@ -58,7 +58,7 @@ def boxes(data: InspectedData) -> Step:
     return Step(
         "Boxes from masks",
         "A mask's box reaches from its first to its last column and row. Annotated boxes come from outlines, so a "
-        "difference of about a pixel is normal; a larger one says that box and mask do not belong together. The next "
+        "difference of about a pixel is normal; a larger one means that box and mask do not match. The next "
         "steps show the same image.",
         [boxes_figure(example, data.names)],
         facts={

@@ -84,9 +84,9 @@ def crops(data: InspectedData) -> Step:
     cells, pixels = len(made) * settings.mask_size**2, len(made) * example.image.shape[0] * example.image.shape[1]
     return Step(
         "Crops against full masks",
-        "A full-size mask for every object would fill the memory. Training keeps of every mask its box alone, at a "
-        "fixed number of cells; what that loses shows when the crop is put back at full size. Below, all crops are put "
-        "back over the network's input, as it is and flipped.",
+        "A full-size mask for every object would fill the memory. Training keeps only the box of every mask, at a "
+        "fixed number of cells; the loss is visible when the crop is pasted at full size. Below, all crops are pasted "
+        "over the network's input, as it is and flipped.",
         plots(),
         facts={
             "Cells of a crop": (settings.mask_size, settings.mask_size),
@@ -104,8 +104,8 @@ def augmentation(data: InspectedData) -> Step:
     random = settings != without_randomness(settings)
     return Step(
         "Augmentation",
-        "The same image in different steps of training. What is drawn follows from the seed, the step and the image's "
-        "slot in the batch alone."
+        "The same image in different steps of training. The augmentation depends only on the seed, the step and the "
+        "image's slot in the batch."
         if random
         else "Nothing is random in this configuration: every step of training gets the image as it is above.",
         [_draws(data, settings)] if random else (),
@@ -136,7 +136,7 @@ def copy_paste(data: InspectedData) -> Step:
         "Copy-paste",
         "The same image with objects of others, cut out along their masks. What they cover is taken from the masks of "
         "the objects below, and boxes shrink to what is left."
-        + ("" if probability else " This configuration does not do it: --data.copy-paste is the probability."),
+        + ("" if probability else " This configuration does not use it: --data.copy-paste sets the probability."),
         [input_figure(pasted_samples(data), data.names, COLUMNS)],
         facts={"Probability": f"{probability:.0%}"},
     )

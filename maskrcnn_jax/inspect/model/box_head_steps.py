@@ -67,7 +67,7 @@ def roi_features(seen: InspectedImage, count: int = 8) -> Step:
     ]
     return Step(
         "Features of RoIs",
-        "The box head gets a square of features of every RoI, of one size. Above, the RoIs in the image; below, "
+        "The box head gets a square of features of one size for every RoI. Above, the RoIs in the image; below, "
         "the mean magnitude of their features and the two channels that vary most among them.",
         [tile_figure(grid)],
     )

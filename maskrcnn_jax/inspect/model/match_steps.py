@@ -77,7 +77,7 @@ def errors(seen: InspectedImage) -> Step | None:
         return None
     return Step(
         "Errors by kind",
-        f"Detections with class, score and, after the stroke, their best overlap of {_compared(seen)} with an object. "
+        f"Detections with class, score and, after the slash, their best overlap of {_compared(seen)} with an object. "
         "Poorly localised: on an object of its class, with an overlap between 0.1 and 0.5. Wrong class: on an object "
         "of another class. Duplicate: a better detection is matched with the object. On nothing: overlaps no object by "
         "more than 0.1. A missed object has no detection near it; the kinds are those of TIDE. Of many errors of a "

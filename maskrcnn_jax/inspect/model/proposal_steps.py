@@ -150,7 +150,7 @@ def proposal_corners(seen: InspectedImage) -> Step:
         axes.plot(*corners.T, "o", color=COLORS[4], markersize=3.5, markeredgecolor="white", markeredgewidth=0.4)
     return Step(
         "Corners of proposals",
-        "An even spread says that the network does not know where objects are.",
+        "An even spread means that the network does not locate objects.",
         [figure],
     )
 

@@ -42,8 +42,8 @@ def flags(weights: InspectedWeights) -> Step:
     large = exploded(means)
     text = (
         "Values that are not finite: go back to an earlier checkpoint. Dead: arrays whose values are all equal; biases "
-        "of 0 and norms that scale by 1 are as they start. Dead channels: output channels that are nearly 0 cost time "
-        "without effect. Overflow: values above 1000; of variances, whose unit is the square, above a million. "
+        "of 0 and norms that scale by 1 have their initial values. Dead channels: output channels that are nearly 0 "
+        "cost time without effect. Overflow: values above 1000; of variances, whose unit is the square, above a million. "
         "Negative variances. Unusual: far larger or smaller than most arrays of the kind."
     )
     text += "" if flagged else " Nothing was found."
@@ -94,8 +94,8 @@ def tensors(weights: InspectedWeights) -> Step:
 def kernel_histograms(weights: InspectedWeights) -> Step | None:
     """Histograms of all kernels."""
     hint = (
-        "Kernels start as bells and get heavier tails where they were trained. A spike at 0 beside a broad foot says "
-        "that a part of the layer is unused."
+        "Kernels start as bells and get heavier tails where they were trained. A spike at 0 beside a broad base means "
+        "that part of the layer is unused."
     )
     return _histograms(weights, "kernels", hint, "kernel")
 
@@ -155,8 +155,9 @@ def layer_change(weights: InspectedWeights) -> Step | None:
     return Step(
         "Change by layer",
         "Every kernel from the stem down to the heads: its relative change and the angle by which it turned. Two "
-        "random directions in a space of many dimensions are nearly at 90°: a kernel that turned by 90° has kept "
-        "nothing of where it started. A kernel without a point did not change, or its values are not finite."
+        "random directions in a space of many dimensions are nearly at 90°: a kernel that turned by 90° has "
+        "nothing in common with its initial value. A kernel without a point did not change, or its values are not "
+        "finite."
         if changed
         else "No kernel changed.",
         change_plots(comparison.changes),
