@@ -43,8 +43,8 @@ def flags(weights: InspectedWeights) -> Step:
     text = (
         "Values that are not finite: go back to an earlier checkpoint. Dead: arrays whose values are all equal; biases "
         "of 0 and norms that scale by 1 have their initial values. Dead channels: output channels that are nearly 0 "
-        "cost time without effect. Overflow: values above 1000; of variances, whose unit is the square, above a million. "
-        "Negative variances. Unusual: far larger or smaller than most arrays of the kind."
+        "cost time without effect. Overflow: values above 1000; of variances, whose unit is the square, above a "
+        "million. Negative variances. Unusual: far larger or smaller than most arrays of the kind."
     )
     text += "" if flagged else " Nothing was found."
     if means:
