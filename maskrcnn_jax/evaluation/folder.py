@@ -1,4 +1,4 @@
-"""The folder of an evaluation's results; a file in it says which checkpoint was evaluated on which data."""
+"""The folder of an evaluation's results, with a description of the checkpoint and the data."""
 
 import dataclasses
 import json

@@ -116,7 +116,7 @@ def require_masks(config: Config, source: ImageSource, where: str, value: Any) -
         config: has the model.
         source: the data.
         where: dotted name of the data in the configuration.
-        value: what the configuration says there.
+        value: its value in the configuration.
     """
     remedy = f"must be None: {where} = {value!r} has boxes alone; set mask_head=None there, or give data with masks"
     require(source.has_masks or config.model.mask_head is None, "model.mask_head", config.model.mask_head, remedy)

@@ -33,7 +33,7 @@ class _Tap(nnx.Module):
 
 
 def module_names(model: nnx.Module) -> list[str]:
-    """The modules whose activations can be asked for, by name: "backbone.layer1.0" for one."""
+    """Names of the modules whose activations are available, such as "backbone.layer1.0"."""
     return [".".join(map(str, path)) for path, module in nnx.iter_modules(model) if path and callable(module)]
 
 

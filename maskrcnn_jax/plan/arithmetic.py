@@ -1,4 +1,4 @@
-"""The model's own arithmetic: FLOPs of its convolutions and matrix products, counted before any compiler sees them."""
+"""The model's own arithmetic: FLOPs of its convolutions and matrix products, counted before compilation."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -48,8 +48,8 @@ def compile_program(program: Program, options: dict[str, str | bool]) -> Compile
     """Compiles a program and reads its costs.
 
     Args:
-        program: what to compile.
-        options: for the compiler.
+        program: the program to compile.
+        options: of the compiler.
 
     Raises:
         TooLarge: the program does not fit the memory of its device.
@@ -58,7 +58,7 @@ def compile_program(program: Program, options: dict[str, str | bool]) -> Compile
     try:
         compiled = program.lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
-        # libtpu names two sizes, in several sentences: what the program needs, then what there is.
+        # libtpu names two sizes in one of several sentences: the program's, then the device's.
         needed = re.search(r"Ran out of memory.*?([\d.]+)([KMGT])\b", str(error), re.DOTALL)
         if needed is None:
             raise

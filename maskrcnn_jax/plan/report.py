@@ -1,4 +1,4 @@
-"""The plan of an experiment: what its programs take on a target."""
+"""The plan of an experiment: memory and costs of its programs on a target."""
 
 import logging
 from typing import NamedTuple

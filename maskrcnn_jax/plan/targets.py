@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 class TargetError(ValueError):
-    """A target that cannot be planned for here; the message says what to do."""
+    """A target that cannot be planned for here; the message has the remedy."""
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ class VideoWriter:
                 _set_rate(self._partial, self._rate)
 
     def discard(self) -> None:
-        """Removes what was written."""
+        """Removes the unfinished file."""
         self._writer.release()
         with contextlib.suppress(_Unwanted), self._whole:
             raise _Unwanted

@@ -45,7 +45,7 @@ def sizes(data: InspectedData) -> Step:
 
 
 def objects(data: InspectedData) -> Step:
-    """How many objects there are, how large they are and of what shape."""
+    """Number, sizes and shapes of the objects."""
     scales = network_scales([image.size for image in data.numbers.images], data.config.data)
     return Step(
         "Objects",
@@ -81,7 +81,7 @@ def size_figure(sizes: Integer[np.ndarray, "n 2"]) -> Figure:
 
 
 def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors: AnchorConfig) -> Figure:
-    """Objects per image, their sizes as the network sees them, and their aspect ratios, beside those of the anchors.
+    """Objects per image, their sizes in the network's input, and their aspect ratios, beside those of the anchors.
 
     Args:
         numbers: of the data set.

@@ -34,7 +34,7 @@ def open_weights(
 
     Args:
         source: A run folder, or a file of weights.
-        against: What the source is compared with: its earlier state.
+        against: An earlier state of the source to compare with.
         step: The checkpoint of a run folder; the latest by default.
         against_step: The same of `against`, or of the source itself where `against` is None.
 

@@ -123,7 +123,7 @@ def _histograms(weights: InspectedWeights, names: str, hint: str, *roles: Role) 
 
 
 def change(weights: InspectedWeights) -> Step | None:
-    """What differs from the weights before, part by part; None if there is nothing to compare with."""
+    """The differences from the weights before, part by part; None if there are none to compare with."""
     before, comparison = weights.before, weights.comparison
     if before is None or comparison is None:
         return None
@@ -147,7 +147,7 @@ def change(weights: InspectedWeights) -> Step | None:
 
 
 def layer_change(weights: InspectedWeights) -> Step | None:
-    """What differs from the weights before, kernel by kernel; None if there is nothing to compare with."""
+    """The differences from the weights before, kernel by kernel; None if there are none to compare with."""
     comparison = weights.comparison
     if comparison is None or not comparison.changes:
         return None
