@@ -44,7 +44,7 @@ def compare_curves(
         names: The metrics.
 
     Raises:
-        ValueError: No run or no metric is named, or no run has recorded one of them; the message lists the recorded ones.
+        ValueError: No run or no metric is named, or no run has recorded one of them; the message lists those recorded.
     """
     if not runs or not names:
         raise ValueError("nothing to draw: name at least one run folder, and one metric such as loss")
