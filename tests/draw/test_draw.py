@@ -57,7 +57,7 @@ def test_the_name_is_above_the_box_and_covers_no_object():
     assert (drawn[120:148] == 0).all(-1).any()  # black ink
 
 
-def test_the_name_says_class_and_score():
+def test_the_name_has_class_and_score():
     names = ["cat", "dog"]
     box = [200, 150, 400, 300]
     cat = draw_detections(GRAY, one(box), names)
@@ -164,7 +164,7 @@ def test_ink_is_readable_on_every_tag(label):
 
 @pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), *PALETTE])
 @pytest.mark.parametrize("label", range(len(PALETTE)))
-def test_lines_and_tags_stand_out_from_every_ground(label, ground):
+def test_lines_and_tags_are_visible_on_any_background(label, ground):
     image = np.full((480, 640, 3), ground, np.uint8)
     drawn = draw_detections(image, one([200, 150, 400, 300], label=label), ["cat"])
     assert max(ratio(pixel, ground) for pixel in drawn[225, 195:205].tolist()) >= 2  # across the left line
@@ -193,7 +193,7 @@ def test_names_cover_an_eighth_of_a_crowd_at_most():
     assert 0.08 < covered < 0.13  # the letters are black
 
 
-def test_lines_stand_out_from_white():
+def test_lines_are_visible_on_white():
     assert all((1 + 0.05) / (luminance(color) + 0.05) >= 2 for color in CURVES)
 
 

@@ -53,7 +53,7 @@ def test_masks_go_back_to_original_pixels():
 
 
 @pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
-def test_masks_lie_where_the_rule_says(rule):
+def test_masks_are_pasted_by_the_rule(rule):
     ground_truth = {"images": [{"id": 7, "height": 40, "width": 50}], "annotations": [], "categories": CATEGORIES}
     evaluator = CocoEvaluator(ground_truth, (2,), masks=True, paste=rule)
     box = [10.4, 20.6, 25.7, 33.3]

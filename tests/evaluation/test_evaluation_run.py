@@ -157,7 +157,7 @@ def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
     few = change(config, model__num_classes=1, model__class_names=("dog",))
     evaluate.check_compatible(few, source, devices=4)
     (record,) = caplog.records
-    assert record.levelname == "WARNING" and record.message.endswith("does not know, so scores 0 in: cat, owl")
+    assert record.levelname == "WARNING" and record.message.endswith("so their AP is 0: cat, owl")
     with pytest.raises(
         ConfigError, match=r"model.class_names = 'a, b, c': .* none of these .*, but cat, dog, owl; evaluate on other"
     ):

@@ -1,4 +1,4 @@
-"""What training asks of anchors: the same as the functions that training calls, and where it leads."""
+"""Targets of anchors: those of the functions that training calls, and the refined anchors."""
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def test_the_sample_is_that_of_training(pyramid: Pyramid, targets: AnchorTargets
     assert not len(targets.which(IGNORE, sampled=True))
 
 
-def test_every_anchor_counts_as_its_overlap_says(pyramid: Pyramid, targets: AnchorTargets):
+def test_anchors_are_assigned_by_their_overlap(pyramid: Pyramid, targets: AnchorTargets):
     boxes = jnp.array([box for box, _ in OBJECTS[:3]])
     overlaps = np.asarray(iou(boxes, jnp.asarray(pyramid.anchors)))
     best = overlaps.max(axis=0)

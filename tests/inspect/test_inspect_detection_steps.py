@@ -60,7 +60,7 @@ def test_detections_with_masks():
     np.testing.assert_array_equal(layer[..., 3] > 0, expected)
 
 
-def test_unsure_detections_are_left_out():
+def test_detections_with_low_scores_are_left_out():
     drawing = figure(detections(by_hand(), 0.7))
     assert not any(drawn(drawing)) and not texts(drawing)
 

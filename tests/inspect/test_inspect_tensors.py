@@ -126,7 +126,7 @@ def test_a_wrong_name_gets_those_that_are_meant(trace: Trace, name: str, hint: s
         take(trace, name)
 
 
-def test_a_model_without_masks_says_so():
+def test_a_model_without_masks_is_named():
     batch, model = mixed(), build(change(CONFIG.model, mask_head=None))
     found = jax.eval_shape(forward, model, batch.images, batch.image_sizes)
     with pytest.raises(ValueError, match="mask_logits is None: the model has no mask head"):

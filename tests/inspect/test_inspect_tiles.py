@@ -30,7 +30,7 @@ def pixels(drawn: np.ndarray, color: tuple[int, int, int]) -> tuple[slice, slice
     return slice(*y), slice(*x), len(where[0])
 
 
-def test_heat_goes_from_dark_to_yellow():
+def test_heat_is_from_dark_to_yellow():
     colors = heat(np.array([[0.0, 0.5, 1.0]]))
     luminance = colors[0] @ [0.299, 0.587, 0.114]
     assert (np.diff(luminance) > 50).all()

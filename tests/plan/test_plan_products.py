@@ -67,7 +67,7 @@ def test_products_add_up():
 
 
 def test_of_a_compiled_function():
-    """What a compiler made of a convolution, a product and their gradients has their products and no other."""
+    """The compiled convolution, product and their gradients have these products and no other."""
 
     def loss(weights, x):
         y = jax.lax.conv_general_dilated(x, weights["k"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))

@@ -66,8 +66,8 @@ def test_without_the_package_it_detects_the_same(written: Path):
             assert found[field].dtype == value.dtype
 
 
-def test_what_stands_beside_it(written: Path):
-    """Enough to feed it: where it runs, what goes in, what the labels mean."""
+def test_the_description(written: Path):
+    """Platforms, inputs and class names."""
     found = json.loads((written / "model.stablehlo.json").read_text())
     assert found["platforms"] == ["cpu", "tpu"]
     assert found["images"] == {"batch": None, "height": SIDE, "width": SIDE}

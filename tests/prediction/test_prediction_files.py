@@ -308,7 +308,7 @@ def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().out == f"1 image, 3 objects, in {out}\n"
 
 
-def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_outputs_are_in_one_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     with pytest.raises(SystemExit, match=r"error: .*a\.png: File exists; name a folder or a new path$"):
         command(monkeypatch, path, "--checkpoint", weights, "--out", path)

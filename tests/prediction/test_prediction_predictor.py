@@ -165,7 +165,7 @@ def test_scaling_there_and_back_is_the_identity_inside_the_image(height, width, 
 
 
 @pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
-def test_masks_lie_where_the_rule_says(rule):
+def test_masks_are_pasted_by_the_rule(rule):
     # Half the size: the box becomes 1.6 … 6.25 × 2.25 … 4.
     box, mask = np.array([3.2, 4.5, 12.5, 8.0], np.float32), np.ones((14, 14), np.float32)
     found = Detections(box[None], np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), mask[None])
@@ -178,7 +178,7 @@ def test_masks_lie_where_the_rule_says(rule):
     np.testing.assert_array_equal(back.masks[0], expected)
 
 
-def test_a_predictor_pastes_as_its_model_says(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
+def test_a_predictor_uses_the_rule_of_its_model(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
     head = dataclasses.replace(model.config.mask_head, paste="outward")
     rules = []
     monkeypatch.setattr(module, "snap", lambda boxes, side, rule: (rules.append(rule), boxes)[1])

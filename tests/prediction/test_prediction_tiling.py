@@ -166,7 +166,7 @@ def test_joining_by_hand():
 
 
 def test_leftovers_of_cut_objects_are_no_objects():
-    """A tile that sees the last 8 columns of a square takes them for something narrower."""
+    """A tile with the last 8 columns of a square detects a narrower object."""
     whole = gather(one_box(20, 5, 60, 25, score=0.7), (0, 0, 80, 30), (1.0, 1.0), (30, 140))
     # Columns 52 to 60 against 52 to 56 where both look: half agrees, not more. All of it lies in the square.
     rest = gather(one_box(0, 5, 4, 25, score=0.9), (52, 0, 132, 30), (1.0, 1.0), (30, 140))

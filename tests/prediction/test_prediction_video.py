@@ -49,7 +49,7 @@ def test_what_is_written_is_read(tmp_path: Path, size: tuple[int, int], suffix: 
 
 
 def test_broken_frames_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """Motion JPEG: frames stand on their own, so zeros in the middle of one harm no other."""
+    """Motion JPEG: frames are independent, so zeros in the middle of one damage no other."""
     path = write(tmp_path / "clip", 20, (47, 63))
     data = bytearray(path.read_bytes())
     starts = [i for i in range(len(data)) if data.startswith(b"\xff\xd8\xff", i)]
@@ -97,19 +97,19 @@ class Capture:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A file for the stand-in, which does not look into it."""
+    """A file for the replacement, which does not read it."""
     (tmp_path / "clip.mp4").touch()
     return tmp_path / "clip.mp4"
 
 
-def test_a_header_that_promises_too_much_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_header_with_too_many_frames(clip: Path, monkeypatch: pytest.MonkeyPatch):
     capture = Capture([frame(0)], 1e9)
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: capture)
     frames = list(VideoReader(clip).frames())
     assert len(frames) == 1 + module.MAX_BROKEN and capture.reads == 1 + module.MAX_BROKEN
 
 
-def test_a_header_that_promises_too_little_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_header_with_too_few_frames(clip: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: Capture([frame(i) for i in range(5)], 3.0))
     assert len(list(VideoReader(clip).frames())) == 5
 
