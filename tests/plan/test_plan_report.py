@@ -81,7 +81,7 @@ def test_memory_of_each_part(plan):
 
 
 def test_arithmetic_of_the_train_step(plan):
-    """XLA's count has the same products, and besides them element-wise operations: a large share in so narrow a network."""
+    """XLA's count has the same products, and element-wise operations: a large share in so narrow a network."""
     assert 0 < 1 - plan.train.model_flops / plan.train.flops < 0.25
     assert 0 < 1 - plan.predict.model_flops / plan.predict.flops < 0.25
 
