@@ -1,4 +1,4 @@
-"""The curves of runs."""
+"""Plots of the metrics of runs over their steps."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from maskrcnn_jax.draw.colors import PALETTE
 from maskrcnn_jax.draw.images import save_png
 
 CURVES = ((0, 0, 0), *(color for color in PALETTE if color != (240, 228, 66)))
-"""Of lines on white, where yellow is too pale."""
+"""Colours of lines on white, where yellow is too light."""
 
 Record = Mapping[str, int | float]
-"""Metrics by name, and the `step` that they belong to."""
+"""Metrics by name, and their `step`."""
 
 
 def plot_curves(records: Sequence[Record], path: Path | str) -> None:
@@ -21,7 +21,7 @@ def plot_curves(records: Sequence[Record], path: Path | str) -> None:
     Args:
         records: As `training.metrics.read` returns them. Of the evaluations' metrics AP and AP50 are drawn; without any
             metric of a kind its panel is left out.
-        path: The file; written whole or not at all.
+        path: The file; it is written atomically.
     """
     names = list(dict.fromkeys(name for record in records for name in record))
     panels = {
@@ -39,12 +39,12 @@ def compare_curves(
     """Draws the same metrics of several runs over their steps as PNG, a panel for each.
 
     Args:
-        runs: Records as `training.metrics.read` returns them, by what the run is to be called.
-        path: The file; written whole or not at all.
-        names: Of the metrics.
+        runs: Records as `training.metrics.read` returns them, by the name of the run.
+        path: The file; it is written atomically.
+        names: The metrics.
 
     Raises:
-        ValueError: No run or no metric is named, or no run has recorded one of them; the message lists what there is.
+        ValueError: No run or no metric is named, or no run has recorded one of them; the message lists those recorded.
     """
     if not runs or not names:
         raise ValueError("nothing to draw: name at least one run folder, and one metric such as loss")
@@ -63,7 +63,7 @@ def _points(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
 
 def _plot(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path | str) -> None:
     """Draws panels of lines, each a list of (step, value), side by side; both by name."""
-    # Here, as its import takes a third of a second, which drawing no curves should not cost.
+    # Imported here, as it takes a third of a second.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from maskrcnn_jax.draw.literal_figure import LiteralFigure

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from maskrcnn_jax.draw.colors import Color, contrast, distinct_color
-from maskrcnn_jax.draw.label_layout import find_place
+from maskrcnn_jax.draw.label_layout import find_position
 from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.structs import Detections
 
@@ -15,8 +15,8 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 READABLE = 480
 """Images whose longer side is shorter, pixels, are enlarged by a whole factor before anything is drawn on them."""
 
-WORDS = 1 / 8
-"""Of an image: once names cover more of it, no further ones are written."""
+MAX_TAG_AREA = 1 / 8
+"""Of an image: once tags cover more of it, no further ones are drawn."""
 
 
 def draw_detections(
@@ -30,10 +30,9 @@ def draw_detections(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Draws masks, boxes and names.
 
-    The best detection is drawn last, on top. Lines and tags have a black or white rim, so that they are seen on every
-    ground. Names stand beside their box where there is room, over no other box if they can, and never outside the
-    image; a name that finds no place beside the others, or comes once they cover an eighth of the image, is left
-    out.
+    The best detection is drawn last, on top. Lines and tags have a black or white rim, so that they are visible on any
+    background. A name is written beside its box if there is room, over no other box if possible, and never outside the
+    image; it is left out if it would cover another name, or if names already cover an eighth of the image.
 
     Args:
         image: RGB.
@@ -65,7 +64,7 @@ def draw_detections(
         x0, y0, x1, y1 = boxes[index].tolist()
         for color, width in ((contrast(colors[index]), thickness + 2 * rim), (colors[index], thickness)):
             cv2.rectangle(canvas, (x0, y0), (x1 - 1, y1 - 1), color, width)
-    best = order[::-1]  # these find the best places for their names
+    best = order[::-1]  # their names are placed first
     names = [class_name(class_names, label) for label in detections.labels[best].tolist()]
     texts = [f"{name} {score:.2f}" for name, score in zip(names, detections.scores[best].tolist(), strict=True)]
     _write(canvas, texts, boxes[best], [colors[index] for index in best], rim)
@@ -73,7 +72,7 @@ def draw_detections(
 
 
 def class_name(names: Sequence[str], label: int) -> str:
-    """What a label is called; one without a name by its number."""
+    """The name of a label, or its number if it has no name."""
     return names[label] if label < len(names) else str(label)
 
 
@@ -111,8 +110,8 @@ def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: 
     """Tints a mask whose upper left corner is (x, y) and draws its outline."""
     if not mask.size:
         return
-    (x, y), (rows, columns) = corner, mask.shape
-    region = canvas[y : y + rows, x : x + columns]
+    (x, y), (height, width) = corner, mask.shape
+    region = canvas[y : y + height, x : x + width]
     tints = np.rint(0.6 * np.arange(256)[:, None] + 0.4 * np.array(color)).astype(np.uint8)
     np.copyto(region, cv2.LUT(region, tints[None]), where=mask[..., None] > 0)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=corner)
@@ -122,18 +121,18 @@ def _fill(canvas: np.ndarray, mask: np.ndarray, corner: tuple[int, int], color: 
 def _write(
     canvas: np.ndarray, texts: Sequence[str], boxes: Int[np.ndarray, "n 4"], colors: Sequence[Color], rim: int
 ) -> None:
-    """Writes a text beside each box on a rimmed tag of its colour; those that find no place are left out."""
+    """Writes a text beside each box on a rimmed tag of its colour; those without room are left out."""
     height, width = canvas.shape[:2]
     scale = max(0.45, min(max(height, width) / 1300, 1.2))
     stroke = max(1, round(2 * scale)) if scale >= 0.7 else 1
     tags = np.zeros((0, 4))
     for text, box, color in zip(texts, boxes, colors, strict=True):
-        if (tags[:, 2:] - tags[:, :2]).prod(axis=1).sum() > WORDS * height * width:
+        if (tags[:, 2:] - tags[:, :2]).prod(axis=1).sum() > MAX_TAG_AREA * height * width:
             break
         (wide, high), below = cv2.getTextSize(text, FONT, scale, stroke)
         pad = 2 + rim + below // 2
         size = wide + 2 * pad, high + below // 2 + 2 * pad
-        tag = find_place(box, size, (0, 0, width, height), boxes, tags)
+        tag = find_position(box, size, (0, 0, width, height), boxes, tags)
         if tag is None:
             continue
         tags = np.concatenate([tags, tag[None]])

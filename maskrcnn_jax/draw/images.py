@@ -1,4 +1,4 @@
-"""Images in files, and several as one."""
+"""Image grids, and PNG files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from maskrcnn_jax.files.writing import write_bytes
 def image_grid(
     images: Sequence[UInt8[np.ndarray, "_ _ 3"]], columns: int, *, gap: int = 8
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Lays images out row by row on white; smaller ones are centred in their cell.
+    """Arranges images in a grid on white, row by row; smaller ones are centred in their cell.
 
     Args:
         images: RGB, at least one.
@@ -23,12 +23,12 @@ def image_grid(
     """
     if not images or columns < 1:
         raise ValueError(f"a grid of {len(images)} images in {columns} columns: give at least one of each")
-    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    grid = [images[start : start + columns] for start in range(0, len(images), columns)]
     width = max(image.shape[1] for image in images) + gap
-    heights = [max(image.shape[0] for image in row) + gap for row in rows]
-    canvas = np.full((sum(heights) + gap, len(rows[0]) * width + gap, 3), 255, np.uint8)
+    heights = [max(image.shape[0] for image in row) + gap for row in grid]
+    canvas = np.full((sum(heights) + gap, len(grid[0]) * width + gap, 3), 255, np.uint8)
     top = gap
-    for row, height in zip(rows, heights, strict=True):
+    for row, height in zip(grid, heights, strict=True):
         for column, image in enumerate(row):
             y = top + (height - gap - image.shape[0]) // 2
             x = gap + column * width + (width - gap - image.shape[1]) // 2
@@ -38,7 +38,7 @@ def image_grid(
 
 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Writes an RGB image; the file is complete or is not there.
+    """Writes an RGB image; the file is written atomically.
 
     Args:
         path: The file, NAME.png; its folder is made if there is none.

@@ -1,28 +1,28 @@
-"""Where the words beside boxes stand, so that they hide as little as possible."""
+"""Positions of labels beside boxes, so that they cover as little as possible."""
 
 import numpy as np
 from jaxtyping import Real
 
 
-def find_place(
+def find_position(
     box: Real[np.ndarray, "4"],
     size: tuple[float, float],
     window: tuple[float, float, float, float],
     boxes: Real[np.ndarray, "n 4"],
     taken: Real[np.ndarray, "m 4"],
 ) -> Real[np.ndarray, "4"] | None:
-    """The best place for a tag with words at a box: beside it if it can be, and over no other box if it can be.
+    """The best position for the label of a box: beside it if possible, and over no other box if possible.
 
     Args:
-        box: What the words belong to; all boxes are `(x0, y0, x1, y1)` pixels.
-        size: (width, height) of the tag, pixels.
-        window: What is seen; the tag is moved into it.
-        boxes: Of everything that should not be hidden. Of places that hide equally much of `box` the tag takes that
-            which hides the least shares of these.
-        taken: Tags that have their places: no other covers them.
+        box: The box of the label; all boxes are `(x0, y0, x1, y1)` pixels.
+        size: (width, height) of the label, pixels.
+        window: The visible region; the label is shifted into it.
+        boxes: Boxes that should not be covered. Of positions that cover equally much of `box` the one that covers the
+            smallest shares of these is taken.
+        taken: Labels that have their positions and must not be covered.
 
     Returns:
-        The tag's box; None if it finds no place.
+        The box of the label; None if every position covers another label.
     """
     (x0, y0, x1, y1), (wide, high) = box.tolist(), size
     beside = [(x0, y0 - high), (x0, y1), (x1 - wide, y0 - high), (x1 - wide, y1)]
@@ -41,6 +41,6 @@ def find_place(
 
 
 def _shared(tags: Real[np.ndarray, "k 4"], others: Real[np.ndarray, "n 4"]) -> Real[np.ndarray, "k n"]:
-    """Pixels that each tag shares with each of the others; to a hundredth, as tags that touch share none."""
+    """Area that each label shares with each box, rounded to hundredths of a pixel: labels that touch share none."""
     ends = np.minimum(tags[:, None, 2:], others[:, 2:])
     return np.maximum(ends - np.maximum(tags[:, None, :2], others[:, :2]), 0).prod(axis=2).round(2)

@@ -1,1 +1,1 @@
-"""Average precision of detections, and the folders that keep it."""
+"""Average precision of detections, and the folders of its results."""

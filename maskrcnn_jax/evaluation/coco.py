@@ -1,4 +1,4 @@
-"""COCO box and mask AP, computed on the host while the device looks at the next images."""
+"""COCO box and mask AP, computed on the host while the device runs the next batch."""
 
 import json
 from collections import defaultdict, deque
@@ -20,23 +20,23 @@ from maskrcnn_jax.masks.paste import PasteRule
 from maskrcnn_jax.prediction.coco_results import Result, image_results
 from maskrcnn_jax.structs import Detections, ImageRecord
 
-FIGURES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-"""COCO's twelve, in its order."""
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+"""COCO's twelve metrics in its order."""
 
 CURVES = ("precision", "recall")
-"""What the library's `summarize` reads of its `eval`."""
+"""The entries of the library's `eval` that its `summarize` reads."""
 
 AHEAD = 4
-"""Batches handed over and not yet converted, at most."""
+"""Batches that wait for their conversion, at most."""
 
 
 def label_categories(
     class_names: Sequence[str], data_names: Sequence[str], category_ids: Sequence[int]
 ) -> tuple[int | None, ...]:
-    """Finds the category that each label of a model means.
+    """Maps the labels of a model to the categories of a data set.
 
     Args:
-        class_names: The model's, one per label; without any, labels and categories meet in their order.
+        class_names: The model's, one per label; if it has none, labels and categories are matched by position.
         data_names: The data set's, one per category.
         category_ids: The data set's, one per category.
 
@@ -54,9 +54,9 @@ class CocoEvaluator:
 
     Args:
         ground_truth: A data set in COCO's JSON form: images, annotations, categories.
-        category_ids: The data set's category id of each label; with None, what gets the label is left out.
+        category_ids: The data set's category id of each label; detections of a label with None are left out.
         masks: Score masks as well as boxes.
-        paste: Where masks lie: `MaskHead.paste`.
+        paste: How masks are pasted: `MaskHead.paste`.
         inclusive: `ModelConfig.inclusive_boxes`.
     """
 
@@ -80,17 +80,17 @@ class CocoEvaluator:
         self._of_image = partial(
             image_results, category_ids=category_ids, masks=masks, paste=paste, inclusive=inclusive
         )
-        # One: pasting is many short NumPy calls, for which threads wait for Python's lock. Four took twice as long.
+        # One thread: pasting is many short NumPy calls that hold Python's lock. Four took twice as long.
         self._worker = ThreadPoolExecutor(1)
         self._pending: deque[Future[list[Result]]] = deque()
         self._results: list[Result] = []
 
     def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
-        """Hands over a batch; it waits only while `AHEAD` others are not yet in COCO's format.
+        """Adds a batch; blocks only while `AHEAD` others wait for their conversion.
 
         Args:
             detections: NumPy arrays as `prediction.predictor.detect` gives them; `masks` over the boxes.
-            records: One per image, in the same order; fewer than `B` where the last images only fill the batch.
+            records: One per image, in the same order; fewer than `B` where the last images only pad the batch.
 
         Raises:
             ValueError: There are more records than images, or no masks although masks are scored.
@@ -112,7 +112,7 @@ class CocoEvaluator:
         return list(self._results)
 
     def evaluate(self) -> dict[str, float]:
-        """The figures of `coco_metrics` for all detections so far."""
+        """The metrics of `coco_metrics` for all detections so far."""
         return coco_metrics(self._ground_truth, self.results(), masks=self._masks)
 
     def _convert(self, detections: Detections, records: Sequence[ImageRecord]) -> list[Result]:
@@ -129,8 +129,8 @@ class CocoEvaluator:
 def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, masks: bool) -> dict[str, float]:
     """Scores detections; results of several processes may be concatenated.
 
-    The size of a detection is the area of its box for boxes and of its mask for masks, as in Detectron2; a results
-    file with both, given to pycocotools as it is, makes it take the box's area for masks too.
+    The size of a detection is the area of its box for boxes and of its mask for masks, as in Detectron2. pycocotools
+    takes the area of the box for both where a results file has both.
 
     Args:
         ground_truth: A data set in COCO's JSON form; every image of it counts, and of its annotations those of its
@@ -140,7 +140,7 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
 
     Returns:
         `bbox/AP`, `bbox/AP50` … `bbox/ARl`, `bbox/AP/<class name>` in [0, 1], and with masks the same under `segm/`.
-        What the data set has no object for (a size, a class) is -1, as COCO has it.
+        A size or class without objects in the data set has -1, as in COCO.
 
     Raises:
         ValueError: A result belongs to an image or a category that the ground truth does not have, or that has no
@@ -154,24 +154,24 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
             raise ValueError(
                 f"results have {key} {unknown[:10]}, which the ground truth lacks; evaluate the same split"
             )
-    figures = _score(ground_truth, results, "bbox")
+    metrics = _score(ground_truth, results, "bbox")
     if masks:
-        figures |= _score(ground_truth, results, "segm")
-    return figures
+        metrics |= _score(ground_truth, results, "segm")
+    return metrics
 
 
-def write_evaluation(folder: Path | str, results: Sequence[Result], figures: Mapping[str, float]) -> None:
-    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file whole or as it was before."""
+def write_evaluation(folder: Path | str, results: Sequence[Result], metrics: Mapping[str, float]) -> None:
+    """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is replaced atomically."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {"detections.json": _json_list(results), "metrics.json": [json.dumps(figures, indent=2), "\n"]}
+    contents = {"detections.json": _json_list(results), "metrics.json": [json.dumps(metrics, indent=2), "\n"]}
     for name, content in contents.items():
         with written_whole(folder / name) as partial, partial.open("w", encoding="utf-8") as file:
             file.writelines(content)
 
 
 def _json_list(entries: Sequence[Result]) -> Iterator[str]:
-    """A list as JSON, an entry a line; never all of it in memory."""
+    """A list as JSON, one entry per line; never all of it in memory."""
     yield "["
     for number, entry in enumerate(entries):
         yield ("," if number else "") + "\n" + json.dumps(entry)
@@ -182,7 +182,7 @@ def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str
     images = {image["id"]: image for image in ground_truth["images"]}
     objects = _by_category(entry for entry in ground_truth["annotations"] if entry["image_id"] in images)
     found = _by_category(results)
-    curves, figures = [], {}
+    curves, metrics = [], {}
     for category in sorted(ground_truth["categories"], key=lambda category: category["id"]):
         own, claimed = objects[category["id"]], found[category["id"]]
         seen = sorted({entry["image_id"] for entry in (*own, *claimed)})
@@ -190,11 +190,11 @@ def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str
         curves.append(curve)
         precision = curve["precision"][:, :, 0, 0, -1]  # of objects of all sizes, of up to 100 detections
         known = precision[precision > -1]
-        figures[f"{kind}/AP/{category['name']}"] = float(known.mean()) if known.size else -1.0
+        metrics[f"{kind}/AP/{category['name']}"] = float(known.mean()) if known.size else -1.0
     whole = COCOeval_faster(iouType=kind)
     whole.eval = {name: np.concatenate([curve[name] for curve in curves], axis=-3) for name in CURVES}
     whole.summarize()
-    return {f"{kind}/{name}": float(value) for name, value in zip(FIGURES, whole.stats, strict=True)} | figures
+    return {f"{kind}/{name}": float(value) for name, value in zip(METRICS, whole.stats, strict=True)} | metrics
 
 
 def _score_class(
@@ -204,7 +204,7 @@ def _score_class(
     found: Sequence[Result],
     kind: str,
 ) -> dict[str, Float64[np.ndarray, "... 1 area count"]]:
-    """What the library makes of one class: for all at once it would hold everything several times over.
+    """The library's result for one class: all at once would take several times the memory.
 
     Returns:
         `precision`, `[IoU, recall, 1, area, detections per image]`, and `recall`, `[IoU, 1, area, …]`.
@@ -213,14 +213,14 @@ def _score_class(
         sizes = rle.area([result["segmentation"] for result in found])
     else:
         sizes = [result["bbox"][2] * result["bbox"][3] for result in found]
-    # The library writes into what it is given.
+    # The library changes its inputs.
     truth = [dict(entry) for entry in objects]
     results = [
         {**result, "id": number, "area": float(size), "iscrowd": 0}
         for number, (result, size) in enumerate(zip(found, sizes, strict=True), start=1)
     ]
     sides = (COCO({"images": images, "annotations": side, "categories": [category]}) for side in (truth, results))
-    # Without threads: each would get the few masks of one image.
+    # Without threads: each would get only the few masks of one image.
     evaluation = COCOeval_faster(*sides, kind, rle_iou_max_workers=1)
     evaluation.evaluate()
     evaluation.accumulate()

@@ -1,4 +1,4 @@
-"""Where the results of an evaluation lie: its files say which step of what was evaluated on which data."""
+"""The folder of an evaluation's results, with a description of the checkpoint and the data."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ DESCRIPTION = "evaluation.json"
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated on what."""
+    """A checkpoint and the data that it is evaluated on."""
 
     checkpoint: Path
     """A run folder or a file of weights."""
@@ -25,14 +25,14 @@ class Evaluation:
     """Of a run folder."""
     data: Source
     model: ModelConfig
-    """With what was changed on the command line."""
+    """Including the changes of the command line."""
 
     def make_folder(self) -> Path:
         """Makes the folder for the results and describes the evaluation in it; returns the folder.
 
         It is `RUN/evaluation/step_000400_coco_mini_val`, or `WEIGHTS.evaluation/coco_mini_val`. The same evaluation
-        gets the same folder again. Another of that name, of a data set in another place or with other thresholds, gets
-        one that ends in `_2`, and so on: no results are overwritten by others.
+        gets the same folder again. Another with the same name, on a data set in another folder or with other
+        thresholds, gets one that ends in `_2`, and so on: results never overwrite those of another evaluation.
 
         Raises:
             OSError: The folder cannot be made or written.
@@ -50,7 +50,7 @@ class Evaluation:
         return folder
 
     def _described(self) -> dict[str, Any]:
-        """As JSON; a folder of data by where it is, so that it is the same from wherever it is named."""
+        """The evaluation as JSON, with the absolute path of the data."""
         data = self.data
         if isinstance(data, CocoSource):
             data = dataclasses.replace(data, folder=data.folder.resolve())
@@ -66,7 +66,7 @@ def _name(data: Source) -> str:
 
 
 def _read(file: Path) -> Any:
-    """The description in a folder; None where there is none: a process was killed before it wrote any."""
+    """The description in a folder; None if it was never written, as by a process that was killed."""
     try:
         return parse_json(read_bytes(file))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Detects in every image of a data set and scores what was found."""
+"""Detects in every image of a data set and scores the detections."""
 
 import contextlib
 import logging
@@ -27,20 +27,20 @@ SUMMARY = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path, mesh: Mesh) -> dict[str, float]:
-    """Detects in every image of a source, scores the detections and writes both down.
+    """Detects in every image of a source, scores the detections and writes both.
 
-    While the device looks at a batch, the host pastes and encodes the masks of the one before. Several processes share
+    While the device runs a batch, the host pastes and encodes the masks of the one before. Several processes share
     the images; each has all results at the end, and the first writes them.
 
     Args:
-        model: its weights live on the mesh, or, if there is only one process, anywhere.
+        model: its weights are on the mesh, or, if there is only one process, on any device.
         source: the images and their objects.
         config: how to batch them; its class names and conventions are the model's.
         folder: gets `detections.json` and `metrics.json`.
         mesh: see `mesh.data_mesh`.
 
     Returns:
-        Figures by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `coco.coco_metrics`.
+        Metrics by name, `"bbox/AP"` … `"segm/AP50"` …, in [0, 1]; see `coco.coco_metrics`.
     """
     detector, head = Detector(model), config.model.mask_head
     categories = label_categories(config.model.class_names, source.class_names, source.category_ids)
@@ -72,21 +72,21 @@ def evaluate(model: MaskRCNN, source: ImageSource, config: Config, folder: Path,
             if len(pending) > 1:
                 add(*pending.popleft())
         add(*pending.pop())
-    # Sorted, so that they are the same however many processes took part.
+    # Sorted, so that the order does not depend on the number of processes.
     results = sorted(gather(evaluator.results()), key=lambda result: result["image_id"])
-    figures = coco_metrics(truth, results, masks=head is not None)
+    metrics = coco_metrics(truth, results, masks=head is not None)
     for name, scores in others.items():
-        figures |= {f"{name}/{metric}": float(value) for metric, value in scores.metrics().items()}
+        metrics |= {f"{name}/{metric}": float(value) for metric, value in scores.metrics().items()}
     if is_first():
-        write_evaluation(folder, results, figures)
-    return figures
+        write_evaluation(folder, results, metrics)
+    return metrics
 
 
 def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
-    """Checks what a configuration and the data to evaluate on must agree in.
+    """Checks that a configuration and the data to evaluate on agree.
 
-    Classes agree by name where the model's have names, and one is enough; a warning lists those of the data that the
-    model does not know. Else there must be as many, in the same order.
+    Classes are compared by name if the model has names, and one in common is enough; a warning lists those of the data
+    that the model does not have. Else their number must be equal, and their order is assumed to be.
 
     Raises:
         ConfigError: the data is empty, has other classes, or has no masks where the model finds them; or a batch does
@@ -100,7 +100,7 @@ def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
         remedy = f"the data has none of these classes, but {shorten_list(classes)}; evaluate on other data"
         require(len(unknown) < len(classes), "model.class_names", shorten_list(names), remedy)
         if unknown:
-            log.warning("classes of the data that the model does not know, so scores 0 in: %s", ", ".join(unknown))
+            log.warning("classes of the data that the model does not have, so their AP is 0: %s", ", ".join(unknown))
     else:
         remedy = f"the data has {pluralize(len(classes), 'class')}; set --model.num-classes {len(classes)}"
         require(len(classes) == config.model.num_classes, "model.num_classes", config.model.num_classes, remedy)
@@ -109,29 +109,29 @@ def check_compatible(config: Config, source: ImageSource, devices: int) -> None:
 
 
 def require_masks(config: Config, source: ImageSource, where: str, value: Any) -> None:
-    """Raises ConfigError if a mask head would be trained with, or scored by, masks that the data does not have.
+    """Raises ConfigError if a mask head would be trained or scored on data without masks.
 
     Args:
         config: has the model.
         source: the data.
         where: dotted name of the data in the configuration.
-        value: what the configuration says there.
+        value: its value in the configuration.
     """
     remedy = f"must be None: {where} = {value!r} has boxes alone; set mask_head=None there, or give data with masks"
     require(source.has_masks or config.model.mask_head is None, "model.mask_head", config.model.mask_head, remedy)
 
 
-def summary(figures: Mapping[str, float]) -> dict[str, dict[str, float]]:
+def summary(metrics: Mapping[str, float]) -> dict[str, dict[str, float]]:
     """The main metrics of each kind, "bbox" and "segm", and all of further evaluators."""
     kinds: dict[str, dict[str, float]] = {}
-    for name, value in figures.items():
+    for name, value in metrics.items():
         kind, _, metric = name.partition("/")
         if kind not in ("bbox", "segm") or metric in SUMMARY:
             kinds.setdefault(kind, {})[metric] = value
     return kinds
 
 
-def table(figures: Mapping[str, float]) -> str:
+def table(metrics: Mapping[str, float]) -> str:
     """The main metrics as text, one line per kind."""
-    lines = ([kind, *(f"{name} {value:.3f}" for name, value in own.items())] for kind, own in summary(figures).items())
+    lines = ([kind, *(f"{name} {value:.3f}" for name, value in own.items())] for kind, own in summary(metrics).items())
     return "\n".join("  ".join(line) for line in lines)

@@ -1,4 +1,4 @@
-"""The inside of the network: what any of its modules returns, by the path of attributes that leads to it."""
+"""Outputs of any module inside the network, by the module's path of attributes."""
 
 import difflib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from maskrcnn_jax.structs import Trace
 
 
 class _Tap(nnx.Module):
-    """Stands in a module's place and keeps what the module returns."""
+    """Wraps a module and keeps its outputs."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -33,16 +33,16 @@ class _Tap(nnx.Module):
 
 
 def module_names(model: nnx.Module) -> list[str]:
-    """The modules whose activations can be asked for, by name: "backbone.layer1.0" for one."""
+    """Names of the modules whose activations are available, such as "backbone.layer1.0"."""
     return [".".join(map(str, path)) for path, module in nnx.iter_modules(model) if path and callable(module)]
 
 
 def activations(
     model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: Sequence[str]
 ) -> dict[str, jax.Array | tuple]:
-    """What modules of the network return in one forward pass; see `observe` for arguments and errors.
+    """The outputs of modules in one forward pass; see `observe` for arguments and errors.
 
-    Under `jit`, with `static_argnames="names"`, what comes after the last of them is never computed.
+    Under `jit`, with `static_argnames="names"`, nothing after the last of them is computed.
     """
     return observe(model, images, image_sizes, names)[1]
 
@@ -50,9 +50,9 @@ def activations(
 def observe(
     model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: Sequence[str]
 ) -> tuple[Trace, dict[str, jax.Array | tuple]]:
-    """One forward pass: its trace, and what modules of the network return on the way.
+    """One forward pass: its trace, and the outputs of modules.
 
-    The model stays as it is: the modules of a copy, which shares its weights, are listened to.
+    The model is not changed: the modules of a copy, which shares its weights, are wrapped.
 
     Args:
         model: the network.
@@ -71,16 +71,17 @@ def observe(
     for name in names:
         if name not in known:
             raise ValueError(f"the model has no module {name!r} that returns something; {_similar(name, known)}")
-    listened = jax.tree.map(lambda leaf: leaf, model)
-    places = {name: _place(listened, name) for name in names}
+    wrapped = jax.tree.map(lambda leaf: leaf, model)
+    parents = {name: _parent(wrapped, name) for name in names}
     taps = {}
-    for name, (parent, key) in places.items():
+    for name in names:
+        parent, key = parents[name]
         taps[name] = tap = _Tap(_child(parent, key))
         if isinstance(parent, nnx.List):
             parent[int(key)] = tap
         else:
             setattr(parent, key, tap)
-    trace = forward(listened, images, image_sizes)
+    trace = forward(wrapped, images, image_sizes)
     silent = [name for name, tap in taps.items() if not tap.returned]
     if silent:
         raise ValueError(f"the forward pass does not call {', '.join(silent)}; name the module around it")
@@ -92,11 +93,11 @@ def _child(parent: Any, key: str) -> Any:
     return parent[int(key)] if isinstance(parent, nnx.List) else getattr(parent, key)
 
 
-def _place(model: nnx.Module, name: str) -> tuple[Any, str]:
-    """The module that holds a module, and where in it."""
-    *way, key = name.split(".")
+def _parent(model: nnx.Module, name: str) -> tuple[Any, str]:
+    """The parent of a module, and the module's key in it."""
+    *parents, key = name.split(".")
     parent: Any = model
-    for part in way:
+    for part in parents:
         parent = _child(parent, part)
     return parent, key
 

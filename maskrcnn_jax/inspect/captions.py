@@ -1,4 +1,4 @@
-"""Words beside boxes, none over another, and none over a box where there is room."""
+"""Labels beside boxes, without overlaps."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -8,23 +8,22 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from maskrcnn_jax.draw.colors import contrast
-from maskrcnn_jax.draw.label_layout import find_place
+from maskrcnn_jax.draw.label_layout import find_position
 from maskrcnn_jax.inspect.panels import Color
 
 MOST = 20
-"""Boxes of one panel that get a text: more would cover the image."""
+"""Labels of one panel, at most: more would cover the image."""
 SIZE = 7.5
 """Points."""
 WIDE, HIGH = 0.62, 1.5
-"""Of a letter and of a line, in units of the size: a little more than most are."""
+"""Width of a letter and height of a line in units of the size, slightly overestimated."""
 
 
 def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], colors: Sequence[Color]) -> None:
-    """Writes a text beside each of the first `MOST` boxes, on a tag of its colour; the first find the best places.
+    """Writes a label beside each of the first `MOST` boxes, on its colour, in the order of the boxes.
 
-    A text that finds no place beside the others is left out.
-
-    Call it once the image is shown: the limits of the axes decide how large letters are.
+    A label without room beside the others is left out. Call it after the image is shown: the size of letters depends on
+    the limits of the axes.
 
     Args:
         axes: a panel that shows an image in the pixels of the boxes.
@@ -36,13 +35,13 @@ def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], c
     assert figure is not None, "the panel belongs to no figure"
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
-    place = axes.get_subplotspec()
-    columns = 1 if place is None else place.get_gridspec().ncols
+    spec = axes.get_subplotspec()
+    columns = 1 if spec is None else spec.get_gridspec().ncols
     point = (right - left) * columns / (72 * figure.get_figwidth())
     taken = np.zeros((0, 4))
     for text, box, color in islice(zip(texts, boxes.astype(float), colors, strict=True), MOST):
         wide, high = ((WIDE * len(text) + 0.5) * SIZE * point, HIGH * SIZE * point)
-        tag = find_place(box, (wide, high), (left, top, right, bottom), boxes, taken)
+        tag = find_position(box, (wide, high), (left, top, right, bottom), boxes, taken)
         if tag is None:
             continue
         taken = np.concatenate([taken, tag[None]])

@@ -1,4 +1,4 @@
-"""Which image of a data set single steps show."""
+"""Selects the image of a data set that a report shows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from maskrcnn_jax.data.pipeline import require_images
 
 
 def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0) -> int:
-    """The position of the image that single steps show.
+    """The position of the image to show.
 
     Args:
         source: the data set.
         image_id: the data set's own number of the image, or its file name; one with objects, drawn at random, if
             None.
-        seed: of what is drawn.
+        seed: of the random image.
 
     Raises:
         ConfigError: the source is empty.
@@ -28,10 +28,10 @@ def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0)
 
 
 def find_image(source: ImageSource, image_id: int | str) -> int:
-    """The position of the image of this number or file name.
+    """The position of the image with a number or file name.
 
     Raises:
-        ValueError: it has none.
+        ValueError: there is no such image.
     """
     known: Sequence[Any] = source.file_names if isinstance(image_id, str) else source.image_ids
     if image_id in known:

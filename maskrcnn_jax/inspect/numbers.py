@@ -1,4 +1,4 @@
-"""An array in eight numbers."""
+"""Statistics of an array."""
 
 import math
 from typing import NamedTuple
@@ -9,9 +9,9 @@ from maskrcnn_jax.structs import Array
 
 
 class Numbers(NamedTuple):
-    """The values of an array in short; what is not finite counts in `non_finite` alone.
+    """Statistics of an array's finite values; others are only counted, in `non_finite`.
 
-    Without any finite value the least, the greatest, the mean and the deviation are NaN.
+    Without any finite value minimum, maximum, mean and standard deviation are NaN.
     """
 
     size: int
@@ -28,7 +28,7 @@ class Numbers(NamedTuple):
 
 
 def measure(array: Array) -> Numbers:
-    """The numbers of an array of any shape and type, computed in float64; false counts as 0 and true as 1."""
+    """The statistics of an array of any shape and type, computed in float64; false counts as 0 and true as 1."""
     values = np.asarray(array).ravel().astype(np.float64)
     size = values.size
     finite = np.isfinite(values)

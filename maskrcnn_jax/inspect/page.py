@@ -1,4 +1,4 @@
-"""A report: a folder of figures and one HTML page that needs nothing else, made of steps in order."""
+"""A report: a folder of plots and a self-contained HTML page, made of steps in order."""
 
 import base64
 import re
@@ -33,7 +33,7 @@ class _Image(NamedTuple):
 
 
 class _Section(NamedTuple):
-    """A step whose figures are written."""
+    """A step whose plots are written."""
 
     title: str
     text: str
@@ -45,19 +45,19 @@ class _Section(NamedTuple):
 def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> Path:
     """Writes the steps as `NN_title.png` and as `index.html`, which holds the images too, photographs as JPEG.
 
-    One step at a time is asked for, and one figure at a time of it; each is written and freed before the next.
-    An earlier report in the folder is replaced once this one is complete; other files there stay.
+    Steps and their plots are evaluated one at a time; each is written and freed before the next. An earlier report in
+    the folder is replaced once this one is complete; other files there are kept.
 
     Args:
         folder: Empty, absent, or with an earlier report in it.
         title: Of the page.
-        steps: In the order in which they are read; None is left out.
+        steps: In the order of the page; None is left out.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: The folder holds files but no report: it is left as it is.
+        ValueError: The folder holds files but no report; it is not changed.
         OSError: The folder cannot be written.
     """
     folder = Path(folder)
@@ -68,8 +68,8 @@ def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> 
         sections: list[_Section] = []
         for step in steps:
             if step is not None:
-                sections.append(_write_figures(step, len(sections) + 1, scratch))
-            del step  # and its figures, before the next is made
+                sections.append(_write_plots(step, len(sections) + 1, scratch))
+            del step  # and its plots, before the next is made
         _write_html(scratch / FILE_NAME, title, sections)
         for old in replaced:
             (folder / old).unlink(missing_ok=True)
@@ -101,10 +101,10 @@ def _earlier_images(page: Path) -> list[str] | None:
     return found[1].split() if found else None
 
 
-def _write_figures(step: Step, number: int, folder: Path) -> _Section:
+def _write_plots(step: Step, number: int, folder: Path) -> _Section:
     images: list[_Image] = []
-    figures = iter(step.figures)
-    while (figure := next(figures, None)) is not None:
+    plots = iter(step.plots)
+    while (figure := next(plots, None)) is not None:
         ending = f"_{len(images) + 1}" if images else ""
         path = folder / f"{number:02}_{_slug(step.title)}{ending}.png"
         images.append(_Image(path, *_save(figure, path)))
@@ -118,7 +118,7 @@ def _save(figure: Figure, path: Path) -> tuple[int, int]:
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    save_png(path, np.asarray(canvas.buffer_rgba())[..., :3])  # savefig takes three times as long to code photographs
+    save_png(path, np.asarray(canvas.buffer_rgba())[..., :3])  # savefig takes three times as long to encode photographs
     return round(96 * width), round(96 * height)
 
 
@@ -128,7 +128,7 @@ def _slug(title: str) -> str:
 
 
 def _write_html(path: Path, title: str, sections: Sequence[_Section]) -> None:
-    """Writes the page; of the images, which are read from their files, one at a time is in memory."""
+    """Writes the page, reading one image at a time from its file."""
     names = " ".join(image.path.name for section in sections for image in section.images)
     with path.open("w", encoding="utf-8") as file:
         file.write(
@@ -170,7 +170,7 @@ def _write_section(file: TextIO, number: int, section: _Section, titles: Sequenc
 
 
 def _data_url(image: Path) -> str:
-    """An image as a page holds it: photographs, of which PNG takes more than twice as much, as JPEG."""
+    """An image for the page: as JPEG where PNG takes more than twice as much, as for photographs."""
     kind, data = "png", image.read_bytes()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert pixels is not None, f"{image} is not an image"

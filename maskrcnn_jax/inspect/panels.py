@@ -1,4 +1,4 @@
-"""Panels that show images: boxes and masks over them that are seen on light and on dark ones, names beside them."""
+"""Panels with images, boxes and masks, visible on light and on dark images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -17,9 +17,9 @@ from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Array
 
 WIDTH = 12.5
-"""Of the page, inches: wider figures are scaled down."""
+"""Of the page, inches: wider plots are scaled down."""
 DPI = 144
-"""Of figures in files; the page shows them at 96 to the inch, so that they are sharp on fine screens too."""
+"""Of plots in files; the page shows them at 96 to the inch, so that they are sharp on high-resolution screens."""
 TALLEST = 6.5
 """Of a panel, inches."""
 TITLE = 0.32
@@ -32,8 +32,8 @@ Color = tuple[float, float, float]
 Style = Literal["-", "--", ":"]
 COLORS: tuple[Color, ...] = tuple((red / 255, green / 255, blue / 255) for red, green, blue in PALETTE)
 GRAY: Color = (0.72, 0.72, 0.72)
-LEVELS = tuple(COLORS[place] for place in (0, 4, 2, 6, 5))
-"""Of P2 … P6: neighbours differ much."""
+LEVELS = tuple(COLORS[index] for index in (0, 4, 2, 6, 5))
+"""Of P2 … P6, chosen so that neighbours differ."""
 
 
 class Ink(NamedTuple):
@@ -44,14 +44,14 @@ class Ink(NamedTuple):
 
 
 def distinct_colors(count: int) -> list[Color]:
-    """As many colours, all different: first those of the palette."""
+    """Distinct colours, those of the palette first."""
     return [(red / 255, green / 255, blue / 255) for red, green, blue in map(distinct_color, range(count))]
 
 
 def class_colors(labels: Iterable[int]) -> dict[int, Color]:
-    """A colour for each class that occurs, for none the same: its own of the palette, or else the next one left.
+    """A distinct colour for each class: its own of the palette, or else the next one that is free.
 
-    Where the classes are more than the palette's colours, the others get shades of them.
+    If there are more classes than the palette has colours, the others get shades of them.
     """
     classes = sorted(set(labels))
     colors = distinct_colors(max(len(classes), len(COLORS)))
@@ -66,18 +66,18 @@ def class_colors(labels: Iterable[int]) -> dict[int, Color]:
 def panels(count: int, columns: int, shape: Sequence[int]) -> tuple[Figure, list[Axes]]:
     """A figure with empty panels for images of one shape, (height, width), as large as a page takes them."""
     columns = min(columns, count)
-    rows = -(-count // columns)
+    lines = -(-count // columns)
     width = min(WIDTH / columns, TALLEST * shape[1] / shape[0])
-    figure = LiteralFigure(figsize=(columns * width, rows * (width * shape[0] / shape[1] + TITLE)))
+    figure = LiteralFigure(figsize=(columns * width, lines * (width * shape[0] / shape[1] + TITLE)))
     figure.set_layout_engine("compressed", w_pad=0.04, h_pad=0.04)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    grid = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     return figure, list(grid[:count])
 
 
 def show(axes: Axes, image: Array, title: str = "") -> None:
-    """Shows an image, RGB or gray in [0, 255], in its own pixels: its corner is (0, 0)."""
+    """Shows an image, RGB or gray in [0, 255]; its corner is (0, 0)."""
     height, width = image.shape[:2]
     pixels = np.asarray(image).astype(np.uint8)
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation="nearest")
@@ -85,7 +85,7 @@ def show(axes: Axes, image: Array, title: str = "") -> None:
 
 
 def fade(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Makes an image pale and gray, so that lines and tints of all colours stand out."""
+    """Makes an image light and gray, so that lines and tints of all colours are visible."""
     return 255 - (255 - cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) // 2
 
 
@@ -119,7 +119,7 @@ def connect(
 
 
 def tint(axes: Axes, masks: Iterable[Bool[np.ndarray, "H W"]], colors: Iterable[Color], strength: float = 0.5) -> None:
-    """Colours what masks cover; later ones lie on top."""
+    """Colours the area of masks; later ones are on top."""
     layer: UInt8[np.ndarray, "H W 4"] | None = None
     for mask, color in zip(masks, colors, strict=True):
         if layer is None:
@@ -131,7 +131,7 @@ def tint(axes: Axes, masks: Iterable[Bool[np.ndarray, "H W"]], colors: Iterable[
 
 
 def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
-    """Explains lines below all panels, where the words cover nothing; row by row."""
+    """A legend of lines below all panels, row by row."""
     if not names:
         return
     longest = max(map(len, names))
@@ -148,5 +148,5 @@ def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
         frameon=False,
         handlelength=2.6,
     )
-    rows = -(-len(names) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * rows)
+    lines_below = -(-len(names) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * lines_below)

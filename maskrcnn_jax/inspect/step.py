@@ -1,4 +1,4 @@
-"""A step of data, an image or weights on their way: an explanation with its figures, facts and tables."""
+"""A step of a report: an explanation with plots, facts and tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -10,13 +10,13 @@ from maskrcnn_jax.inspect.table import Table, shown
 
 
 class Step(NamedTuple):
-    """A title, an explanation and what they are about; a notebook displays it, and a page holds many."""
+    """A step of a report; a notebook displays one, and a page contains many."""
 
     title: str
     text: str
-    """What is to be seen, a few sentences of plain text."""
-    figures: Iterable[Figure] = ()
-    """Of a generator one figure at a time is in memory."""
+    """The explanation, a few sentences of plain text."""
+    plots: Iterable[Figure] = ()
+    """Of a generator one at a time is in memory."""
     facts: Mapping[str, object] = {}
     """Name → number or a few words."""
     tables: Sequence[Table] = ()
@@ -29,6 +29,6 @@ class Step(NamedTuple):
         html = f"<h3>{escape(self.title)}</h3>\n<p>{escape(self.text)}</p>\n" + f"<p>{escape(facts)}</p>" * bool(facts)
         text = "\n\n".join(filter(None, (self.title, self.text, facts)))
         display({"text/html": html, "text/plain": text}, raw=True)
-        for shown_in_order in (self.figures, self.tables):
+        for shown_in_order in (self.plots, self.tables):
             for each in shown_in_order:
                 display(each)

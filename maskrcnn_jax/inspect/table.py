@@ -1,4 +1,4 @@
-"""Tables: as text, in notebooks and on pages."""
+"""Tables as text and as HTML."""
 
 import math
 import re
@@ -9,32 +9,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LONG = 30
-"""Tables of more rows can be folded."""
+"""Tables with more entries can be folded."""
 
 
 class Table(NamedTuple):
-    """Rows below column titles; columns of numbers are aligned to the right."""
+    """Entries with a value per column; columns of numbers are aligned to the right."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
+    entries: Sequence[Sequence[object]]
     caption: str = ""
     marked: Collection[int] = ()
-    """Rows that stand out."""
+    """Indices of entries that are highlighted."""
 
     def __str__(self) -> str:
         """The table as text."""
-        rows = [tuple(map(shown, row)) for row in self.rows]
+        cells = [tuple(map(shown, entry)) for entry in self.entries]
         right = [_is_numeric(self, column) for column in range(len(self.columns))]
-        widths = [max(map(len, column)) for column in zip(self.columns, *rows, strict=True)]
+        widths = [max(map(len, column)) for column in zip(self.columns, *cells, strict=True)]
         lines = [self.caption] if self.caption else []
-        for row in (self.columns, *rows):
-            cells = zip(row, widths, right, strict=True)
-            line = "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in cells)
+        for entry in (self.columns, *cells):
+            aligned = zip(entry, widths, right, strict=True)
+            line = "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in aligned)
             lines.append(line.rstrip())
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """The table in a notebook, whose own style would align texts to the right, too."""
+        """The table in a notebook, with texts aligned to the left."""
         left = ' style="text-align: left">'
         return self.html().replace("<td>", f"<td{left}").replace('<th scope="col">', f'<th scope="col"{left}')
 
@@ -43,23 +43,23 @@ class Table(NamedTuple):
         printer.text(str(self))
 
     def html(self, *, folded: bool = False) -> str:
-        """The table on a page; a long one can be unfolded, or folded, by a click.
+        """The table as HTML; a long one can be folded.
 
         Args:
             folded: A long table is folded at first.
         """
         caption = escape(self.caption)
-        long = len(self.rows) > LONG
+        long = len(self.entries) > LONG
         parts = []
         if long:
-            title = f"{caption or 'Table'} ({len(self.rows)} rows)"
+            title = f"{caption or 'Table'} ({len(self.entries)} entries)"
             parts.append(f"<details{'' if folded else ' open'}><summary>{title}</summary>\n")
         elif caption:
             parts.append(f'<p class="caption">{caption}</p>\n')
         kinds = [' class="number"' if _is_numeric(self, column) else "" for column in range(len(self.columns))]
         titles = "".join(f'<th scope="col"{kind}>{escape(c)}</th>' for c, kind in zip(self.columns, kinds, strict=True))
         parts.append(f'<div class="table"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n')
-        for index, row in enumerate(self.rows):
+        for index, row in enumerate(self.entries):
             cells = "".join(f"<td{kind}>{escape(shown(cell))}</td>" for cell, kind in zip(row, kinds, strict=True))
             marked = ' class="marked"' if index in self.marked else ""
             parts.append(f"<tr{marked}>{cells}</tr>\n")
@@ -85,5 +85,5 @@ def _is_numeric(table: Table, column: int) -> bool:
         or value == ""
         or isinstance(value, int | float | np.number)
         or bool(isinstance(value, str) and re.match(r"[−-]?\d", value))
-        for value in (row[column] for row in table.rows)
+        for value in (row[column] for row in table.entries)
     )

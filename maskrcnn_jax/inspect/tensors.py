@@ -1,4 +1,4 @@
-"""The tensors of a trace by dotted name: all of them in a table, or one of them."""
+"""Tensors of a trace by dotted name: all in a table, or one of them."""
 
 import difflib
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ COLUMNS = ("tensor", "shape", "type", "min", "max", "mean", "zeros", "not finite
 
 
 def trace_table(trace: tuple) -> Table:
-    """Every tensor of a trace by dotted name: shape, type, range, mean, share of zeros, what is not finite.
+    """Every tensor of a trace by dotted name: shape, type, range, mean, share of zeros, number of non-finite values.
 
-    In a record with `valid` the numbers are those of the valid slots, and the last column says how many there are.
+    In a record with `valid` the statistics are those of the valid slots, whose number is in the last column.
 
     Args:
         trace: From `forward`, or any record of `structs`, outside of `jit`.
     """
-    rows = []
+    entries = []
     for name, array, valid in _tensors(trace, ""):
         values = np.asarray(array)
         numbers = measure(values if valid is None else values[np.asarray(valid)])
         counts = "" if valid is None else f"{np.count_nonzero(valid)} of {valid.size}"
         span = (numbers.min, numbers.max, numbers.mean)
-        rows.append(
+        entries.append(
             (name, values.shape, str(values.dtype), *span, f"{numbers.zeros:.1%}", numbers.non_finite or "", counts)
         )
-    return Table(COLUMNS, rows)
+    return Table(COLUMNS, entries)
 
 
 def take(trace: tuple, name: str) -> Any:
@@ -64,7 +64,7 @@ def _children(node: Any) -> dict[str, Any]:
 
 
 def _tensors(node: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """Name, array and, for an array of slots, which of them are valid."""
+    """Name, array and, for an array of slots, their `valid`."""
     children = _children(node)
     valid = children.get("valid")
     for part, child in children.items():

@@ -1,4 +1,4 @@
-"""Many small images on one figure: each in its cell, with a caption below and a name for each row."""
+"""A plot of many small images in a grid, with captions, and a name for each line."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from maskrcnn_jax.inspect.panels import DPI, WIDTH
 TALLEST = 2.6
 """Of a cell, inches."""
 CAPTION, NAME, GAP = 0.24, 0.95, 0.08
-"""Height of a caption, width of a row's name, space between cells, inches."""
+"""Height of a caption, width of a line's name, space between cells, inches."""
 
 
 class Tile(NamedTuple):
@@ -30,12 +30,12 @@ class Tile(NamedTuple):
 def heat(
     values: Float[np.ndarray, "h w"], low: float | None = None, high: float | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Numbers as colours from dark blue over green to yellow; all dark where there is only one number.
+    """Values as colours from dark blue over green to yellow; dark blue if all are equal.
 
     Args:
-        values: what is not finite counts as `low`.
-        low: what is dark blue; the least number if None.
-        high: what is yellow; the greatest number if None.
+        values: those that are not finite count as `low`.
+        low: the value of dark blue; the minimum if None.
+        high: the value of yellow; the maximum if None.
     """
     finite = np.isfinite(values)
     known = values[finite] if finite.any() else np.zeros(1)
@@ -45,15 +45,15 @@ def heat(
     return cv2.applyColorMap(gray, cv2.COLORMAP_VIRIDIS)[..., ::-1]
 
 
-def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Figure:
-    """Lays tiles out in rows of cells of one width; each is as large as its cell takes it, small ones in large pixels.
+def tile_figure(grid: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Figure:
+    """Arranges tiles in lines of cells of one width; each is scaled to its cell.
 
     Args:
-        rows: of tiles, at least one; the cells of a row have the shape of its tallest tile.
-        names: one per row, to the left of it.
+        grid: lines of tiles, at least one; the cells of a line have the shape of its tallest tile.
+        names: one per line, to the left of it.
     """
-    columns, left = max(map(len, rows)), NAME if names else 0.0
-    shapes = [max(tile.image.shape[0] / tile.image.shape[1] for tile in row) for row in rows]
+    columns, left = max(map(len, grid)), NAME if names else 0.0
+    shapes = [max(tile.image.shape[0] / tile.image.shape[1] for tile in line) for line in grid]
     wide = min((WIDTH - left - GAP * (columns + 1)) / columns, TALLEST / max(shapes))
     bottoms = np.cumsum([wide * shape + CAPTION + GAP for shape in shapes]).tolist()
     width, height = round((left + columns * (wide + GAP) + GAP) * DPI), round((bottoms[-1] + GAP) * DPI)
@@ -61,15 +61,15 @@ def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
     figure = LiteralFigure(figsize=(width / DPI, height / DPI))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    for place, (row, shape, bottom) in enumerate(zip(rows, shapes, bottoms, strict=True)):
+    for index, (line, shape, bottom) in enumerate(zip(grid, shapes, bottoms, strict=True)):
         end = bottom - CAPTION
         top = end - wide * shape
         if names:
-            axes.text(left * DPI - 10, (top + end) / 2 * DPI, names[place], fontsize=9, ha="right", va="center")
-        for column, tile in enumerate(row):
+            axes.text(left * DPI - 10, (top + end) / 2 * DPI, names[index], fontsize=9, ha="right", va="center")
+        for column, tile in enumerate(line):
             x = left + GAP + column * (wide + GAP)
             cell = round(end * DPI) - round(top * DPI), round(wide * DPI)
-            _lay(canvas, tile.image, (round(top * DPI), round(x * DPI)), cell)
+            _paste(canvas, tile.image, (round(top * DPI), round(x * DPI)), cell)
             if tile.caption:
                 axes.text((x + wide / 2) * DPI, (end + 0.03) * DPI, tile.caption, fontsize=7.5, ha="center", va="top")
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -80,7 +80,7 @@ def tile_figure(rows: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
 class _Pixels(Artist):
     """An image that covers its axes.
 
-    Matplotlib's own are resampled even where no pixel changes, which takes longer than all the rest of a figure.
+    Matplotlib's own resamples it even at its own size, which takes longer than all the rest of a plot.
     """
 
     def __init__(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -100,8 +100,8 @@ class _Pixels(Artist):
         state.restore()
 
 
-def _lay(canvas: np.ndarray, image: np.ndarray, corner: tuple[int, int], cell: tuple[int, int]) -> None:
-    """Puts an image into the middle of its cell, (y, x) and (height, width) in pixels of the canvas."""
+def _paste(canvas: np.ndarray, image: np.ndarray, corner: tuple[int, int], cell: tuple[int, int]) -> None:
+    """Scales an image into the middle of its cell, (y, x) and (height, width) in pixels of the canvas."""
     factor = min(cell[0] / image.shape[0], cell[1] / image.shape[1])
     height, width = (max(1, int(side * factor)) for side in image.shape[:2])
     method = cv2.INTER_NEAREST if factor > 1 else cv2.INTER_AREA

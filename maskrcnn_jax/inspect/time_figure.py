@@ -1,4 +1,4 @@
-"""A figure of where the time goes."""
+"""A plot of the time that parts of a computation take."""
 
 from collections.abc import Collection, Mapping
 
@@ -10,25 +10,25 @@ from maskrcnn_jax.draw.literal_figure import LiteralFigure
 
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES[1:])
 Seconds = Mapping[str, Mapping[str, float]]
-"""A way to do a thing → its part → the part's time, seconds."""
+"""Variant → part → time of the part, seconds."""
 
 
 def time_figure(seconds: Seconds, title: str = "", closer: Collection[str] = ()) -> Figure:
-    """A bar for each way to do a thing, made of its parts, with its whole in milliseconds at its end.
+    """A bar for each variant, divided into parts, labelled with the total in milliseconds.
 
     Args:
         seconds: parts of one name have one colour.
         title: above the bars.
-        closer: ways that are drawn once more below, where the longest of them takes the whole width.
+        closer: variants that are drawn again below at a larger scale.
 
     Raises:
-        ValueError: there is nothing to draw, or `closer` names what is not there.
+        ValueError: there are no bars, or `closer` names one that does not exist.
     """
     unknown = [name for name in closer if name not in seconds]
     if not seconds or unknown:
         raise ValueError(f"closer = {unknown} of {list(seconds)}: give at least one bar, and names of bars")
     parts = list(dict.fromkeys(part for bar in seconds.values() for part in bar))
-    colors = {part: INK[place % len(INK)] for place, part in enumerate(parts)}
+    colors = {part: INK[index % len(INK)] for index, part in enumerate(parts)}
     shown: list[Seconds] = [seconds, *([{name: seconds[name] for name in closer}] if closer else [])]
     lines = [len(bars) for bars in shown]
     figure = LiteralFigure(figsize=(10, 0.5 + sum(0.5 + 0.5 * count for count in lines)), layout="constrained")

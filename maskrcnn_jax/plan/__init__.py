@@ -1,1 +1,1 @@
-"""Whether an experiment fits hardware that is not there: its programs, compiled ahead of time."""
+"""Memory, FLOPs and communication of an experiment on hardware you do not have, from compiled programs."""

@@ -1,4 +1,4 @@
-"""The model's own arithmetic: FLOPs of its convolutions and matrix products, counted before any compiler sees them."""
+"""The model's own arithmetic: FLOPs of its convolutions and matrix products, counted before compilation."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,42 +11,41 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 
 class Source(IntEnum):
-    """What a value depends on, the most demanding."""
+    """What a value depends on; of several sources the greatest counts."""
 
     DATA = 0
     FROZEN = 1
-    """Weights of the model that do not learn."""
-    LEARNED = 2
+    """Parameters of the model that are not trained, and its statistics."""
+    TRAINABLE = 2
 
 
-def model_flops(function: Callable[..., Any], learned: Any, frozen: Any, *data: Any) -> float:
-    """FLOPs of the convolutions and matrix products of a model, forward, and backward for what learns.
+def model_flops(function: Callable[..., Any], trainable: Any, frozen: Any, *data: Any) -> float:
+    """FLOPs of the convolutions and matrix products of a model, forward and backward.
 
-    A product that weights take part in, directly or through what was computed from them, counts once for the forward
-    pass and once more for each of its two sides that a gradient must be carried to: three times within what learns,
-    twice where its input is data or frozen (a frozen stage below), once where nothing learns. That is how the share of
-    a device's peak is usually reckoned (model FLOPs utilisation: Chowdhery et al. 2022, appendix B): nothing
-    element-wise, no targets, nothing computed a second time to save memory. A multiplication and an addition are two.
+    A product that depends on parameters counts once for the forward pass and once more for each operand that needs a
+    gradient: three times between trainable layers, twice where its input is data or comes from a frozen stage, once
+    where nothing is trained. Model FLOPs utilisation is computed from this count (Chowdhery et al. 2022, appendix B):
+    no element-wise operations, no targets, no recomputation. A multiplication and an addition are two FLOPs.
 
     Args:
-        function: the forward pass, of `learned`, `frozen` and `data`.
-        learned: a pytree of shapes: the weights that learn.
-        frozen: a pytree of shapes: weights and statistics that do not.
+        function: the forward pass, of `trainable`, `frozen` and `data`.
+        trainable: a pytree of shapes: the parameters that are trained.
+        frozen: a pytree of shapes: the other parameters, and statistics.
         data: pytrees of shapes: everything else.
 
     Returns:
-        FLOPs for the whole batch. Products with padding are not counted, as XLA does not. Of a loop whose length
-        depends on the data one round counts; the model has no product in such a loop. Of branches the last counts: what
-        is done where a condition holds, and on devices for which there is no way of their own.
+        FLOPs for the whole batch. Products with padding are not counted, as in XLA's own count. Of a loop whose length
+        depends on the data one iteration counts; the model has no product in such a loop. Of branches the last one
+        counts: the one where a condition holds, and the default of a platform-dependent function.
     """
-    jaxpr = jax.make_jaxpr(function)(learned, frozen, *data)
-    sources = [Source.LEARNED] * len(jax.tree.leaves(learned)) + [Source.FROZEN] * len(jax.tree.leaves(frozen))
+    jaxpr = jax.make_jaxpr(function)(trainable, frozen, *data)
+    sources = [Source.TRAINABLE] * len(jax.tree.leaves(trainable)) + [Source.FROZEN] * len(jax.tree.leaves(frozen))
     sources += [Source.DATA] * len(jax.tree.leaves(data))
     return _count(jaxpr.jaxpr, sources)[0]
 
 
 def _count(jaxpr: Jaxpr, sources: Sequence[Source]) -> tuple[float, list[Source]]:
-    """FLOPs of a program whose inputs come from these sources, and where its outputs come from."""
+    """FLOPs of a program whose inputs have these sources, and the sources of its outputs."""
     total, known = 0.0, dict(zip(jaxpr.invars, sources, strict=True))
 
     def source(atom: Any) -> Source:
@@ -58,10 +57,10 @@ def _count(jaxpr: Jaxpr, sources: Sequence[Source]) -> tuple[float, list[Source]
         after = [min(most, Source.FROZEN) if equation.primitive.name == "stop_gradient" else most]
         after *= len(equation.outvars)
         if equation.primitive.name in ("dot_general", "conv_general_dilated") and most > Source.DATA:
-            total += _flops(equation) * (1 + given.count(Source.LEARNED))
-        given = given[1:] if equation.primitive.name == "cond" else given  # without what chooses the branch
+            total += _flops(equation) * (1 + given.count(Source.TRAINABLE))
+        given = given[1:] if equation.primitive.name == "cond" else given  # without the index of the branch
         for inner, times in _within(equation):
-            # Where a loop hands its results to its next round, each may come to depend on each.
+            # In a loop the results are the inputs of the next iteration, so each may depend on all.
             passes = times == 1 and len(inner.invars) == len(given)
             flops, found = _count(inner, given if passes else [most] * len(inner.invars))
             total += flops * times
@@ -84,7 +83,7 @@ def _flops(equation: JaxprEqn) -> float:
     left, right, result = (aval.shape for aval in avals)
     if equation.primitive.name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
-        # Every number of the result is a sum over the contracted axes.
+        # Every element of the result is a sum over the contracted axes.
         return 2.0 * math.prod(result) * math.prod(left[axis] for axis in contracted)
     numbers, settings = equation.params["dimension_numbers"], equation.params
     batch, features, *spatial = (result[axis] for axis in numbers.out_spec)
@@ -106,6 +105,6 @@ def _flops(equation: JaxprEqn) -> float:
 def taps_met(
     length: int, taps: int, outputs: int, stride: int, padding: tuple[int, int], spread: int, dilation: int
 ) -> int:
-    """How often a tap of a kernel meets a number of the input along one axis, and neither padding nor a gap."""
+    """How often a tap of a kernel meets an element of the input along one axis, not padding or a gap of dilation."""
     at = np.arange(outputs)[:, None] * stride + np.arange(taps)[None] * dilation - padding[0]
     return int(np.sum((at >= 0) & (at <= (length - 1) * spread) & (at % spread == 0)))

@@ -1,4 +1,4 @@
-"""What devices send each other, read from a compiled program."""
+"""Collective operations between devices, read from a compiled program."""
 
 import math
 import re
@@ -8,11 +8,11 @@ from typing import NamedTuple
 KINDS = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-[a-z]+|ragged-all-to-all|send|recv"
 INSTRUCTION = re.compile(rf"= (?P<shape>\(.*?\)|\S+) (?P<kind>{KINDS})(?P<start>-start)?\(")
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2, "s64": 8, "u64": 8, "f64": 8}
-"""Of numbers that are not four bytes long."""
+"""Of element types that are not four bytes long."""
 
 GRADIENTS, LOSSES, STATISTICS = "gradients", "losses", "norm statistics"
 WEIGHTS, NORM = "weights", "norm of the gradient"
-"""Of weights that lie spread over devices."""
+"""Of weights that are sharded over devices."""
 
 
 class Collective(NamedTuple):
@@ -23,14 +23,14 @@ class Collective(NamedTuple):
     bytes: int
     """Of its result on each device."""
     purposes: tuple[str, ...]
-    """What it carries: gradients, losses, norm statistics, spread weights, the norm of their gradients; else the name
-    of the operation."""
+    """What it transfers: gradients, losses, norm statistics, sharded weights, the norm of their gradients; else the
+    name of the operation."""
     looped: bool
-    """It stands in a loop, and so may run more than once."""
+    """It is inside a loop, and so may run more than once."""
 
 
-class Row(NamedTuple):
-    """Collectives that are alike."""
+class CollectiveGroup(NamedTuple):
+    """Collectives of one kind and purpose."""
 
     kind: str
     purposes: tuple[str, ...]
@@ -69,14 +69,14 @@ def collectives(hlo: str) -> list[Collective]:
     return found
 
 
-def rows(found: list[Collective]) -> list[Row]:
-    """Collectives that are alike, counted and added up; the largest first."""
+def group_collectives(found: list[Collective]) -> list[CollectiveGroup]:
+    """Collectives of one kind and purpose, counted and added up; the largest first."""
     counts = Counter(each._replace(bytes=0) for each in found)
     sizes: Counter[Collective] = Counter()
     for each in found:
         sizes[each._replace(bytes=0)] += each.bytes
-    table = [Row(key.kind, key.purposes, key.looped, counts[key], sizes[key]) for key in counts]
-    return sorted(table, key=lambda row: row.bytes, reverse=True)
+    groups = [CollectiveGroup(key.kind, key.purposes, key.looped, counts[key], sizes[key]) for key in counts]
+    return sorted(groups, key=lambda group: group.bytes, reverse=True)
 
 
 def computations(hlo: str) -> dict[str, list[str]]:
@@ -92,7 +92,7 @@ def computations(hlo: str) -> dict[str, list[str]]:
 
 
 def reachable(found: dict[str, list[str]], names: set[str]) -> set[str]:
-    """These computations and all that they call."""
+    """These computations and all that they call, by name."""
     todo, seen = list(names), set()
     while todo:
         if (name := todo.pop()) not in seen:
@@ -104,7 +104,7 @@ def reachable(found: dict[str, list[str]], names: set[str]) -> set[str]:
 def _size(shape: str, halved: bool) -> int:
     """Bytes of a shape or a tuple of shapes.
 
-    Of what has been started the second half is the result; integers of the device's own may follow.
+    The second half of the shape of a start is the result; integers that the device uses may follow.
     """
     parts = re.findall(r"(\w+)\[([\d,]*)\]", shape)
     if halved:
@@ -115,7 +115,7 @@ def _size(shape: str, halved: bool) -> int:
 
 
 def _names(line: str, by_name: dict[str, str]) -> set[str]:
-    """What operations an instruction stands for. One that XLA has made itself stands for those that it reads."""
+    """The operations that an instruction is made from; of one without a name, those of its operands."""
     if name := re.search(r'op_name="([^"]*)"', line):
         return {name[1]}
     _, _, read = line.partition("(")
@@ -140,7 +140,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _sums(line: str, bodies: dict[str, list[str]]) -> bool:
-    """Whether a collective adds up the devices' numbers."""
+    """Whether a collective sums over devices."""
     reducer = re.search(r"to_apply=%?([\w.\-]+)", line)
     return reducer is not None and any(" add(" in instruction for instruction in bodies.get(reducer[1], []))
 
@@ -148,9 +148,9 @@ def _sums(line: str, bodies: dict[str, list[str]]) -> bool:
 def _purpose(name: str, summed: bool) -> str:
     """What an operation of the train step is for.
 
-    `transpose(…)` is the backward pass and `jvp(STAGE)` the forward pass, in which norms alone sum over the batch;
-    after the last stage come the losses. Weights that lie spread over devices are constrained to be whole, and each
-    device then knows a part of the gradient's norm.
+    `transpose(…)` is the backward pass and `jvp(STAGE)` the forward pass, in which only norms sum over the batch; the
+    losses follow the last stage. Sharded weights are gathered by a sharding constraint, and each device then computes a
+    part of the gradient's norm.
     """
     if not summed:
         return WEIGHTS if name.endswith("sharding_constraint") else name

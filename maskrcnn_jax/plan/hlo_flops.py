@@ -1,6 +1,6 @@
 """FLOPs of the matrix products and convolutions in a program compiled for GPUs.
 
-XLA gives no count of its own for a card that is not there, and none of what it leaves to cuDNN and cuBLAS.
+XLA gives no count for a GPU that is not present, and none for calls of cuDNN and cuBLAS.
 """
 
 import math
@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 
 def product_flops(hlo: str) -> float:
-    """FLOPs of all products of a module; a multiplication and an addition are two, products with padding none.
+    """FLOPs of all products of a module; a multiplication and an addition are two, padding does not count.
 
     Args:
         hlo: the text of an optimised module.

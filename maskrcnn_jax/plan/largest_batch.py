@@ -3,24 +3,23 @@
 from collections.abc import Callable
 
 MOST = 6
-"""Batches that are looked at: each is compiled, which takes minutes."""
+"""Batch sizes that are tried, at most: each is compiled, which takes minutes."""
 
 
-def look_for_largest(needed: Callable[[int], int], memory: int, first: int) -> dict[int, int]:
-    """Looks for the largest batch that fits.
+def find_largest_batch(needed: Callable[[int], int], memory: int, first: int) -> dict[int, int]:
+    """Finds the largest batch that fits.
 
-    Memory grows with the batch nearly along a line, on which compilers order their work a little better or worse. After
-    the first batch and one of twice or half its size comes the batch that the line through the smallest and the largest
-    says is the answer, and so on until it was looked at itself.
+    Memory grows nearly linearly with the batch. After the first batch and one of twice or half its size, each next one
+    is extrapolated from the line through the smallest and the largest that were tried, until it has been tried itself.
 
     Args:
-        needed: bytes for so many images; called a few times.
-        memory: bytes there are.
+        needed: bytes that a number of images takes; called a few times.
+        memory: bytes that are available.
         first: the batch to begin with, at least 1.
 
     Returns:
-        Bytes needed for each batch that was looked at. The largest that needs at most `memory` is the answer; not even
-        one image fits if there is none.
+        Bytes needed for each batch that was tried. The result is the largest that needs at most `memory`; if there is
+        none, not even one image fits.
     """
     seen: dict[int, int] = {}
     images = first

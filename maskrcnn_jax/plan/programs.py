@@ -1,4 +1,4 @@
-"""The programs of an experiment, made ready for a compiler from shapes alone: no memory, no data, no device."""
+"""The programs of an experiment, lowered from shapes alone: no memory, no data, no device."""
 
 import math
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class Program(NamedTuple):
 
     lowered: jax.stages.Lowered
     parts: dict[str, Any]
-    """What it takes, by name: pytrees of shapes that know how they lie on the devices."""
+    """Its arguments by name: pytrees of shapes with their shardings."""
     images: int
     """Per device; of several micro-batches, those of one."""
     size: tuple[int, int]
@@ -61,26 +61,26 @@ def train_state(config: Config) -> tuple[TrainState, TrainStep]:
 
     def begin(model):
         state, step = start(model, config)
-        return state, Partial(step)  # a pytree without leaves: it passes as it is
+        return state, Partial(step)  # a pytree without leaves
 
     return jax.eval_shape(begin, abstract_model(config))
 
 
 def train_program(config: Config, mesh: Mesh, images: int) -> Program:
-    """The train step as `train.py` runs it, in the phase in which most parameters learn.
+    """The train step as `train.py` runs it, in the phase with the most trainable parameters.
 
     Args:
         config: the experiment.
-        mesh: see `mesh.data_mesh`; its devices need not be there.
+        mesh: see `mesh.data_mesh`; its devices need not be present.
         images: per device; of each micro-batch, if there are several.
     """
     state, step = train_state(config)
-    phase, _ = _busiest_phase(config, state.params)
-    batch = _place(train_batch(config, images * mesh.size * config.run.accumulate), spread(mesh))
-    places = param_shardings(state, mesh)
-    state = jax.tree.map(lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state, places)
+    phase, _ = _largest_phase(config, state.params)
+    batch = _with_sharding(train_batch(config, images * mesh.size * config.run.accumulate), spread(mesh))
+    shardings = param_shardings(state, mesh)
+    state = jax.tree.map(_with_sharding, state, shardings)
     with jax.set_mesh(mesh):
-        lowered = on_mesh(step, places, mesh).lower(state, batch, phase=phase)
+        lowered = on_mesh(step, shardings, mesh).lower(state, batch, phase=phase)
     parts = {
         "parameters": state.params,
         "statistics": state.statistics,
@@ -94,25 +94,25 @@ def train_program(config: Config, mesh: Mesh, images: int) -> Program:
 def losses_flops(config: Config, images: int) -> float:
     """The model's own arithmetic in a train step of so many images; see `arithmetic.model_flops`."""
     structure, params, statistics = split(abstract_model(config))
-    _, learning = _busiest_phase(config, params)
+    _, names = _largest_phase(config, params)
 
-    def losses(learned, frozen, batch, key):
-        weights = learned | frozen
+    def losses(trainable, frozen, batch, key):
+        weights = trainable | frozen
         model = merge(structure, *({name: weights[name] for name in part} for part in (params, statistics)))
         return compute_losses(model, batch, key, config.losses, config.sampling)
 
-    learned = {name: params[name] for name in learning}
-    frozen = {name: value for name, value in params.items() if name not in learning} | statistics
+    trainable = {name: params[name] for name in names}
+    frozen = {name: value for name, value in params.items() if name not in names} | statistics
     key = jax.eval_shape(lambda: jax.random.key(0))
-    return model_flops(losses, learned, frozen, train_batch(config, images), key)
+    return model_flops(losses, trainable, frozen, train_batch(config, images), key)
 
 
-def _busiest_phase(config: Config, params: Arrays) -> tuple[int, set[str]]:
-    """The index of the phase in which most numbers learn, and the names of what learns there."""
-    learning = trainable_names(params, config.optimizer, config.model.backbone)
-    numbers = [sum(math.prod(params[name].shape) for name in names) for names in learning]
-    phase = numbers.index(max(numbers))
-    return phase, learning[phase]
+def _largest_phase(config: Config, params: Arrays) -> tuple[int, set[str]]:
+    """The index of the phase with the most trainable parameters, and their names."""
+    phases = trainable_names(params, config.optimizer, config.model.backbone)
+    sizes = [sum(math.prod(params[name].shape) for name in names) for names in phases]
+    phase = sizes.index(max(sizes))
+    return phase, phases[phase]
 
 
 def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
@@ -120,7 +120,7 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
 
     Args:
         config: the experiment.
-        mesh: see `mesh.data_mesh`; its devices need not be there.
+        mesh: see `mesh.data_mesh`; its devices need not be present.
         images: per device.
     """
     structure, params, statistics = split(abstract_model(config))
@@ -132,8 +132,8 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
     def inputs(count: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
         return jax.ShapeDtypeStruct((count, *size, 3), jnp.uint8), jax.ShapeDtypeStruct((count, 2), jnp.float32)
 
-    weights = _place((params, statistics), replicated(mesh))
-    batch = _place(inputs(images * mesh.size), spread(mesh))
+    weights = _with_sharding((params, statistics), replicated(mesh))
+    batch = _with_sharding(inputs(images * mesh.size), spread(mesh))
     with jax.set_mesh(mesh):
         lowered = detect.lower(structure, *weights, *batch)
     parts = {"parameters": weights[0], "statistics": weights[1], "batch": batch}
@@ -148,5 +148,5 @@ def _largest(buckets: tuple[tuple[int, int], ...]) -> tuple[int, int]:
     return max(buckets, key=math.prod)
 
 
-def _place(shapes: Any, sharding: Sharding) -> Any:
+def _with_sharding(shapes: Any, sharding: Sharding) -> Any:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)

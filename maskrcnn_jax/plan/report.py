@@ -1,4 +1,4 @@
-"""The plan of an experiment: what its programs need of a target, as a record and as text."""
+"""The plan of an experiment: memory and costs of its programs on a target."""
 
 import logging
 from typing import NamedTuple
@@ -8,8 +8,8 @@ from jax.sharding import Mesh
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.messages.counts import pluralize
-from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
-from maskrcnn_jax.plan.largest_batch import look_for_largest
+from maskrcnn_jax.plan.compiled import CompiledProgram, TooLarge, compile_program
+from maskrcnn_jax.plan.largest_batch import find_largest_batch
 from maskrcnn_jax.plan.programs import predict_program, train_program
 from maskrcnn_jax.plan.targets import GIB, Target, devices
 
@@ -17,16 +17,16 @@ log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
-    """What was found out."""
+    """The programs of an experiment, compiled for a target."""
 
     target: Target
     dtype: str
     """Compute type of the model."""
-    train: Figures | None
+    train: CompiledProgram | None
     """Of the largest batch that fits, or of the one that was asked for; None if it does not fit."""
     seen: dict[int, int]
     """Bytes that the train step needs per device, by images per device: every batch that was compiled."""
-    predict: Figures | None
+    predict: CompiledProgram | None
 
 
 def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
@@ -34,8 +34,8 @@ def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
 
     Args:
         config: the experiment.
-        target: the devices; they need not be there.
-        batch: images per device of the train step; None looks for the largest batch that fits, and takes the
+        target: the devices; they need not be present.
+        batch: images per device of the train step; None finds the largest batch that fits, or takes the
             configuration's where memory is not known (CPUs).
 
     Raises:
@@ -44,32 +44,32 @@ def make_plan(config: Config, target: Target, batch: int | None = None) -> Plan:
     """
     require(batch is None or batch > 0, "batch", batch, "must be at least 1")
     mesh = data_mesh(config.run.fsdp, devices(target))
-    figures: dict[int, Figures] = {}
+    compiled: dict[int, CompiledProgram] = {}
 
     def needed(images: int) -> int:
         log.info("compiling the train step for %s per device", pluralize(images, "image"))
         program = train_program(config, mesh, images)
         try:
-            figures[images] = compile_program(program, target.options)
+            compiled[images] = compile_program(program, target.options)
         except TooLarge as error:
             log.info("%s per device: %s", pluralize(images, "image"), error)
             return error.needed
-        done = figures[images]
+        done = compiled[images]
         log.info("%s per device: %.2f GiB, %.0f s", pluralize(images, "image"), done.total / GIB, done.seconds)
-        return figures[images].total
+        return compiled[images].total
 
     memory = target.device.memory
     configured = max(config.data.batch_size // config.run.accumulate // target.count, 1)
     if batch is None and memory is not None:
-        seen = look_for_largest(needed, memory, configured)
+        seen = find_largest_batch(needed, memory, configured)
         chosen = max((images for images, size in seen.items() if size <= memory), default=0)
     else:
         chosen = batch or configured
         seen = {chosen: needed(chosen)}
-    return Plan(target, config.model.dtype, figures.get(chosen), seen, _prediction(config, mesh, target))
+    return Plan(target, config.model.dtype, compiled.get(chosen), seen, _prediction(config, mesh, target))
 
 
-def _prediction(config: Config, mesh: Mesh, target: Target) -> Figures | None:
+def _prediction(config: Config, mesh: Mesh, target: Target) -> CompiledProgram | None:
     images = max(config.data.validation_batch_size // target.count, 1)
     log.info("compiling the prediction for %s per device", pluralize(images, "image"))
     try:

@@ -1,4 +1,4 @@
-"""Hardware to plan for: what it can do, and its devices as the compiler knows them."""
+"""Hardware to plan for: its peaks, and its devices as the compiler describes them."""
 
 import contextlib
 import importlib.util
@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 class TargetError(ValueError):
-    """A target that cannot be planned for here; the message says what to do."""
+    """A target that cannot be planned for here; the message has the remedy."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class Device:
     bandwidth: float | None = None
     """Of its memory, bytes per second."""
     memory: int | None = None
-    """What a program gets of its memory, bytes."""
+    """Memory that a program can use, bytes."""
     accelerator: str = ""
-    """Google's name for a TPU, of which so many chips are `v5litepod-16`."""
+    """Google's name for a TPU; 16 chips are `v5litepod-16`."""
 
 
 DEVICES: Mapping[str, Device] = MappingProxyType(
     {
         # cloud.google.com/tpu/docs/v5e and /v6e: 16 and 32 GB of HBM, of which the compiler keeps a quarter and three
-        # quarters of a GiB: it names the rest where a program is too large.
+        # quarters of a GiB; its message about a program that is too large names the rest.
         "v5e": Device("TPU v5e", "tpu", 197e12, 819e9, int(15.75 * GIB), "v5litepod"),
         "v6e": Device("TPU v6e", "tpu", 918e12, 1640e9, int(31.25 * GIB), "v6e"),
-        # NVIDIA H100 data sheet, SXM: bfloat16 without sparsity, 80 GB of HBM3. A JAX process takes three quarters of
+        # NVIDIA H100 datasheet, SXM: bfloat16 without sparsity, 80 GB of HBM3. A JAX process takes three quarters of
         # them unless XLA_PYTHON_CLIENT_MEM_FRACTION says otherwise (docs.jax.dev, "GPU memory allocation").
         "h100": Device("NVIDIA H100 SXM", "cuda", 989e12, 3350e9, int(0.75 * 84942979072)),
         "cpu": Device("CPU", "cpu"),
@@ -70,7 +70,7 @@ class Target:
 
     @property
     def options(self) -> dict[str, str | bool]:
-        """For the compiler. Without the card XLA cannot try out which of several kernels is the fastest."""
+        """Options of the compiler. Without the GPU XLA cannot time kernels to choose the fastest."""
         return {"xla_gpu_autotune_level": "0"} if self.device.platform == "cuda" else {}
 
 
@@ -78,8 +78,8 @@ def parse(text: str) -> Target:
     """Reads a target as it is given on the command line.
 
     Args:
-        text: `v5e:4x4` or `v6e:2x2`, chips in rows and columns; `h100` or `h100:8`, cards of one host; `cpu:8`,
-            processes' worth of CPU devices.
+        text: `v5e:4x4` or `v6e:2x2`, the grid of chips; `h100` or `h100:8`, GPUs of one host; `cpu:8`, CPU
+            devices of one process.
 
     Raises:
         TargetError: it is none of these.
@@ -98,13 +98,13 @@ def parse(text: str) -> Target:
 
 
 def devices(target: Target) -> list[jax.Device]:
-    """The target's devices, as far as the compiler needs them: nothing runs on those that are not there.
+    """The target's devices, as far as the compiler needs them: nothing runs on those that are not present.
 
     JAX itself runs on the CPU from here on: call it before anything else asks JAX for a device.
 
     Raises:
-        TargetError: the compiler for the target is not installed or knows no such topology, or JAX had started before
-            with fewer CPU devices.
+        TargetError: the compiler for the target is not installed or does not support the topology, or JAX has
+            already started with fewer CPU devices.
     """
     jax.config.update("jax_platforms", "cpu")
     return {"tpu": _tpu, "cuda": _cuda, "cpu": _cpu}[target.device.platform](target)
@@ -112,7 +112,7 @@ def devices(target: Target) -> list[jax.Device]:
 
 def _tpu(target: Target) -> list[jax.Device]:
     _require("libtpu", "jax[tpu]", target)
-    # libtpu asks the machine that it runs on which TPU it has; this answers for it.
+    # libtpu would query the machine for its TPU; these variables replace the query.
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"
     os.environ["TPU_ACCELERATOR_TYPE"] = f"{target.device.accelerator}-{target.count}"
     os.environ["TPU_WORKER_HOSTNAMES"] = "localhost"
@@ -124,12 +124,12 @@ def _tpu(target: Target) -> list[jax.Device]:
 def _cuda(target: Target) -> list[jax.Device]:
     _require("jax_plugins.xla_cuda13", "jax[cuda13]", target)
     card = resources.files(__package__).joinpath(f"{target.name.partition(':')[0]}.txtpb").read_text(encoding="utf-8")
-    # Processes × cards of each × 1.
+    # Processes × GPUs of each × 1.
     return _topology(target, topology=f"1x{target.count}x1", platform="cuda", target_config=card)
 
 
 def _cpu(target: Target) -> list[jax.Device]:
-    with contextlib.suppress(RuntimeError):  # JAX has started: its devices are as many as they are
+    with contextlib.suppress(RuntimeError):  # JAX has started: the number is fixed
         jax.config.update("jax_num_cpu_devices", target.count)
     found = jax.devices("cpu")
     if len(found) < target.count:
@@ -145,7 +145,7 @@ def _topology(target: Target, **arguments: str) -> list[jax.Device]:
         found = topologies.get_topology_desc(**arguments).devices
     except (RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise TargetError(f"target = {target.name!r}: the compiler knows no such devices ({reason})") from error
+        raise TargetError(f"target = {target.name!r}: the compiler does not support such devices ({reason})") from error
     return found
 
 

@@ -3,17 +3,17 @@
 from typing import Any
 
 from maskrcnn_jax.messages.counts import pluralize
-from maskrcnn_jax.plan.compiled import Figures
+from maskrcnn_jax.plan.compiled import CompiledProgram
 from maskrcnn_jax.plan.report import Plan
 from maskrcnn_jax.plan.targets import GIB, Device
 
 
 def to_text(plan: Plan) -> str:
-    """The plan, as it is printed."""
+    """The plan as it is printed."""
     target = plan.target
     lines = [f"{target.name}: {target.count} × {target.device.name}, compiled with {target.compiler}"]
-    for title, figures in (("Train step", plan.train), ("Prediction", plan.predict)):
-        lines += ["", *(_program(title, figures, plan) if figures else [f"{title}: does not fit"])]
+    for title, program in (("Train step", plan.train), ("Prediction", plan.predict)):
+        lines += ["", *(_program(title, program, plan) if program else [f"{title}: does not fit"])]
     if target.device.memory is not None:
         lines += ["", *_batches(plan.seen, target.device.memory)]
     return "\n".join(lines)
@@ -34,36 +34,38 @@ def to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _program(title: str, figures: Figures, plan: Plan) -> list[str]:
-    device, images, (height, width) = plan.target.device, figures.images, figures.size
+def _program(title: str, compiled: CompiledProgram, plan: Plan) -> list[str]:
+    device, images, (height, width) = plan.target.device, compiled.images, compiled.size
     limit = "" if device.memory is None else f" of {device.memory / GIB:.2f}"
-    share = other_share(figures)
-    verdict = "" if device.memory is None else (": fits" if figures.total <= device.memory else ": DOES NOT FIT")
+    share = other_share(compiled)
+    verdict = "" if device.memory is None else (": fits" if compiled.total <= device.memory else ": DOES NOT FIT")
     lines = [
         f"{title}: {pluralize(images, 'image')} of {height} × {width} per device, {plan.dtype}; "
-        f"compiled in {figures.seconds:.0f} s",
+        f"compiled in {compiled.seconds:.0f} s",
         "  memory per device, GiB",
-        *(_row(name, f"{size / GIB:.3f}") for name, size in figures.memory.items()),
-        _row("together", f"{figures.total / GIB:.3f}") + limit + verdict,
+        *(_line(name, f"{size / GIB:.3f}") for name, size in compiled.memory.items()),
+        _line("together", f"{compiled.total / GIB:.3f}") + limit + verdict,
         "  arithmetic per image, GFLOP",
-        _row("as compiled", f"{figures.flops / images / 1e9:.1f}"),
-        _row("the model's own", f"{figures.model_flops / images / 1e9:.1f}"),
-        _row("not the model's, share", "unknown" if share is None else f"{100 * share:.1f} %"),
+        _line("as compiled", f"{compiled.flops / images / 1e9:.1f}"),
+        _line("the model's own", f"{compiled.model_flops / images / 1e9:.1f}"),
+        _line("not the model's, share", "unknown" if share is None else f"{100 * share:.1f} %"),
     ]
-    if figures.moved is not None:
-        lines.append(f"  memory traffic: {figures.moved / 1e9:.1f} GB")
-    if bounds := peak_seconds(figures, device):
+    if compiled.moved is not None:
+        lines.append(f"  memory traffic: {compiled.moved / 1e9:.1f} GB")
+    if bounds := peak_seconds(compiled, device):
         spent = (f"{name} {1000 * time:.1f} ms ({images / time:.0f} images/s)" for name, time in bounds.items())
         lines.append(f"  at the device's peak: {', '.join(spent)}")
-    lines.append("  collectives" + ("" if figures.collectives else ": none"))
-    for row in figures.collectives:
-        place = " in a loop" if row.looped else ""
-        what = " and ".join(row.purposes)
-        lines.append(f"    {row.instructions:4d} × {row.kind:<12}{row.bytes / 2**20:10.3f} MiB{place}  {what}")
+    lines.append("  collectives" + ("" if compiled.collectives else ": none"))
+    for group in compiled.collectives:
+        looped = " in a loop" if group.looped else ""
+        purposes = " and ".join(group.purposes)
+        lines.append(
+            f"    {group.instructions:4d} × {group.kind:<12}{group.bytes / 2**20:10.3f} MiB{looped}  {purposes}"
+        )
     return lines
 
 
-def _row(name: str, number: str) -> str:
+def _line(name: str, number: str) -> str:
     return f"    {name:<36}{number:>10}"
 
 
@@ -76,36 +78,36 @@ def _batches(seen: dict[int, int], memory: int) -> list[str]:
     ]
 
 
-def other_share(figures: Figures) -> float | None:
+def other_share(compiled: CompiledProgram) -> float | None:
     """The share of the compiled FLOPs that is not the model's own arithmetic.
 
     None where fewer were counted than the model has, as on CPUs: there convolutions take fewer multiplications, and
     XLA counts one group of the mask head's slots.
     """
-    share = 1 - figures.model_flops / figures.flops
+    share = 1 - compiled.model_flops / compiled.flops
     return share if share >= 0 else None
 
 
-def peak_seconds(figures: Figures, device: Device) -> dict[str, float]:
-    """How long a program takes where one thing alone limits it: its arithmetic, or its memory traffic."""
+def peak_seconds(compiled: CompiledProgram, device: Device) -> dict[str, float]:
+    """The time of a program at the device's peak if only its arithmetic, or only its memory traffic, limited it."""
     seconds = {}
     if device.flops is not None:
-        seconds["arithmetic"] = figures.flops / device.flops
-    if device.bandwidth is not None and figures.moved is not None:
-        seconds["memory traffic"] = figures.moved / device.bandwidth
+        seconds["arithmetic"] = compiled.flops / device.flops
+    if device.bandwidth is not None and compiled.moved is not None:
+        seconds["memory traffic"] = compiled.moved / device.bandwidth
     return seconds
 
 
-def _numbers(figures: Figures, device: Device) -> dict[str, Any]:
+def _numbers(compiled: CompiledProgram, device: Device) -> dict[str, Any]:
     return {
-        "images": figures.images,
-        "size": figures.size,
-        "memory": figures.memory | {"together": figures.total},
-        "flops": figures.flops,
-        "model_flops": figures.model_flops,
-        "other_share": other_share(figures),
-        "bytes_moved": figures.moved,
-        "peak_seconds": peak_seconds(figures, device),
-        "collectives": [row._asdict() for row in figures.collectives],
-        "compile_seconds": figures.seconds,
+        "images": compiled.images,
+        "size": compiled.size,
+        "memory": compiled.memory | {"together": compiled.total},
+        "flops": compiled.flops,
+        "model_flops": compiled.model_flops,
+        "other_share": other_share(compiled),
+        "bytes_moved": compiled.moved,
+        "peak_seconds": peak_seconds(compiled, device),
+        "collectives": [group._asdict() for group in compiled.collectives],
+        "compile_seconds": compiled.seconds,
     }

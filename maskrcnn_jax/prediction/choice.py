@@ -1,4 +1,4 @@
-"""Which of a model's detections are wanted: numbers that replace those of its configuration."""
+"""Thresholds and limits of detection that replace those of a model's configuration."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from flax import nnx
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO
 
-USUAL = 0.5
-"""The least score if none is asked for and the model's own threshold is not higher."""
+MIN_SCORE = 0.5
+"""The least score if none is given and the model's own threshold is not higher."""
 
 
 def choose(
@@ -19,25 +19,25 @@ def choose(
     count: int | None = None,
     tile: bool = False,
 ) -> tuple[MaskRCNN, float]:
-    """A model that finds what is asked for, and the least score of what is to be kept of it.
+    """A model with other thresholds, and the least score of the detections to keep.
 
-    The model's own score threshold is lowered where it would hide what is asked for, never raised: less sure objects
-    suppress no surer ones, so they are left out afterwards.
+    The model's own score threshold is lowered to the least score if needed, never raised: detections with lower scores
+    suppress none with higher scores, so they can be left out afterwards.
 
     Args:
-        model: It stays as it is; the new one has the same weights.
+        model: It is not changed; the new one shares its weights.
         min_score: The least score, in [0, 1]; if None 0.5, or the model's own threshold where that is higher.
         nms_iou: In place of the model's `detect.nms_iou`, in [0, 1].
         count: In place of the model's `detect.count`, at least 1. `detect.top_k` is raised with it.
-        tile: Whether images are looked at in tiles, where less sure objects confirm others.
+        tile: Whether images are predicted in tiles, where detections with lower scores confirm others.
 
     Raises:
-        ValueError: The least score is none.
-        ConfigError: One of the other numbers cannot work.
+        ValueError: The least score is not in [0, 1].
+        ConfigError: One of the other values is not valid.
     """
     own = model.config.detect
     if min_score is None:
-        min_score = max(USUAL, own.score_threshold)
+        min_score = max(MIN_SCORE, own.score_threshold)
     require_score(min_score)
     detect = replace(
         own,
@@ -53,6 +53,6 @@ def choose(
 
 
 def require_score(min_score: float) -> None:
-    """Raises ValueError if a least score is none."""
+    """Raises ValueError if a least score is not in [0, 1]."""
     if not 0 <= min_score <= 1:
-        raise ValueError(f"min_score = {min_score}: scores lie between 0 and 1; give one of these, such as 0.5")
+        raise ValueError(f"min_score = {min_score}: must be between 0 and 1, such as 0.5")

@@ -31,7 +31,7 @@ def image_results(
         record: The image.
         category_ids: The data set's category id of each label, or None.
         masks: Add the pasted masks as run-length code.
-        paste: Where masks lie: `MaskHead.paste`.
+        paste: How masks are pasted: `MaskHead.paste`.
         inclusive: `ModelConfig.inclusive_boxes`.
 
     Raises:
@@ -46,7 +46,7 @@ def image_results(
     boxes = to_image_coords(detections.boxes, (record.height, record.width), record.scale, inclusive)
     good = detections.valid & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     probabilities = np.asarray(detections.masks) if masks else None
-    places = boxes if probabilities is None else snap(boxes, probabilities.shape[-1], paste)
+    regions = boxes if probabilities is None else snap(boxes, probabilities.shape[-1], paste)
     results = []
     for index in np.flatnonzero(good):
         category_id = category_ids[detections.labels[index]]
@@ -60,7 +60,7 @@ def image_results(
             "score": float(detections.scores[index]),
         }
         if probabilities is not None:
-            crop = paste_crop(probabilities[index], places[index], record.height, record.width)
+            crop = paste_crop(probabilities[index], regions[index], record.height, record.width)
             result["segmentation"] = encode_crop(crop, record.height, record.width)
         results.append(result)
     return results
@@ -69,11 +69,11 @@ def image_results(
 def encode_crop(crop: Crop, height: int, width: int) -> dict[str, Any]:
     """COCO's compressed run-length code of a mask over the whole image, without building that mask.
 
-    COCO counts down the columns, so only those that the crop touches are looked at.
+    COCO's order is column by column, so only the columns of the crop are read.
     """
-    rows, columns = crop.mask.shape
+    side, columns = crop.mask.shape
     strip = np.zeros(1 + columns * height + 1, bool)  # between two pixels that are not set
-    strip[1:-1].reshape(columns, height)[:, crop.y : crop.y + rows] = crop.mask.T
+    strip[1:-1].reshape(columns, height)[:, crop.y : crop.y + side] = crop.mask.T
     changes = np.flatnonzero(strip[1:] != strip[:-1]) + crop.x * height
     counts = np.diff(np.concatenate([[0], changes, [height * width]]))
     if counts[-1] == 0:  # the last pixel is set

@@ -1,4 +1,4 @@
-"""Between the pixels of an image and those of the network, both counted from the image's upper left corner."""
+"""Coordinates of an image and of the network's input, both from the image's upper left corner."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +7,7 @@ Boxes = Float[np.ndarray, "n 4"]
 
 
 def to_input_coords(boxes: Boxes, size: tuple[int, int], scale: tuple[float, float], inclusive: bool) -> Boxes:
-    """Boxes of an image as the network has them inside.
+    """Boxes of an image in coordinates of the network's input.
 
     Args:
         boxes: (x0, y0, x1, y1), pixels of the image, continuous.
@@ -15,14 +15,14 @@ def to_input_coords(boxes: Boxes, size: tuple[int, int], scale: tuple[float, flo
         scale: (x, y), network pixels per image pixel.
         inclusive: See `ModelConfig.inclusive_boxes`.
 
-    Source: Matterport `norm_boxes` where inclusive: both count from the middle of the first pixel to that of
+    Source: Matterport `norm_boxes` where inclusive: both are measured from the centre of the first pixel to that of
     the last.
     """
     return (boxes - _last_pixel(inclusive)) * np.tile(_pixels(size, scale, inclusive), 2)
 
 
 def to_image_coords(boxes: Boxes, size: tuple[int, int], scale: tuple[float, float], inclusive: bool) -> Boxes:
-    """What `to_input_coords` undoes, clipped to the image; whole pixels where inclusive.
+    """The inverse of `to_input_coords`, clipped to the image; whole pixels where inclusive.
 
     Source: Matterport `unmold_detections` where inclusive.
     """

@@ -1,4 +1,4 @@
-"""A model as one StableHLO program with its weights inside: to run it takes JAX and none of this code."""
+"""A model as one StableHLO program with its weights; it runs with JAX alone, without this package."""
 
 import dataclasses
 import json
@@ -26,22 +26,22 @@ def export_model(
     size: tuple[int, int] | None = None,
     platforms: Sequence[str] = PLATFORMS,
 ) -> jax.export.Exported:
-    """The prediction of a model as a program of its own.
+    """The prediction of a model as a standalone program.
 
     It takes images `[b, H, W, 3]` uint8 RGB, resized and padded as `model.config.input` says (`fit` does it), and their
     sizes `[b, 2]` float32, `(height, width)` of the images inside the padding. It returns a dict: boxes `[b, D, 4]`
     in pixels from the images' upper left corners, scores `[b, D]`, labels `[b, D]`, valid `[b, D]`, and, of a model
-    with mask head, masks `[b, D, m, m]`, probabilities over each box. Subtracting means is its business.
+    with mask head, masks `[b, D, m, m]`, probabilities over each box. It normalises the images itself.
 
     Args:
         model: the network.
-        batch: images at a time; None leaves the number open.
+        batch: images at a time; None for any number.
         size: padded (height, width) of the images; the model's first bucket by default.
-        platforms: where it is to run, of cpu, cuda, rocm and tpu.
+        platforms: that it is to run on, of cpu, cuda, rocm and tpu.
 
     Raises:
-        ConfigError: a side is no multiple of 32, the batch or the platforms are empty, or the model has no bucket and
-            no size is given.
+        ConfigError: a side is not a multiple of 32, the batch or the platforms are empty, or the model has no bucket
+            and no size is given.
     """
     require(batch is None or batch > 0, "batch", batch, "must be at least 1")
     require(len(platforms) > 0, "platforms", tuple(platforms), "must name at least one of cpu, cuda, rocm and tpu")
@@ -59,7 +59,7 @@ def export_model(
 
 
 def describe(exported: jax.export.Exported, config: ModelConfig) -> dict[str, Any]:
-    """What a caller of the program must know: platforms, input, classes; plain values for JSON."""
+    """Platforms, input and classes of the program as plain values for JSON."""
     images, _ = exported.in_avals
     count, height, width, _ = images.shape
     return {
@@ -74,7 +74,7 @@ def describe(exported: jax.export.Exported, config: ModelConfig) -> dict[str, An
 
 
 def written_files(out: Path) -> tuple[Path, Path]:
-    """What `write_export` writes for a path: the program, and beside it its description.
+    """The files that `write_export` writes for a path: the program and its description.
 
     Raises:
         WrongEnding: the path does not end in .stablehlo.
@@ -88,7 +88,7 @@ def write_export(
 ) -> tuple[Path, Path]:
     """Writes the program, and its description as JSON beside it under the same name.
 
-    Both are complete before either takes its place.
+    Both are complete before either replaces an earlier file.
 
     Raises:
         WrongEnding: the path does not end in .stablehlo.

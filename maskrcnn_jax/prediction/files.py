@@ -1,4 +1,4 @@
-"""Images and videos through the network, to drawn images and videos, colour splashes, label maps and JSON."""
+"""Prediction of image and video files, written as drawn images and videos, colour splashes, label maps and JSON."""
 
 import contextlib
 import json
@@ -39,41 +39,42 @@ from maskrcnn_jax.structs import Detections
 log = logging.getLogger(__name__)
 
 Key = TypeVar("Key")
-"""What tells images apart on their way."""
+"""Identifies an image of a stream."""
 
 
 class OutputOptions(NamedTuple):
-    """What is to be written, and where."""
+    """Which files are written, and where."""
 
     folder: Path
     min_score: float = 0.5
     """Objects below are left out everywhere; in [0, 1]."""
     tile: bool = False
-    """Look at large images in tiles."""
+    """Predict large images in tiles."""
     splash: bool = False
     semantic: bool = False
 
 
-def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: OutputOptions) -> list[str]:
-    """Looks at images and videos and writes what is wanted of them.
+def predict_files(predictor: Predictor, inputs: Sequence[Input], options: OutputOptions) -> list[str]:
+    """Predicts images and videos and writes the files that are asked for.
 
-    The device, the reading of what comes next and the drawing of what was found work side by side. Of `photo.jpg` come
-    `photo.detections.png`, `photo.splash.png` and `photo.semantic.png`; of `clip.mp4` such videos and a folder of label
-    maps; of all of them `detections.json` and `images.json` (see `ResultsWriter`), and `classes.json`, which says what
-    the values of label maps mean.
+    Reading, the device and drawing run in parallel. For `photo.jpg` it writes `photo.detections.png`,
+    `photo.splash.png` and `photo.semantic.png`; for `clip.mp4` such videos and a folder of label maps; for all inputs
+    together `detections.json` and `images.json` (see `ResultsWriter`), and `classes.json`, the classes of the values in
+    label maps.
 
     Returns:
-        One line for each input that cannot be read; the others are done. With several inputs each is logged, too.
+        One message for each input that cannot be read; the others are processed. With several inputs each is logged.
 
     Raises:
-        ValueError: The least score is none, or a splash or label maps are wanted of a model without mask head.
-        OSError: What was found in images, or the table of all results, cannot be written.
+        ValueError: The least score is not in [0, 1], or a splash or label maps are asked for of a model without mask
+            head.
+        OSError: An output for images, or the files of all results, cannot be written.
     """
     config = predictor.config
-    require_score(wanted.min_score)
-    if config.mask_head is None and (wanted.splash or wanted.semantic):
+    require_score(options.min_score)
+    if config.mask_head is None and (options.splash or options.semantic):
         raise ValueError(
-            "the model has no mask head: it finds boxes, which make no colour splash and no label map; leave out "
+            "the model has no mask head, but colour splashes and label maps need masks; leave out "
             "--splash and --semantic, or name a model with masks"
         )
     failures: list[str] = []
@@ -84,41 +85,41 @@ def predict_files(predictor: Predictor, inputs: Sequence[Input], wanted: OutputO
             log.warning("%s", failures[-1])
 
     images, videos = [i for i in inputs if not i.is_video], [i for i in inputs if i.is_video]
-    with logging_redirect_tqdm(), ResultsWriter(wanted.folder, config.class_names, config.num_classes) as results:
+    with logging_redirect_tqdm(), ResultsWriter(options.folder, config.class_names, config.num_classes) as results:
         if images:
-            _images(predictor, images, wanted, results, fail)
+            _images(predictor, images, options, results, fail)
         for video in videos:
             try:
-                _video(predictor, video, wanted, results)
+                _video(predictor, video, options, results)
             except (BrokenVideo, OSError) as error:
                 fail(error)
     if results.images:
         seen = pluralize(results.images, "image" if not videos else "image or frame")
-        print(printable(f"{seen}, {pluralize(results.objects, 'object')}, in {wanted.folder}"))
-    if wanted.semantic and len(failures) < len(inputs):
+        print(printable(f"{seen}, {pluralize(results.objects, 'object')}, in {options.folder}"))
+    if options.semantic and len(failures) < len(inputs):
         table = json.dumps(class_table(config.class_names, config.num_classes), indent=1)
-        write_text(wanted.folder / "classes.json", table + "\n")
+        write_text(options.folder / "classes.json", table + "\n")
     return failures
 
 
 def detect_stream(
-    predictor: Predictor, images: Iterable[tuple[Key, np.ndarray | None]], wanted: OutputOptions
+    predictor: Predictor, images: Iterable[tuple[Key, np.ndarray | None]], options: OutputOptions
 ) -> Generator[tuple[Key, np.ndarray | None, Detections | None], None, None]:
-    """Detects in images as they come, a batch at a time; the next ones are fetched in a thread meanwhile.
+    """Detects in a stream of images, batch by batch, while a thread fetches the next ones.
 
     Args:
         predictor: Finds the objects.
-        images: Each with a key; None in place of one passes through.
-        wanted: Says what counts.
+        images: Each with a key; None in place of an image passes through.
+        options: Has the least score, and whether images are tiled.
     """
-    count = 1 if wanted.tile else predictor.batch_size
+    count = 1 if options.tile else predictor.batch_size
     with contextlib.closing(ahead(images, count)) as source:
         while batch := list(islice(source, count)):
             shown = [image for _, image in batch if image is not None]
-            if wanted.tile:
-                found = [predict_tiled(predictor, image, min_score=wanted.min_score) for image in shown]
+            if options.tile:
+                found = [predict_tiled(predictor, image, min_score=options.min_score) for image in shown]
             else:
-                found = [select(one, one.scores >= wanted.min_score) for one in predictor(shown, crops=True)]
+                found = [select(one, one.scores >= options.min_score) for one in predictor(shown, crops=True)]
             rest = iter(found)
             for key, image in batch:
                 yield key, image, None if image is None else next(rest)
@@ -127,7 +128,7 @@ def detect_stream(
 def _images(
     predictor: Predictor,
     inputs: Sequence[Input],
-    wanted: OutputOptions,
+    options: OutputOptions,
     results: ResultsWriter,
     fail: Callable[[ValueError | OSError], None],
 ) -> None:
@@ -138,7 +139,7 @@ def _images(
                 require_regular(path)
                 image, several = read_image(path), count_images(path)
                 if several > 1:
-                    log.warning("%s: holds %d images, of which the first is looked at", path, several)
+                    log.warning("%s: holds %d images, of which the first is used", path, several)
                 yield one, image
             except (BrokenImage, OSError) as error:
                 fail(error)
@@ -146,71 +147,71 @@ def _images(
 
     def write(one: Input, image: np.ndarray, found: Detections) -> None:
         names, size = predictor.class_names, image.shape[:2]
-        save_png(wanted.folder / f"{one.name}.detections.png", draw_detections(image, found, names))
-        if wanted.splash:
-            save_png(wanted.folder / f"{one.name}.splash.png", splash(image, found))
-        if wanted.semantic:
-            path = wanted.folder / f"{one.name}.semantic.png"
+        save_png(options.folder / f"{one.name}.detections.png", draw_detections(image, found, names))
+        if options.splash:
+            save_png(options.folder / f"{one.name}.splash.png", splash(image, found))
+        if options.semantic:
+            path = options.folder / f"{one.name}.semantic.png"
             save_label_map(path, label_map(found, size), predictor.config.num_classes)
         results.add(str(one.source), size, found)
 
-    stream = detect_stream(predictor, read(), wanted)
+    stream = detect_stream(predictor, read(), options)
     with BackgroundWriter(predictor.batch_size) as writer:
         for one, image, found in tqdm(stream, total=len(inputs), unit=" images", disable=None):
             if image is not None and found is not None:
                 writer.call(write, one, image, found)
 
 
-def _video(predictor: Predictor, video: Input, wanted: OutputOptions, results: ResultsWriter) -> None:
+def _video(predictor: Predictor, video: Input, options: OutputOptions, results: ResultsWriter) -> None:
     reader = VideoReader(video.source)
-    film = _Film(predictor, video, reader, wanted, results)
+    outputs = _VideoOutputs(predictor, video, reader, options, results)
     start = time.monotonic()
     try:
-        # Closed before the reader is: a thread may be in the middle of a frame.
-        found_stream = contextlib.closing(detect_stream(predictor, enumerate(reader.frames()), wanted))
+        # Closed before the reader: a thread may be reading a frame.
+        found_stream = contextlib.closing(detect_stream(predictor, enumerate(reader.frames()), options))
         with found_stream as stream, BackgroundWriter(2 * predictor.batch_size) as writer:
             try:
                 frames = tqdm(stream, printable(video.name), reader.count, unit=" frames", disable=None)
                 for number, image, found in frames:
-                    writer.call(film.add, number, image, found)
+                    writer.call(outputs.add, number, image, found)
             except KeyboardInterrupt:
                 if not reader.live:
                     raise
-        film.close()
+        outputs.close()
     except BaseException:
-        film.discard()
+        outputs.discard()
         raise
     finally:
         reader.close()
     seconds = time.monotonic() - start
-    speed = f"{film.count / seconds:.1f} a second"
-    print(printable(f"{video.name}: {pluralize(film.count, 'frame')}, {speed}, in {film.drawn.path}"))
+    speed = f"{outputs.count / seconds:.1f} a second"
+    print(printable(f"{video.name}: {pluralize(outputs.count, 'frame')}, {speed}, in {outputs.drawn.path}"))
 
 
-class _Film:
-    """What becomes of a video's frames."""
+class _VideoOutputs:
+    """The outputs of a video, written frame by frame."""
 
     def __init__(
-        self, predictor: Predictor, video: Input, reader: VideoReader, wanted: OutputOptions, results: ResultsWriter
+        self, predictor: Predictor, video: Input, reader: VideoReader, options: OutputOptions, results: ResultsWriter
     ) -> None:
         self._name, self._size, self._results = reader.name, reader.size, results
         self._class_names, self._classes = predictor.class_names, predictor.config.num_classes
-        self._maps = wanted.folder / f"{video.name}.semantic" if wanted.semantic else None
+        self._maps = options.folder / f"{video.name}.semantic" if options.semantic else None
         self._tracks = Tracks()
         self._colors: dict[int, int] = {}
         self._frames = [np.zeros((*reader.size, 3), np.uint8)] * 2
-        self.drawn = VideoWriter(wanted.folder / f"{video.name}.detections", reader.size, reader.rate)
+        self.drawn = VideoWriter(options.folder / f"{video.name}.detections", reader.size, reader.rate)
         self._splash = None
         try:
-            if wanted.splash:
-                self._splash = VideoWriter(wanted.folder / f"{video.name}.splash", reader.size, reader.rate)
+            if options.splash:
+                self._splash = VideoWriter(options.folder / f"{video.name}.splash", reader.size, reader.rate)
         except OSError:
             self.drawn.discard()
             raise
         self.count = 0
 
     def add(self, number: int, image: np.ndarray | None, found: Detections | None) -> None:
-        """Draws and writes a frame; in place of a broken one the frame before is shown once more."""
+        """Draws and writes a frame; for a broken one the frame before is written again."""
         if image is not None and found is not None:
             self._tracks, tracks = follow(self._tracks, found.boxes, found.labels)
             followed = [track.number for track in self._tracks.current]

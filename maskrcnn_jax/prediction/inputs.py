@@ -1,4 +1,4 @@
-"""What a user names to be looked at: images, folders of them, patterns, videos and cameras."""
+"""The inputs of a prediction: images, folders of them, patterns, videos and cameras."""
 
 import glob
 import logging
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".gif"}
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts"}
 OUTPUT = re.compile(r"\.(detections\.(png|mp4|avi)|splash\.(png|mp4|avi)|semantic\.png)$", re.IGNORECASE)
-"""How the files end that `predict_files` writes beside an input's name."""
+"""Endings of the files that `predict_files` writes."""
 OUTPUT_FOLDER = ".semantic"
-"""How the folders end that it writes for the label maps of videos."""
-MOST = 8
-"""Endings of files left out that are listed."""
-LONGEST = 200
-"""Bytes of a name that outputs are called after; file systems allow 255 with all that is added."""
+"""Ending of the folders that it writes for the label maps of videos."""
+MAX_LISTED = 8
+"""Endings of skipped files that are listed."""
+MAX_NAME = 200
+"""Bytes of the name of an output, without its ending; file systems allow 255 in all."""
 
 
 class Input(NamedTuple):
@@ -32,32 +32,32 @@ class Input(NamedTuple):
     source: Path | int
     """The file, or the camera's number."""
     name: str
-    """What outputs are called after it; no two are alike."""
+    """The start of its outputs' names; unique."""
     is_video: bool
-    """Whether there are frames in it; a file that is not known as a video is taken for an image."""
+    """Whether it has frames; files of unknown type are taken as images."""
 
 
 def find_inputs(names: Sequence[str], out: Path | None = None) -> list[Input]:
-    """The images and videos that arguments name.
+    """Finds the images and videos that arguments name.
 
-    Files that are named are taken as they are. Of folders and patterns those files are left out that are hidden, that
-    are outputs of `predict_files`, that are no regular files, and whose ending is that of no image and no video; one
-    line of the log counts them by kind. A GIF with several images is a video.
+    Files that are named are always used. Of folders and patterns these files are skipped: hidden files, outputs of
+    `predict_files`, irregular files, and those without the ending of an image or a video; one line of the log counts
+    them by kind. A GIF with several images is a video.
 
     Args:
         names: Files, folders (their images and videos, by name), patterns such as "photos/**/*.jpg", and "webcam" or
             "webcam:1".
-        out: The folder that outputs go to; it may not be one that is looked at.
+        out: The folder of the outputs; it may not be one of the inputs.
 
     Raises:
         OSError: There is no such file, or a folder cannot be read.
         ValueError: A folder or pattern has no image and no video, nothing is named, or outputs would be written among
             the inputs.
     """
-    left_out: Counter[str] = Counter()
-    sources = [source for name in names for source in _sources(name, out, left_out)]
-    if left_out:
-        log.warning("left out: %s", _listed(left_out))
+    skipped: Counter[str] = Counter()
+    sources = [source for name in names for source in _sources(name, out, skipped)]
+    if skipped:
+        log.warning("skipped: %s", _listed(skipped))
     if not sources:
         raise ValueError("no input: name images, folders, patterns, videos or webcam")
     once: dict[str | int, Path | int] = {}
@@ -67,7 +67,7 @@ def find_inputs(names: Sequence[str], out: Path | None = None) -> list[Input]:
     return [Input(source, _name(source, seen), _is_video(source)) for source in once.values()]
 
 
-def _sources(name: str, out: Path | None, left_out: Counter[str]) -> list[Path | int]:
+def _sources(name: str, out: Path | None, skipped: Counter[str]) -> list[Path | int]:
     if camera := re.fullmatch(r"webcam(?::(\d{1,4}))?", name):
         return [int(camera[1] or 0)]
     path = Path(name)
@@ -81,7 +81,7 @@ def _sources(name: str, out: Path | None, left_out: Counter[str]) -> list[Path |
         entries = sorted(Path(file) for file in glob.glob(name, recursive=True))
         where = dict.fromkeys(entry.parent for entry in entries)
         if not entries:
-            raise ValueError(f"{name}: no file is called like this; correct the pattern")
+            raise ValueError(f"{name}: no file matches; correct the pattern")
     else:
         raise FileNotFoundError(f"{path}: no such file or folder; correct the path")
     _require_elsewhere(where, out)
@@ -89,24 +89,24 @@ def _sources(name: str, out: Path | None, left_out: Counter[str]) -> list[Path |
     found = [entry for entry, reason in kinds.items() if reason is None]
     unused = Counter(reason for reason in kinds.values() if reason is not None)
     if not found:
-        contents = f" (left out: {_listed(unused)})" if unused else ""
+        contents = f" (skipped: {_listed(unused)})" if unused else ""
         raise ValueError(f"{name}: holds no image and no video{contents}; give another folder, or a pattern")
-    left_out.update(unused)
+    skipped.update(unused)
     return [*found]
 
 
 def _require_elsewhere(folders: Iterable[Path], out: Path | None) -> None:
-    """Checks that nothing is written where inputs lie, however the folder is called."""
+    """Checks that no outputs are written into a folder of inputs, also through another name of it."""
     for folder in folders:
         if out is not None and out.exists() and folder.exists() and out.samefile(folder):
             raise ValueError(
-                f"--out {out}: is the folder {folder} that is looked at; name another, so that what is written does "
-                "not lie among the inputs"
+                f"--out {out}: is the folder {folder} of inputs; name another, so that outputs "
+                "are not mixed with inputs"
             )
 
 
 def _reason(path: Path) -> str | None:
-    """Why a file of a folder is not looked at: a kind, or its ending if that is of no image and no video."""
+    """Why a file of a folder is skipped: a kind, or its ending if that is of no image or video; None if it is used."""
     if path.name.startswith("."):
         return "hidden"
     if OUTPUT.search(path.name) or OUTPUT_FOLDER in (path.suffix.lower(), path.parent.suffix.lower()):
@@ -119,26 +119,26 @@ def _reason(path: Path) -> str | None:
     return None if ending in IMAGES | VIDEOS else ending or "no ending"
 
 
-def _listed(left_out: Counter[str]) -> str:
+def _listed(skipped: Counter[str]) -> str:
     kinds = {
         "hidden": "hidden file",
         "output": "own output",
         "folder": "folder",
         "irregular": "irregular file",
     }
-    parts = [pluralize(left_out[kind], noun) for kind, noun in kinds.items() if left_out[kind]]
-    endings = sorted(left_out.keys() - kinds.keys())
+    parts = [pluralize(skipped[kind], noun) for kind, noun in kinds.items() if skipped[kind]]
+    endings = sorted(skipped.keys() - kinds.keys())
     if endings:
-        count = sum(left_out[ending] for ending in endings)
-        more = ", …" if len(endings) > MOST else ""
-        parts.append(f"{pluralize(count, 'file')} neither image nor video ({', '.join(endings[:MOST])}{more})")
+        count = sum(skipped[ending] for ending in endings)
+        more = ", …" if len(endings) > MAX_LISTED else ""
+        parts.append(f"{pluralize(count, 'file')} neither image nor video ({', '.join(endings[:MAX_LISTED])}{more})")
     return ", ".join(parts)
 
 
 def _name(source: Path | int, seen: Counter[str]) -> str:
-    """What outputs are called: after the file, with a number where that is taken, short enough for their endings."""
+    """The name of a source's outputs: that of the file, with a number if taken, short enough for their endings."""
     stem = f"webcam{source}" if isinstance(source, int) else source.stem
-    while len(os.fsencode(stem)) > LONGEST:
+    while len(os.fsencode(stem)) > MAX_NAME:
         stem = stem[:-1]
     seen[stem] += 1
     while seen[stem] > 1 and f"{stem}_{seen[stem]}" in seen:

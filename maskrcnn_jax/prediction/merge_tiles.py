@@ -1,4 +1,4 @@
-"""One object out of what several windows on an image show of it."""
+"""Merges the detections of overlapping windows of an image: each object once."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,44 +6,45 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from maskrcnn_jax.masks.boxes import box_area, box_iou, box_overlap
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch, Window
 from maskrcnn_jax.structs import Detections
 
 MARGIN = 1 / 32
-"""A box that comes closer to the end of its window than this share of the window's side may go on beyond it. Too much
-does no harm: such an object lies whole in the next window, or is joined from its parts."""
+"""A box closer to an edge of its window than this share of the window's side counts as cut. Too large a share does no
+harm: such an object is whole in the next window, or is merged from its parts."""
 SAME_OBJECT_IOU = 0.5
-"""Two windows show the same object if, where both look, more than this share of the union of what they show is common:
-of the objects that one window tells apart at most one can agree so well with an object of another window."""
-BOXES_AGREE = 0.25
-"""The same of boxes; masks are compared only where it holds."""
+"""Detections of two windows are the same object if their IoU within the overlap of the windows is above this: of
+several objects of one window at most one can have such an IoU with an object of the other."""
+MIN_BOX_IOU = 0.25
+"""The same for boxes; masks are compared only above it."""
 MIN_SCORE_RATIO = 0.5
-"""Of what is said about an object, what has less than this share of the best score is not heard."""
+"""Detections of an object with less than this share of its best score are ignored."""
 SAMPLES = 64
-"""Masks are compared at as many places along either axis."""
+"""Points along each axis at which masks are compared."""
 COVERED = 0.7
-"""A part of an object is no object of its own if this share of it lies in a whole one of its class."""
+"""A cut detection is dropped if this share of it is inside a whole one of its class."""
 
 
 Counts = tuple[float, float, float]
-"""What two have in common, and each of them."""
+"""Areas of the intersection of two objects, and of each."""
 
 
 class TileDetections(NamedTuple):
-    """What windows show, in pixels of the image."""
+    """Detections of windows, in pixels of the image."""
 
     windows: Int[np.ndarray, "n 4"]
-    """Where each was seen, (x0, y0, x1, y1)."""
+    """The window of each, (x0, y0, x1, y1)."""
     boxes: Float[np.ndarray, "n 4"]
     scores: Float[np.ndarray, " n"]
     labels: Int[np.ndarray, " n"]
     cut: Bool[np.ndarray, " n"]
-    """The object may go on outside the window."""
+    """The object may extend beyond the window."""
     masks: Crops | None
 
 
 def gather(found: Detections, window: Window, scale: tuple[float, float], size: tuple[int, int]) -> TileDetections:
-    """Carries what was found in a window to the whole image.
+    """Transforms the detections of a window to the whole image.
 
     Args:
         found: In pixels of the window, masks as `Crops`.
@@ -72,20 +73,20 @@ def gather(found: Detections, window: Window, scale: tuple[float, float], size: 
 def join(seen: Sequence[TileDetections], nms_iou: float) -> Detections:
     """The objects of an image, best first, each once.
 
-    Of an object's sightings that are not cut the one of the smallest window is taken, for its fineness; if all are cut,
-    they are put together.
+    Of an object's detections that are not cut the one of the smallest window is taken, which has the finest mask; if
+    all are cut, they are united.
 
     Args:
-        seen: What each window shows.
-        nms_iou: Of two objects of a class that overlap more the better stays.
+        seen: The detections of each window.
+        nms_iou: Of two objects of a class that overlap more the one with the higher score is kept.
 
     Returns:
         Detections, masks as `Crops`.
     """
     pieces = _concatenate(seen)
-    objects = _concatenate([_rows(pieces, np.zeros(0, int)), *(_settle(pieces, rows) for rows in groups(pieces))])
+    objects = _concatenate([_take(pieces, np.zeros(0, int)), *(_merge(pieces, group) for group in groups(pieces))])
     kept = suppress(objects, nms_iou)
-    best = _rows(objects, kept[np.argsort(-objects.scores[kept], kind="stable")])
+    best = _take(objects, kept[np.argsort(-objects.scores[kept], kind="stable")])
     return Detections(
         best.boxes.astype(np.float32),
         best.scores.astype(np.float32),
@@ -96,27 +97,30 @@ def join(seen: Sequence[TileDetections], nms_iou: float) -> Detections:
 
 
 def groups(pieces: TileDetections) -> list[Int[np.ndarray, " m"]]:
-    """The rows of pieces that show the same object, for each object."""
+    """The indices of the detections of each object."""
     group = np.arange(len(pieces.boxes))
     for row in range(len(group)):
         for other in _near(pieces, row, np.arange(row + 1, len(group))).tolist():
             same_window = (pieces.windows[other] == pieces.windows[row]).all()
             if same_window or group[other] == group[row]:
                 continue
-            region = _common(pieces.windows[row], pieces.windows[other])
-            boxes = _common(pieces.boxes[[row, other]], region)
-            if _iou(_count_boxes(boxes)) > BOXES_AGREE and _iou(_count(pieces, row, other, boxes)) > SAME_OBJECT_IOU:
+            region = box_overlap(pieces.windows[row], pieces.windows[other])
+            boxes = box_overlap(pieces.boxes[[row, other]], region)
+            if (
+                box_iou(boxes[:1], boxes[1:]) > MIN_BOX_IOU
+                and _iou(_count(pieces, row, other, boxes)) > SAME_OBJECT_IOU
+            ):
                 group[group == group[other]] = group[row]
     return [np.flatnonzero(group == number) for number in np.unique(group)]
 
 
 def suppress(objects: TileDetections, nms_iou: float) -> Int[np.ndarray, " k"]:
-    """The rows of objects that overlap no better one of their class too much and are no part of a whole one."""
+    """Non-maximum suppression per class that also drops parts of whole objects; the indices that are kept."""
     kept: list[int] = []
     for row in np.lexsort((-objects.scores, objects.cut)).tolist():  # whole ones first
         for other in _near(objects, row, np.array(kept, int)).tolist():
             if (objects.windows[other] == objects.windows[row]).all() and not objects.cut[other]:
-                continue  # the network has compared them
+                continue  # suppressed by the network already
             counts = _count(objects, row, other, objects.boxes[[row, other]])
             both, own, _ = counts
             if _iou(counts) > nms_iou or (objects.cut[row] and both > COVERED * own):
@@ -126,19 +130,19 @@ def suppress(objects: TileDetections, nms_iou: float) -> Int[np.ndarray, " k"]:
     return np.array(kept, int)
 
 
-def _settle(pieces: TileDetections, rows: np.ndarray) -> TileDetections:
-    """One piece out of those that show the same object."""
-    best = pieces.scores[rows].max(keepdims=True)
-    heard = rows[pieces.scores[rows] >= MIN_SCORE_RATIO * best]
-    whole = heard[~pieces.cut[heard]]
+def _merge(pieces: TileDetections, group: np.ndarray) -> TileDetections:
+    """One object from its detections."""
+    best = pieces.scores[group].max(keepdims=True)
+    used = group[pieces.scores[group] >= MIN_SCORE_RATIO * best]
+    whole = used[~pieces.cut[used]]
     if whole.size:
-        heard = whole[np.lexsort((-pieces.scores[whole], _area(pieces.windows[whole])))][:1]
+        used = whole[np.lexsort((-pieces.scores[whole], box_area(pieces.windows[whole])))][:1]
     masks = pieces.masks
     if masks is not None:
-        masks = Crops([tuple(patch for row in heard.tolist() for patch in masks.patches[row])])
-    first = heard[:1]
+        masks = Crops([tuple(patch for row in used.tolist() for patch in masks.patches[row])])
+    first = used[:1]
     return TileDetections(
-        _hull(pieces.windows[heard]), _hull(pieces.boxes[heard]), best, pieces.labels[first], pieces.cut[first], masks
+        _hull(pieces.windows[used]), _hull(pieces.boxes[used]), best, pieces.labels[first], pieces.cut[first], masks
     )
 
 
@@ -154,15 +158,20 @@ def _concatenate(parts: Sequence[TileDetections]) -> TileDetections:
     )
 
 
-def _rows(pieces: TileDetections, rows: np.ndarray) -> TileDetections:
-    masks = None if pieces.masks is None else pieces.masks[rows]
+def _take(pieces: TileDetections, indices: np.ndarray) -> TileDetections:
+    masks = None if pieces.masks is None else pieces.masks[indices]
     return TileDetections(
-        pieces.windows[rows], pieces.boxes[rows], pieces.scores[rows], pieces.labels[rows], pieces.cut[rows], masks
+        pieces.windows[indices],
+        pieces.boxes[indices],
+        pieces.scores[indices],
+        pieces.labels[indices],
+        pieces.cut[indices],
+        masks,
     )
 
 
 def _near(pieces: TileDetections, row: int, others: np.ndarray) -> np.ndarray:
-    """Those pieces that are of one's class and whose boxes have something in common with its own."""
+    """Which of the others have the class of an object and a box that overlaps its box."""
     x0, y0, x1, y1 = pieces.boxes[row]
     others = others[pieces.labels[others] == pieces.labels[row]]
     others = others[(pieces.boxes[others, 0] < x1) & (pieces.boxes[others, 2] > x0)]
@@ -170,7 +179,7 @@ def _near(pieces: TileDetections, row: int, others: np.ndarray) -> np.ndarray:
 
 
 def _count(pieces: TileDetections, a: int, b: int, boxes: Float[np.ndarray, "2 4"]) -> Counts:
-    """How much of the region around two boxes lies in both pieces, in `a` and in `b`: of masks, if there are any."""
+    """Areas of two objects within their boxes: of their masks, if there are any."""
     if pieces.masks is None:
         return _count_boxes(boxes)
     one, two = (pieces.masks.sample(row, _hull(boxes)[0], SAMPLES) for row in (a, b))
@@ -178,22 +187,13 @@ def _count(pieces: TileDetections, a: int, b: int, boxes: Float[np.ndarray, "2 4
 
 
 def _count_boxes(boxes: Float[np.ndarray, "2 4"]) -> Counts:
-    both, one, two = _area(np.stack([_common(boxes[0], boxes[1]), boxes[0], boxes[1]])).tolist()
+    both, one, two = box_area(np.stack([box_overlap(boxes[0], boxes[1]), boxes[0], boxes[1]])).tolist()
     return both, one, two
 
 
 def _iou(counts: Counts) -> float:
     both, one, two = counts
     return both / max(one + two - both, 1e-9)
-
-
-def _common(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """What boxes have in common; its end lies before its start if that is nothing."""
-    return np.concatenate([np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])], axis=-1)
-
-
-def _area(boxes: np.ndarray) -> np.ndarray:
-    return np.prod(np.maximum(boxes[..., 2:] - boxes[..., :2], 0), axis=-1)
 
 
 def _hull(boxes: np.ndarray) -> np.ndarray:

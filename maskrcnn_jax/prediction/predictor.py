@@ -1,4 +1,4 @@
-"""From images of any size to detections in their own pixels."""
+"""Prediction on images of any size; detections are in pixels of each image."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,19 +20,19 @@ class Predictor:
     """Finds the objects in RGB images of any size.
 
     Images are resized as the model's configuration says, padded to one of its buckets and run in batches. Each bucket
-    and each power of two of images up to `batch_size` compiles once, whatever sizes come. A model without buckets, as
-    torchvision's and Detectron2's are, has each image padded to multiples of 32: that gives the numbers of those
-    systems, and takes a compilation for each padded size.
+    and each power of two of images up to `batch_size` compiles once, for images of any size. For a model without
+    buckets, such as torchvision's and Detectron2's, each image is padded to multiples of 32: that gives the numbers of
+    those systems, and takes a compilation for each padded size.
 
     Args:
         model: the network.
-        batch_size: images that are run together, at most.
+        batch_size: images per batch, at most.
         buckets: padded (height, width) to use in place of the model's.
 
     Raises:
         ValueError: the batch size is not positive.
-        ConfigError: no bucket holds an image of the lengths that the model's configuration asks for, or a side is no
-            multiple of 32.
+        ConfigError: no bucket holds an image resized as the model's configuration says, or a side is not a multiple
+            of 32.
     """
 
     def __init__(self, model: MaskRCNN, *, batch_size: int = 8, buckets: tuple[tuple[int, int], ...] | None = None):
@@ -48,7 +48,7 @@ class Predictor:
 
     def __call__(
         self,
-        images: Sequence[Any] | np.ndarray,  # what is no array is refused by name
+        images: Sequence[Any] | np.ndarray,  # anything else than an array raises ValueError
         proposals: Sequence[np.ndarray] | None = None,
         *,
         crops: bool = False,
@@ -59,15 +59,15 @@ class Predictor:
             images: `[h, w, 3]` uint8 RGB each, in a list.
             proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels
                 of the image, one array per image.
-            crops: keep masks as the network gives them and paste each when it is looked at: `masks` are `Crops`.
+            crops: keep masks as the network gives them and paste each on access: `masks` are `Crops`.
 
         Returns:
             One Detections of NumPy arrays per image, best first, without padding: boxes `[D, 4]` in pixels of the
             image, scores, labels, and masks `[D, h, w]` bool, or None for a model without mask head.
 
         Raises:
-            ValueError: an image is no array of uint8 RGB, there is one in place of a list, or there is not one array of
-                proposals per image.
+            ValueError: an image is not an array of uint8 RGB, a single image is given in place of a list, or the number
+                of arrays of proposals is not that of the images.
         """
         if isinstance(images, np.ndarray) and images.ndim == 3:
             raise ValueError(f"images is one image of shape {images.shape}: pass a list of images, such as [image]")
@@ -88,25 +88,25 @@ class Predictor:
                 for boxes, image, f in zip(proposals, images, fitted, strict=True)
             ]
         results: list[Detections | None] = [None] * len(images)
-        for rows in self._batches(fitted):
-            boxes = None if inside is None else pad_proposals([inside[i] for i in rows])
-            stacked = np.stack([fitted[i].image for i in rows])
-            sizes = np.stack([fitted[i].size for i in rows])
+        for batch in self._batches(fitted):
+            boxes = None if inside is None else pad_proposals([inside[i] for i in batch])
+            stacked = np.stack([fitted[i].image for i in batch])
+            sizes = np.stack([fitted[i].size for i in batch])
             found = jax.device_get(self._detector(stacked, sizes, boxes))
-            for row, i in enumerate(rows[: len(set(rows))]):
+            for row, i in enumerate(batch[: len(set(batch))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
                 results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config, crops)
         return [r for r in results if r is not None]
 
     def _batches(self, fitted: Sequence[Fitted]) -> list[list[int]]:
-        """Positions of images of one shape, filled up to a power of two by repeating the last."""
+        """Indices of images of one shape, padded to a power of two by repeating the last."""
         batches = []
         for shape in dict.fromkeys(f.image.shape for f in fitted):
             same = [i for i, f in enumerate(fitted) if f.image.shape == shape]
             for start in range(0, len(same), self.batch_size):
-                rows = same[start : start + self.batch_size]
-                length = min(self.batch_size, 1 << (len(rows) - 1).bit_length())
-                batches.append(rows + rows[-1:] * (length - len(rows)))
+                batch = same[start : start + self.batch_size]
+                length = min(self.batch_size, 1 << (len(batch) - 1).bit_length())
+                batches.append(batch + batch[-1:] * (length - len(batch)))
         return batches
 
 
@@ -135,18 +135,18 @@ def to_original(
         size: `(height, width)` of the image.
         scale: `(x, y)` network pixels per image pixel.
         config: Of the model.
-        crops: Leave the masks to be pasted when they are looked at.
+        crops: Keep the masks as `Crops`, which are pasted on access.
     """
     kept = jax.tree.map(lambda x: x[detections.valid], detections)
     height, width = size
     boxes = to_image_coords(kept.boxes, size, scale, config.inclusive_boxes).astype(np.float32)
     masks = kept.masks
     if masks is not None and config.mask_head is not None:
-        places = snap(boxes, masks.shape[-1], config.mask_head.paste)
+        regions = snap(boxes, masks.shape[-1], config.mask_head.paste)
         if crops:
             window = (0, 0, width, height)
-            patches = [(Patch(mask, place, window),) for mask, place in zip(masks, places, strict=True)]
+            patches = [(Patch(mask, region, window),) for mask, region in zip(masks, regions, strict=True)]
             return kept._replace(boxes=boxes, masks=Crops(patches))
-        pasted = [paste_mask(mask, place, height, width) for mask, place in zip(masks, places, strict=True)]
+        pasted = [paste_mask(mask, region, height, width) for mask, region in zip(masks, regions, strict=True)]
         masks = np.stack(pasted) if pasted else np.zeros((0, height, width), bool)
     return kept._replace(boxes=boxes, masks=masks)

@@ -1,4 +1,4 @@
-"""Detections of many images in COCO's results format, written as they come."""
+"""Detections of many images in COCO's results format, written image by image."""
 
 import json
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ from maskrcnn_jax.structs import Detections
 
 
 class _NoImage(Exception):
-    """There is nothing to write."""
+    """No image was added, so there are no files to write."""
 
 
 class ResultsWriter:
-    """Writes `detections.json` and, as the table of what its ids mean, `images.json`.
+    """Writes `detections.json` and `images.json`, the images and categories of its ids.
 
-    The second is a data set in COCO's format without annotations: images by running number, with their file and for
-    videos the frame, and categories, the labels + 1. COCO's tools open the first with it:
-    `COCO("images.json").loadRes("detections.json")`. As a context it completes both files, or writes neither when it is
-    left by an error or without an image. Then a folder that it made and that is empty goes, too. Of several
-    processes that write to one folder, the files of the last that ends remain, both of them.
+    `images.json` is a data set in COCO's format without annotations: images by running number, with their file and for
+    videos the frame, and categories, the labels + 1. COCO's tools read both:
+    `COCO("images.json").loadRes("detections.json")`. As a context manager it completes both files, or writes neither
+    after an error or without an image, and removes a folder that it made and that is empty. Of several processes that
+    write to one folder, both files of the last one that ends remain.
 
     Args:
-        folder: It is made if there is none.
-        class_names: One per label; their numbers if there are none.
+        folder: It is created if needed.
+        class_names: One per label; empty for their numbers.
         classes: How many labels there are.
     """
 
@@ -69,13 +69,13 @@ class ResultsWriter:
         self._file.close()
         categories = [{"id": label + 1, "name": name} for label, name in enumerate(self._names)]
         table = {"images": self._images, "annotations": [], "categories": categories}
-        # Until both files are in place, so that those of two processes are not mixed.
+        # Held until both files are in place, so that those of two processes are not mixed.
         self._turn.enter_context(turn(self._folder))
         write_text(self._folder / "images.json", json.dumps(table) + "\n")
 
     @property
     def images(self) -> int:
-        """Images and frames so far; `objects` are those found in them."""
+        """Images and frames so far; `objects` is the number of their detections."""
         return len(self._images)
 
     def add(
@@ -93,7 +93,7 @@ class ResultsWriter:
             size: (height, width), pixels.
             detections: In its pixels, without padding.
             frame: Its number in the video, from 0.
-            tracks: One number per detection: the same for the same object in several frames.
+            tracks: One number per detection, the same for one object in several frames.
         """
         height, width = size
         image_id = len(self._images) + 1

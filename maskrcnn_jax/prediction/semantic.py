@@ -1,4 +1,4 @@
-"""Label maps: one class per pixel, as a PNG that can be looked at and read back."""
+"""Label maps: one class per pixel, as a PNG that can be viewed and read back."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from maskrcnn_jax.masks.lazy_masks import as_crop
 from maskrcnn_jax.structs import Detections
 
 LARGEST = 255
-"""Classes that fit beside the background into a PNG with a palette."""
+"""Classes that fit into a PNG with a palette, besides the background."""
 
 
 def label_map(detections: Detections, size: tuple[int, int]) -> Integer[np.ndarray, "h w"]:
@@ -37,7 +37,7 @@ def label_map(detections: Detections, size: tuple[int, int]) -> Integer[np.ndarr
 
 
 def save_label_map(path: Path | str, labels: Integer[np.ndarray, "h w"], classes: int) -> None:
-    """Writes a label map as PNG; the file is complete or is not there.
+    """Writes a label map as PNG; the file is written atomically.
 
     With up to 255 classes its pixels are 8 bits wide and have a colour for each class, with more 16 bits and gray.
     """
@@ -54,7 +54,7 @@ def save_label_map(path: Path | str, labels: Integer[np.ndarray, "h w"], classes
 
 
 def class_table(class_names: tuple[str, ...], classes: int) -> list[dict[str, Any]]:
-    """What each value of a label map means: value, name and colour."""
+    """The value, name and colour of each class of a label map."""
     names = class_names or tuple(map(str, range(classes)))
     table = [{"value": 0, "name": "background", "color": [0, 0, 0]}]
     return table + [{"value": i + 1, "name": name, "color": list(distinct_color(i))} for i, name in enumerate(names)]

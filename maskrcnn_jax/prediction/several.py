@@ -1,4 +1,4 @@
-"""Image files that hold several images: animations and documents of several pages."""
+"""Files with several images: animations and documents of several pages."""
 
 import struct
 import warnings
@@ -7,14 +7,14 @@ from pathlib import Path
 from PIL import Image
 
 ENDINGS = {".gif", ".png", ".tif", ".tiff", ".webp"}
-"""Of the formats that can hold several."""
+"""Of formats that can hold several images."""
 
 
 def count_images(path: Path) -> int:
-    """How many images a file holds; 1 where that cannot be found out, or where the format holds only one.
+    """The number of images in a file; 1 if it cannot be read, or if the format holds only one.
 
     Args:
-        path: The file; nothing but a regular file is opened.
+        path: The file; only regular files are opened.
     """
     if path.suffix.lower() not in ENDINGS or not path.is_file():
         return 1

@@ -1,4 +1,4 @@
-"""Work beside the device: what comes is fetched ahead, what was found is written behind."""
+"""Threads beside the device: inputs are fetched ahead, outputs are written in the background."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 def ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
-    """The items, up to `count` of which a thread fetches before they are asked for; errors of fetching come in turn."""
+    """The items, up to `count` of them fetched ahead by a thread; errors are raised in the order of the items."""
     source, end = iter(items), object()
     with ThreadPoolExecutor(1) as worker:
         pending = deque(worker.submit(next, source, end) for _ in range(count))
@@ -22,10 +22,10 @@ def ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
 
 
 class BackgroundWriter:
-    """Calls functions in a thread, in order; what one raises is raised by a later call or at the end.
+    """Calls functions in a thread, in order; an error of one is raised by a later call or at the end.
 
     Args:
-        count: Calls that may wait; the next waits with them.
+        count: Calls that may be pending; a further call blocks.
     """
 
     def __init__(self, count: int) -> None:
@@ -44,7 +44,7 @@ class BackgroundWriter:
             self._worker.shutdown(cancel_futures=True)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Has a function called, after all before it."""
+        """Schedules a call after all earlier ones."""
         while len(self._pending) >= self._count:
             self._pending.popleft().result()
         self._pending.append(self._worker.submit(function, *arguments))

@@ -1,4 +1,4 @@
-"""Images much larger than the network's input: looked at in overlapping tiles, in several sizes."""
+"""Prediction on images much larger than the network's input: in overlapping tiles, at several scales."""
 
 import math
 
@@ -13,11 +13,11 @@ from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.structs import Detections
 
 OVERLAP = 0.25
-"""Share of a tile's side that the next tile sees, too."""
+"""Share of a tile's side that overlaps with the next tile."""
 
 
 def tile(size: tuple[int, int], shape: tuple[int, int], overlap: float = OVERLAP) -> list[Window]:
-    """Covers an image with equal windows, evenly spread, row by row.
+    """Covers an image with evenly spaced windows of one size, row by row.
 
     Args:
         size: (height, width) of the image, pixels.
@@ -25,17 +25,17 @@ def tile(size: tuple[int, int], shape: tuple[int, int], overlap: float = OVERLAP
         overlap: Share of a window's side that it has in common with the next, at least; in [0, 1).
 
     Raises:
-        ValueError: A window has no pixels, or the overlap is no share.
+        ValueError: A window has no pixels, or the overlap is not in [0, 1).
     """
     if min(shape) < 1 or not 0 <= overlap < 1:
         raise ValueError(f"tiles of {shape} pixels, overlap {overlap}: give positive sides, an overlap in [0, 1)")
-    rows, columns = (_starts(whole, side, overlap) for whole, side in zip(size, shape, strict=True))
+    tops, lefts = (_starts(whole, side, overlap) for whole, side in zip(size, shape, strict=True))
     height, width = min(shape[0], size[0]), min(shape[1], size[1])
-    return [(x, y, x + width, y + height) for y in rows for x in columns]
+    return [(x, y, x + width, y + height) for y in tops for x in lefts]
 
 
 def native_shape(config: InputConfig) -> tuple[int, int]:
-    """(height, width) of the largest image that a network looks at pixel by pixel."""
+    """(height, width) of the largest image that a network takes without downscaling."""
     return (config.longest_edge if config.enlarge_only else config.shortest_edge), config.longest_edge
 
 
@@ -47,18 +47,18 @@ def predict_tiled(
     overlap: float = OVERLAP,
     min_score: float = 0.0,
 ) -> Detections:
-    """Finds the objects of an image of any size, small and large.
+    """Detects small and large objects in an image of any size.
 
-    The image is cut into overlapping tiles; then again at half its size, a quarter, …, until one tile holds it, which
-    takes a third more time. An object that a tile cuts is found once, whole: as another tile has it, or joined from its
-    parts. Memory grows with the image's own pixels and 4 kB per object.
+    The image is divided into overlapping tiles; then again at half its size, a quarter, …, until it fits one tile,
+    which takes a third more time. An object that a tile cuts is found once: whole in another tile, or merged from its
+    parts. Memory grows with the pixels of the image and 4 kB per object.
 
     Args:
-        predictor: Finds in tiles.
+        predictor: Detects in the tiles.
         image: RGB.
-        shape: (height, width) of a tile, pixels; by default the network's own. Smaller tiles are enlarged: for objects
-            that are too small in the image.
-        overlap: Share of a tile's side that the next sees, too.
+        shape: (height, width) of a tile, pixels; by default the network's own. Smaller tiles are enlarged, which
+            helps with very small objects.
+        overlap: Share of a tile's side that overlaps with the next tile.
         min_score: Detections below are left out.
 
     Returns:
@@ -74,9 +74,9 @@ def predict_tiled(
             part = windows[start : start + predictor.batch_size]
             tiles = [image[y0:y1, x0:x1] for x0, y0, x1, y1 in part]
             for window, found in zip(part, predictor(tiles, crops=True), strict=True):
-                # What is less sure may still confirm what another window shows.
-                heard = select(found, found.scores >= MIN_SCORE_RATIO * min_score)
-                seen.append(gather(heard, window, scale, (height, width)))
+                # Detections with lower scores may still confirm those of another window.
+                kept = select(found, found.scores >= MIN_SCORE_RATIO * min_score)
+                seen.append(gather(kept, window, scale, (height, width)))
         if len(windows) == 1:
             found = join(seen, predictor.config.detect.nms_iou)
             return select(found, found.scores >= min_score)
@@ -93,7 +93,7 @@ def _starts(whole: int, side: int, overlap: float) -> list[int]:
 def _shrink(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """An image half as large, or as large as a tile if that is more.
 
-    Means of areas: where each pixel is made of the nearest two, as networks resize, fine texture flickers.
+    By the mean over areas: bilinear resizing, as for the network's input, aliases fine texture.
     """
     height, width = image.shape[:2]
     factor = max(0.5, min(1.0, shape[0] / height, shape[1] / width))

@@ -1,4 +1,4 @@
-"""Which objects of a frame are those of the frames before."""
+"""Tracks objects from frame to frame by the IoU of their boxes."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,36 +10,36 @@ from jaxtyping import Float, Int
 from maskrcnn_jax.masks.boxes import box_iou
 
 MIN_IOU = 0.3
-"""IoU from which on a box may be where its object moved to."""
+"""Least IoU of an object's boxes in two frames."""
 MEMORY = 10
-"""Frames for which an object that is not seen keeps its number."""
+"""Frames for which an object that is not detected keeps its number."""
 
 
 class Track(NamedTuple):
-    """An object and where it was last seen."""
+    """An object and its last detection."""
 
     number: int
     label: int
     box: Float[np.ndarray, "4"]
     """Pixels."""
     unseen: int
-    """Frames since."""
+    """Frames since then."""
 
 
 class Tracks(NamedTuple):
-    """The objects that are followed."""
+    """The objects that are tracked."""
 
     current: tuple[Track, ...] = ()
     started: int = 0
-    """How many there were so far; the next one's number."""
+    """Number of objects so far, and the number of the next one."""
 
 
 def follow(
     tracks: Tracks, boxes: Float[np.ndarray, "n 4"], labels: Int[np.ndarray, " n"]
 ) -> tuple[Tracks, Int[np.ndarray, " n"]]:
-    """Gives the objects of the next frame the numbers that they had, and new ones to those that come.
+    """Assigns the objects of the next frame to tracks; objects without a track start a new one.
 
-    Pairs of a class are made by the IoU of their boxes, the best first.
+    Objects and tracks of one class are matched greedily by the IoU of their boxes, the highest first.
 
     Args:
         tracks: After the frames so far; `Tracks()` before the first.
@@ -68,11 +68,11 @@ def follow(
 
 
 def keep_colors(colors: dict[int, int], numbers: Sequence[int]) -> dict[int, int]:
-    """The colours of objects, by number: each keeps its own, and a new one takes the first that no other has.
+    """Colour indices of objects by number: each keeps its own, and a new one takes the first that is free.
 
     Args:
         colors: So far.
-        numbers: Of the objects that are followed; others lose their colour.
+        numbers: Of the objects that are tracked; the colours of others become free.
     """
     kept = {number: colors[number] for number in numbers if number in colors}
     for number in numbers:

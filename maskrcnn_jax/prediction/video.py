@@ -1,4 +1,4 @@
-"""Video files and cameras: frames in, frames out, none lost."""
+"""Reading and writing video files, and reading cameras, without losing frames."""
 
 import contextlib
 import logging
@@ -20,18 +20,18 @@ from maskrcnn_jax.files.writing import written_whole
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 250
-"""Frames in a row that may be broken; a file whose rest is lost would else be read as long as its header promises."""
+MAX_BROKEN = 250
+"""Consecutive frames that may be broken; else a truncated file would be read up to the length in its header."""
 
 
 def silence() -> None:
-    """Keeps OpenCV's libraries from writing about broken frames to the terminal; call it before the first video."""
+    """Silences messages of OpenCV's libraries about broken frames; call it before the first video is opened."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class BrokenVideo(ValueError):
-    """A video that has nothing to show; the message names it."""
+    """A video without frames that can be read; the message names it."""
 
 
 class VideoReader:
@@ -50,28 +50,28 @@ class VideoReader:
         if isinstance(source, Path):
             require_regular(source)
             if not _is_text(source):
-                raise BrokenVideo(f"{source}: OpenCV opens no video whose name is not UTF-8; rename it")
+                raise BrokenVideo(f"{source}: OpenCV cannot open a video whose name is not UTF-8; rename it")
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._capture.isOpened():
-            remedy = "connect it or give another number" if self.live else "convert it, for one to .mp4 with H.264"
-            raise BrokenVideo(f"{self.name}: no video that OpenCV can open; {remedy}")
+            remedy = "connect it or give another number" if self.live else "convert it, for example to .mp4 with H.264"
+            raise BrokenVideo(f"{self.name}: OpenCV cannot open this video; {remedy}")
         rate, count = (self._capture.get(name) for name in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.rate = float(rate) if 0 < rate < 1e6 else 30.0
         """Frames per second."""
         self.count = int(count) if count > 0 and not self.live else None
-        """Frames as the file says."""
+        """Number of frames in the file's header."""
         width, height = (self._capture.get(name) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         self.size = int(height), int(width)
         self._times = _Times(self.name, self.rate)
 
     def frames(self) -> Iterator[UInt8[np.ndarray, "h w 3"] | None]:
-        """RGB frames, and None in place of each that is broken or that a camera dropped, so that time is kept.
+        """RGB frames, with None for each that is broken or that a camera dropped, so that the timing stays right.
 
         Raises:
-            ValueError: There is not a single frame.
+            BrokenVideo: No frame can be read.
         """
         index, missing, start = 0, 0, time.monotonic()
-        while missing < PATIENCE:
+        while missing < MAX_BROKEN:
             read, frame = self._capture.read()
             if not read:
                 if self.count is None or index + missing >= self.count:
@@ -81,7 +81,7 @@ class VideoReader:
             if self.live:
                 missing = max(0, int((time.monotonic() - start) * self.rate) - index)
             elif missing:
-                log.warning("%s: %s cannot be read; the one before is kept", self.name, _span(index, missing))
+                log.warning("%s: %s cannot be read; the frame before is repeated", self.name, _span(index, missing))
             yield from repeat(None, missing)
             if not self.live:
                 self._times.add(index + missing, self._capture.get(cv2.CAP_PROP_POS_MSEC))
@@ -90,17 +90,19 @@ class VideoReader:
         if index == 0:
             raise BrokenVideo(f"{self.name}: holds no frame that can be read; give another video")
         if missing:
-            log.warning("%s: ends with %s; the one before is kept", self.name, _span(index, missing))
+            log.warning(
+                "%s: ends with %s that cannot be read; the frame before is repeated", self.name, _span(index, missing)
+            )
             yield from repeat(None, missing)
-        self._times.say()
+        self._times.warn()
 
     def close(self) -> None:
-        """Lets go of the file or the camera."""
+        """Closes the file or the camera."""
         self._capture.release()
 
 
 class _Times:
-    """When frames are shown in a video file, compared with the constant rate at which they are written again."""
+    """The times of frames in a video file, compared with the constant rate at which they are written."""
 
     def __init__(self, name: str, rate: float) -> None:
         self._name, self._frame = name, 1000 / rate
@@ -108,7 +110,7 @@ class _Times:
         self._last, self._shortest, self._longest, self._off = 0.0, math.inf, 0.0, 0.0
 
     def add(self, index: int, time: float) -> None:
-        """Takes a frame's number and its time, ms; where a file has none, OpenCV's does not advance."""
+        """Adds a frame's number and time, ms; for a file without times OpenCV's does not advance."""
         if self._start is None:
             self._start = time - index * self._frame
         elif time > self._last:
@@ -117,12 +119,12 @@ class _Times:
             self._off = max(self._off, abs(time - self._start - index * self._frame))
         self._last = time
 
-    def say(self) -> None:
-        """Warns if the rate varies, so that what is written is shown at other times."""
+    def warn(self) -> None:
+        """Warns if the rate varies, as frames are then written with other times."""
         if self._off > 1.5 * self._frame:
             log.warning(
-                "%s: its frame rate varies (frames last %.0f to %.0f ms); what is written shows each "
-                "for %.0f ms, up to %.2f s earlier or later than there",
+                "%s: its frame rate varies (frames last %.0f to %.0f ms); in the output each "
+                "lasts %.0f ms, and times differ by up to %.2f s",
                 self._name,
                 self._shortest,
                 self._longest,
@@ -132,13 +134,13 @@ class _Times:
 
 
 class _Unwanted(Exception):
-    """A file that is not to take its place."""
+    """Discards a file that is being written."""
 
 
 class VideoWriter:
-    """Writes a video with the size and the rate that are asked for; it is complete or is not there.
+    """Writes a video of a given size and rate; the file is written atomically.
 
-    MPEG-4 in .mp4. That cannot hold odd sizes, which become Motion JPEG in .avi.
+    The format is MPEG-4 in .mp4, and for odd sizes, which it cannot hold, Motion JPEG in .avi.
 
     Args:
         path: Of the file, without ending.
@@ -157,7 +159,7 @@ class VideoWriter:
         )
         self.path = path.with_name(path.name + suffix)
         if not _is_text(self.path):
-            raise OSError(f"{self.path}: OpenCV writes no video whose path is not UTF-8; name another folder")
+            raise OSError(f"{self.path}: OpenCV cannot write a video whose path is not UTF-8; name another folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._whole = contextlib.ExitStack()
         self._partial = self._whole.enter_context(written_whole(self.path))
@@ -176,25 +178,25 @@ class VideoWriter:
         """Completes the file.
 
         Raises:
-            OSError: It could not be written whole; it is not there.
+            OSError: It could not be written completely; there is no file.
         """
         self._writer.release()
         with self._whole:
-            # Before the headers are looked at: they are missing where the disk was full.
+            # Before the headers are read: they are missing if the disk was full.
             if self._count and _count_frames(self._partial) != self._count:
                 raise _why_not(self._partial, self.path)
             if not self._even:
                 _set_rate(self._partial, self._rate)
 
     def discard(self) -> None:
-        """Leaves no file."""
+        """Removes the unfinished file."""
         self._writer.release()
         with contextlib.suppress(_Unwanted), self._whole:
             raise _Unwanted
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a path is text: OpenCV crashes on others."""
+    """Whether a path is valid text: OpenCV crashes on others."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -203,9 +205,9 @@ def _is_text(path: Path) -> bool:
 
 
 def _count_frames(path: Path) -> int:
-    """Frames of a video that are there: as its headers say, provided that the last can be read; else 0.
+    """The number of frames in a video's headers if the last frame can be read; else 0.
 
-    OpenCV reports no error of writing; a file that ends too early has no headers, or not its last frame.
+    OpenCV reports no errors of writing; a truncated file lacks its headers or its last frame.
     """
     capture = cv2.VideoCapture(str(path))
     try:
@@ -219,7 +221,7 @@ def _count_frames(path: Path) -> int:
 
 
 def _why_not(partial: Path, path: Path) -> OSError:
-    """What hinders writing, as the operating system says when one writes on."""
+    """Why a video could not be written, found by appending to its file."""
     try:
         with partial.open("ab") as file:
             file.write(bytes(1 << 20))
@@ -227,7 +229,7 @@ def _why_not(partial: Path, path: Path) -> OSError:
             os.fsync(file.fileno())
     except OSError as error:
         return OSError(error.errno, error.strerror, str(path))
-    return OSError(f"{path}: OpenCV could not write the video whole; look at the disk and the memory, and try again")
+    return OSError(f"{path}: OpenCV could not write the whole video; check the disk and the memory, and try again")
 
 
 def _set_rate(path: Path, rate: float) -> None:

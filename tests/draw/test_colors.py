@@ -21,7 +21,7 @@ def linear(colors):
 
 
 def lab(colors, sight):
-    """CIELAB 1976 of what is seen."""
+    """CIELAB 1976 coordinates of colours."""
     shares = np.clip(linear(colors) @ sight.T, 0, 1) @ TO_XYZ.T / WHITE
     x, y, z = np.where(shares > 0.008856, np.cbrt(shares), 7.787 * shares + 16 / 116).T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)

@@ -47,7 +47,7 @@ def test_the_mask_is_tinted_and_nothing_far_from_it_changes():
     assert not changed[:, 410:].any()
 
 
-def test_the_name_stands_above_the_box_and_leaves_the_object_free():
+def test_the_name_is_above_the_box_and_covers_no_object():
     box = [200, 150, 400, 300]
     drawn = draw_detections(GRAY, one(box), ["cat"])
     inner = drawn[155:295, 205:395]
@@ -57,7 +57,7 @@ def test_the_name_stands_above_the_box_and_leaves_the_object_free():
     assert (drawn[120:148] == 0).all(-1).any()  # black ink
 
 
-def test_the_name_says_class_and_score():
+def test_the_name_has_class_and_score():
     names = ["cat", "dog"]
     box = [200, 150, 400, 300]
     cat = draw_detections(GRAY, one(box), names)
@@ -74,10 +74,10 @@ def test_the_name_says_class_and_score():
     ids=["whole image", "top right", "bottom left", "bottom right", "outside"],
 )
 def test_the_tag_is_whole_wherever_the_box_is(box):
-    """All that stands above a box in the middle of the image is somewhere."""
+    """What is above a box in the middle of the image is visible elsewhere."""
     middle = draw_detections(GRAY, one([300, 200, 340, 220]), ["cat"])
-    rows, columns = np.nonzero((middle[:197] != GRAY[:197]).any(-1))
-    tag = middle[rows.min() : 197, columns.min() : columns.max() + 1]
+    ys, xs = np.nonzero((middle[:197] != GRAY[:197]).any(-1))
+    tag = middle[ys.min() : 197, xs.min() : xs.max() + 1]
     assert tag.shape[0] > 12 and tag.shape[1] > 50
     drawn = draw_detections(GRAY, one(box), ["cat"])
     x, y = cv2.minMaxLoc(cv2.matchTemplate(drawn, tag, cv2.TM_SQDIFF))[2]
@@ -164,7 +164,7 @@ def test_ink_is_readable_on_every_tag(label):
 
 @pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), *PALETTE])
 @pytest.mark.parametrize("label", range(len(PALETTE)))
-def test_lines_and_tags_stand_out_from_every_ground(label, ground):
+def test_lines_and_tags_are_visible_on_any_background(label, ground):
     image = np.full((480, 640, 3), ground, np.uint8)
     drawn = draw_detections(image, one([200, 150, 400, 300], label=label), ["cat"])
     assert max(ratio(pixel, ground) for pixel in drawn[225, 195:205].tolist()) >= 2  # across the left line
@@ -193,7 +193,7 @@ def test_names_cover_an_eighth_of_a_crowd_at_most():
     assert 0.08 < covered < 0.13  # the letters are black
 
 
-def test_lines_stand_out_from_white():
+def test_lines_are_visible_on_white():
     assert all((1 + 0.05) / (luminance(color) + 0.05) >= 2 for color in CURVES)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.draw.label_layout import find_place
+from maskrcnn_jax.draw.label_layout import find_position
 
 WINDOW = (0.0, 0.0, 100.0, 80.0)
 BOX = [40.0, 30, 60, 50]
@@ -12,7 +12,7 @@ NONE = np.zeros((0, 4))
 
 
 def place(box, *others, taken=NONE):
-    found = find_place(np.array(box), SIZE, WINDOW, np.array([box, *others], float), np.array(taken, float))
+    found = find_position(np.array(box), SIZE, WINDOW, np.array([box, *others], float), np.array(taken, float))
     return None if found is None else found.tolist()
 
 
@@ -40,7 +40,7 @@ def test_its_own_box_is_covered_only_if_there_is_no_other_place():
     assert place([0, 0, 100, 80]) == [0, 0, 30, 10]
 
 
-def test_places_are_inside_the_window():
+def test_positions_are_inside_the_window():
     assert place([90, 0, 100, 10]) == [70, 10, 100, 20]  # below, moved to the left
     assert place([-50, -50, -10, -10]) == [0, 0, 30, 10]
 
@@ -55,7 +55,7 @@ def test_no_tag_covers_another():
 def test_tags_that_touch_share_nothing(shift):
     box = np.array([10, 30, 30, 50]) + shift
     window = (0.0, 0.0, 1000.0, 1000.0)
-    first = find_place(box, (20.0, 10.1), window, box[None], NONE)
+    first = find_position(box, (20.0, 10.1), window, box[None], NONE)
     np.testing.assert_allclose(first, np.array([10, 19.9, 30, 30]) + shift)
-    second = find_place(box - (0, 10.1, 0, 10.1), (20.0, 10.1), window, NONE, first[None])
+    second = find_position(box - (0, 10.1, 0, 10.1), (20.0, 10.1), window, NONE, first[None])
     np.testing.assert_allclose(second, np.array([10, 9.8, 30, 19.9]) + shift)

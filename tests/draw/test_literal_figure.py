@@ -9,7 +9,7 @@ from maskrcnn_jax.draw.literal_figure import LiteralFigure
 
 
 def drawn(kind: type[Figure], name: str) -> np.ndarray:
-    """A name at all kinds of places."""
+    """A name in every kind of text."""
     figure = kind(figsize=(4, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], label=name)

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from maskrcnn_jax.evaluation import coco as evaluation
-from maskrcnn_jax.evaluation.coco import FIGURES, CocoEvaluator, coco_metrics, label_categories, write_evaluation
+from maskrcnn_jax.evaluation.coco import METRICS, CocoEvaluator, coco_metrics, label_categories, write_evaluation
 from maskrcnn_jax.masks.paste import paste_mask
 from maskrcnn_jax.structs import ImageRecord
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 
 @pytest.fixture(scope="module")
 def ground_truth():
-    """12 images with up to 6 ellipses of 3 classes, some crowds; nobody has class "rat"."""
+    """12 images with up to 6 ellipses of 3 classes, some crowds; none has class "rat"."""
     rng = np.random.default_rng(0)
     images = [{"id": 100 + 7 * index, "height": 120, "width": 200 - index} for index in range(12)]
     annotations = []
@@ -82,32 +82,32 @@ def reference_metrics(ground_truth, results, kind):
         scorer.evaluate()
         scorer.accumulate()
         scorer.summarize()
-    figures = {f"{kind}/{name}": value for name, value in zip(FIGURES, scorer.stats, strict=True)}
+    metrics = {f"{kind}/{name}": value for name, value in zip(METRICS, scorer.stats, strict=True)}
     for index, category_id in enumerate(scorer.params.catIds):
         (name,) = [category["name"] for category in ground_truth["categories"] if category["id"] == category_id]
         values = scorer.eval["precision"][:, :, index, 0, -1]
-        figures[f"{kind}/AP/{name}"] = values[values > -1].mean() if (values > -1).any() else -1
-    return figures
+        metrics[f"{kind}/AP/{name}"] = values[values > -1].mean() if (values > -1).any() else -1
+    return metrics
 
 
 @pytest.mark.parametrize("digits", [6, 1])
-def test_figures_equal_pycocotools(ground_truth, digits):
+def test_metrics_equal_pycocotools(ground_truth, digits):
     """With scores rounded to one digit there are many ties."""
     results = noisy(ground_truth, digits)
-    figures = coco_metrics(ground_truth, results, masks=True)
+    metrics = coco_metrics(ground_truth, results, masks=True)
     expected = reference_metrics(ground_truth, results, "bbox") | reference_metrics(ground_truth, results, "segm")
-    assert figures.keys() == expected.keys()
-    assert 0.05 < figures["segm/AP"] < 0.9
+    assert metrics.keys() == expected.keys()
+    assert 0.05 < metrics["segm/AP"] < 0.9
     for name, value in expected.items():
-        assert figures[name] == pytest.approx(value, abs=1e-12), name
+        assert metrics[name] == pytest.approx(value, abs=1e-12), name
 
 
 def test_perfect_knowledge_scores_one(ground_truth):
-    figures = coco_metrics(ground_truth, perfect(ground_truth), masks=True)
+    metrics = coco_metrics(ground_truth, perfect(ground_truth), masks=True)
     for kind in ("bbox", "segm"):
         for name in ("AP", "AP50", "AP75", "AP/cat", "AP/dog", "AP/owl", "AR100"):
-            assert figures[f"{kind}/{name}"] == pytest.approx(1.0, abs=1e-12)
-        assert figures[f"{kind}/AP/rat"] == -1  # no object of this class
+            assert metrics[f"{kind}/{name}"] == pytest.approx(1.0, abs=1e-12)
+        assert metrics[f"{kind}/AP/rat"] == -1  # no object of this class
 
 
 def test_scoring_leaves_its_input_alone(ground_truth):
@@ -123,9 +123,9 @@ def test_annotations_of_other_images_do_not_count(ground_truth):
     results = [entry for entry in noisy(ground_truth, 3) if entry["image_id"] in kept]
     own = {**few, "annotations": [entry for entry in few["annotations"] if entry["image_id"] in kept]}
     assert 0 < len(own["annotations"]) < len(few["annotations"])
-    figures = coco_metrics(few, results, masks=True)
-    assert figures == coco_metrics(own, results, masks=True)
-    assert figures["bbox/AP"] > 0
+    metrics = coco_metrics(few, results, masks=True)
+    assert metrics == coco_metrics(own, results, masks=True)
+    assert metrics["bbox/AP"] > 0
 
 
 def test_a_ground_truth_without_categories_is_named(ground_truth):
@@ -134,22 +134,22 @@ def test_a_ground_truth_without_categories_is_named(ground_truth):
 
 
 def test_no_detections_score_zero(ground_truth):
-    figures = coco_metrics(ground_truth, [], masks=True)
-    assert figures["bbox/AP"] == figures["segm/AP"] == figures["segm/AP/cat"] == 0
-    assert figures["bbox/AR100"] == 0
+    metrics = coco_metrics(ground_truth, [], masks=True)
+    assert metrics["bbox/AP"] == metrics["segm/AP"] == metrics["segm/AP/cat"] == 0
+    assert metrics["bbox/AR100"] == 0
 
 
-def test_a_data_set_without_objects_has_no_figures(ground_truth):
+def test_a_data_set_without_objects_has_no_metrics(ground_truth):
     empty = {**ground_truth, "annotations": []}
-    figures = coco_metrics(empty, perfect(ground_truth), masks=True)
-    assert set(figures.values()) == {-1.0}
+    metrics = coco_metrics(empty, perfect(ground_truth), masks=True)
+    assert set(metrics.values()) == {-1.0}
 
 
 def test_without_masks_only_boxes_are_scored(ground_truth):
     results = [{key: entry[key] for key in entry if key != "segmentation"} for entry in perfect(ground_truth)]
-    figures = coco_metrics(ground_truth, results, masks=False)
-    assert figures["bbox/AP"] == pytest.approx(1.0)
-    assert not any(name.startswith("segm") for name in figures)
+    metrics = coco_metrics(ground_truth, results, masks=False)
+    assert metrics["bbox/AP"] == pytest.approx(1.0)
+    assert not any(name.startswith("segm") for name in metrics)
 
 
 @pytest.mark.parametrize(("key", "value"), [("image_id", 999), ("category_id", 3)])
@@ -244,12 +244,12 @@ def test_bad_input_is_named(ground_truth):
 def test_write_leaves_both_files(ground_truth, tmp_path):
     evaluator = make_evaluator(ground_truth)
     evaluator.add(detections([[10, 10, 60, 60], [20, 20, 90, 90]]), [ImageRecord(100, 120, 200, (1.0, 1.0))])
-    figures = evaluator.evaluate()
-    write_evaluation(tmp_path / "run", evaluator.results(), figures)
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == figures
+    metrics = evaluator.evaluate()
+    write_evaluation(tmp_path / "run", evaluator.results(), metrics)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
     assert json.loads((tmp_path / "run" / "detections.json").read_text()) == evaluator.results()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["detections.json", "metrics.json"]
-    write_evaluation(tmp_path / "run", [], figures)
+    write_evaluation(tmp_path / "run", [], metrics)
     assert json.loads((tmp_path / "run" / "detections.json").read_text()) == []
 
 

@@ -16,7 +16,7 @@ def evaluation(tmp_path: Path) -> Evaluation:
     return Evaluation(tmp_path / "run", 400, CocoSource(tmp_path / "coco_mini", "val"), ModelConfig())
 
 
-def test_the_folder_says_step_and_data(evaluation: Evaluation):
+def test_the_folder_has_step_and_data(evaluation: Evaluation):
     folder = evaluation.make_folder()
     assert folder == evaluation.checkpoint / "evaluation" / "step_000400_coco_mini_val"
     described = json.loads((folder / "evaluation.json").read_text())

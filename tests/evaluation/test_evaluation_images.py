@@ -53,7 +53,7 @@ def test_masks_go_back_to_original_pixels():
 
 
 @pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
-def test_masks_lie_where_the_rule_says(rule):
+def test_masks_are_pasted_by_the_rule(rule):
     ground_truth = {"images": [{"id": 7, "height": 40, "width": 50}], "annotations": [], "categories": CATEGORIES}
     evaluator = CocoEvaluator(ground_truth, (2,), masks=True, paste=rule)
     box = [10.4, 20.6, 25.7, 33.3]
@@ -75,10 +75,10 @@ def test_masks_lie_where_the_rule_says(rule):
 )
 def test_run_length_code_is_pycocotools(image, start, size, seed, density):
     (height, width), (y, x) = image, np.minimum(start, image)
-    rows, columns = min(size[0], height - y), min(size[1], width - x)
-    mask = np.random.default_rng(seed).random((rows, columns)) < density
+    tall, wide = min(size[0], height - y), min(size[1], width - x)
+    mask = np.random.default_rng(seed).random((tall, wide)) < density
     full = np.zeros((height, width), bool)
-    full[y : y + rows, x : x + columns] = mask
+    full[y : y + tall, x : x + wide] = mask
     assert encode_crop(Crop(mask, int(y), int(x)), height, width) == encode(full)
 
 
@@ -102,6 +102,6 @@ def test_soft_28_by_28_crops_of_the_truth_score_high():
     evaluator = CocoEvaluator(truth, (2, 5), masks=True)
     for image_id, batch in enumerate(batches):
         evaluator.add(batch, [ImageRecord(image_id, 240, 320, (1.0, 1.0))])
-    figures = evaluator.evaluate()
-    assert figures["bbox/AP"] == pytest.approx(1.0)
-    assert figures["segm/AP"] >= 0.9
+    metrics = evaluator.evaluate()
+    assert metrics["bbox/AP"] == pytest.approx(1.0)
+    assert metrics["segm/AP"] >= 0.9

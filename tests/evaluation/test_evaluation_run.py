@@ -34,14 +34,14 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
     main()
 
 
-def test_a_checkpoint_gets_the_figures_that_training_ended_with(
+def test_a_checkpoint_gets_the_metrics_that_training_ended_with(
     finished_run: Path, copied_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     run_main(monkeypatch, TINY, "--checkpoint", copied_run)
     folder = copied_run / "evaluation" / "step_000040_shapes"
     assert capsys.readouterr().out.endswith(f"wrote {folder / 'metrics.json'}\n")
-    figures, expected = (json.loads((run / "metrics.json").read_text()) for run in (folder, finished_run))
-    assert figures == expected
+    metrics, expected = (json.loads((run / "metrics.json").read_text()) for run in (folder, finished_run))
+    assert metrics == expected
     # Training compiled with the processes' own settings, so the last bits may differ.
     found, trained = (json.loads((run / "detections.json").read_text()) for run in (folder, finished_run))
     assert [(d["image_id"], d["category_id"]) for d in found] == [(d["image_id"], d["category_id"]) for d in trained]
@@ -113,18 +113,18 @@ def test_a_detector_that_knows_the_objects_scores_one(tmp_path: Path, monkeypatc
         return jax.device_put(Detections(boxes, scores, labels, scores > 0, masks))
 
     monkeypatch.setattr(evaluate, "Detector", lambda _: know)
-    figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
-    assert figures["bbox/AP"] == 1.0 and figures["bbox/AR100"] == 1.0
+    metrics = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
+    assert metrics["bbox/AP"] == 1.0 and metrics["bbox/AR100"] == 1.0
     # The masks fill their boxes: exact for squares that nothing occludes, and no other shape.
-    assert figures["segm/AP"] < 1.0
-    assert json.loads((tmp_path / "metrics.json").read_text()) == figures
+    assert metrics["segm/AP"] < 1.0
+    assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
     truth = {a["image_id"]: 0 for a in source.coco()["annotations"]}
     assert {d["image_id"] for d in json.loads((tmp_path / "detections.json").read_text())} == truth.keys()
     assert jax.sharding.get_abstract_mesh().empty  # nothing of the mesh stays behind
 
 
 def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The data has squares, circles and triangles. This model knows stars instead of squares, and counts otherwise."""
+    """The data has squares, circles and triangles. This model has stars instead of squares, and another order."""
     config = change(load_config(TINY), model__class_names=("triangle", "star", "circle"), data__validation__count=12)
     source = config.data.validation.open()
     examples = {source[i].image.tobytes(): source[i] for i in range(len(source))}
@@ -142,8 +142,8 @@ def test_classes_are_scored_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         return jax.device_put(Detections(boxes, scores, labels, scores > 0, masks))
 
     monkeypatch.setattr(evaluate, "Detector", lambda _: know)
-    figures = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
-    assert [figures[f"bbox/AP/{name}"] for name in ("square", "circle", "triangle")] == [0.0, 1.0, 1.0]
+    metrics = evaluate.evaluate(build_model(config), source, config, tmp_path, data_mesh())
+    assert [metrics[f"bbox/AP/{name}"] for name in ("square", "circle", "triangle")] == [0.0, 1.0, 1.0]
 
 
 def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
@@ -157,7 +157,7 @@ def test_the_data_must_fit_the_model(caplog: pytest.LogCaptureFixture):
     few = change(config, model__num_classes=1, model__class_names=("dog",))
     evaluate.check_compatible(few, source, devices=4)
     (record,) = caplog.records
-    assert record.levelname == "WARNING" and record.message.endswith("does not know, so scores 0 in: cat, owl")
+    assert record.levelname == "WARNING" and record.message.endswith("so their AP is 0: cat, owl")
     with pytest.raises(
         ConfigError, match=r"model.class_names = 'a, b, c': .* none of these .*, but cat, dog, owl; evaluate on other"
     ):
@@ -178,15 +178,15 @@ def test_a_file_of_weights_is_evaluated_as_its_run_is(
     _, params, statistics = split(load_pretrained(copied_run))
     write_safetensors(tmp_path / "tiny.safetensors", jax.device_get(params | statistics), trained_config(copied_run))
     run_main(monkeypatch, TINY, "--checkpoint", tmp_path / "tiny.safetensors")
-    figures, expected = (
+    metrics, expected = (
         json.loads((folder / "metrics.json").read_text())
         for folder in (tmp_path / "tiny.evaluation" / "shapes", finished_run)
     )
-    assert figures == expected
+    assert metrics == expected
     assert trained_config(tmp_path / "tiny.safetensors").class_names == ("square", "circle", "triangle")
 
 
-def test_the_table_names_the_main_figures():
+def test_the_table_names_the_main_metrics():
     boxes = {f"bbox/{name}": k / 10 for k, name in enumerate(evaluate.SUMMARY)}
     line = "bbox  AP 0.000  AP50 0.100  AP75 0.200  APs 0.300  APm 0.400  APl 0.500"
     assert evaluate.table(boxes) == line

@@ -27,7 +27,7 @@ def example(
 
 
 class Images:
-    """A data set of examples; None stands for an image that cannot be decoded."""
+    """A data set of examples; None is an image that cannot be decoded."""
 
     class_names = ("cat", "dog", "owl")
     category_ids = (2, 5, 17)

@@ -1,6 +1,7 @@
-"""An image that a small network has seen, and a hand-made trace whose every number is known."""
+"""An image run through a small network, and a hand-made trace."""
 
 import dataclasses
+import re
 from functools import cache
 
 import numpy as np
@@ -32,7 +33,7 @@ def image(height: int = SIDE, width: int = SIDE) -> np.ndarray:
 
 @cache
 def seen() -> InspectedImage:
-    """A random image of the network's size, seen by a network with random weights."""
+    """A random image of the network's size in a network with random weights."""
     return run_model(build(), image())
 
 
@@ -46,7 +47,7 @@ def careless_model() -> MaskRCNN:
 
 @cache
 def careless() -> InspectedImage:
-    """The same image, seen by that network."""
+    """The same image in that network."""
     return run_model(careless_model(), image())
 
 
@@ -62,13 +63,13 @@ PAIRS = ClassCandidates(
     valid=np.array([[True, True, True, False]]),
     keep=np.array([[True, True, False, False]]),
 )
-"""The first stays a detection, the second is kept, the third dropped, the fourth is padding."""
+"""The first is a detection, the second is kept, the third dropped, the fourth is padding."""
 
 
 def trace() -> Trace:
     """Eight anchors; of them four candidates, of which one is dropped and one is no box; two proposals; one detection.
 
-    The box head says cat 0.6, background 0.3 and dog 0.1 of the first roi, background 0.8 and owl 0.2 of the second.
+    The box head gives the first RoI cat 0.6, background 0.3 and dog 0.1, the second background 0.8 and owl 0.2.
     """
     candidates = np.array([[2, 4, 12, 14], [3, 5, 12, 14], [0, 0, 0, 0], [10, 4, 40, 44]], np.float32)
     rois = Rois(
@@ -125,7 +126,7 @@ def trace() -> Trace:
 
 
 def by_hand(found: Trace | None = None, config: ModelConfig | None = None) -> InspectedImage:
-    """What a network with the classes of `NAMES` would have seen for a trace, the hand-made one if None."""
+    """A trace, the hand-made one if None, as the result of a network with the classes of `NAMES`."""
     return InspectedImage(_model(config or NAMED), VIEW.image, (1.0, 1.0), VIEW, found or trace(), {})
 
 
@@ -148,8 +149,8 @@ def without_detections(found: Trace) -> Trace:
 
 
 def figure(step: Step) -> Figure:
-    """The only figure of a step."""
-    [only] = step.figures
+    """The only plot of a step."""
+    [only] = step.plots
     return only
 
 
@@ -168,5 +169,6 @@ def texts(figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def titles(figure) -> list[str]:
-    return [axes.get_title() for axes in figure.axes]
+def numbers(text: str) -> list[float]:
+    """The numbers in a text."""
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text)]

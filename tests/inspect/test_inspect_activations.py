@@ -1,4 +1,4 @@
-"""What modules inside of the network return, against running them by hand."""
+"""Outputs of modules inside the network, against running them by hand."""
 
 from functools import partial
 
@@ -68,7 +68,7 @@ def test_the_model_stays_as_it_is(model: MaskRCNN):
     assert before.keys() == after.keys() and all(before[path] is after[path] for path in before)
 
 
-def test_what_comes_later_is_not_computed(model: MaskRCNN):
+def test_later_modules_are_not_computed(model: MaskRCNN):
     batch = mixed()
 
     def multiplications(name: str) -> int:

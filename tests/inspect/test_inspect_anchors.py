@@ -1,4 +1,4 @@
-"""What training asks of anchors: the same as the functions that training calls, and where it leads."""
+"""Targets of anchors: those of the functions that training calls, and the refined anchors."""
 
 import jax
 import jax.numpy as jnp
@@ -56,10 +56,10 @@ def test_anchors_are_those_of_the_forward_pass():
 
 
 def test_table_of_anchors(pyramid: Pyramid):
-    rows = anchor_table(pyramid, CONFIG.model.rpn.anchors).rows
+    entries = anchor_table(pyramid, CONFIG.model.rpn.anchors).entries
     # 16 pixels: 16 / √½ = 22.6 wide and 16 · √½ = 11.3 high
-    assert rows[1] == ("P3", "8 × 8", 8, 16, "11 × 23, 16 × 16, 23 × 11", 192)
-    assert [row[2] for row in rows] == [4, 8, 16, 32, None]  # a single cell has no stride
+    assert entries[1] == ("P3", "8 × 8", 8, 16, "11 × 23, 16 × 16, 23 × 11", 192)
+    assert [row[2] for row in entries] == [4, 8, 16, 32, None]  # a single cell has no stride
 
 
 def test_the_sample_is_that_of_training(pyramid: Pyramid, targets: AnchorTargets):
@@ -75,7 +75,7 @@ def test_the_sample_is_that_of_training(pyramid: Pyramid, targets: AnchorTargets
     assert not len(targets.which(IGNORE, sampled=True))
 
 
-def test_every_anchor_counts_as_its_overlap_says(pyramid: Pyramid, targets: AnchorTargets):
+def test_anchors_are_assigned_by_their_overlap(pyramid: Pyramid, targets: AnchorTargets):
     boxes = jnp.array([box for box, _ in OBJECTS[:3]])
     overlaps = np.asarray(iou(boxes, jnp.asarray(pyramid.anchors)))
     best = overlaps.max(axis=0)
@@ -111,12 +111,12 @@ def test_without_objects_everything_is_negative(pyramid: Pyramid):
     assert (targets.assignment == NEGATIVE).all() and len(targets.sampled) == CONFIG.sampling.anchors.count
     figure = positive_anchor_figure(IMAGE, pyramid, targets, nothing, NAMES)
     assert not figure.axes[0].collections
-    assert object_anchor_table(targets, nothing, NAMES, 0.7).rows == []
+    assert object_anchor_table(targets, nothing, NAMES, 0.7).entries == []
 
 
 def test_tables_add_up(pyramid: Pyramid, targets: AnchorTargets):
-    rows = assignment_table(pyramid, targets).rows
-    *levels, everything = [row[1:] for row in rows]
+    entries = assignment_table(pyramid, targets).entries
+    *levels, everything = [row[1:] for row in entries]
     assert np.sum(levels, axis=0).tolist() == list(everything)
     assert [sum(row[:3]) for row in levels] == list(pyramid.counts)
     assert sum(everything[3:]) == CONFIG.sampling.anchors.count
@@ -126,14 +126,14 @@ def test_objects_and_their_anchors(targets: AnchorTargets):
     objects = host(truth(*OBJECTS[:3]))
     crowd = objects._replace(is_crowd=np.array([False, False, True, False]))
     table = object_anchor_table(targets._replace(overlaps=np.float32([0.75, 0.5, 0.1, 0])), crowd, NAMES, 0.7)
-    assert [row[:3] for row in table.rows] == [
+    assert [row[:3] for row in table.entries] == [
         ("cat", "22 × 26", 0.75),
         ("dog", "36 × 30", 0.5),
         ("owl (crowd)", "24 × 18", pytest.approx(0.1)),
     ]
     assert table.marked == [1]  # the crowd is not to be found
     whole = object_anchor_table(targets, objects, NAMES, 0.7)
-    assert sum(row[3] for row in whole.rows) == len(targets.which(POSITIVE, sampled=False))
+    assert sum(row[3] for row in whole.entries) == len(targets.which(POSITIVE, sampled=False))
 
 
 def test_anchors_of_the_middle(pyramid: Pyramid):

@@ -116,7 +116,7 @@ def test_scores_of_several_images():
     source = ShapesSource(image_size=64, count=5).open()
     model = careless_model()
     table, metrics = score_images(model, read_annotated(source, 0, config), [1, 3])
-    first, second, mean = table.rows
+    first, second, mean = table.entries
     assert (first[:3], second[:3]) == ((1, 1, len(source[1].labels)), (3, 3, len(source[3].labels)))
     assert mean[:2] == ("mean", "") and mean[2] == first[2] + second[2] and mean[3] == first[3] + second[3]
     assert len(first) == len(table.columns) == 15
@@ -130,4 +130,4 @@ def test_images_without_objects_have_no_score():
     model = careless_model()
     data = Images(example(size=(64, 64), image=image()))
     table, _ = score_images(model, read_annotated(data, 0, config), [0])
-    assert all(math.isnan(value) for row in table.rows for value in row[4:])
+    assert all(math.isnan(value) for row in table.entries for value in row[4:])

@@ -178,9 +178,9 @@ def test_pasted_objects_are_those_of_other_images():
 
 
 def test_what_is_not_random_is_not_shown():
-    assert not augmentation(open_data(shapes(Flip(0.0), Resize((SIDE,), SIDE)), images=2)).figures
+    assert not augmentation(open_data(shapes(Flip(0.0), Resize((SIDE,), SIDE)), images=2)).plots
     jittered = open_data(shapes(Flip(0.5), ScaleJitter(0.5, 2.0)), images=2)
-    assert random_crops(jittered) is None and augmentation(jittered).figures
+    assert random_crops(jittered) is None and augmentation(jittered).plots
 
 
 # Data sets of the user's own
@@ -209,7 +209,7 @@ def test_images_without_objects(empty: Path):
     settings = dataclasses.replace(CONFIG.data, train=CocoSource(empty, "train", keep_empty=True))
     data = open_data(dataclasses.replace(CONFIG, data=settings), images=5)
     made = {step: step(data) for step in STEPS}
-    without = {step for step, result in made.items() if result is None or not list(result.figures)}
+    without = {step for step, result in made.items() if result is None or not list(result.plots)}
     assert without == {data_set, mask_targets}
     assert boxes(data).facts["Objects"] == anchor_assignment(data).facts["Positive"] == 0
     assert batches(data).facts["Images without foreground"] == 40
@@ -224,7 +224,7 @@ def test_broken_images_are_named(monkeypatch: pytest.MonkeyPatch):
         opened(None, None)
     some = opened(None, example((0, (5, 5, 20, 20))))
     assert some.numbers.broken == ["image 0 is broken"]
-    assert data_set(some).tables[1].rows == [("image 0 is broken",)]
+    assert data_set(some).tables[1].entries == [("image 0 is broken",)]
 
 
 # The command

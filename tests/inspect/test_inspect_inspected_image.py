@@ -26,7 +26,7 @@ def test_the_stages_are_what_the_pyramid_is_made_of():
 
 @pytest.mark.parametrize("bgr", [False, True])
 @pytest.mark.parametrize("padding", [{}, {"black_padding": True}, {"centered": True}])
-def test_the_image_comes_back_as_it_was(bgr: bool, padding: dict):
+def test_normalisation_is_undone(bgr: bool, padding: dict):
     """Normalised by hand: RGB minus mean, divided by deviation, then turned over."""
     config = dataclasses.replace(CONFIG.model.input, bgr=bgr, **padding)
     pixels = image(40, 60)
@@ -63,7 +63,7 @@ def test_detections_are_those_of_the_predictor(config: ModelConfig):
     assert np.mean(masks != expected.masks) < 1e-3
 
 
-def test_a_large_image_is_seen_as_the_network_sees_it():
+def test_a_large_image_is_shown_as_the_network_s_input():
     large = np.repeat(np.repeat(image(), 2, axis=0), 2, axis=1)
     network = run_model(build(), large)
     # Twice as large with every pixel four times: halved it is the small one again.

@@ -1,8 +1,8 @@
-"""Figures and tables of predictions beside objects."""
+"""Plots and tables of predictions beside objects."""
 
 import numpy as np
 import pytest
-from inspected import drawn, texts
+from inspected import drawn, numbers, texts
 
 from maskrcnn_jax.inspect.model.match_steps import error_figure, error_table, overlap_figure, precision_figure
 from maskrcnn_jax.inspect.model.matches import Outcome
@@ -41,10 +41,8 @@ def test_precision_over_recall():
     # one of one, of two, of three; of two objects
     np.testing.assert_allclose(points.get_xydata(), [[0.5, 1], [0.5, 0.5], [0.5, 1 / 3]])
     np.testing.assert_allclose(steps.get_xydata(), [[0, 1], [0.5, 1], [0.5, 0.5], [0.5, 1 / 3]])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "AP at IoU 0.5 = 0.500",
-        "AP at IoU 0.9 = 0.000",
-    ]
+    labels = [numbers(text.get_text()) for text in figure.legends[0].get_texts()]
+    assert labels == [[0.5, 0.5], [0.9, 0]]  # IoU and AP
 
 
 def test_overlaps_in_numbers():
@@ -68,7 +66,7 @@ def test_errors_by_kind():
     assert found == [BOXES[0].tolist()] and wrong == [BOXES[1].tolist()] and nothing == [BOXES[2].tolist()]
     assert near == [(BOXES[1] + 1).tolist()]  # the second object: with the right class it would be found
     assert texts(figure) == ["cat 0.90 / 0.80", "dog 0.80 / 0.70", "cat 0.70 / 0.00"]
-    assert error_table(OUTCOME).rows == [
+    assert error_table(OUTCOME).entries == [
         ("found", 1, 1),
         ("wrong class", 1, 0),
         ("on nothing", 1, 0),
@@ -78,8 +76,8 @@ def test_errors_by_kind():
 
 def test_of_many_errors_of_a_kind_the_best_are_drawn():
     """Ten cats found and between them ten where nothing is, best first: a cat, nothing, a cat, nothing, …"""
-    places = np.arange(20.0)
-    boxes = np.stack([2 * places, places, 2 * places + 1, places + 1], axis=1)
+    x = np.arange(20.0)
+    boxes = np.stack([2 * x, x, 2 * x + 1, x + 1], axis=1)
     many = Outcome(
         boxes=boxes,
         scores=np.linspace(0.99, 0.8, 20),  # in steps of 0.01
@@ -97,10 +95,10 @@ def test_of_many_errors_of_a_kind_the_best_are_drawn():
 
 
 @pytest.mark.parametrize(
-    ("predictions", "objects", "rows"), [(0, 2, [("missed", 0, 2)]), (2, 0, [("on nothing", 2, 0)]), (0, 0, [])]
+    ("predictions", "objects", "entries"), [(0, 2, [("missed", 0, 2)]), (2, 0, [("on nothing", 2, 0)]), (0, 0, [])]
 )
-def test_nothing_found_or_nothing_there(predictions: int, objects: int, rows: list):
+def test_nothing_found_or_nothing_there(predictions: int, objects: int, entries: list):
     outcome = empty(predictions, objects)
     layers = drawn(error_figure(np.zeros((40, 40, 3), np.uint8), outcome, NAMES))
     assert sum(map(len, layers)) == predictions + objects
-    assert error_table(outcome).rows == rows
+    assert error_table(outcome).entries == entries

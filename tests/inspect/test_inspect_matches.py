@@ -127,7 +127,7 @@ def test_kinds_of_errors_by_their_definitions():
 
 
 def test_the_order_of_the_tests():
-    """What is poorly localised and also of the wrong class counts as the first; so says TIDE's code."""
+    """Poorly localised and of the wrong class counts as the first, as in TIDE's code."""
     assert error_kinds(outcome([[0.3, 0.8]], [1], [1, 2]))[0] == [Kind.LOCALISED]
     # of class 1 on a taken object and on one of class 2: the class comes before the duplicate
     assert error_kinds(outcome([[0.9, 0.0], [0.7, 0.6]], [1, 1], [1, 2]))[0] == [Kind.FOUND, Kind.CLASS]

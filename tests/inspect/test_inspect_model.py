@@ -47,13 +47,13 @@ def test_without_mask_head_and_objects_the_steps_that_need_them_are_left_out():
     assert left_out(careless()) == MASKS | OBJECTS
 
 
-def test_figures_are_freed():
+def test_plots_are_freed():
     """None but that of the step itself is in memory."""
     alive: list[weakref.ref] = []
     for step in model_steps(careless(), 10):
         gc.collect()
         assert all(reference() is None for reference in alive)
-        alive += [weakref.ref(figure) for figure in (step.figures if step else ())]
+        alive += [weakref.ref(figure) for figure in (step.plots if step else ())]
         del step
     assert len(alive) == len(STEPS) - len(MASKS | OBJECTS) - 1  # of the tensors there is a table
 
@@ -73,7 +73,7 @@ def test_an_image_without_objects():
     assert left_out(network) == {anchor_targets, recall, precision, overlaps}
     step = errors(network)
     assert step is not None
-    kinds = {kind: number for kind, number, _ in step.tables[0].rows}
+    kinds = {kind: number for kind, number, _ in step.tables[0].entries}
     assert kinds == {"on nothing": CONFIG.model.detect.count}  # with random weights it finds all that it may
 
 
@@ -127,13 +127,13 @@ def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch)
     [
         ((), r"model\.safetensors names no data: give an image with --image, or a configuration with --data"),
         (("--data", TINY, "--image-id", "6"), r"image_id = 6: .* it has 6, from 1000 to 1005"),
-        (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* give one of both"),
-        (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* give one of both"),
+        (("--data", TINY, "--image", "text.jpg"), r"image = text\.jpg and data = .*tiny\.py: .* not both"),
+        (("--image-id", "3", "--image", "text.jpg"), r"image = text\.jpg and image_id = 3: .* not both"),
         (("--image", "text.jpg"), r"text\.jpg: not an image but text"),
         (("--image", "absent.jpg"), r"absent\.jpg: No such file or directory; check the path$"),
         (("--image", "."), r"\.: is a folder, not a regular file; give a file$"),
-        (("--image", "text.jpg", "--images", "3"), r"image = text\.jpg and images = 3: .* give one of both"),
-        (("--image", "text.jpg", "--", "--data.threads", "2"), r"overrides = --data\.threads 2: .* give one of both"),
+        (("--image", "text.jpg", "--images", "3"), r"image = text\.jpg and images = 3: .* not both"),
+        (("--image", "text.jpg", "--", "--data.threads", "2"), r"overrides = --data\.threads 2: .* not both"),
         (("--data", TINY, "--images", "-1"), r"images = -1: must be 0 or more"),
         (("--data", "absent.py"), r"absent\.py: no such file"),
         (("--", "--data.threads", "2"), r"--data\.threads 2: changes a configuration; name its file with --data"),

@@ -68,7 +68,7 @@ def test_colours():
 
 def test_classes_are_counted_and_missing_ones_marked():
     table = class_table(numbers(0, 1, 2, 3), SOURCE)
-    assert table.rows == [
+    assert table.entries == [
         (0, "cat", 2, 2, "66.7%", 0, 2),
         (1, "dog", 5, 0, "0.0%", 0, 0),
         (2, "owl", 17, 1, "33.3%", 1, 1),
@@ -78,19 +78,19 @@ def test_classes_are_counted_and_missing_ones_marked():
 
 def test_spread_by_hand():
     # 0 … 100: the percentiles are the numbers themselves
-    [row, empty] = spread_table((("x", np.arange(101)), ("nothing", np.array([]))), "").rows
+    [row, empty] = spread_table((("x", np.arange(101)), ("nothing", np.array([]))), "").entries
     assert row == ("x", 101, 50, 0, 5, 50, 95, 100)
     assert empty == ("nothing", 0, *[NAN] * 6)
 
 
 def test_objects_by_hand():
-    rows = {row[0]: row[1:] for row in object_size_table(numbers(0, 2, 3)).rows}
+    entries = {row[0]: row[1:] for row in object_size_table(numbers(0, 2, 3)).entries}
     # boxes of height × width 20 × 10, 10 × 20, 4 × 4.5; objects in an image 2, 1, 0
-    assert rows["objects in an image"][:3] == (3, 1, 0)
-    assert rows["box height"][:3] == (3, pytest.approx(34 / 3), 4)
-    assert rows["box height / width"][2] == 0.5 and rows["box height / width"][-1] == 2
-    assert rows["√ box area"][-1] == pytest.approx(200**0.5)
-    assert rows["share of the box that the mask covers"][2] == pytest.approx(16 / 18)
+    assert entries["objects in an image"][:3] == (3, 1, 0)
+    assert entries["box height"][:3] == (3, pytest.approx(34 / 3), 4)
+    assert entries["box height / width"][2] == 0.5 and entries["box height / width"][-1] == 2
+    assert entries["√ box area"][-1] == pytest.approx(200**0.5)
+    assert entries["share of the box that the mask covers"][2] == pytest.approx(16 / 18)
 
 
 def test_images_by_area():
@@ -98,7 +98,7 @@ def test_images_by_area():
     small = example((CAT, (0, 0, 10, 20)), (CAT, (0, 0, 30, 40)), (CAT, (0, 0, 2, 2)), size=(256, 256))
     large = example(size=(601, 600))
     found = read_numbers(Images(small, large), [0, 1], 1)
-    assert area_table(found).rows == [
+    assert area_table(found).entries == [
         ("up to 256²", 1, "3.0", 3, 3, 3, 20, 10, pytest.approx(200**0.5)),
         ("up to 1300²", 1, "0.0", 0, 0, 0, NAN, NAN, NAN),
     ]
@@ -136,7 +136,7 @@ def test_objects_beside_anchors():
 def test_no_object_at_all():
     figure = object_figure(numbers(3), np.array([1.0]), AnchorConfig())
     assert stairs(figure.axes[1]).sum() == 0
-    assert all(row[1] in (0, 1) for row in object_size_table(numbers(3)).rows)
+    assert all(row[1] in (0, 1) for row in object_size_table(numbers(3)).entries)
     assert class_table(numbers(3), SOURCE).marked == [0, 1, 2]
 
 

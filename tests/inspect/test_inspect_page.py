@@ -1,4 +1,4 @@
-"""Reports: images and a page that stands alone, in order, written whole, and never over other people's files."""
+"""Reports: images and a self-contained page, in order, written atomically, and never over other files."""
 
 import base64
 import gc
@@ -57,9 +57,9 @@ def figure(title: str = "") -> Figure:
 
 def steps() -> Iterator[Step | None]:
     yield Step("First & foremost", "Some <b>text</b>.", [figure()], facts={"a < b": 0.123456, "shape": (1, 2)})
-    yield Step("Größe, Maße", "Two figures.", (figure(str(n)) for n in range(2)))
+    yield Step("Größe, Maße", "Two plots.", (figure(str(n)) for n in range(2)))
     yield None
-    yield Step("Last", "No figures.", tables=[Table(("name", "n"), [("<i>", 1), ("x", None)], "Things", {1})])
+    yield Step("Last", "No plots.", tables=[Table(("name", "n"), [("<i>", 1), ("x", None)], "Things", {1})])
 
 
 @pytest.fixture
@@ -120,8 +120,8 @@ def test_text_is_text(page: Page):
 
 
 def test_tables(page: Page):
-    rows = page.all("tr")
-    assert [row.get("class") for row in rows] == [None, None, "marked"]
+    lines = page.all("tr")
+    assert [line.get("class") for line in lines] == [None, None, "marked"]
     cells = page.all("td")
     assert [cell.get("class") for cell in cells] == [None, "number"] * 2  # numbers to the right
 
@@ -206,7 +206,7 @@ def test_the_widest_figure_fills_the_column():
     assert float(column) - 2 * 16 * float(edge) == 96 * WIDTH  # a rem has 16 pixels, an inch 96
 
 
-def test_a_notebook_displays_text_figures_and_tables_in_order(monkeypatch: pytest.MonkeyPatch):
+def test_a_notebook_displays_text_plots_and_tables_in_order(monkeypatch: pytest.MonkeyPatch):
     """IPython calls `_ipython_display_`; a stand-in for its `display` keeps what it gets."""
     shown: list = []
     stand_in = types.ModuleType("IPython.display")

@@ -1,4 +1,4 @@
-"""What figures with images are drawn with: places, colours, and words that cover nothing."""
+"""Panels with images: coordinates, colours, and legends that cover nothing."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def rendered(figure: Figure) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("labels", "places"),
+    ("labels", "indices"),
     [
         ([1, 0, 1], {0: 0, 1: 1}),
         ([9, 2], {2: 2, 9: 3}),  # both would have colour 2: 9 mod 7
@@ -26,8 +26,8 @@ def rendered(figure: Figure) -> np.ndarray:
         ([], {}),
     ],
 )
-def test_classes_keep_their_colour_or_take_the_next(labels, places):
-    assert class_colors(labels) == {label: COLORS[place] for label, place in places.items()}
+def test_classes_keep_their_colour_or_take_the_next(labels, indices):
+    assert class_colors(labels) == {label: COLORS[index] for label, index in indices.items()}
 
 
 def test_no_two_of_many_classes_share_a_colour():
@@ -36,7 +36,7 @@ def test_no_two_of_many_classes_share_a_colour():
     assert [chosen[label] for label in range(3, 10)] == [COLORS[label % 7] for label in range(3, 10)]
 
 
-def test_an_image_lies_on_its_own_pixels():
+def test_coordinates_are_pixels_of_the_image():
     figure, [axes] = panels(1, 1, (2, 4))
     image = np.zeros((2, 4, 3), np.uint8)
     image[1, 3] = (255, 0, 0)
@@ -88,7 +88,7 @@ def test_later_masks_lie_on_top():
     assert layer[0, :, 3].tolist() == [255, 255, 255]
 
 
-def test_the_legend_stands_below_everything():
+def test_the_legend_is_below_everything():
     figure, axes = panels(2, 2, (30, 40))
     for panel in axes:
         show(panel, np.zeros((30, 40, 3), np.uint8), "title")

@@ -42,18 +42,18 @@ def test_recall_counts_what_reaches_the_threshold():
 
 
 def test_recall_table_by_hand():
-    rows = recall_table(stage_overlaps(trace(), OBJECTS)).rows
+    entries = recall_table(stage_overlaps(trace(), OBJECTS)).entries
     # Of ten thresholds from 0.5 to 0.95 the first is reached by both objects, the others by one.
-    assert rows[3] == ("proposals", 2, 1, 1.0, 0.5, pytest.approx((1 + 9 * 0.5) / 10))
-    assert rows[0] == ("anchors", 8, 0, 0.0, 0.0, 0.0)
+    assert entries[3] == ("proposals", 2, 1, 1.0, 0.5, pytest.approx((1 + 9 * 0.5) / 10))
+    assert entries[0] == ("anchors", 8, 0, 0.0, 0.0, 0.0)
     assert len(THRESHOLDS) == 10
 
 
 def test_objects_that_are_lost_are_marked():
     far = np.array([[50, 50, 60, 60]], np.float32)
     table = object_recall_table(stage_overlaps(trace(), np.concatenate([OBJECTS, far])), ["cat 1", "dog 2", "owl 3"])
-    assert table.rows[2] == ("owl 3", 0, 0, 0, 0)
-    assert table.rows[0][0] == "cat 1" and table.rows[0][3:] == (pytest.approx(1), pytest.approx(1))
+    assert table.entries[2] == ("owl 3", 0, 0, 0, 0)
+    assert table.entries[0][0] == "cat 1" and table.entries[0][3:] == (pytest.approx(1), pytest.approx(1))
     assert table.marked == [2]
 
 
@@ -65,7 +65,7 @@ def test_stages_without_boxes():
     )
     overlaps = stage_overlaps(found, OBJECTS)
     assert overlaps["proposals"][0].tolist() == [0, 0] and len(overlaps["proposals"][1]) == 0
-    assert recall_table(overlaps).rows[3] == ("proposals", 0, 0, 0, 0, 0)
+    assert recall_table(overlaps).entries[3] == ("proposals", 0, 0, 0, 0, 0)
 
 
 def test_curves_fall():

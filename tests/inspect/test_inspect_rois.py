@@ -133,9 +133,9 @@ def test_foreground_of_batches():
 
 def test_tables_by_hand(targets: RoiTargets):
     counts = [RoiCount(0, 5, 2, 16, 4), RoiCount(0, 6, 0, 16, 0), RoiCount(1, 7, 1, 10, 1)]
-    assert roi_count_table(counts).rows == [(0, 2, 2, 32, 4, "12.5%"), (1, 1, 1, 10, 1, "10.0%")]
-    rows = dict(roi_class_table(targets, NAMES).rows)
-    assert rows.pop("background") == 12 and sum(rows.values()) == 4 and set(rows) <= set(NAMES)
+    assert roi_count_table(counts).entries == [(0, 2, 2, 32, 4, "12.5%"), (1, 1, 1, 10, 1, "10.0%")]
+    entries = dict(roi_class_table(targets, NAMES).entries)
+    assert entries.pop("background") == 12 and sum(entries.values()) == 4 and set(entries) <= set(NAMES)
 
 
 def test_figure_of_rois(targets: RoiTargets):

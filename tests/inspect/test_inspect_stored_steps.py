@@ -1,4 +1,4 @@
-"""Figures of images and their objects, with masks and boxes worked out by hand."""
+"""Plots of images and their objects, with masks and boxes worked out by hand."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def sample(example, *boxes: list[float], crowd: int | None = None) -> Batch:
 
 def test_boxes_around_masks():
     mask = np.zeros((40, 60), np.uint8)
-    mask[3, 5] = mask[10, 30] = 1  # columns 5 to 30, rows 3 to 10, the last ones included
+    mask[3, 5] = mask[10, 30] = 1  # x from 5 to 30, y from 3 to 10, inclusive
     found = mask_boxes(example((CAT, (0, 0, 60, 40)), (CAT, (0, 0, 1, 1)), masks=[mask, np.zeros_like(mask)]))
     assert found.tolist() == [[5, 3, 31, 11], [0, 0, 0, 0]]
     assert mask_boxes(example()).shape == (0, 4)
@@ -47,7 +47,7 @@ def test_distances_of_boxes():
         example((DOG, (10, 10, 20, 20)), boxes=annotated, is_crowd=np.array([True])),
         NAMES,
     )
-    assert table.rows == [("dog (crowd)", "9.5, 10.0, 20.0, 18.2", "10.0, 10.0, 20.0, 20.0", pytest.approx(1.75))]
+    assert table.entries == [("dog (crowd)", "9.5, 10.0, 20.0, 18.2", "10.0, 10.0, 20.0, 20.0", pytest.approx(1.75))]
 
 
 def test_samples_show_the_largest_classes():

@@ -74,13 +74,13 @@ def test_float32_sums_are_exact_enough():
 
 
 def test_a_row_for_every_tensor():
-    rows = {row[0]: row[1:] for row in trace_table(RECORD).rows}
-    assert list(rows) == ["proposals.boxes", "proposals.scores", "proposals.valid", "features.0", "features.1"]
+    entries = {row[0]: row[1:] for row in trace_table(RECORD).entries}
+    assert list(entries) == ["proposals.boxes", "proposals.scores", "proposals.valid", "features.0", "features.1"]
     # Of the valid slots: boxes 0 0 4 8 and 2 2 2 2, whose mean is 20/8; two of eight are 0.
-    assert rows["proposals.boxes"] == ((2, 2, 4), "float32", 0.0, 8.0, 2.5, "25.0%", "", "2 of 4")
-    assert rows["proposals.scores"] == ((2, 2), "float32", 0.25, 0.5, 0.375, "0.0%", "", "2 of 4")
-    assert rows["proposals.valid"] == ((2, 2), "bool", 0.0, 1.0, 0.5, "50.0%", "", "")
-    assert rows["features.1"] == ((4,), "float32", 0.0, 3.0, 1.5, "25.0%", 2, "")
+    assert entries["proposals.boxes"] == ((2, 2, 4), "float32", 0.0, 8.0, 2.5, "25.0%", "", "2 of 4")
+    assert entries["proposals.scores"] == ((2, 2), "float32", 0.25, 0.5, 0.375, "0.0%", "", "2 of 4")
+    assert entries["proposals.valid"] == ((2, 2), "bool", 0.0, 1.0, 0.5, "50.0%", "", "")
+    assert entries["features.1"] == ((4,), "float32", 0.0, 3.0, 1.5, "25.0%", 2, "")
 
 
 def test_every_tensor_of_a_real_trace(trace: Trace):
@@ -102,7 +102,7 @@ def test_take(trace: Trace):
     assert take(trace, "proposals.boxes") is trace.proposals.boxes
     assert take(trace, "features.2") is trace.features[2]
     assert take(trace, "detections") is trace.detections
-    assert all(take(trace, row[0]).shape == row[1] for row in trace_table(trace).rows)
+    assert all(take(trace, row[0]).shape == row[1] for row in trace_table(trace).entries)
 
 
 def test_take_under_jit():
@@ -126,7 +126,7 @@ def test_a_wrong_name_gets_those_that_are_meant(trace: Trace, name: str, hint: s
         take(trace, name)
 
 
-def test_a_model_without_masks_says_so():
+def test_a_model_without_masks_is_named():
     batch, model = mixed(), build(change(CONFIG.model, mask_head=None))
     found = jax.eval_shape(forward, model, batch.images, batch.image_sizes)
     with pytest.raises(ValueError, match="mask_logits is None: the model has no mask head"):

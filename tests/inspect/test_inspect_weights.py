@@ -8,8 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from small import CONFIG, abstract, build
 
-from maskrcnn_jax.inspect.weights.figures import histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.layer_kinds import fan_in, layer_kinds
+from maskrcnn_jax.inspect.weights.plots import histogram_plots, layer_plots
 from maskrcnn_jax.inspect.weights.source import in_order
 from maskrcnn_jax.inspect.weights.tensor_stats import tensor_stats
 from maskrcnn_jax.nn.params import split
@@ -132,9 +132,9 @@ def test_outputs_come_first_in_torch_and_last_in_flax():
     torch = np.random.default_rng(0).normal(size=(8, 4, 3, 3))
     torch[1] = 0
     flax = torch.transpose(2, 3, 1, 0)
-    rows = tensor_stats({"a.weight": torch, "b.kernel": flax})
-    assert [row.dead_channels for row in rows] == [1, 1]
-    assert [fan_in(row.shape, row.kind) for row in rows] == [36, 36]
+    stats = tensor_stats({"a.weight": torch, "b.kernel": flax})
+    assert [row.dead_channels for row in stats] == [1, 1]
+    assert [fan_in(row.shape, row.kind) for row in stats] == [36, 36]
 
 
 def test_layers_come_in_the_order_of_an_image():
@@ -149,11 +149,11 @@ def test_layers_come_in_the_order_of_an_image():
 def test_histograms_count_the_whole_array(arrays: dict):
     """The notebook that this follows drew a slice only."""
     arrays[KERNEL][0, 0, 0, :2] = np.nan
-    rows = tensor_stats(arrays)
-    figures = list(histogram_figures(arrays, rows, "kernel"))
-    drawn = [axes for figure in figures for axes in figure.axes if axes.axison]
-    kernels = [row for row in rows if row.kind.role == "kernel"]
-    assert len(drawn) == len(kernels) > 24 and len(figures) == 2
+    stats = tensor_stats(arrays)
+    plots = list(histogram_plots(arrays, stats, "kernel"))
+    drawn = [axes for figure in plots for axes in figure.axes if axes.axison]
+    kernels = [row for row in stats if row.kind.role == "kernel"]
+    assert len(drawn) == len(kernels) > 24 and len(plots) == 2
     for axes, row in zip(drawn, kernels, strict=True):
         [stairs] = axes.patches
         counts, edges, _ = stairs.get_data()
@@ -164,13 +164,14 @@ def test_histograms_count_the_whole_array(arrays: dict):
 
 def test_flagged_kernels_look_different(arrays: dict):
     arrays[KERNEL][..., 0] = 0
-    rows = tensor_stats(arrays)
-    [figure] = layer_figures(rows)
+    stats = tensor_stats(arrays)
+    [figure] = layer_plots(stats)
     dots, crosses = figure.axes[0].lines
     assert (
-        len(crosses.get_xdata()) == 1 and len(dots.get_xdata()) == len([r for r in rows if r.kind.role == "kernel"]) - 1
+        len(crosses.get_xdata()) == 1
+        and len(dots.get_xdata()) == len([r for r in stats if r.kind.role == "kernel"]) - 1
     )
-    norm = next(row.numbers.norm for row in rows if row.name == KERNEL)
+    norm = next(row.numbers.norm for row in stats if row.name == KERNEL)
     assert crosses.get_xdata()[0] == pytest.approx(norm)
     zeros = figure.axes[2].lines[1]
     assert zeros.get_xdata()[0] == pytest.approx(100 / 16)  # one of 16 channels
@@ -179,8 +180,8 @@ def test_flagged_kernels_look_different(arrays: dict):
 
 
 def test_no_text_of_a_figure_covers_another(arrays: dict):
-    rows = tensor_stats(arrays)
-    for figure in [*layer_figures(rows), *histogram_figures(arrays, rows, "kernel")]:
+    stats = tensor_stats(arrays)
+    for figure in [*layer_plots(stats), *histogram_plots(arrays, stats, "kernel")]:
         FigureCanvasAgg(figure).draw()
         boxes = []
         for axes in filter(lambda axes: axes.axison, figure.axes):

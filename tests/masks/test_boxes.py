@@ -1,21 +1,35 @@
-"""IoU of boxes on the host, against arithmetic and the device's version."""
+"""Boxes on the host beside hand-made numbers and the function of the network."""
 
+import jax.numpy as jnp
 import numpy as np
 
-from maskrcnn_jax.masks.boxes import box_iou
+from maskrcnn_jax.masks.boxes import box_area, box_iou, box_overlap
 from maskrcnn_jax.ops.boxes import iou
 
-
-def test_iou_of_hand_made_boxes():
-    # 4×4 and 4×2 share 2×2: 4 / (16 + 8 - 4) = 0.2. The third touches the first only, the fourth has no area.
-    a = np.array([[0, 0, 4, 4]])
-    b = np.array([[2, 1, 6, 3], [4, 0, 8, 4], [1, 1, 1, 3], [0, 0, 4, 4]])
-    assert box_iou(a, b).tolist() == [[0.2, 0.0, 0.0, 1.0]]
-    assert box_iou(b[2:3], b[2:3]).tolist() == [[0.0]]
-    assert box_iou(a, b[:0]).shape == (1, 0)
+A = np.array([[0.0, 0, 4, 3], [2, 2, 2, 9], [5, 5, 1, 1]])
+"""Of areas 4 · 3, 0 · 7 and, with negative sides, 0."""
+B = np.array([[2.0, 1, 6, 3], [4, 3, 8, 8]])
+"""The first shares 2 · 2 with the first of A, the second only a corner."""
 
 
-def test_iou_is_that_of_the_device():
-    corners = np.random.default_rng(0).uniform(0, 50, (2, 20, 2, 2))
-    a, b = (np.sort(side, axis=1).reshape(-1, 4).astype(np.float32) for side in corners)
-    np.testing.assert_allclose(box_iou(a, b), iou(a, b), atol=1e-6)
+def test_areas():
+    assert box_area(A).tolist() == [12, 0, 0]
+
+
+def test_overlaps():
+    assert box_overlap(A[:1], B).tolist() == [[2, 1, 4, 3], [4, 3, 4, 3]]
+
+
+def test_iou():
+    # 4 of 12 + 8 - 4.
+    np.testing.assert_allclose(box_iou(A, B), [[0.25, 0], [0, 0], [0, 0]])
+
+
+def test_iou_equals_that_of_the_network():
+    corners = np.random.default_rng(0).uniform(0, 20, (2, 30, 2, 2)).astype(np.float32)
+    a, b = np.concatenate([corners.min(axis=2), corners.max(axis=2)], axis=2)
+    np.testing.assert_allclose(box_iou(a, b), iou(jnp.asarray(a), jnp.asarray(b)), atol=1e-6)
+
+
+def test_without_boxes():
+    assert box_iou(np.zeros((0, 4)), B).shape == (0, 2)

@@ -26,14 +26,14 @@ STEPS = {
     "Sample trainings": 13,
     "Detectron2's tutorial": 13,
 }
-"""How many steps the originals have."""
-ROWS = [
+"""The number of steps of the original notebooks."""
+LINES = [
     (title, *(cell.strip() for cell in line.strip("|").split("|")))
     for title, text in re.findall(r"^## (.*)\n((?:(?!^## ).*\n?)*)", PAGE, flags=re.MULTILINE)
     for line in text.splitlines()
     if re.match(r"\| \d", line)
 ]
-"""Section, number, step, functions and commands, where they are seen."""
+"""Section, number, step, functions and commands, notebooks that show them."""
 
 
 def named(cell: str) -> list[str]:
@@ -41,7 +41,7 @@ def named(cell: str) -> list[str]:
 
 
 def function(name: str) -> Any:
-    """What a dotted name stands for, counted from the package."""
+    """The object with a dotted name, relative to the package."""
     parts = ["maskrcnn_jax", *name.split(".")]
     for end in range(len(parts), 0, -1):
         try:
@@ -96,16 +96,16 @@ def check_field(option: str) -> bool:
 
 
 def test_no_step_is_missing():
-    numbers = {title: [int(row[1]) for row in ROWS if row[0] == title] for title in STEPS}
+    numbers = {title: [int(line[1]) for line in LINES if line[0] == title] for title in STEPS}
     assert numbers == {title: list(range(1, count + 1)) for title, count in STEPS.items()}
-    assert len(ROWS) == sum(STEPS.values())
+    assert len(LINES) == sum(STEPS.values())
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
-def test_what_a_row_names_is_there(row: tuple[str, ...]):
-    assert len(row) == 5 and all(row)
-    assert named(row[3]), "no function or command"
-    for name in named(row[3]):
+@pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line[0]} {line[1]}")
+def test_names_in_the_table_exist(line: tuple[str, ...]):
+    assert len(line) == 5 and all(line)
+    assert named(line[3]), "no function or command"
+    for name in named(line[3]):
         if is_function(name):
             assert function(name) is not None
         elif name.startswith("--"):
@@ -116,17 +116,17 @@ def test_what_a_row_names_is_there(row: tuple[str, ...]):
             check_command(name)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
-def test_it_is_seen_where_the_row_says(row: tuple[str, ...]):
-    last_words = [name.rpartition(".")[2] for name in named(row[3]) if is_function(name)]
-    for target in re.findall(r"\]\(([^)]+)\)", row[4]):
+@pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line[0]} {line[1]}")
+def test_notebooks_show_what_the_table_says(line: tuple[str, ...]):
+    last_words = [name.rpartition(".")[2] for name in named(line[3]) if is_function(name)]
+    for target in re.findall(r"\]\(([^)]+)\)", line[4]):
         cells = json.loads((ROOT / "docs" / target).read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
         text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
         used = [word for word in last_words if re.search(rf"\b{word}\b", code)]
-        told = [name for name in named(row[3]) if not is_function(name) and (name in code or name in text)]
-        used += [name for name in scripts(row[3]) if re.search(rf"from maskrcnn_jax[\w.]* import {name}\b", code)]
-        assert used or told, f"{target} uses nothing of this row"
+        mentioned = [name for name in named(line[3]) if not is_function(name) and (name in code or name in text)]
+        used += [name for name in scripts(line[3]) if re.search(rf"from maskrcnn_jax[\w.]* import {name}\b", code)]
+        assert used or mentioned, f"{target} uses nothing of this line"
 
 
 def test_names_outside_of_the_tables_are_there():

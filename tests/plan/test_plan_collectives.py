@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.distributed.mesh import data_mesh, replicated, spread
-from maskrcnn_jax.plan.collectives import Collective, Row, collectives, rows
+from maskrcnn_jax.plan.collectives import Collective, CollectiveGroup, collectives, group_collectives
 
 MODULE = """HloModule jit_train_step, is_scheduled=true
 
@@ -56,9 +56,9 @@ EXPECTED = [
     Collective("all-reduce", 15 * 2, ("gradients",), looped=False),
     Collective("all-reduce", 10 * 4 + 4, ("gradients", "losses"), looped=False),
     Collective("collective-permute", 7, ("jit(train_step)/slice",), looped=False),
-    # Nothing is added up, so these are no gradients; two numbers of the device's own follow the result.
+    # Nothing is summed, so these are no gradients; two integers of the device follow the result.
     Collective("collective-permute", 9 * 4, ("jit(train_step)/transpose(jvp(box))/sort",), looped=False),
-    # XLA for GPUs lays in a row what it sends together, and names the row itself.
+    # XLA for GPUs concatenates what it sends together, and gives the result a name of its own.
     Collective("all-reduce", 7 * 4, ("gradients", "losses"), looped=False),
     Collective("all-to-all", 2 * 8, ("unnamed",), looped=False),
 ]
@@ -68,20 +68,20 @@ def test_of_a_module_written_by_hand():
     assert collectives(MODULE) == EXPECTED
 
 
-def test_alike_ones_are_added_up():
-    table = rows(EXPECTED)
-    assert table[0] == Row("all-reduce", ("norm statistics",), False, instructions=2, bytes=2 * 96 * 4)
-    assert len(table) == len(EXPECTED) - 2
-    assert [row.bytes for row in table] == sorted((row.bytes for row in table), reverse=True)
+def test_collectives_of_one_kind_and_purpose_are_added_up():
+    groups = group_collectives(EXPECTED)
+    assert groups[0] == CollectiveGroup("all-reduce", ("norm statistics",), False, instructions=2, bytes=2 * 96 * 4)
+    assert len(groups) == len(EXPECTED) - 2
+    assert [group.bytes for group in groups] == sorted((group.bytes for group in groups), reverse=True)
 
 
-def test_what_is_no_sum_keeps_its_name():
+def test_a_reduction_that_is_no_sum_keeps_its_name():
     """Devices that wait for each other's "or" in the forward pass reduce neither losses nor statistics."""
     text = MODULE.replace("ROOT %sum = f32[] add(%a, %b)", "ROOT %or = pred[] or(%a, %b)")
     assert collectives(text)[1].purposes == ("jit(train_step)/jvp(features)/reduce_sum",)
 
 
-def test_a_sum_that_is_named_by_what_it_reads():
+def test_a_sum_without_a_name_has_that_of_its_operands():
     """XLA for GPUs may name the summands alone; outside the stages they belong to the losses."""
     text = MODULE.replace('metadata={op_name="jit(train_step)/jvp()/reduce_sum"}', "metadata={}")
     text = text.replace(
@@ -112,4 +112,4 @@ def test_of_a_compiled_function():
     "hlo", ["", "HloModule nothing\n\nENTRY %main (p: f32[]) -> f32[] {\n  ROOT %p = f32[] parameter(0)\n}\n"]
 )
 def test_a_program_of_one_device_has_none(hlo: str):
-    assert collectives(hlo) == [] == rows(collectives(hlo))
+    assert collectives(hlo) == [] == group_collectives(collectives(hlo))

@@ -67,7 +67,7 @@ def test_products_add_up():
 
 
 def test_of_a_compiled_function():
-    """What a compiler made of a convolution, a product and their gradients has their products and no other."""
+    """The compiled convolution, product and their gradients have these products and no other."""
 
     def loss(weights, x):
         y = jax.lax.conv_general_dilated(x, weights["k"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -77,4 +77,4 @@ def test_of_a_compiled_function():
     weights = {"k": form((3, 3, 4, 8), jnp.float32), "w": form((8, 16), jnp.float32)}
     x = form((2, 6, 6, 4), jnp.float32)
     compiled = jax.jit(jax.grad(loss)).lower(weights, x).compile()
-    assert product_flops(compiled.as_text()) == model_flops(lambda learned, _, x: loss(learned, x), weights, {}, x)
+    assert product_flops(compiled.as_text()) == model_flops(lambda trainable, _, x: loss(trainable, x), weights, {}, x)

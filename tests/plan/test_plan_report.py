@@ -1,4 +1,4 @@
-"""The tiny network planned for CPU devices, which are here: what is said of it can be compared with what runs."""
+"""The tiny network planned for CPU devices, which are present: the plan can be compared with what runs."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.model import mask_rcnn as model
 from maskrcnn_jax.plan import report
-from maskrcnn_jax.plan.compiled import Figures, TooLarge, compile_program
+from maskrcnn_jax.plan.compiled import CompiledProgram, TooLarge, compile_program
 from maskrcnn_jax.plan.programs import Program, train_batch, train_program, train_state
 from maskrcnn_jax.plan.report import make_plan
 from maskrcnn_jax.plan.targets import DEVICES, GIB, Target, parse
@@ -39,7 +39,7 @@ def test_the_largest_bucket_is_planned():
     assert train_batch(config, 2).images.shape == (2, 64, 96, 3)
 
 
-def test_large_weights_are_planned_where_training_spreads_them():
+def test_large_weights_are_planned_with_the_sharding_of_training():
     """Of the first layer of the box head, 7 · 7 · 16 × 2048 numbers, two devices hold a half each."""
     config = change(CONFIG, run__fsdp=2, model__box_head__fcs=(2048,))
     program = train_program(config, data_mesh(2, jax.devices()[:2]), 1)
@@ -47,10 +47,10 @@ def test_large_weights_are_planned_where_training_spreads_them():
     whole = {name: x.shape for name, x in program.parts["parameters"].items()}
     assert {name for name in whole if found[name] != whole[name]} == {"box_head.fcs.0.kernel"}
     assert whole["box_head.fcs.0.kernel"] == (784, 2048) and found["box_head.fcs.0.kernel"] == (784, 1024)
-    rows = compile_program(program, {}).collectives
-    assert [row.bytes for row in rows if row.purposes == ("weights",)] == [784 * 2048 * 4]
+    groups = compile_program(program, {}).collectives
+    assert [group.bytes for group in groups if group.purposes == ("weights",)] == [784 * 2048 * 4]
     expected = {"gradients", "losses", "norm statistics", "weights", "norm of the gradient"}
-    assert {purpose for row in rows for purpose in row.purposes} == expected
+    assert {purpose for group in groups for purpose in group.purposes} == expected
 
 
 @pytest.fixture(scope="module")
@@ -74,25 +74,25 @@ def test_memory_of_each_part(plan):
     assert memory["statistics"] == bytes_of(state.statistics)
     assert memory["batch"] == bytes_of(mixed()) // 4
     # CPUs have no tiles. The step counter is all else that goes in, and takes the place of the image's id, which the
-    # step does not read; the figures are all that does not come out over the old state.
+    # step does not read; the metrics are the only results that do not overwrite the old state.
     assert memory["filling of tiles"] == 0
     assert 0 < memory["results"] < 4096
     assert memory["activations, gradients, temporaries"] > bytes_of(state.params)
 
 
 def test_arithmetic_of_the_train_step(plan):
-    """XLA's count has the same products, and besides them what is element-wise: much in so thin a network."""
+    """XLA's count has the same products, and element-wise operations: a large share in so narrow a network."""
     assert 0 < 1 - plan.train.model_flops / plan.train.flops < 0.25
     assert 0 < 1 - plan.predict.model_flops / plan.predict.flops < 0.25
 
 
 def test_only_gradients_losses_and_statistics_cross_the_devices(plan):
     found = plan.train.collectives
-    assert {row.kind for row in found} == {"all-reduce"} and not any(row.looped for row in found)
-    assert {what for row in found for what in row.purposes} == {"gradients", "losses", "norm statistics"}
+    assert {group.kind for group in found} == {"all-reduce"} and not any(group.looped for group in found)
+    assert {purpose for group in found for purpose in group.purposes} == {"gradients", "losses", "norm statistics"}
     # Gradients of all parameters, and those of the pyramid's shared head once per level at most.
     parameters = plan.train.memory["parameters"]
-    sent = sum(row.bytes for row in found if "gradients" in row.purposes)
+    sent = sum(group.bytes for group in found if "gradients" in group.purposes)
     assert parameters <= sent < 2 * parameters
     assert plan.predict.collectives == []
 
@@ -116,7 +116,7 @@ class Fake:
         "available HBM (15.75G).",
     ],
 )
-def test_what_is_too_large_for_a_tpu(message: str):
+def test_a_program_that_is_too_large_for_a_tpu(message: str):
     with pytest.raises(TooLarge, match=r"needs 17\.50 GiB") as found:
         compile_program(Program(Fake(message), {}, 1, (8, 8), 1.0), {})
     assert found.value.needed == 17.5 * GIB
@@ -127,20 +127,20 @@ def test_other_errors_of_the_compiler_pass():
         compile_program(Program(Fake("INTERNAL: no"), {}, 1, (8, 8), 1.0), {})
 
 
-def figures(images: int, total: int) -> Figures:
-    return Figures(images, (64, 64), {"batch": total}, 2.0, 1.0, 1.0, [], 0.0)
+def compiled(images: int, total: int) -> CompiledProgram:
+    return CompiledProgram(images, (64, 64), {"batch": total}, 2.0, 1.0, 1.0, [], 0.0)
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Programs of 1 GiB and 2 GiB per image, which nobody compiles; the batches that were asked for."""
+    """Programs of 1 GiB and 2 GiB per image that are not compiled; the batches that were asked for."""
     asked: list[int] = []
 
-    def compile_step(program: int, options: dict) -> Figures:
+    def compile_step(program: int, options: dict) -> CompiledProgram:
         asked.append(program)
         if program > 12:
             raise TooLarge(GIB + 2 * GIB * program)
-        return figures(program, GIB + 2 * GIB * program)
+        return compiled(program, GIB + 2 * GIB * program)
 
     monkeypatch.setattr(report, "train_program", lambda config, mesh, images: images)
     monkeypatch.setattr(report, "predict_program", lambda config, mesh, images: images)
@@ -157,13 +157,13 @@ def test_the_search_begins_with_the_configured_batch(steps: list[int]):
     config = change(CONFIG, data__validation_batch_size=10)
     found = make_plan(config, target(20 * GIB))
     assert steps == [2, 4, 9, 5]
-    assert found.train == figures(9, 19 * GIB) and found.predict == figures(5, 11 * GIB)
+    assert found.train == compiled(9, 19 * GIB) and found.predict == compiled(5, 11 * GIB)
     assert found.seen == {2: 5 * GIB, 4: 9 * GIB, 9: 19 * GIB}
 
 
 def test_a_batch_that_is_asked_for_is_the_only_one(steps: list[int]):
     found = make_plan(CONFIG, target(20 * GIB), batch=7)
-    assert steps[:-1] == [7] and found.train == figures(7, 15 * GIB)
+    assert steps[:-1] == [7] and found.train == compiled(7, 15 * GIB)
 
 
 def test_a_batch_that_does_not_compile(steps: list[int]):
@@ -171,7 +171,7 @@ def test_a_batch_that_does_not_compile(steps: list[int]):
     assert found.train is None and found.seen == {13: 27 * GIB}
 
 
-def test_of_accumulated_batches_one_is_at_work_at_a_time(steps: list[int]):
+def test_of_accumulated_batches_one_is_planned(steps: list[int]):
     """Four images on two devices in two parts: one at a time."""
     make_plan(change(CONFIG, run__accumulate=2), target(20 * GIB))
     assert steps[0] == 1
@@ -186,7 +186,7 @@ def test_command(steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run(
         monkeypatch, TINY, "--target", "cpu:2", "--batch", "3", "--out", tmp_path / "plan.json", "--", "--run.seed", "7"
     )
-    assert "Train step: 3 images of 64 × 64 per device, float32" in capsys.readouterr().out
+    assert re.search(r"\b3\b.*\b64 × 64\b", capsys.readouterr().out)
     assert json.loads((tmp_path / "plan.json").read_text())["train"]["images"] == 3
 
 
@@ -198,6 +198,6 @@ def test_command(steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (("--target", "cpu:2", "--out", "no/plan.json"), "error: no/plan.json: No such file or directory; check the"),
     ],
 )
-def test_what_cannot_be_planned_ends_with_a_line(arguments: tuple, message: str, monkeypatch: pytest.MonkeyPatch):
+def test_errors_are_one_line(arguments: tuple, message: str, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit, match=re.escape(message)):
         run(monkeypatch, TINY, *arguments)

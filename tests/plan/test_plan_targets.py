@@ -29,7 +29,7 @@ def test_targets(text: str, platform: str, count: int):
         ("cpu:2x2", "the size '2x2' cannot be read"),
     ],
 )
-def test_what_is_no_target(text: str, message: str):
+def test_invalid_targets(text: str, message: str):
     with pytest.raises(TargetError, match=re.escape(f"target = {text!r}: ")) as found:
         parse(text)
     assert message in str(found.value)
@@ -52,15 +52,17 @@ def test_a_missing_compiler_gets_the_line_that_installs_it(text: str, extra: str
 
 
 def test_a_topology_that_the_compiler_does_not_know(monkeypatch: pytest.MonkeyPatch):
-    def refuse(**_):
+    def fail(**_):
         raise jax.errors.JaxRuntimeError("INVALID_ARGUMENT: Unknown topology v5e:3x7\nmore")
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(targets.topologies, "get_topology_desc", refuse)
+    monkeypatch.setattr(targets.topologies, "get_topology_desc", fail)
     for name in ("SKIP_MDS_QUERY", "ACCELERATOR_TYPE", "WORKER_HOSTNAMES"):
         monkeypatch.setenv(f"TPU_{name}", "")
     monkeypatch.setenv("ALLOW_MULTIPLE_LIBTPU_LOAD", "")
-    with pytest.raises(TargetError, match=r"knows no such devices \(INVALID_ARGUMENT: Unknown topology v5e:3x7\)$"):
+    with pytest.raises(
+        TargetError, match=r"does not support such devices \(INVALID_ARGUMENT: Unknown topology v5e:3x7\)$"
+    ):
         devices(parse("v5e:3x7"))
 
 
@@ -78,7 +80,7 @@ def test_a_card_that_can_be_planned_for_is_described():
 
 @pytest.mark.parametrize("name", [name for name in DEVICES if name != "cpu"])
 def test_peaks_have_the_order_of_magnitude_of_accelerators(name: str):
-    """So that a wrong unit is seen: hundreds of TFLOP/s, terabytes a second, tens of GB; more FLOPs than bytes."""
+    """A wrong unit would fail: hundreds of TFLOP/s, terabytes a second, tens of GB; more FLOPs than bytes."""
     device = DEVICES[name]
     assert 1e14 < device.flops < 1e16 and 5e11 < device.bandwidth < 1e13 and 1e10 < device.memory < 1e12
     assert 100 < device.flops / device.bandwidth < 1000

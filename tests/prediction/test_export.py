@@ -57,17 +57,17 @@ def test_without_the_package_it_detects_the_same(written: Path):
     assert ended.returncode == 0, ended.stderr
     expected = jax.jit(forward)(build(), images, sizes).detections
     assert expected.valid.any()
-    for name, rows in (("whole", slice(None)), ("part", slice(1, 3))):
+    for name, part in (("whole", slice(None)), ("part", slice(1, 3))):
         found = np.load(written / f"{name}.npz")
         fields = {field: value for field, value in expected._asdict().items() if field != "extras"}
         assert set(found) == set(fields) and expected.extras == {}  # there is no further head
         for field, value in fields.items():
-            np.testing.assert_allclose(found[field], value[rows], rtol=1e-4, atol=1e-4, err_msg=f"{name} {field}")
+            np.testing.assert_allclose(found[field], value[part], rtol=1e-4, atol=1e-4, err_msg=f"{name} {field}")
             assert found[field].dtype == value.dtype
 
 
-def test_what_stands_beside_it(written: Path):
-    """Enough to feed it: where it runs, what goes in, what the labels mean."""
+def test_the_description(written: Path):
+    """Platforms, inputs and class names."""
     found = json.loads((written / "model.stablehlo.json").read_text())
     assert found["platforms"] == ["cpu", "tpu"]
     assert found["images"] == {"batch": None, "height": SIDE, "width": SIDE}

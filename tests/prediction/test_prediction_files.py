@@ -119,13 +119,13 @@ def test_only_what_is_wanted(tmp_path: Path):
     assert len(found_in(tmp_path / "out")[1]) == 2
 
 
-def test_broken_images_are_named_and_the_rest_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_broken_images_are_named_and_the_others_processed(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_text("no image")
     save(tmp_path / "in" / "b.png", make_image((10, 12, 40, 42)))
     (tmp_path / "in" / "c.mp4").write_text("no video")
     failures = predict(tmp_path / "out", tmp_path / "in")
-    assert len(failures) == 2 and "a.jpg: not an image" in failures[0] and "c.mp4: no video" in failures[1]
+    assert len(failures) == 2 and "a.jpg: not an image" in failures[0] and "c.mp4: OpenCV cannot open" in failures[1]
     assert all(failure in caplog.text for failure in failures)
     assert sorted(p.name for p in (tmp_path / "out").glob("*.png")) == ["b.detections.png"]
     assert len(found_in(tmp_path / "out")) == 1
@@ -141,12 +141,12 @@ def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path: Path):
     assert len(found_in(tmp_path / "out")) == 1
 
 
-def test_of_several_images_in_a_file_the_first_is_looked_at(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_of_several_images_in_a_file_the_first_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     images = [Image.fromarray(make_image(box)) for box in ((10, 12, 40, 42), (1, 1, 20, 20))]
     images[0].save(tmp_path / "a.tiff", save_all=True, append_images=images[1:])
     assert predict(tmp_path / "out", tmp_path / "a.tiff") == []
     assert found_in(tmp_path / "out")[1][0]["bbox"] == [10, 12, 30, 30]
-    assert caplog.messages == [f"{tmp_path / 'a.tiff'}: holds 2 images, of which the first is looked at"]
+    assert caplog.messages == [f"{tmp_path / 'a.tiff'}: holds 2 images, of which the first is used"]
 
 
 def test_a_gif_becomes_a_video(tmp_path: Path):
@@ -164,13 +164,13 @@ def test_a_video_that_cannot_be_written_whole_is_a_failure(tmp_path: Path, monke
     save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     monkeypatch.setattr(video, "_count_frames", lambda path: 2)
     [failure] = predict(tmp_path / "out", clip, tmp_path / "a.png", splash=True)
-    assert failure.startswith(f"{tmp_path / 'out' / 'clip.detections.mp4'}: OpenCV could not write the video whole")
+    assert failure.startswith(f"{tmp_path / 'out' / 'clip.detections.mp4'}: OpenCV could not write the whole video")
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert written == ["a.detections.png", "a.splash.png", "detections.json", "images.json"]
 
 
 def moving(count: int) -> list[np.ndarray]:
-    """Two rectangles of one class: one moves right by 3 pixels a frame, the other, from frame 4 on, stays."""
+    """Two rectangles of one class: one shifts right by 3 pixels a frame, the other, from frame 4, does not."""
     return [make_image((2 + 3 * t, 4, 22 + 3 * t, 24), *([(60, 36, 90, 60)] if t >= 4 else [])) for t in range(count)]
 
 
@@ -256,15 +256,15 @@ def test_large_images_in_tiles(tmp_path: Path):
 
 
 @pytest.mark.parametrize("score", [50.0, -0.1, float("nan")])
-def test_a_least_score_that_is_none_is_refused(tmp_path: Path, score: float):
+def test_a_least_score_outside_its_range(tmp_path: Path, score: float):
     save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
-    with pytest.raises(ValueError, match=rf"min_score = {score}: scores lie between 0 and 1; give one of these"):
+    with pytest.raises(ValueError, match=rf"min_score = {score}: must be between 0 and 1"):
         predict(tmp_path / "out", tmp_path / "a.png", min_score=score)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("wanted", ["splash", "semantic"])
-def test_a_model_without_masks_draws_boxes_and_refuses_the_rest(tmp_path: Path, wanted: str):
+def test_a_model_without_masks_draws_boxes_only(tmp_path: Path, wanted: str):
     save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     predictor = FindsWhite(change(NAMED, mask_head=None))
     with pytest.raises(ValueError, match="no mask head"):
@@ -308,7 +308,7 @@ def test_the_command(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().out == f"1 image, 3 objects, in {out}\n"
 
 
-def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_outputs_are_in_one_folder(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = save(tmp_path / "a.png", make_image((10, 12, 40, 42)))
     with pytest.raises(SystemExit, match=r"error: .*a\.png: File exists; name a folder or a new path$"):
         command(monkeypatch, path, "--checkpoint", weights, "--out", path)
@@ -318,7 +318,7 @@ def test_what_is_written_goes_into_a_folder(weights: Path, tmp_path: Path, monke
     ("names", "message"),
     [
         (("text.jpg",), r"error: .*text\.jpg: not an image but text \(7 bytes\); give an image in its place"),
-        (("text.mp4",), r"error: .*text\.mp4: no video that OpenCV can open"),
+        (("text.mp4",), r"error: .*text\.mp4: OpenCV cannot open this video"),
         (("empty",), r"error: .*empty: holds no image and no video"),
         (("nothing.jpg",), r"error: .*nothing\.jpg: no such file or folder; correct the path"),
         (("a.png", "text.jpg"), r"error: 1 of 2 inputs could not be predicted, the others are in .*out"),

@@ -36,7 +36,7 @@ def sources(*names: str) -> list[str]:
 def test_a_folder_gives_its_images_and_videos_by_name(folder: Path, caplog: pytest.LogCaptureFixture):
     assert sources(".") == ["a.PNG", "b.jpg", "clip.mp4", "odd[1].jpg"]
     # deep, empty and folder.jpg; notes.txt
-    assert caplog.messages == ["left out: 3 folders, 1 file neither image nor video (.txt)"]
+    assert caplog.messages == ["skipped: 3 folders, 1 file neither image nor video (.txt)"]
 
 
 @pytest.mark.parametrize("name", ["found", "found/*"])
@@ -52,7 +52,7 @@ def test_what_is_left_out_is_counted_by_kind(folder: Path, name: str, caplog: py
     # A pattern does not look at hidden files: the shell's rule, which glob follows.
     hidden = "2 hidden files, " if name == "found" else ""
     assert caplog.messages == [
-        f"left out: {hidden}5 own outputs, 2 irregular files, 4 files neither image nor video (.json, .txt, no ending)"
+        f"skipped: {hidden}5 own outputs, 2 irregular files, 4 files neither image nor video (.json, .txt, no ending)"
     ]
 
 
@@ -61,16 +61,16 @@ def test_label_maps_of_videos_are_own_outputs(folder: Path, caplog: pytest.LogCa
     for name in ("found/clip.semantic/000000.png", "found/a.jpg"):
         (folder / name).touch()
     assert sources("found/**/*.*") == ["found/a.jpg"]
-    assert caplog.messages == ["left out: 2 own outputs"]
+    assert caplog.messages == ["skipped: 2 own outputs"]
 
 
 def test_outputs_do_not_lie_among_inputs(folder: Path):
     (folder / "link").symlink_to(folder / "deep")
     for name, out in (("deep", "deep"), ("deep/", "./deep/../deep"), ("deep", "link"), ("link", "deep"), (".", "")):
-        with pytest.raises(ValueError, match=r"is the folder .* that is looked at; name another"):
+        with pytest.raises(ValueError, match=r"is the folder .* of inputs; name another"):
             find_inputs([name], Path(out))
     for name, out in (("deep/*.jpg", "link"), ("**/*.jpg", "deep")):
-        with pytest.raises(ValueError, match=r"is the folder (deep|link) that is looked at"):
+        with pytest.raises(ValueError, match=r"is the folder (deep|link) of inputs"):
             find_inputs([name], Path(out))
     (folder / "a.detections.png").touch()
     with pytest.raises(ValueError, match="is the folder"):  # what a.PNG gives would be written over it
@@ -116,7 +116,7 @@ def test_what_is_a_video(folder: Path):
     assert [one.name for one in found] == ["b", "clip", "webcam0", "webcam2", "notes"]
 
 
-def test_the_same_file_is_looked_at_once(folder: Path):
+def test_the_same_file_is_used_once(folder: Path):
     assert sources("b.jpg", str(folder / "b.jpg"), "deep/../b.jpg") == ["b.jpg"]
     assert sources("b.jpg", ".", "b.jpg") == ["b.jpg", "a.PNG", "clip.mp4", "odd[1].jpg"]
 
@@ -136,9 +136,9 @@ def test_outputs_of_the_same_name_differ(folder: Path):
         (
             ["empty"],
             ValueError,
-            r"empty: holds no image and no video \(left out: 1 file neither image nor video \(\.txt\)\)",
+            r"empty: holds no image and no video \(skipped: 1 file neither image nor video \(\.txt\)\)",
         ),
-        (["*.gif"], ValueError, r"\*\.gif: no file is called like this"),
+        (["*.gif"], ValueError, r"\*\.gif: no file matches"),
         (["nothing.jpg"], FileNotFoundError, r"nothing\.jpg: no such file or folder"),
         (["webcam:x"], FileNotFoundError, "webcam:x: no such file"),
     ],

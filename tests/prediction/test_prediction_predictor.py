@@ -16,16 +16,16 @@ from maskrcnn_jax.config import ConfigError, InputConfig, MaskHead, ModelConfig
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction import predictor as module
-from maskrcnn_jax.prediction.detector import detect
 from maskrcnn_jax.prediction.predictor import Predictor, pad_proposals, to_original
 from maskrcnn_jax.structs import Detections
+from maskrcnn_jax.training.compilation import Compilations
 
 BUCKETS = ((64, 96), (96, 64))
 
 
 @pytest.fixture(scope="module")
 def model() -> MaskRCNN:
-    """Untrained, but sure of itself, so that no two scores are close."""
+    """Untrained, with large logits, so that no two scores are close."""
     config = dataclasses.replace(
         load_config(TINY).model, input=InputConfig(shortest_edge=64, longest_edge=96, buckets=BUCKETS)
     )
@@ -83,20 +83,21 @@ def test_an_image_alone_equals_the_same_in_a_mixed_batch(predictor: Predictor):
         assert np.mean(alone.masks != mixed.masks) < 1e-3
 
 
-def test_compilations_are_bounded_whatever_comes(model: MaskRCNN):
-    predictor, before = Predictor(model, batch_size=2), detect._cache_size()
-    rng = np.random.default_rng(0)
-    for _ in range(6):
-        sizes = rng.integers(20, 200, (rng.integers(1, 6), 2)).tolist()
-        predictor([make_image(*size) for size in sizes])
+def test_compilations_are_bounded_for_any_sizes(model: MaskRCNN):
+    predictor, rng = Predictor(model, batch_size=2), np.random.default_rng(0)
+    with Compilations() as compilations:
+        for _ in range(6):
+            sizes = rng.integers(20, 200, (rng.integers(1, 6), 2)).tolist()
+            predictor([make_image(*size) for size in sizes])
     # 2 buckets, batches of 1 and 2
-    assert detect._cache_size() - before <= 4
+    assert compilations.programs <= 4
 
 
-def test_buckets_of_the_reader_s_choice(model: MaskRCNN):
-    predictor, before = Predictor(model, batch_size=1, buckets=((96, 96),)), detect._cache_size()
-    predictor([make_image(120, 200), make_image(200, 120), make_image(60, 60)])
-    assert detect._cache_size() - before == 1
+def test_buckets_given_to_the_predictor_replace_the_model_s(model: MaskRCNN):
+    predictor = Predictor(model, batch_size=1, buckets=((96, 96),))
+    with Compilations() as compilations:
+        predictor([make_image(120, 200), make_image(200, 120), make_image(60, 60)])
+    assert compilations.programs == 1
     with pytest.raises(ConfigError, match=r"model\.input\.buckets = .*64×96"):
         Predictor(model, buckets=((64, 64),))
 
@@ -164,7 +165,7 @@ def test_scaling_there_and_back_is_the_identity_inside_the_image(height, width, 
 
 
 @pytest.mark.parametrize("rule", ["exact", "outward", "rounded"])
-def test_masks_lie_where_the_rule_says(rule):
+def test_masks_are_pasted_by_the_rule(rule):
     # Half the size: the box becomes 1.6 … 6.25 × 2.25 … 4.
     box, mask = np.array([3.2, 4.5, 12.5, 8.0], np.float32), np.ones((14, 14), np.float32)
     found = Detections(box[None], np.ones(1, np.float32), np.zeros(1, np.int32), np.ones(1, bool), mask[None])
@@ -177,7 +178,7 @@ def test_masks_lie_where_the_rule_says(rule):
     np.testing.assert_array_equal(back.masks[0], expected)
 
 
-def test_a_predictor_pastes_as_its_model_says(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
+def test_a_predictor_uses_the_rule_of_its_model(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
     head = dataclasses.replace(model.config.mask_head, paste="outward")
     rules = []
     monkeypatch.setattr(module, "snap", lambda boxes, side, rule: (rules.append(rule), boxes)[1])
@@ -205,14 +206,14 @@ def test_proposals_are_padded_to_a_power_of_two():
     ],
     ids=["gray", "four channels", "float", "16 bit", "no pixels"],
 )
-def test_what_is_not_rgb_is_refused(predictor: Predictor, image: np.ndarray):
+def test_images_that_are_not_rgb(predictor: Predictor, image: np.ndarray):
     with pytest.raises(
         ValueError, match=r"images\[1\] is \w+ of shape .*: pass uint8 RGB of shape \(height, width, 3\)"
     ):
         predictor([make_image(8, 8), image])
 
 
-def test_one_image_or_another_librarys_is_refused(predictor: Predictor):
+def test_a_single_image_or_one_of_another_library(predictor: Predictor):
     with pytest.raises(ValueError, match=r"images is one image of shape \(8, 9, 3\): pass a list of images"):
         predictor(make_image(8, 9))
     with pytest.raises(ValueError, match=r"images\[0\] is a Image: pass an array, uint8 RGB"):
@@ -246,6 +247,6 @@ def test_crops_are_the_same_masks(predictor: Predictor):
         np.testing.assert_array_equal(whole.boxes, cropped.boxes)
         assert len(whole.masks) == len(cropped.masks) > 0
         for mask, crop in zip(whole.masks, cropped.masks, strict=True):
-            rows, columns = crop.mask.shape
+            height, width = crop.mask.shape
             assert mask.sum() == crop.mask.sum()
-            np.testing.assert_array_equal(mask[crop.y : crop.y + rows, crop.x : crop.x + columns], crop.mask)
+            np.testing.assert_array_equal(mask[crop.y : crop.y + height, crop.x : crop.x + width], crop.mask)

@@ -41,10 +41,10 @@ def test_pycocotools_reads_both_files(tmp_path: Path):
     assert [len(read.getAnnIds(imgIds=[i])) for i in (1, 2, 3)] == [3, 0, 2]
     first = read.loadAnns(read.getAnnIds(imgIds=[1]))
     for annotation, crop, box in zip(first, found(3).masks, found(3).boxes, strict=True):
-        rows, columns = crop.mask.shape
+        tall, wide = crop.mask.shape
         mask = read.annToMask(annotation)
         assert mask.shape == (30, 32) and mask.sum() == crop.mask.sum()
-        np.testing.assert_array_equal(mask[crop.y : crop.y + rows, crop.x : crop.x + columns], crop.mask)
+        np.testing.assert_array_equal(mask[crop.y : crop.y + tall, crop.x : crop.x + wide], crop.mask)
         np.testing.assert_allclose(annotation["bbox"], [*box[:2], *(box[2:] - box[:2])], atol=1e-5)
     assert [annotation["category_id"] for annotation in first] == [1, 2, 1]
     assert [annotation["track_id"] for annotation in read.loadAnns(read.getAnnIds(imgIds=[3]))] == [4, 1]
@@ -92,7 +92,7 @@ def test_without_an_image_nothing_is_written(tmp_path: Path):
         pass
     assert not (tmp_path / "new").exists()
     with ResultsWriter(tmp_path / "new", (), 2):
-        (tmp_path / "new" / "other.txt").write_text("of somebody else")
+        (tmp_path / "new" / "other.txt").write_text("of another program")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["other.txt"]
 
 

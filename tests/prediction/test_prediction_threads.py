@@ -1,4 +1,4 @@
-"""Order stays, errors come to the caller, nobody runs ahead without end."""
+"""The order is kept, errors reach the caller, and prefetching is bounded."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def test_it_runs_ahead_but_not_too_far():
     assert fetched == [0, 1, 2, 3]
 
 
-def test_an_error_of_fetching_comes_in_its_turn():
+def test_errors_of_fetching_are_raised_in_order():
     def broken():
         yield 1
         raise ValueError("no more")

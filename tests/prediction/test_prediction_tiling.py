@@ -19,7 +19,7 @@ SIDE = 64
 
 
 class BrightParts(Predictor):
-    """Finds each connected bright part of an image, perfectly; it has no idea what lies outside."""
+    """Finds each connected bright part of an image perfectly, and only within that image."""
 
     def __init__(self, *, masks: bool = True, batch_size: int = 3):
         size = InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=((SIDE, SIDE),))
@@ -68,14 +68,14 @@ def test_tiles_by_hand():
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 80), st.integers(1, 80), st.floats(0, 0.9))
-def test_tiles_cover_the_image_and_overlap(height, width, rows, columns, overlap):
-    windows = tile((height, width), (rows, columns), overlap)
+def test_tiles_cover_the_image_and_overlap(height, width, tall, wide, overlap):
+    windows = tile((height, width), (tall, wide), overlap)
     seen = np.zeros((height, width), bool)
     for x0, y0, x1, y1 in windows:
-        assert (y1 - y0, x1 - x0) == (min(rows, height), min(columns, width))
+        assert (y1 - y0, x1 - x0) == (min(tall, height), min(wide, width))
         seen[y0:y1, x0:x1] = True
     assert seen.all()
-    for starts, side in ((sorted({w[0] for w in windows}), columns), (sorted({w[1] for w in windows}), rows)):
+    for starts, side in ((sorted({w[0] for w in windows}), wide), (sorted({w[1] for w in windows}), tall)):
         # Evenly spread starts are rounded, by a pixel at most.
         assert all(a + side - b >= np.floor(side * overlap) - 1 for a, b in pairwise(starts))
 
@@ -124,13 +124,13 @@ cells = st.lists(st.booleans(), min_size=30, max_size=30)
 @example([True] * 30, 32, True)
 def test_many_objects_are_found_once_each(there, side, masks):
     """Squares on a grid: gaps of 16 pixels are left of it at a quarter of the size."""
-    places = [(48 * (i % 6) + 3, 48 * (i // 6) + 3) for i in range(30) if there[i]]
-    boxes = [(x, y, x + side, y + side) for x, y in places]
+    corners = [(48 * (i % 6) + 3, 48 * (i // 6) + 3) for i in range(30) if there[i]]
+    boxes = [(x, y, x + side, y + side) for x, y in corners]
     found = predict_tiled(BrightParts(masks=masks), make_image(240, 288, boxes))
     assert matched(found, boxes, 1)
 
 
-def test_a_small_image_is_looked_at_once():
+def test_a_small_image_is_predicted_once():
     predictor = BrightParts()
     found = predict_tiled(predictor, make_image(SIDE, 40, [(5, 5, 20, 20)]))
     assert predictor.seen == [(SIDE, 40)] and matched(found, [(5, 5, 20, 20)], 0)
@@ -139,7 +139,7 @@ def test_a_small_image_is_looked_at_once():
 def test_half_the_size_until_one_tile_holds_it():
     predictor = BrightParts()
     assert len(predict_tiled(predictor, make_image(150, 64, [])).boxes) == 0
-    # 150 rows: steps of 48, so 0, 43, 86; 75 × 32: tiles of 64 × 32 at 0 and 11; then what fits, 64 × 27.
+    # Height 150: steps of 48, so 0, 43, 86; 75 × 32: tiles of 64 × 32 at 0 and 11; then what fits, 64 × 27.
     assert predictor.seen == [(64, 64)] * 3 + [(64, 32)] * 2 + [(64, 27)]
 
 
@@ -166,7 +166,7 @@ def test_joining_by_hand():
 
 
 def test_leftovers_of_cut_objects_are_no_objects():
-    """A tile that sees the last 8 columns of a square takes them for something narrower."""
+    """A tile with the last 8 columns of a square detects a narrower object."""
     whole = gather(one_box(20, 5, 60, 25, score=0.7), (0, 0, 80, 30), (1.0, 1.0), (30, 140))
     # Columns 52 to 60 against 52 to 56 where both look: half agrees, not more. All of it lies in the square.
     rest = gather(one_box(0, 5, 4, 25, score=0.9), (52, 0, 132, 30), (1.0, 1.0), (30, 140))
@@ -189,7 +189,7 @@ def one_box(*box: float, score: float) -> Detections:
 
 def test_low_scores_confirm_and_are_left_out():
     class Unsure(BrightParts):
-        """Surer of what lies in the middle of what it sees."""
+        """Its scores are higher in the middle of its image."""
 
         def find(self, image):
             found = super().find(image)

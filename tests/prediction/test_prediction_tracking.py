@@ -1,4 +1,4 @@
-"""Objects keep their numbers while they move, hide and come back."""
+"""Objects keep their numbers while they move, disappear and reappear."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def test_objects_keep_their_numbers_in_any_order():
     assert numbers == [2, 0, 1]
 
 
-def test_a_mover_is_followed_step_by_step():
+def test_an_object_in_motion_is_tracked():
     tracks = Tracks()
     for x in range(0, 60, 4):  # each step leaves IoU 6 / 14 = .43, above .3
         tracks, numbers = frame(tracks, ([x, 0, x + 10, 10], 1))
@@ -52,7 +52,7 @@ def test_an_object_is_remembered_for_some_frames(hidden, expected):
     assert frame(tracks, (A, 0))[1] == [expected]
 
 
-def test_empty_boxes_are_followed_by_nobody():
+def test_empty_boxes_are_not_tracked():
     tracks, _ = frame(Tracks(), ([5, 5, 5, 5], 0))
     assert frame(tracks, ([5, 5, 5, 5], 0))[1] == [1]
 
@@ -60,7 +60,7 @@ def test_empty_boxes_are_followed_by_nobody():
 def test_colours_stay_and_none_is_given_twice():
     colors = keep_colors({}, range(9))
     assert colors == {number: number for number in range(9)}
-    # 1 and 2 left; 9 and 10 take theirs, 11 one that was never given.
+    # 1 and 2 left; 9 and 10 take their colours, 11 one that was never given.
     assert keep_colors(colors, [3, 0, 9, 10, 4, 5, 6, 7, 8, 11]) == {
         **{number: number for number in (0, 3, 4, 5, 6, 7, 8)},
         **{9: 1, 10: 2, 11: 9},

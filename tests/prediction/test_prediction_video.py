@@ -1,4 +1,4 @@
-"""Size, rate and number of frames stay, whatever is broken."""
+"""Size, rate and number of frames are kept even if frames are broken."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def test_what_is_written_is_read(tmp_path: Path, size: tuple[int, int], suffix: 
 
 
 def test_broken_frames_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """Motion JPEG: frames stand on their own, so zeros in the middle of one harm no other."""
+    """Motion JPEG: frames are independent, so zeros in the middle of one damage no other."""
     path = write(tmp_path / "clip", 20, (47, 63))
     data = bytearray(path.read_bytes())
     starts = [i for i in range(len(data)) if data.startswith(b"\xff\xd8\xff", i)]
@@ -76,7 +76,7 @@ def test_a_lost_end_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture):
 
 
 class Capture:
-    """A stand-in for OpenCV's: what it reads is told."""
+    """Replaces OpenCV's: it reads what it is given."""
 
     def __init__(self, frames: list[np.ndarray | None], count: float, rate: float = 10.0):
         self.frames, self.reads = iter(frames), 0
@@ -97,19 +97,19 @@ class Capture:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A file for the stand-in, which does not look into it."""
+    """A file for the replacement, which does not read it."""
     (tmp_path / "clip.mp4").touch()
     return tmp_path / "clip.mp4"
 
 
-def test_a_header_that_promises_too_much_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_header_with_too_many_frames(clip: Path, monkeypatch: pytest.MonkeyPatch):
     capture = Capture([frame(0)], 1e9)
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: capture)
     frames = list(VideoReader(clip).frames())
-    assert len(frames) == 1 + module.PATIENCE and capture.reads == 1 + module.PATIENCE
+    assert len(frames) == 1 + module.MAX_BROKEN and capture.reads == 1 + module.MAX_BROKEN
 
 
-def test_a_header_that_promises_too_little_is_not_believed(clip: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_header_with_too_few_frames(clip: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.cv2, "VideoCapture", lambda source: Capture([frame(i) for i in range(5)], 3.0))
     assert len(list(VideoReader(clip).frames())) == 5
 
@@ -133,7 +133,7 @@ def test_frames_that_a_camera_dropped_are_none(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("content", [b"", b"no video at all\n" * 99])
 def test_what_is_no_video(tmp_path: Path, content: bytes):
     (tmp_path / "clip.mp4").write_bytes(content)
-    with pytest.raises(BrokenVideo, match=r"clip\.mp4: no video that OpenCV can open; convert it"):
+    with pytest.raises(BrokenVideo, match=r"clip\.mp4: OpenCV cannot open this video; convert it"):
         VideoReader(tmp_path / "clip.mp4")
 
 
@@ -194,12 +194,12 @@ def test_a_frame_of_another_size_is_not_lost_silently(tmp_path: Path):
     writer = VideoWriter(tmp_path / "clip", (48, 64), 25.0)
     for size in ((48, 64), (64, 48), (48, 64)):
         writer.write(frame(0, size))
-    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV could not write the video whole"):
+    with pytest.raises(OSError, match=r"clip\.mp4: OpenCV could not write the whole video"):
         writer.close()
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path):
+def test_names_that_are_not_utf_8(tmp_path: Path):
     """OpenCV would crash."""
     path = tmp_path / os.fsdecode(b"clip\xff.mp4")
     path.write_bytes(b"")
@@ -216,17 +216,20 @@ def test_a_pipe_is_not_opened(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("durations", "said"),
+    ("durations", "message"),
     [
         ([100] * 6, None),
         # 0.72 s in all: each frame is to last 120 ms. The last begins after 640 ms and would after 5 · 120 = 600; frame
         # 4 begins after 240 ms instead of 480, 0.24 s too early.
-        ([40, 40, 120, 40, 400, 80], "frames last 40 to 400 ms); what is written shows each for 120 ms, up to 0.24 s"),
+        (
+            [40, 40, 120, 40, 400, 80],
+            "frames last 40 to 400 ms); in the output each lasts 120 ms, and times differ by up to 0.24 s",
+        ),
     ],
 )
-def test_a_varying_rate_is_said(tmp_path: Path, durations: list[int], said: str | None, caplog):
+def test_a_varying_rate_is_warned_of(tmp_path: Path, durations: list[int], message: str | None, caplog):
     images = [Image.fromarray(frame(index)) for index in range(6)]
     images[0].save(tmp_path / "clip.gif", save_all=True, append_images=images[1:], duration=durations)
     frames = list(VideoReader(tmp_path / "clip.gif").frames())
     assert len(frames) == 6 and all(one is not None for one in frames)
-    assert caplog.text == "" if said is None else f"clip.gif: its frame rate varies ({said}" in caplog.text
+    assert caplog.text == "" if message is None else f"clip.gif: its frame rate varies ({message}" in caplog.text

@@ -23,7 +23,7 @@ from pycocotools.cocoeval import COCOeval
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import CocoSource
 from maskrcnn_jax.config.loading import load_config
-from maskrcnn_jax.evaluation.coco import FIGURES, coco_metrics
+from maskrcnn_jax.evaluation.coco import METRICS, coco_metrics
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.training import metrics
@@ -104,7 +104,7 @@ def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: d
     assert evaluation.name.startswith(f"step_{STEPS:06}_")
     figures = json.loads((evaluation / "metrics.json").read_text())
     assert figures == at_the_end == json.loads((run / "metrics.json").read_text())
-    assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in FIGURES} <= figures.keys()
+    assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in METRICS} <= figures.keys()
     assert sum(name.startswith("segm/AP/") for name in figures) == 80
     assert "bbox  AP " in stdout and "segm  AP " in stdout
     for name in ("curves.png", "detections.png", "config.json", "detections.json"):
@@ -179,5 +179,5 @@ def test_figures_equal_pycocotools(truth: dict[str, Any], tmp_path: Path, kind: 
         evaluation.accumulate()
         evaluation.summarize()
     ours = coco_metrics(truth, results, masks=True)
-    np.testing.assert_allclose([ours[f"{kind}/{name}"] for name in FIGURES], evaluation.stats, rtol=0, atol=1e-12)
+    np.testing.assert_allclose([ours[f"{kind}/{name}"] for name in METRICS], evaluation.stats, rtol=0, atol=1e-12)
     assert 0.2 < ours[f"{kind}/AP"] < 0.9

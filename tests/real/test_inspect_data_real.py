@@ -61,7 +61,7 @@ def test_classes_are_counted_as_the_annotation_file_has_them(source: CocoInstanc
     assert not numbers.broken and len(numbers.images) == len(official.imgs)
     areas = [reference.area(official.annToRLE(a)) for image in numbers.images for a in _annotations(official, image)]
     np.testing.assert_array_equal(numbers.objects("mask_areas"), areas)
-    for _, name, category, objects, _, crowds, images in class_table(numbers, source).rows:
+    for _, name, category, objects, _, crowds, images in class_table(numbers, source).entries:
         annotations = official.loadAnns(official.getAnnIds(catIds=[category]))
         assert objects == len(annotations), name
         assert crowds == sum(a["iscrowd"] for a in annotations)

@@ -25,7 +25,7 @@ from maskrcnn_jax.checkpoints.checkpoint import load_weights, steps
 from maskrcnn_jax.cli.train import main
 from maskrcnn_jax.config import Config, ConfigError, Phase
 from maskrcnn_jax.config.loading import load_config, read_config, save_config
-from maskrcnn_jax.evaluation.coco import FIGURES
+from maskrcnn_jax.evaluation.coco import METRICS
 from maskrcnn_jax.evaluation.run import SUMMARY
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training import metrics
@@ -88,7 +88,7 @@ def test_a_finished_run_leaves_everything_behind(finished_run: Path):
     known = {"loss/mask", "loss/rpn_box", "gradient_norm", "learning_rate"}
     assert all(known <= record.keys() for record in losses(finished_run))
     values = json.loads((finished_run / "metrics.json").read_text())
-    names = (*FIGURES, "AP/square", "AP/circle", "AP/triangle")
+    names = (*METRICS, "AP/square", "AP/circle", "AP/triangle")
     assert values.keys() == {f"{kind}/{name}" for kind in ("bbox", "segm") for name in names}
     assert metrics.read(finished_run)[-1] == {"step": STEPS, **values}
     found = json.loads((finished_run / "detections.json").read_text())

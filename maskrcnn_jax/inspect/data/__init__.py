@@ -1,1 +1,1 @@
-"""The report on a data set and on what training makes of it."""
+"""The report on a data set and its training samples."""

@@ -41,14 +41,14 @@ def anchors(data: InspectedData) -> Step:
 
 
 def anchor_assignment(data: InspectedData) -> Step:
-    """Which anchors training counts as objects, and where their targets move them."""
+    """Positive, negative and ignored anchors, and boxes of positive ones with their targets applied."""
     pyramid, targets, truth, image = data.pyramid, data.anchor_targets, data.objects, data.sample.images
     match = data.config.sampling.anchors
     positive = targets.which(Assignment.POSITIVE, sampled=False)
     distances = nearest(targets.refined[positive], truth)[1] if len(positive) else np.zeros(0)
     usable = truth.valid & ~truth.is_crowd
 
-    def figures() -> Iterator[Figure]:
+    def plots() -> Iterator[Figure]:
         yield positive_anchor_figure(image, pyramid, targets, truth, data.names)
         yield other_anchor_figure(image, pyramid, targets, data.rng(2))
 
@@ -59,7 +59,7 @@ def anchor_assignment(data: InspectedData) -> Step:
         f"{match.background_iou:g}, and ignored otherwise. The loss uses a sample of positive and negative ones. With "
         "its target applied, every positive anchor (dashed) must lie on an object (full); the distance is a rounding "
         "error.",
-        figures(),
+        plots(),
         facts={
             "Positive": len(positive),
             "negative": len(targets.which(Assignment.NEGATIVE, sampled=False)),
@@ -147,7 +147,7 @@ def other_anchor_figure(image: Array, pyramid: Pyramid, targets: AnchorTargets, 
         image: `[H, W, 3]` the padded network input, RGB in [0, 255].
         pyramid: of this padded size.
         targets: for this image.
-        rng: chooses what is drawn; consumed.
+        rng: selects the anchors; consumed.
     """
     figure, axes = panels(2, 2, image.shape)
     levels = pyramid.levels()
@@ -164,7 +164,7 @@ def other_anchor_figure(image: Array, pyramid: Pyramid, targets: AnchorTargets, 
 
 def anchor_table(pyramid: Pyramid, config: AnchorConfig) -> Table:
     """The levels: cells, stride, and the sizes of the anchors of one cell."""
-    rows = []
+    entries = []
     starts, ratios = np.cumsum([0, *pyramid.counts]), config.per_cell
     for level, (height, width) in enumerate(pyramid.cells):
         x0, y0, x1, y1 = pyramid.anchors[starts[level] : starts[level] + ratios].T
@@ -172,42 +172,42 @@ def anchor_table(pyramid: Pyramid, config: AnchorConfig) -> Table:
         stride = round(float(steps[0]), 3) if len(steps) else None
         sizes = ", ".join(f"{h:.0f} × {w:.0f}" for h, w in zip(y1 - y0, x1 - x0, strict=True))
         cells = f"{height} × {width}"
-        rows.append((pyramid.names[level], cells, stride, config.sizes[level], sizes, pyramid.counts[level]))
+        entries.append((pyramid.names[level], cells, stride, config.sizes[level], sizes, pyramid.counts[level]))
     columns = ("level", "cells", "stride", "√ area", "height × width of a cell's anchors", "anchors")
-    return Table(columns, rows, "Anchors by level, pixels of the network's input")
+    return Table(columns, entries, "Anchors by level, pixels of the network's input")
 
 
 def assignment_table(pyramid: Pyramid, targets: AnchorTargets) -> Table:
-    """How many anchors of each level are what, among all and among those that the loss uses."""
+    """Positive, negative and ignored anchors of each level, and those that the loss uses."""
     levels = pyramid.levels()
     kinds = (Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE)
     counts = [np.bincount(levels[targets.which(k, sampled=False)], minlength=len(pyramid.counts)) for k in kinds]
     counts += [np.bincount(levels[targets.which(k, sampled=True)], minlength=len(pyramid.counts)) for k in kinds[:2]]
-    rows: list[tuple[object, ...]] = [
-        (name, *row) for name, row in zip(pyramid.names, zip(*counts, strict=True), strict=True)
+    entries: list[tuple[object, ...]] = [
+        (name, *line) for name, line in zip(pyramid.names, zip(*counts, strict=True), strict=True)
     ]
-    rows.append(("all", *(count.sum() for count in counts)))
+    entries.append(("all", *(count.sum() for count in counts)))
     columns = ("level", "positive", "negative", "ignored", "sampled positive", "sampled negative")
-    return Table(columns, rows, "Anchors by what they count as")
+    return Table(columns, entries, "Anchors by assignment")
 
 
 def object_anchor_table(targets: AnchorTargets, truth: GroundTruth, class_names: Sequence[str], least: float) -> Table:
-    """The objects and their anchors; marked are those that no anchor overlaps by `least`."""
+    """The objects and their anchors; objects that no anchor overlaps by `least` are marked."""
     positive = targets.which(Assignment.POSITIVE, sampled=False)
     counts = np.zeros(len(truth.valid), int)
     if len(positive):
         counts = np.bincount(nearest(targets.refined[positive], truth)[0], minlength=len(counts))
-    rows: list[tuple[object, ...]] = []
+    entries: list[tuple[object, ...]] = []
     marked = []
     for slot in np.flatnonzero(truth.valid):
         x0, y0, x1, y1 = truth.boxes[slot].tolist()
         name = class_names[truth.labels[slot]] + (" (crowd)" if truth.is_crowd[slot] else "")
         if not truth.is_crowd[slot] and targets.overlaps[slot] < least:
-            marked.append(len(rows))
-        rows.append((name, f"{y1 - y0:.0f} × {x1 - x0:.0f}", float(targets.overlaps[slot]), counts[slot]))
+            marked.append(len(entries))
+        entries.append((name, f"{y1 - y0:.0f} × {x1 - x0:.0f}", float(targets.overlaps[slot]), counts[slot]))
     return Table(
         ("object", "height × width", "best IoU with an anchor", "positive anchors"),
-        rows,
+        entries,
         f"Objects; no anchor overlaps the marked ones by {least:g}",
         marked,
     )

@@ -1,4 +1,4 @@
-"""The target of every anchor of an image in training, and which of them the loss uses."""
+"""The targets of an image's anchors in training, and the anchors that the loss uses."""
 
 import dataclasses
 from functools import partial
@@ -49,7 +49,7 @@ class AnchorTargets(NamedTuple):
     """`[g]`: the best IoU of each slot's object with an anchor; 0 where there is none."""
 
     def which(self, assignment: Assignment, *, sampled: bool) -> np.ndarray:
-        """The anchors that are assigned so: of all, or of those that the loss uses."""
+        """The anchors with an assignment: of all, or of those that the loss uses."""
         if sampled:
             return self.sampled[self.assignment[self.sampled] == assignment]
         return np.flatnonzero(self.assignment == assignment)
@@ -76,7 +76,7 @@ def anchor_targets(
         truth: of one image: no leading `B`.
         config: of the experiment.
     """
-    # Slots without an object would change nothing, but take their time; one is left where there is no object at all.
+    # Empty slots would change nothing, but cost time; one is left if there is no object at all.
     used = np.flatnonzero(truth.valid) if truth.valid.any() else np.array([0])
     objects = GroundTruth(*(field[used] for field in truth))
     everything, moved, sample, best = jax.device_get(_targets(key, anchors, objects, config))
@@ -94,9 +94,9 @@ def anchor_targets(
 def _targets(
     key: PRNGKeyArray, anchors: Float[Array, "a 4"], objects: GroundTruth, config: Config
 ) -> tuple[structs.AnchorTargets, Float[Array, "a 4"], structs.AnchorTargets, Float[Array, " g"]]:
-    """The targets of all anchors and where they move, those of the sample, and each object's best overlap."""
+    """The targets of all anchors, the refined anchors, the targets of the sample, and each object's best overlap."""
     proposals, match = config.model.rpn.proposals, config.sampling.anchors
-    # With room for all of them a sample leaves out the ignored anchors alone.
+    # A sample with room for all anchors leaves out only the ignored ones.
     all_of_them = dataclasses.replace(match, count=len(anchors), foreground_fraction=1.0)
     make = partial(sample_anchors, key, anchors, objects, box_weights=proposals.box_weights)
     everything, sample = make(config=all_of_them), make(config=match)
@@ -106,7 +106,7 @@ def _targets(
 
 
 def nearest(boxes: Float[np.ndarray, "n 4"], truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]:
-    """The object whose box is nearest to each box, and how far its sides lie away at most.
+    """The object whose box is nearest to each box, and the largest distance of their sides.
 
     Args:
         boxes: pixels.

@@ -1,4 +1,4 @@
-"""A data set to inspect, and one of its images on its way into a batch, with the targets of training."""
+"""A data set to inspect, and one of its images as a training sample with its targets."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ Split = Literal["train", "validation"]
 
 @dataclass(frozen=True)
 class InspectedData:
-    """A data set, and the image that single steps show; what belongs to the image is computed when it is asked for."""
+    """A data set and one of its images; what belongs to the image is computed lazily."""
 
     config: Config
     source: ImageSource
@@ -40,9 +40,9 @@ class InspectedData:
     example: Example
     """The image as it is stored."""
     bucket: Bucket
-    """The padded (height, width) that it has in a batch."""
+    """Its padded (height, width) in a batch."""
     seed: int
-    """Decides everything that is drawn."""
+    """Of all random choices."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -55,17 +55,17 @@ class InspectedData:
 
     @cached_property
     def sample(self) -> Batch:
-        """The image as training gets it, without anything random; no leading `B`."""
+        """The training sample of the image without random augmentation; no leading `B`."""
         return self.augmented(without_randomness(self.config.data))
 
     def augmented(self, data: DataConfig, step: int = 0) -> Batch:
-        """The image as training with these settings gets it in a step; no leading `B`."""
+        """The training sample of the image with these settings in a step; no leading `B`."""
         config = dataclasses.replace(self.config, data=data)
         return training_sample(self.example, config, self.bucket, self.seed, step)
 
     @cached_property
     def objects(self) -> GroundTruth:
-        """The objects of `sample`, their boxes as the network has them."""
+        """The objects of `sample`, with boxes in the model's convention."""
         return jax.device_get(to_model_boxes(self.sample.ground_truth, self.config.model))
 
     @cached_property
@@ -89,15 +89,14 @@ class InspectedData:
 def open_data(
     config: Config, split: Split = "train", *, seed: int = 0, image_id: int | str | None = None, images: int = 1000
 ) -> InspectedData:
-    """Opens a data set and reads the numbers of its images.
+    """Opens a data set and reads statistics of its images.
 
     Args:
         config: Of the experiment.
         split: `config.data.train` or `config.data.validation`.
-        seed: Decides which images and boxes are drawn, at least 0.
-        image_id: The data set's own number of the image that single steps show, or its file name; one with objects,
-            drawn at random, if None.
-        images: Whose numbers are read, at most.
+        seed: Of the random images and boxes, at least 0.
+        image_id: The data set's own number of the image to show, or its file name; a random one with objects if None.
+        images: Number of images to read, at most.
 
     Raises:
         ConfigError: The data set cannot be opened, is empty, or an image fits no bucket.
@@ -135,13 +134,13 @@ def bucket_of(source: ImageSource, position: int, data: DataConfig) -> Bucket:
 
 
 def training_sample(example: Example, config: Config, bucket: Bucket, seed: int, step: int = 0) -> Batch:
-    """What the first slot of a step's batch would be if the image were drawn for it; no leading `B`."""
+    """The sample that the image gives in the first slot of a step's batch; no leading `B`."""
     generators = Generators(slot_rng(seed, step, 0))
     return augment(example, generators, config.data, bucket, config.model.input.centered)
 
 
 def network_scales(sizes: Sequence[tuple[int, int]], data: DataConfig) -> Float[np.ndarray, " i"]:
-    """Network pixels per stored pixel of images, (height, width) each, at the largest size that training gives."""
+    """Network pixels per stored pixel of images, (height, width) each, at the largest training size."""
     if (jitter := data.transform(ScaleJitter)) is not None:
         return np.divide(data.buckets[0], sizes).min(axis=1) * jitter.high
     resized = data.largest(np.array(sizes))

@@ -1,4 +1,4 @@
-"""Steps on a data set in numbers: sizes and colours of images, objects, classes."""
+"""Steps on statistics of a data set: sizes and colours of images, objects, classes."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ AREAS = (256, 600, 1300)
 """Sides of the squares that bound the groups of images by area, pixels (Matterport's nucleus sample)."""
 BINS = 40
 CLASSES = 40
-"""The most frequent ones that are drawn."""
+"""Number of classes that are drawn, the most frequent ones."""
 BLUE, ORANGE = (tuple(value / 255 for value in CURVES[index]) for index in (4, 5))
 
 
@@ -45,12 +45,12 @@ def sizes(data: InspectedData) -> Step:
 
 
 def objects(data: InspectedData) -> Step:
-    """How many objects there are, how large they are and of what shape."""
+    """Number, sizes and shapes of the objects."""
     scales = network_scales([image.size for image in data.numbers.images], data.config.data)
     return Step(
         "Objects",
-        "How many there are, how large they are and of what shape. Sizes on the figure are those that the network "
-        "sees, beside the sizes and the aspect ratios of its anchors. Objects far from every line are hard to find: "
+        "How many there are, how large they are and of what shape. Sizes in the plot are those in the network's "
+        "input, beside the sizes and the aspect ratios of its anchors. Objects far from every line are hard to find: "
         "change the anchors, or the size of the images.",
         [object_figure(data.numbers, scales, data.config.model.rpn.anchors)],
         tables=[object_size_table(data.numbers), area_table(data.numbers)],
@@ -65,13 +65,13 @@ def classes(data: InspectedData) -> Step:
 
 def size_figure(sizes: Integer[np.ndarray, "n 2"]) -> Figure:
     """Heights, widths, and both together, of images `[n, 2]` (height, width) in pixels."""
-    figure, axes = _row(3)
+    figure, axes = _panels(3)
     for panel, values, name in ((axes[0], sizes[:, 0], "height"), (axes[1], sizes[:, 1], "width")):
         _histogram(panel, values, _edges(values, BINS), f"{name}, pixels", "images")
-    counts, rows, columns = np.histogram2d(
+    counts, heights, widths = np.histogram2d(
         sizes[:, 0], sizes[:, 1], bins=(_edges(sizes[:, 0], BINS), _edges(sizes[:, 1], BINS))
     )
-    shades = axes[2].pcolormesh(columns, rows, np.where(counts > 0, counts, np.nan), cmap="viridis_r", vmin=0)
+    shades = axes[2].pcolormesh(widths, heights, np.where(counts > 0, counts, np.nan), cmap="viridis_r", vmin=0)
     ticks = MaxNLocator(integer=True, nbins=5, min_n_ticks=1)
     figure.colorbar(shades, ax=axes[2], label="images", ticks=ticks, format=StrMethodFormatter("{x:,.0f}"))
     axes[2].set(xlabel="width, pixels", ylabel="height, pixels", aspect="equal")
@@ -81,14 +81,14 @@ def size_figure(sizes: Integer[np.ndarray, "n 2"]) -> Figure:
 
 
 def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors: AnchorConfig) -> Figure:
-    """Objects per image, their sizes as the network sees them, and their aspect ratios, beside those of the anchors.
+    """Objects per image, their sizes in the network's input, and their aspect ratios, beside those of the anchors.
 
     Args:
         numbers: of the data set.
         scales: network pixels per stored pixel, of each image.
         anchors: whose sizes and ratios are marked.
     """
-    figure, axes = _row(3)
+    figure, axes = _panels(3)
     counts = numbers.counts()
     _histogram(axes[0], counts, _edges(counts, BINS), "objects in an image", "images")
     boxes = numbers.objects("boxes")
@@ -100,7 +100,7 @@ def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors
 
 
 def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
-    """How many objects the classes have, the most frequent above; of many classes only those, which the title says."""
+    """Objects per class, the most frequent classes at the top; the title says if some are left out."""
     counts = np.bincount(numbers.objects("labels"), minlength=len(class_names))
     shown = np.argsort(-counts, kind="stable")[:CLASSES]
     figure = LiteralFigure(figsize=(8, 0.8 + 0.2 * len(shown)), layout="constrained")
@@ -119,14 +119,14 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
 
 def spread_table(quantities: Sequence[tuple[str, np.ndarray]], caption: str) -> Table:
     """Mean, median and range of quantities, each with its values; NaN without values."""
-    rows = []
+    entries = []
     for name, values in quantities:
         numbers = [float("nan")] * 6
         if len(values):
             low, median, high = np.percentile(values, (5, 50, 95))
             numbers = [float(n) for n in (np.mean(values), values.min(), low, median, high, values.max())]
-        rows.append((name, len(values), *numbers))
-    return Table(("", "values", "mean", "least", "5 %", "median", "95 %", "greatest"), rows, caption)
+        entries.append((name, len(values), *numbers))
+    return Table(("", "values", "mean", "least", "5 %", "median", "95 %", "greatest"), entries, caption)
 
 
 def object_size_table(numbers: DataNumbers) -> Table:
@@ -148,7 +148,7 @@ def object_size_table(numbers: DataNumbers) -> Table:
 def area_table(numbers: DataNumbers) -> Table:
     """Images by their area: how many objects they have, and how large those are."""
     sides = np.sqrt([image.size[0] * image.size[1] for image in numbers.images])
-    rows = []
+    entries = []
     for low, high in zip((0, *AREAS), (*AREAS, np.inf), strict=True):
         within = np.flatnonzero((sides > low) & (sides <= high))
         images = [numbers.images[i] for i in within]
@@ -160,13 +160,13 @@ def area_table(numbers: DataNumbers) -> Table:
         name = f"up to {high}²" if np.isfinite(high) else f"above {low}²"
         medians = [float(np.median(v)) if len(v) else float("nan") for v in (height, width, np.sqrt(width * height))]
         spread = (f"{counts.mean():.1f}", int(np.median(counts)), counts.min(), counts.max())
-        rows.append((name, len(images), *spread, *medians))
+        entries.append((name, len(images), *spread, *medians))
     objects = ("objects, mean", "median", "least", "greatest")
     columns = ("image, pixels", "images", *objects, "median box height", "width", "√ area")
-    return Table(columns, rows, "Objects by the area of their image")
+    return Table(columns, entries, "Objects by the area of their image")
 
 
-def _row(count: int) -> tuple[Figure, list[Axes]]:
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
     figure = LiteralFigure(figsize=(WIDTH, 3.4))
     figure.set_layout_engine("constrained", w_pad=0.12)
     grid = list(figure.subplots(1, count))
@@ -177,7 +177,7 @@ def _row(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _edges(values: np.ndarray, bins: int) -> np.ndarray:
-    """Of bins that hold whole numbers, all of them equally many, with an empty one at both ends."""
+    """Edges of bins that hold equally many integers each, with an empty bin at both ends."""
     low, high = int(values.min()), int(values.max())
     step = max(1, -(-(high + 1 - low) // bins))
     return np.arange(low - step, high + 2 * step + 1, step) - 0.5

@@ -1,4 +1,4 @@
-"""What a data set is made of, in numbers: sizes, colours, objects and classes of many of its images."""
+"""Statistics of a data set: sizes, colours, objects and classes of many of its images."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +14,10 @@ from maskrcnn_jax.data.transforms.geometry import mask_bounds
 
 
 class ImageNumbers(NamedTuple):
-    """The numbers of one image."""
+    """Statistics of one image."""
 
     position: int
-    """Where the source has it."""
+    """Its index in the source."""
     image_id: int
     size: tuple[int, int]
     """(height, width), pixels."""
@@ -34,18 +34,18 @@ class ImageNumbers(NamedTuple):
     mask_areas: np.ndarray
     """`[n]` pixels."""
     distances: np.ndarray
-    """`[n]` pixels: the most by which a side of the annotated box lies away from that of the mask."""
+    """`[n]` pixels: the largest distance of a side of the annotated box from that of the mask."""
 
 
 class DataNumbers(NamedTuple):
-    """The numbers of images, and why some of them have none."""
+    """Statistics of images, and errors of those that cannot be read."""
 
     images: list[ImageNumbers]
     broken: list[str]
     """A message for each image that cannot be decoded."""
 
     def objects(self, field: str) -> np.ndarray:
-        """A field of every object, image after image."""
+        """A field of all objects, concatenated."""
         return np.concatenate([getattr(image, field) for image in self.images])
 
     def counts(self) -> Integer[np.ndarray, " i"]:
@@ -60,12 +60,12 @@ class DataNumbers(NamedTuple):
 
 
 def read_numbers(source: ImageSource, positions: Iterable[int], threads: int) -> DataNumbers:
-    """Decodes images and their masks with threads and keeps their numbers alone.
+    """Decodes images and their masks with threads and keeps only their statistics.
 
     Args:
         source: the data set.
         positions: of the images in it.
-        threads: that decode.
+        threads: number of threads.
     """
 
     def read(position: int) -> ImageNumbers | str:
@@ -81,7 +81,7 @@ def read_numbers(source: ImageSource, positions: Iterable[int], threads: int) ->
 
 
 def image_numbers(position: int, example: Example) -> ImageNumbers:
-    """The numbers of the image that a source has at a position."""
+    """Statistics of the image at a position of a source."""
     mean, deviation = (statistic.ravel()[:3] for statistic in cv2.meanStdDev(example.image))
     example = example._replace(masks=list(example.masks))  # each is decoded once
     return ImageNumbers(

@@ -1,4 +1,4 @@
-"""The report on a data set: its images, the training samples made of them, and their targets."""
+"""The report on a data set: images, training samples and targets."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +14,9 @@ class DataReport(NamedTuple):
 
     page: Path
     images: int
-    """Images whose numbers were read."""
+    """Number of images that were read."""
     broken: list[str]
-    """Images that cannot be decoded: why."""
+    """Errors of images that cannot be decoded."""
 
 
 def inspect_data(
@@ -28,15 +28,15 @@ def inspect_data(
     image_id: int | str | None = None,
     images: int = 1000,
 ) -> DataReport:
-    """Writes a page on a data set and on what training with a configuration makes of it.
+    """Writes a page on a data set and on its training samples with a configuration.
 
     Args:
         config: Of the experiment.
         out: The folder of the page; see `write_page`.
         split: `config.data.train` or `config.data.validation`.
-        seed: Decides which images and boxes are drawn, at least 0.
+        seed: Of the random images and boxes, at least 0.
         image_id: See `open_data`.
-        images: Whose numbers are read, at most.
+        images: Number of images to read, at most.
 
     Raises:
         ConfigError, BrokenImage or ValueError: See `open_data`; or `out` holds other files.

@@ -1,4 +1,4 @@
-"""Steps on what the heads are trained with: sampled RoIs, their targets and masks, and how many are foreground."""
+"""Steps on the training of the heads: sampled RoIs, their targets and masks, and the share of foreground."""
 
 import contextlib
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from maskrcnn_jax.structs import Array
 
 BATCHES = 10
 DRAWN = 8
-"""Foreground RoIs of a figure, and as many of background, at most."""
+"""Foreground RoIs of a plot, and as many of background, at most."""
 ROI, REFINED = COLORS[5], COLORS[2]
 BACKGROUND = (0.35, 0.35, 0.35)
 LIGHT = 190
-"""Gray of what a mask covers: not lost on a white page."""
+"""Gray of masks, visible on a white page."""
 
 
 def rois(data: InspectedData) -> Step:
@@ -141,8 +141,8 @@ def mask_target_figure(image: Array, targets: RoiTargets, class_names: Sequence[
     assert targets.masks is not None, "the network has no mask head"
     drawn = np.flatnonzero(targets.foreground)[:DRAWN]
     figure, axes = panels(2 * len(drawn), 8, (1, 1))
-    for place, n in enumerate(drawn):
-        left, right = axes[2 * place : 2 * place + 2]
+    for index, n in enumerate(drawn):
+        left, right = axes[2 * index : 2 * index + 2]
         pair = np.stack([targets.rois.boxes[n], targets.refined[n]])
         show(left, image)
         draw_boxes(left, pair[:1], [ROI], "--")
@@ -185,18 +185,18 @@ def roi_class_table(targets: RoiTargets, class_names: Sequence[str]) -> Table:
     """Sampled RoIs by class, background last."""
     counts = np.bincount(targets.rois.labels[targets.rois.valid], minlength=len(class_names) + 1)
     names = (*class_names, "background")
-    rows = [(names[label], int(counts[label])) for label in np.flatnonzero(counts)]
-    return Table(("class", "sampled RoIs"), rows, "Sampled RoIs by class")
+    entries = [(names[label], int(counts[label])) for label in np.flatnonzero(counts)]
+    return Table(("class", "sampled RoIs"), entries, "Sampled RoIs by class")
 
 
 def roi_count_table(counts: Sequence[RoiCount]) -> Table:
     """The foreground of each batch."""
-    rows = []
+    entries = []
     for step in sorted({count.step for count in counts}):
         mine = [count for count in counts if count.step == step]
         objects, rois, foreground = (sum(column) for column in list(zip(*mine, strict=True))[2:])
-        rows.append((step, len(mine), objects, rois, foreground, f"{foreground / max(rois, 1):.1%}"))
-    return Table(("batch", "images", "objects", "sampled RoIs", "foreground", "share"), rows, "Foreground by batch")
+        entries.append((step, len(mine), objects, rois, foreground, f"{foreground / max(rois, 1):.1%}"))
+    return Table(("batch", "images", "objects", "sampled RoIs", "foreground", "share"), entries, "Foreground by batch")
 
 
 def _zoom(axes: Axes, boxes: np.ndarray) -> None:

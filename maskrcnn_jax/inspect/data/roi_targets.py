@@ -21,7 +21,7 @@ from maskrcnn_jax.training.step import to_model_boxes
 RANDOM_ROIS = 10_000
 """Random boxes for each image."""
 NEAR = 0.9
-"""Share of them that lies around an object."""
+"""Share of them around objects."""
 
 
 class RoiTargets(NamedTuple):
@@ -33,11 +33,11 @@ class RoiTargets(NamedTuple):
     masks: np.ndarray | None
     """`[n, m, m]` in [0, 1]: the mask targets; meaningful where foreground. None without mask head."""
     foreground: np.ndarray
-    """`[n]` bool: the RoI stands for an object."""
+    """`[n]` bool: the RoI is matched with an object."""
 
 
 class RoiCount(NamedTuple):
-    """How an image of a batch was sampled."""
+    """Number of sampled RoIs of an image."""
 
     step: int
     image_id: int
@@ -52,11 +52,11 @@ def random_proposals(
 ) -> Proposals:
     """Random boxes: nine of ten around an object, the others anywhere in the image.
 
-    Those around an object have their corners anywhere in its box, grown by its own sides to all sides.
+    Those around an object have their corners in its box, enlarged by its width and height on each side.
 
     Args:
         rng: consumed.
-        truth: of one image; crowds have no boxes around them.
+        truth: of one image; there are no boxes around crowds.
         region: the image, a box in pixels.
         count: how many; those with a side below a pixel are not valid.
 
@@ -102,7 +102,7 @@ def _draw(key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: C
 def _targets(
     key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int
 ) -> tuple[Rois, Float[Array, "n 4"], Float[Array, "n m m"] | None]:
-    """RoIs, where their targets move them, and mask targets."""
+    """RoIs, the RoIs with their targets applied, and mask targets."""
     rois = _draw(key, proposals, truth, config, background)
     weights, head = config.model.box_head.box_weights, config.model.mask_head
     loss = next((loss for loss in config.losses if isinstance(loss, Mask)), None)
@@ -123,7 +123,7 @@ def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: 
         batches: as training gets them.
         config: of the experiment.
         background: its label, the number of classes.
-        seed: of the random boxes and of what is drawn from them.
+        seed: of the random boxes and of the samples.
     """
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
     for step, batch in enumerate(batches):

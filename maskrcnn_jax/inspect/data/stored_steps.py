@@ -1,4 +1,4 @@
-"""Steps on images as they are stored: classes, samples with their masks, boxes beside those of the masks."""
+"""Steps on stored images: classes, samples with masks, boxes beside those of the masks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 def data_set(data: InspectedData) -> Step:
-    """How many images and classes there are, and the classes by label."""
+    """The number of images and classes, and the classes by label."""
     source, numbers = data.source, data.numbers
     broken = [Table(("message",), [(message,) for message in numbers.broken], "Broken images")]
     return Step(
@@ -58,7 +58,7 @@ def boxes(data: InspectedData) -> Step:
     return Step(
         "Boxes from masks",
         "A mask's box reaches from its first to its last column and row. Annotated boxes come from outlines, so a "
-        "difference of about a pixel is normal; a larger one says that box and mask do not belong together. The next "
+        "difference of about a pixel is normal; a larger one means that box and mask do not match. The next "
         "steps show the same image.",
         [boxes_figure(example, data.names)],
         facts={
@@ -73,28 +73,28 @@ def boxes(data: InspectedData) -> Step:
 
 
 def class_table(numbers: DataNumbers, source: ImageSource) -> Table:
-    """The classes: label, name, the data set's own number, and how often they occur in the images that were read."""
+    """The classes: label, name, the data set's own number, and their frequency in the images that were read."""
     labels, crowds = numbers.objects("labels"), numbers.objects("is_crowd")
     total = max(len(labels), 1)
-    rows = []
+    entries = []
     for label, (name, category) in enumerate(zip(source.class_names, source.category_ids, strict=True)):
         mine = labels == label
         images = sum(label in image.labels for image in numbers.images)
-        rows.append((label, name, category, mine.sum(), f"{mine.sum() / total:.1%}", crowds[mine].sum(), images))
+        entries.append((label, name, category, mine.sum(), f"{mine.sum() / total:.1%}", crowds[mine].sum(), images))
     columns = ("label", "class", "id in the data", "objects", "share", "of them crowds", "images")
-    return Table(columns, rows, "Classes", [row[0] for row in rows if row[3] == 0])
+    return Table(columns, entries, "Classes", [entry[0] for entry in entries if entry[3] == 0])
 
 
 def box_table(example: Example, class_names: Sequence[str]) -> Table:
-    """Every object's box as annotated and around its mask, and how far their sides lie apart at most, pixels."""
+    """Every object's box as annotated and around its mask, and the largest distance of their sides, pixels."""
     tight = mask_boxes(example)
     pairs = zip(example.labels.tolist(), example.is_crowd.tolist(), strict=True)
     names = [class_names[label] + " (crowd)" * crowd for label, crowd in pairs]
-    rows = [
+    entries = [
         (name, *(", ".join(f"{side:.1f}" for side in box) for box in pair), float(np.abs(np.subtract(*pair)).max()))
         for name, *pair in zip(names, example.boxes, tight, strict=True)
     ]
-    return Table(("object", "annotated box", "box of the mask", "distance"), rows, "Boxes (x0, y0, x1, y1)")
+    return Table(("object", "annotated box", "box of the mask", "distance"), entries, "Boxes (x0, y0, x1, y1)")
 
 
 def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:

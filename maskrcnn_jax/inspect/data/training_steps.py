@@ -1,4 +1,4 @@
-"""Steps on what training makes of an image: its size, mask crops, augmentation, copy-paste."""
+"""Steps on training samples: size, mask crops, augmentation, copy-paste."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,15 +27,15 @@ from maskrcnn_jax.structs import Batch, GroundTruth
 DRAWS, COLUMNS = 6, 3
 """Panels of a random step."""
 SCALES, STRENGTH = (1.0, 2.0), 0.4
-"""Of scale and colour jitter: what random crops would be where there are none."""
+"""Of the scale and colour jitter that `random_crops` shows."""
 OBJECTS = 7
-"""Whose crops are shown, at most."""
+"""Number of objects whose crops are shown, at most."""
 BOTH, FULL_ONLY, CROP_ONLY = (190, 190, 190), (213, 94, 0), (86, 180, 233)
-"""RGB of pixels that lie in both masks, or in one alone."""
+"""RGB of pixels in both masks, or only in one."""
 
 
 def mask_crops(example: Example, size: int) -> list[UInt8[np.ndarray, "{size} {size}"]]:
-    """Every object's mask as training keeps it: its box alone, sampled at `size` × `size` cells."""
+    """Every object's mask as in training: cropped to its box, sampled at `size` × `size` cells."""
     return [crop_mask(mask, box, size) for mask, box in zip(example.masks, example.boxes, strict=True)]
 
 
@@ -76,7 +76,7 @@ def crops(data: InspectedData) -> Step:
     plain = without_randomness(settings)
     flipped = data.augmented(dataclasses.replace(plain, transforms=(Flip(1.0), *plain.transforms)))
 
-    def figures() -> Iterator[Figure]:
+    def plots() -> Iterator[Figure]:
         if made:
             yield crops_figure(example, made, data.names)
         yield input_figure([data.sample, flipped], data.names, 2)
@@ -84,10 +84,10 @@ def crops(data: InspectedData) -> Step:
     cells, pixels = len(made) * settings.mask_size**2, len(made) * example.image.shape[0] * example.image.shape[1]
     return Step(
         "Crops against full masks",
-        "A full-size mask for every object would fill the memory. Training keeps of every mask its box alone, at a "
-        "fixed number of cells; what that loses shows when the crop is put back at full size. Below, all crops are put "
-        "back over the network's input, as it is and flipped.",
-        figures(),
+        "A full-size mask for every object would fill the memory. Training keeps only the box of every mask, at a "
+        "fixed number of cells; the loss is visible when the crop is pasted at full size. Below, all crops are pasted "
+        "over the network's input, as it is and flipped.",
+        plots(),
         facts={
             "Cells of a crop": (settings.mask_size, settings.mask_size),
             "Mean IoU with the full masks": float(overlaps.mean()) if made else None,
@@ -104,8 +104,8 @@ def augmentation(data: InspectedData) -> Step:
     random = settings != without_randomness(settings)
     return Step(
         "Augmentation",
-        "The same image in different steps of training. What is drawn follows from the seed, the step and the image's "
-        "slot in the batch alone."
+        "The same image in different steps of training. The augmentation depends only on the seed, the step and the "
+        "image's slot in the batch."
         if random
         else "Nothing is random in this configuration: every step of training gets the image as it is above.",
         [_draws(data, settings)] if random else (),
@@ -136,7 +136,7 @@ def copy_paste(data: InspectedData) -> Step:
         "Copy-paste",
         "The same image with objects of others, cut out along their masks. What they cover is taken from the masks of "
         "the objects below, and boxes shrink to what is left."
-        + ("" if probability else " This configuration does not do it: --data.copy-paste is the probability."),
+        + ("" if probability else " This configuration does not use it: --data.copy-paste sets the probability."),
         [input_figure(pasted_samples(data), data.names, COLUMNS)],
         facts={"Probability": f"{probability:.0%}"},
     )
@@ -166,12 +166,12 @@ def _draws(data: InspectedData, settings: DataConfig) -> Figure:
 
 
 def input_figure(samples: Sequence[Batch], class_names: Sequence[str], columns: int) -> Figure:
-    """What the network gets: padded images with boxes, and with the masks that the crops of the ground truth hold.
+    """Inputs of the network: padded images with boxes, and masks pasted from the ground truth's crops.
 
     Crowds have dotted boxes.
 
     Args:
-        samples: of training, at least one, of one padded size: no leading `B`.
+        samples: training samples, at least one, of one padded size: no leading `B`.
         class_names: one per label.
         columns: panels side by side.
     """

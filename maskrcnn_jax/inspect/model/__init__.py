@@ -1,1 +1,1 @@
-"""The report on one image's way through a network, and on what the network gets wrong."""
+"""The report on one image in a network, and on the errors of its detections."""

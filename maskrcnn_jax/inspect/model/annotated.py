@@ -14,14 +14,14 @@ from maskrcnn_jax.training.step import to_model_boxes
 
 
 class AnnotatedImage(NamedTuple):
-    """An annotated image and the data set that it is from."""
+    """An annotated image and its data set."""
 
     source: ImageSource
     position: int
-    """Which of the source's images."""
+    """The index of the image in the source."""
     example: Example
     config: Config
-    """The experiment: its settings decide the targets of training."""
+    """The experiment, whose settings determine training targets."""
 
     @property
     def category_names(self) -> dict[int, str]:
@@ -60,9 +60,9 @@ def read_annotated(source: ImageSource, position: int, config: Config) -> Annota
 def network_objects(
     annotated: AnnotatedImage, scale: tuple[float, float], corner: Float[np.ndarray, "2"]
 ) -> GroundTruth:
-    """The objects, their boxes as they are inside the network, in pixels of its input; no leading `B`, no padding.
+    """The objects with boxes in pixels of the network's input; no leading `B`, no padding.
 
-    Masks are left out: each is one empty cell.
+    Masks are left out: each is a single empty cell.
 
     Args:
         annotated: The image.

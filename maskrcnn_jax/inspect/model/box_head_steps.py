@@ -60,16 +60,16 @@ def roi_features(seen: InspectedImage, count: int = 8) -> Step:
     boxes = view.place(trace.rois.boxes[0])
     features = np.asarray(trace.roi_features[0, rois], np.float32)
     busiest = np.argsort(-features.std(axis=(0, 1, 2)))[:2].tolist()
-    rows = [
+    grid = [
         [Tile(crop(view, boxes[roi]), f"RoI {roi}, P{trace.roi_levels[0, roi] + 2}") for roi in rois],
         [Tile(heat(np.abs(one).mean(axis=2)), "mean magnitude") for one in features],
         *([Tile(heat(one[..., channel]), f"channel {channel}") for one in features] for channel in busiest),
     ]
     return Step(
         "Features of RoIs",
-        "The box head gets a square of features of every RoI, whatever its size. Above, the RoIs in the image; below, "
+        "The box head gets a square of features of one size for every RoI. Above, the RoIs in the image; below, "
         "the mean magnitude of their features and the two channels that vary most among them.",
-        [tile_figure(rows)],
+        [tile_figure(grid)],
     )
 
 
@@ -104,21 +104,21 @@ def class_probabilities(seen: InspectedImage, rois: int = 40, classes: int = 20)
     trace, names = seen.trace, seen.names
     likely = roi_probabilities(trace)
     background = likely.shape[1] - 1
-    rows = np.argsort(likely[:, background], kind="stable")[:rois]
-    greatest = likely[rows, :background].max(axis=0, initial=0)
+    shown = np.argsort(likely[:, background], kind="stable")[:rois]
+    greatest = likely[shown, :background].max(axis=0, initial=0)
     columns = np.argsort(-greatest, kind="stable")[: min(classes, max(1, int((greatest >= 0.01).sum())))]
     columns = np.append(np.sort(columns), background)
-    figure = LiteralFigure(figsize=(max(4.5, min(WIDTH, 1.8 + 0.5 * len(columns))), 1.6 + 0.15 * max(len(rows), 4)))
+    figure = LiteralFigure(figsize=(max(4.5, min(WIDTH, 1.8 + 0.5 * len(columns))), 1.6 + 0.15 * max(len(shown), 4)))
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
-    grid = likely[np.ix_(rows, columns)] if len(rows) else np.zeros((1, len(columns)))
-    shown = axes.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    grid = likely[np.ix_(shown, columns)] if len(shown) else np.zeros((1, len(columns)))
+    colors = axes.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     called = output_names(trace, names)
     texts = [called[label] for label in columns.tolist()]
     axes.set_xticks(range(len(columns)), texts, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
-    axes.set_ylabel(f"{len(rows)} RoIs, the least likely background first", fontsize=8)
+    axes.set_ylabel(f"{len(shown)} RoIs, the least likely background first", fontsize=8)
     axes.set_yticks([])
-    figure.colorbar(shown, ax=axes, label="probability")
+    figure.colorbar(colors, ax=axes, label="probability")
     return Step(
         "Class probabilities",
         "RoIs that are least likely background, a row each. Several bright columns in a row are a choice between "
@@ -151,29 +151,31 @@ def roi_refinement(seen: InspectedImage, count: int = 6, seed: int = 0) -> Step:
 
 
 def roi_level_table(trace: Trace, config: ModelConfig) -> Table:
-    """How many RoIs each level has, and how large they are."""
+    """Number and sizes of the RoIs of each level."""
     valid = np.asarray(trace.rois.valid[0])
     boxes, levels = np.asarray(trace.rois.boxes[0])[valid], np.asarray(trace.roi_levels[0])[valid]
     sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-    rows = []
+    entries = []
     for level in range(config.fpn.roi_levels(config.backbone.strides)):
         mine = sides[levels == level]
         spread = np.percentile(mine, (0, 50, 100)).tolist() if mine.size else [None] * 3
-        rows.append((config.level_names[level], config.strides[level], len(mine), *spread))
-    return Table(("level", "pixels a cell", "RoIs", "least √ area", "median", "greatest"), rows, "RoIs by level")
+        entries.append((config.level_names[level], config.strides[level], len(mine), *spread))
+    return Table(("level", "pixels a cell", "RoIs", "least √ area", "median", "greatest"), entries, "RoIs by level")
 
 
 def likely_class_table(trace: Trace, names: Sequence[str]) -> Table:
-    """How many RoIs have each class as their most likely one; classes that none has are left out."""
+    """Number of RoIs by their most likely class; classes without any are left out."""
     likely = roi_probabilities(trace)
     called = output_names(trace, names)
     labels, counts = np.unique(likely.argmax(axis=1), return_counts=True)
-    rows = []
+    entries = []
     for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
         mine = likely[likely.argmax(axis=1) == label, label]
-        rows.append((called[label], count, float(mine.mean()), float(mine.max())))
-    rows.sort(key=lambda row: -row[1])
-    return Table(("most likely class", "RoIs", "mean probability", "greatest"), rows, "RoIs by their most likely class")
+        entries.append((called[label], count, float(mine.mean()), float(mine.max())))
+    entries.sort(key=lambda entry: -entry[1])
+    return Table(
+        ("most likely class", "RoIs", "mean probability", "greatest"), entries, "RoIs by their most likely class"
+    )
 
 
 def roi_probabilities(trace: Trace) -> Float[np.ndarray, "n c1"]:
@@ -184,12 +186,12 @@ def roi_probabilities(trace: Trace) -> Float[np.ndarray, "n c1"]:
 
 
 def output_names(trace: Trace, names: Sequence[str]) -> list[str]:
-    """What the outputs of the box head stand for, background last."""
+    """The names of the box head's outputs, background last."""
     return [*(class_name(names, label) for label in range(trace.box.logits.shape[-1] - 1)), "background"]
 
 
 def scored_names(names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> list[str]:
-    """Labels and scores as figures show them."""
+    """Labels and scores as text."""
     pairs = zip(labels.tolist(), scores.tolist(), strict=True)
     return [f"{class_name(names, label)} {score:.2f}" for label, score in pairs]
 
@@ -201,7 +203,7 @@ def by_label(labels: Int[np.ndarray, " n"]) -> list[Color]:
 
 
 def crop(view: InputView, box: Float[np.ndarray, "4"]) -> np.ndarray:
-    """What a box shows of the image, at least one pixel; the box is in pixels of the view."""
+    """The image inside a box, at least one pixel; the box is in pixels of the view."""
     height, width = view.image.shape[:2]
     x0, y0 = np.clip(np.floor(box[:2]).astype(int), 0, (width - 1, height - 1)).tolist()
     x1, y1 = np.clip(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1), (width, height)).tolist()

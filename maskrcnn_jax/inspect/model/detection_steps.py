@@ -1,4 +1,4 @@
-"""Steps from RoIs to detections: what each rule drops, and what is left."""
+"""Steps from RoIs to detections: the rules that drop some, and the detections."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ MIN_SCORE = 0.5
 
 
 def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
-    """What each rule drops, and the `count` best pairs of a RoI and a class that suppression keeps or drops."""
+    """The numbers that each rule drops, and the `count` best pairs of a RoI and a class, kept or dropped."""
     trace, view, names = seen.trace, seen.view, seen.names
     pairs = trace.pairs
     valid = np.asarray(pairs.valid[0])
@@ -49,7 +49,7 @@ def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
 
 
 def detections(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step:
-    """The detections with a score of at least `min_score` over the image; the best lies on top."""
+    """The detections with a score of at least `min_score` over the image; the best on top."""
     view, found = seen.view, seen.found
     best = np.flatnonzero(found.scores >= min_score)
     colors, shape = by_label(found.labels[best]), view.image.shape[:2]
@@ -83,7 +83,7 @@ def color_splash(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step | N
 
 
 def filter_table(trace: Trace, config: ModelConfig) -> Table:
-    """How many are left after each rule on the way from RoIs to detections.
+    """The number of RoIs, pairs and detections after each rule.
 
     Args:
         trace: of one image.
@@ -94,7 +94,7 @@ def filter_table(trace: Trace, config: ModelConfig) -> Table:
     passing = (likely[:, : config.num_classes] > rule.score_threshold).sum()
     if rule.best_class_only:
         passing = (positive & (likely.max(axis=1) > rule.score_threshold)).sum()
-    rows = [
+    entries = [
         ("RoIs", len(likely), "proposals that are not padding"),
         ("likely objects", int(positive.sum()), "RoIs whose most likely class is not background"),
         ("pairs above the threshold", int(passing), f"a RoI and a class of probability above {rule.score_threshold}"),
@@ -102,11 +102,11 @@ def filter_table(trace: Trace, config: ModelConfig) -> Table:
         ("kept", int(pairs.keep[0].sum()), f"of a class, no better pair overlaps by more than {rule.nms_iou}"),
         ("detections", int(trace.detections.valid[0].sum()), f"the {rule.count} best at most"),
     ]
-    return Table(("left", "number", "rule"), rows, "From RoIs to detections")
+    return Table(("left", "number", "rule"), entries, "From RoIs to detections")
 
 
 def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) -> Table:
-    """Of each class, which RoIs enter suppression and which it keeps, best first.
+    """The RoIs of each class that enter suppression and that it keeps, best first.
 
     Args:
         trace: of one image.
@@ -116,13 +116,13 @@ def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) 
     pairs = trace.pairs
     valid, keep = np.asarray(pairs.valid[0]), np.asarray(pairs.keep[0])
     labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi_index[0])
-    rows = []
+    entries = []
     for label in np.unique(labels[valid]).tolist():
         mine = labels == label
         into, out = roi[valid & mine].tolist(), roi[keep & mine].tolist()
-        rows.append((class_name(names, label), len(into), len(out), _list(into, most), _list(out, most)))
+        entries.append((class_name(names, label), len(into), len(out), _list(into, most), _list(out, most)))
     columns = ("class", "pairs", "kept", "RoIs that enter", "RoIs that are kept")
-    return Table(columns, rows, "Suppression class by class")
+    return Table(columns, entries, "Suppression class by class")
 
 
 def _list(numbers: Sequence[int], most: int) -> str:

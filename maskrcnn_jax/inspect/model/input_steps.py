@@ -1,4 +1,4 @@
-"""Steps on what goes into the network and through its backbone."""
+"""Steps on the input of the network and its backbone."""
 
 from collections.abc import Mapping
 
@@ -73,7 +73,7 @@ def annotated_objects(seen: InspectedImage) -> Step | None:
 
 
 def backbone(seen: InspectedImage) -> Step:
-    """What the stages of the backbone return."""
+    """The outputs of the backbone's stages."""
     return Step(
         "The backbone",
         "What the stages of the backbone return: their first four channels, each from its least value (dark) to its "
@@ -84,7 +84,7 @@ def backbone(seen: InspectedImage) -> Step:
 
 
 def pyramid(seen: InspectedImage) -> Step:
-    """What the feature pyramid returns."""
+    """The outputs of the feature pyramid."""
     return Step(
         "The pyramid",
         "The feature pyramid brings the stages to one number of channels and adds the coarse levels to the fine ones. "
@@ -100,13 +100,13 @@ def activation_figure(stages: Mapping[str, Array], count: int = 4) -> Figure:
         stages: by name, `[1, h, w, channels]`.
         count: channels that are shown.
     """
-    rows = []
+    grid = []
     for stage in stages.values():
         values = np.asarray(stage[0], np.float32)
         tiles = [_tile(values[..., channel], f"channel {channel}") for channel in range(min(count, values.shape[2]))]
-        rows.append([*tiles, _tile(np.abs(values).mean(axis=2), "mean magnitude")])
+        grid.append([*tiles, _tile(np.abs(values).mean(axis=2), "mean magnitude")])
     names = [f"{name}\n{stage.shape[1]} × {stage.shape[2]}\n× {stage.shape[3]}" for name, stage in stages.items()]
-    return tile_figure(rows, names)
+    return tile_figure(grid, names)
 
 
 def _tile(values: Float[np.ndarray, "h w"], name: str) -> Tile:

@@ -1,4 +1,4 @@
-"""One image on its way through a network: the image, every tensor, the inside of the backbone, its objects if known."""
+"""One image in a network: the image, every tensor, the backbone's stages, its objects if known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ STEM, BACKBONE = "backbone.stem", "backbone"
 
 
 class InputView(NamedTuple):
-    """The image inside the network's input, in its own colours: figures are drawn on it."""
+    """The image inside the network's input, without normalisation: the background of plots."""
 
     image: np.ndarray
     """`[h, w, 3]` uint8 RGB: the input without its padding."""
@@ -41,7 +41,7 @@ class InputView(NamedTuple):
 
 @dataclass(frozen=True)
 class InspectedImage:
-    """An image and what a network computes for it; NumPy arrays, a batch of one."""
+    """An image and all that a network computes for it; NumPy arrays, a batch of one."""
 
     model: MaskRCNN
     image: np.ndarray
@@ -51,13 +51,13 @@ class InspectedImage:
     view: InputView
     trace: Trace
     activations: dict[str, Array]
-    """What the stages of the backbone return, by name."""
+    """The outputs of the backbone's stages, by name."""
     annotated: AnnotatedImage | None = None
     """The objects of the image; None if they are not known."""
 
     @property
     def config(self) -> ModelConfig:
-        """That of the network."""
+        """The configuration of the network."""
         return self.model.config
 
     @property
@@ -67,7 +67,7 @@ class InspectedImage:
 
     @cached_property
     def objects(self) -> GroundTruth | None:
-        """The annotated objects as they are inside the network; no leading `B`, no padding."""
+        """The annotated objects in coordinates of the network's input; no leading `B`, no padding."""
         return None if self.annotated is None else network_objects(self.annotated, self.scale, self.view.corner)
 
     @property
@@ -77,13 +77,13 @@ class InspectedImage:
 
     @property
     def from_corner(self) -> Detections:
-        """The detections as `prediction.predictor.detect` gives them: boxes count from the view's corner."""
+        """The detections as `prediction.predictor.detect` gives them: boxes are measured from the view's corner."""
         first = jax.tree.map(lambda leaf: leaf[0], self.trace.detections)
         return first._replace(boxes=self.view.place(first.boxes))
 
     @cached_property
     def outcome(self) -> Outcome | None:
-        """The detections beside the annotated objects: masks if the network has them, else boxes."""
+        """The detections compared with the annotated objects: by masks if the network has them, else by boxes."""
         if self.annotated is None:
             return None
         source, _, example, _ = self.annotated
@@ -106,7 +106,7 @@ class InspectedImage:
 def run_model(
     model: MaskRCNN, image: UInt8[np.ndarray, "h w 3"], annotated: AnnotatedImage | None = None
 ) -> InspectedImage:
-    """Runs a network on an image once and keeps everything; each padded size compiles once.
+    """Runs a network on an image and keeps every tensor; each padded size compiles once.
 
     Args:
         model: The network.
@@ -128,7 +128,7 @@ def run_model(
 def _run(
     model: MaskRCNN, images: Images, image_sizes: ImageSizes, names: tuple[str, ...]
 ) -> tuple[Trace, dict, jax.Array]:
-    """Everything in one program."""
+    """The trace, the backbone's stages and the valid regions in one program."""
     trace, inside = observe(model, images, image_sizes, names)
     windows = valid_regions(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
     return trace, inside, windows
@@ -150,10 +150,10 @@ def input_view(trace: Trace, region: Float[np.ndarray, "4"], config: InputConfig
 
 
 def full(mask: Crop, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """A mask over all of a view, whose (height, width) is `size`."""
+    """A crop as a mask over the whole view, whose (height, width) is `size`."""
     pixels = np.zeros(size, bool)
-    rows, columns = mask.mask.shape
-    pixels[mask.y : mask.y + rows, mask.x : mask.x + columns] = mask.mask
+    height, width = mask.mask.shape
+    pixels[mask.y : mask.y + height, mask.x : mask.x + width] = mask.mask
     return pixels
 
 

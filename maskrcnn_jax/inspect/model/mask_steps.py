@@ -1,4 +1,4 @@
-"""Steps on the mask head: its masks, and what they become in the image."""
+"""Steps on the mask head: its masks, and the masks pasted into the image."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 
 EDGE = 0.1
-"""Of a box's sides: how much is seen around it."""
+"""Of a box's sides: the margin that is shown around it."""
 
 
 def masks(seen: InspectedImage, count: int = 8) -> Step | None:
@@ -23,21 +23,21 @@ def masks(seen: InspectedImage, count: int = 8) -> Step | None:
     predicted = np.asarray(seen.trace.detections.masks)[0, np.asarray(seen.trace.detections.valid[0])]
     colors = by_label(found.labels)
     texts = scored_names(seen.names, found.labels, found.scores)
-    rows: tuple[list[Tile], ...] = ([], [], [])
+    grid: tuple[list[Tile], ...] = ([], [], [])
     for index in range(min(count, len(found.boxes))):
         window = surroundings(view, found.boxes[index])
         x0, y0, x1, y1 = window
         pasted = full(found.masks[index], view.image.shape[:2])
         region, inside = view.image[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
         side = predicted.shape[1]
-        rows[0].append(Tile(region, texts[index]))
-        rows[1].append(Tile(heat(predicted[index], 0.0, 1.0), f"{side} × {side}: {_span(predicted[index])}"))
-        rows[2].append(Tile(cut_out(region, inside, colors[index]), f"{inside.sum():,} pixels"))
+        grid[0].append(Tile(region, texts[index]))
+        grid[1].append(Tile(heat(predicted[index], 0.0, 1.0), f"{side} × {side}: {_span(predicted[index])}"))
+        grid[2].append(Tile(cut_out(region, inside, colors[index]), f"{inside.sum():,} pixels"))
     return Step(
         "Masks",
         "For each detection the mask head predicts a square of probabilities over its box, from 0 (dark) to 1 "
-        "(yellow), whatever the shape of the box. Pasted into the image they are cut at one half.",
-        [tile_figure(rows)],
+        "(yellow), for boxes of any shape. Pasted into the image they are thresholded at one half.",
+        [tile_figure(grid)],
     )
 
 
@@ -52,16 +52,16 @@ def class_masks(seen: InspectedImage, count: int = 8, classes: int = 6) -> Step 
     own = np.asarray(trace.mask_rois.labels[0])[shown].tolist()
     total = trace.mask_logits.shape[-1]
     labels = sorted(list(dict.fromkeys([*own, *range(total)]))[:classes])
-    rows = []
+    grid = []
     for label in labels:
         scores = np.exp(-np.logaddexp(0.0, -np.asarray(trace.mask_logits[0, shown, :, :, label])))  # the sigmoid
         captions = ["its class" if label == mine else "" for mine in own]
-        rows.append([Tile(heat(one, 0.0, 1.0), text) for one, text in zip(scores, captions, strict=True)])
+        grid.append([Tile(heat(one, 0.0, 1.0), text) for one, text in zip(scores, captions, strict=True)])
     return Step(
         "Masks of other classes",
         "The mask head predicts a mask for every class of a box; the class that the box head chose decides which is "
         "taken.",
-        [tile_figure(rows, [class_name(names, label) for label in labels])],
+        [tile_figure(grid, [class_name(names, label) for label in labels])],
     )
 
 
@@ -77,7 +77,7 @@ def surroundings(view: InputView, box: Float[np.ndarray, "4"]) -> tuple[int, int
 def cut_out(
     image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], color: Color
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An image, pale and gray where the mask is not set, and with its outline in a colour."""
+    """An image, light and gray outside the mask, with the mask's outline in a colour."""
     gray = 255 - (255 - cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)) // 3
     drawn = np.where(mask[..., None], image, gray[..., None])
     outline = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).astype(bool)

@@ -26,9 +26,9 @@ from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Array
 
 MOST = 40
-"""Rows and columns of a matrix, at most."""
+"""Predictions and objects of a matrix, at most."""
 EACH = 8
-"""Predictions of a kind that are drawn, at most, but for those that are found."""
+"""Predictions of a kind that are drawn, at most, except `FOUND`."""
 INKS = {
     Kind.FOUND: Ink(COLORS[2]),
     Kind.IGNORED: Ink(GRAY),
@@ -71,13 +71,13 @@ def overlaps(seen: InspectedImage) -> Step | None:
 
 
 def errors(seen: InspectedImage) -> Step | None:
-    """What kind of error each detection is, and which objects are missed; None if the objects are not known."""
+    """The kind of error of each detection, and the missed objects; None if the objects are not known."""
     outcome, annotated = seen.outcome, seen.annotated
     if outcome is None or annotated is None:
         return None
     return Step(
         "Errors by kind",
-        f"Detections with class, score and, after the stroke, their best overlap of {_compared(seen)} with an object. "
+        f"Detections with class, score and, after the slash, their best overlap of {_compared(seen)} with an object. "
         "Poorly localised: on an object of its class, with an overlap between 0.1 and 0.5. Wrong class: on an object "
         "of another class. Duplicate: a better detection is matched with the object. On nothing: overlaps no object by "
         "more than 0.1. A missed object has no detection near it; the kinds are those of TIDE. Of many errors of a "
@@ -92,12 +92,12 @@ def _compared(seen: InspectedImage) -> str:
 
 
 def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.75, 0.9)) -> Figure:
-    """Precision over recall of one image, all classes together: a curve per overlap that is asked for."""
+    """Precision over recall of one image, all classes together: a curve for each least overlap."""
     figure = LiteralFigure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    for place, threshold in enumerate(thresholds):
+    for index, threshold in enumerate(thresholds):
         curve = precision_recall(outcome, threshold)
-        color = tuple(value / 255 for value in CURVES[(4, 5, 3)[place % 3]])
+        color = tuple(value / 255 for value in CURVES[(4, 5, 3)[index % 3]])
         label = f"AP at IoU {threshold:g} = {average_precision(curve):.3f}"
         raised = np.maximum.accumulate(curve.precision[::-1])[::-1]
         axes.plot(curve.recall, curve.precision, "o", color=color, markersize=3)
@@ -110,35 +110,35 @@ def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.7
 
 
 def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
-    """The overlap of every prediction with every object; marked are those that match, and those of different classes.
+    """The overlap of every prediction with every object; matches and pairs of different classes are marked.
 
     Args:
         outcome: of an image.
         names: of the categories.
     """
-    rows, columns = (min(MOST, side) for side in outcome.iou.shape)
+    tall, wide = (min(MOST, side) for side in outcome.iou.shape)
     found = match_predictions(outcome, 0.5)
-    figure = LiteralFigure(figsize=(2.8 + 0.42 * max(columns, 4), 1.7 + 0.27 * max(rows, 3)), layout="constrained")
+    figure = LiteralFigure(figsize=(2.8 + 0.42 * max(wide, 4), 1.7 + 0.27 * max(tall, 3)), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(outcome.iou[:rows, :columns], cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    for row, column in zip(*np.nonzero(outcome.iou[:rows, :columns] >= 0.01), strict=True):
+    axes.imshow(outcome.iou[:tall, :wide], cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    for row, column in zip(*np.nonzero(outcome.iou[:tall, :wide] >= 0.01), strict=True):
         value = outcome.iou[row, column]
         same, match = outcome.same[row, column], found[row] == column
         text = f"{value:.2f}" + (" ✓" if match else "" if same else " ×")
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color="black" if value > 0.6 else "white")
-    predictions = zip(outcome.categories[:rows].tolist(), outcome.scores[:rows].tolist(), strict=True)
-    axes.set_yticks(range(rows), [f"{names[category]} {score:.2f}" for category, score in predictions], fontsize=8)
-    objects = [names[category] for category in outcome.object_categories[:columns].tolist()]
-    axes.set_xticks(range(columns), objects, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    predictions = zip(outcome.categories[:tall].tolist(), outcome.scores[:tall].tolist(), strict=True)
+    axes.set_yticks(range(tall), [f"{names[category]} {score:.2f}" for category, score in predictions], fontsize=8)
+    objects = [names[category] for category in outcome.object_categories[:wide].tolist()]
+    axes.set_xticks(range(wide), objects, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_ylabel("predictions, best first", fontsize=8)
     axes.set_xlabel("objects", fontsize=8)
     return figure
 
 
 def error_figure(image: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
-    """Predictions with class, score and best overlap, coloured by what they are, and the objects that none has.
+    """Predictions with class, score and best overlap, coloured by kind, and the objects without a prediction.
 
-    Of each kind but those that are found only the best are drawn: many weak ones would hide all else.
+    Of each kind except `FOUND` only the best are drawn, as many would cover the image.
 
     Args:
         image: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
@@ -155,12 +155,12 @@ def error_figure(image: Array, outcome: Outcome, names: Mapping[int, str]) -> Fi
     explained = {}
     for kind in Kind:
         color, style = INKS[kind]
-        every = [place for place, is_kind in enumerate(kinds) if is_kind == kind]
+        every = [index for index, is_kind in enumerate(kinds) if is_kind == kind]
         some = every if kind == Kind.FOUND else every[:EACH]
         draw_boxes(axes, outcome.boxes[some], [color] * len(some), style)
         drawn += some
         if kind in (Kind.MISSED, Kind.NEAR_MISS):
-            mine = outcome.object_boxes[[place for place, is_kind in enumerate(objects) if is_kind == kind]]
+            mine = outcome.object_boxes[[index for index, is_kind in enumerate(objects) if is_kind == kind]]
             draw_boxes(axes, mine, [color] * len(mine), style)
         if kind in (*kinds, *objects):
             explained[str(kind) if some == every else f"{kind}: the {EACH} best of {len(every)}"] = INKS[kind]
@@ -170,13 +170,13 @@ def error_figure(image: Array, outcome: Outcome, names: Mapping[int, str]) -> Fi
         f"{names[category]} {score:.2f} / {shared:.2f}"
         for category, score, shared in zip(outcome.categories[drawn].tolist(), outcome.scores[drawn], best, strict=True)
     ]
-    caption(axes, texts, outcome.boxes[drawn], [INKS[kinds[place]].color for place in drawn])
+    caption(axes, texts, outcome.boxes[drawn], [INKS[kinds[index]].color for index in drawn])
     legend(figure, explained)
     return figure
 
 
 def error_table(outcome: Outcome) -> Table:
-    """How many predictions and objects are of each kind."""
+    """The number of predictions and objects of each kind."""
     kinds, objects = (Counter(side) for side in error_kinds(outcome))
-    rows = [(str(kind), kinds[kind], objects[kind]) for kind in Kind if kinds[kind] or objects[kind]]
-    return Table(("kind", "predictions", "objects"), rows, "Predictions and objects by kind")
+    entries = [(str(kind), kinds[kind], objects[kind]) for kind in Kind if kinds[kind] or objects[kind]]
+    return Table(("kind", "predictions", "objects"), entries, "Predictions and objects by kind")

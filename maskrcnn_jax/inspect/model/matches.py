@@ -1,4 +1,4 @@
-"""What was found in an image beside what is there: overlaps, matches, precision and recall, and what went wrong."""
+"""Predictions of an image compared with its objects: overlaps, matches, precision and recall, kinds of errors."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -13,11 +13,11 @@ from maskrcnn_jax.masks.rle import encode_mask
 from maskrcnn_jax.prediction.coco_results import Result
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
-"""TIDE's thresholds: from the first on a prediction lies on an object, up to the second it lies on none."""
+"""TIDE's thresholds: from the first on a prediction is on an object, up to the second it is on none."""
 
 
 class Kind(StrEnum):
-    """What a prediction turns out to be, or an object that no prediction has."""
+    """The kind of a prediction, or of an object without a prediction."""
 
     FOUND = "found"
     IGNORED = "on a crowd"
@@ -59,7 +59,7 @@ def annotations(example: Example, image_id: int, category_ids: Sequence[int]) ->
 
     Args:
         example: from an `ImageSource`.
-        image_id: what the image is called.
+        image_id: the number of the image.
         category_ids: of the source, one per label.
     """
     return [
@@ -79,7 +79,7 @@ def annotations(example: Example, image_id: int, category_ids: Sequence[int]) ->
 
 
 def compare_results(results: Sequence[Result], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
-    """Overlaps of an image's predictions with its objects, as COCO's evaluation has them.
+    """Overlaps of an image's predictions with its objects, as in COCO's evaluation.
 
     Args:
         results: in COCO's results format, best first.
@@ -103,9 +103,9 @@ def compare_results(results: Sequence[Result], objects: Sequence[Mapping[str, An
 
 
 def match_predictions(outcome: Outcome, threshold: float) -> Int[np.ndarray, " d"]:
-    """The object of its class that each prediction has, −1 for none: the best predictions choose first.
+    """The object of its class that each prediction is matched with, −1 for none: the best predictions first.
 
-    An object is had once; a crowd takes any number of predictions, but only those that no object is left for.
+    An object is matched once; a crowd takes any number of predictions that are not matched with an object.
 
     Args:
         outcome: of an image.
@@ -116,11 +116,11 @@ def match_predictions(outcome: Outcome, threshold: float) -> Int[np.ndarray, " d
     found = np.full(len(outcome.scores), -1)
     free = np.ones(len(outcome.is_crowd), bool)
     possible = outcome.same & (outcome.iou >= min(threshold, 1 - 1e-10))
-    for place, row in enumerate(possible):
+    for index, row in enumerate(possible):
         for choice in (row & free & ~outcome.is_crowd, row & outcome.is_crowd):
             if choice.any():
-                found[place] = np.where(choice, outcome.iou[place], -1).argmax()
-                free[found[place]] = False
+                found[index] = np.where(choice, outcome.iou[index], -1).argmax()
+                free[found[index]] = False
                 break
     return found
 
@@ -135,7 +135,7 @@ class Curve(NamedTuple):
 
 
 def precision_recall(outcome: Outcome, threshold: float) -> Curve:
-    """The curve of all predictions of an image, whatever their class; see `match_predictions`."""
+    """The curve of all predictions of an image, all classes together; see `match_predictions`."""
     found = match_predictions(outcome, threshold)
     on_crowd = np.isin(found, np.flatnonzero(outcome.is_crowd))
     true = np.cumsum(found[~on_crowd] >= 0)
@@ -163,10 +163,10 @@ def image_precision(outcome: Outcome, threshold: float) -> float:
 
 
 def error_kinds(outcome: Outcome) -> tuple[list[Kind], list[Kind]]:
-    """What every prediction is, and every object: found, a crowd, missed, or one error away from being found.
+    """The kind of every prediction, and of every object: found, a crowd, missed, or missed by one error.
 
-    A prediction that is not found is tested for one kind after the other: it overlaps an object of its class too
-    little; it lies on an object of another class; on one of its class that a better prediction has; on nothing.
+    A prediction without a match is tested for one kind after the other: it overlaps an object of its class too
+    little; it is on an object of another class; on one of its class that is matched with a better prediction; on none.
 
     Source: TIDE (Bolya et al. 2020), section 2.2, in the order of its code.
     """
@@ -177,11 +177,11 @@ def error_kinds(outcome: Outcome) -> tuple[list[Kind], list[Kind]]:
     taken = np.isin(np.arange(len(usable)), found)
     objects = [Kind.FOUND if is_taken else Kind.MISSED for is_taken in taken]
     kinds = []
-    for place, slot in enumerate(found.tolist()):
+    for index, slot in enumerate(found.tolist()):
         if slot >= 0:
             kinds.append(Kind.FOUND if usable[slot] else Kind.IGNORED)
             continue
-        kind, near = _error(own[place], other[place], taken)
+        kind, near = _error(own[index], other[index], taken)
         kinds.append(kind)
         if near is not None and not taken[near]:
             objects[near] = Kind.NEAR_MISS
@@ -191,7 +191,7 @@ def error_kinds(outcome: Outcome) -> tuple[list[Kind], list[Kind]]:
 def _error(
     own: Float[np.ndarray, " g"], other: Float[np.ndarray, " g"], taken: Bool[np.ndarray, " g"]
 ) -> tuple[Kind, int | None]:
-    """Why a prediction has no object, and which it would have if that were corrected."""
+    """The error of a prediction, and the object that it would match without it."""
     if BACKGROUND <= own.max(initial=0) <= FOREGROUND:
         return Kind.LOCALISED, int(own.argmax())
     if other.max(initial=0) >= FOREGROUND:

@@ -19,7 +19,7 @@ from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
 
 MARGIN = 0.12
-"""Of the image's sides: how much is seen around it where boxes leave it."""
+"""Of the image's sides: the margin that is shown where boxes extend beyond the image."""
 BINS = 50
 DELTAS = ("dx", "dy", "dw", "dh")
 BLUE, ORANGE, GREEN = COLORS[4], COLORS[5], COLORS[2]
@@ -49,7 +49,7 @@ def anchor_targets(seen: InspectedImage) -> Step | None:
 
 
 def objectness(seen: InspectedImage) -> Step:
-    """How likely the network finds an object at each cell of each level."""
+    """The highest objectness of each cell of each level."""
     trace, names = seen.trace, seen.model.config.level_names
     levels, logits = trace_pyramid(trace, names).levels(), np.asarray(trace.rpn.logits[0])
     tiles = []
@@ -113,7 +113,7 @@ def refined(seen: InspectedImage, count: int = 50) -> Step:
 
 
 def suppression(seen: InspectedImage, count: int = 50) -> Step:
-    """What suppression keeps of the `count` best candidates, and the `count` best proposals."""
+    """Which of the `count` best candidates suppression keeps, and the `count` best proposals."""
     trace, view = seen.trace, seen.view
     candidates, best = trace.candidates, best_candidates(trace, count)
     keep = np.asarray(candidates.keep[0, best])
@@ -150,7 +150,7 @@ def proposal_corners(seen: InspectedImage) -> Step:
         axes.plot(*corners.T, "o", color=COLORS[4], markersize=3.5, markeredgecolor="white", markeredgewidth=0.4)
     return Step(
         "Corners of proposals",
-        "An even spread says that the network does not know where objects are.",
+        "An even spread means that the network does not locate objects.",
         [figure],
     )
 
@@ -167,12 +167,12 @@ def deltas(seen: InspectedImage) -> Step:
     figure = LiteralFigure(figsize=(WIDTH, 4.8))
     figure.subplots_adjust(0.02, 0.07, 0.98, 0.87, 0.12, 0.42)
     grid = figure.subplots(2, 4)
-    for place, name in enumerate(DELTAS):
-        upper, lower = grid[0, place], grid[1, place]
+    for index, name in enumerate(DELTAS):
+        upper, lower = grid[0, index], grid[1, index]
         _histogram(
-            upper, [("all anchors", of_anchors[:, place], BLUE), ("candidates", of_candidates[:, place], ORANGE)]
+            upper, [("all anchors", of_anchors[:, index], BLUE), ("candidates", of_candidates[:, index], ORANGE)]
         )
-        _histogram(lower, [("RoIs and their classes", of_pairs[:, place], GREEN)])
+        _histogram(lower, [("RoIs and their classes", of_pairs[:, index], GREEN)])
         for axes, of in ((upper, "an anchor"), (lower, "a RoI")):
             axes.set_title(f"{name} of {of}", fontsize=9)
             axes.tick_params(labelsize=7)
@@ -192,7 +192,7 @@ def deltas(seen: InspectedImage) -> Step:
 
 
 def trace_pyramid(trace: Trace, names: tuple[str, ...]) -> Pyramid:
-    """The anchors of a trace and how they lie on its levels."""
+    """The anchors of a trace by level."""
     cells = tuple((level.shape[1], level.shape[2]) for level in trace.features)
     areas = [height * width for height, width in cells]
     ratios = len(trace.anchors) // sum(areas)
@@ -200,14 +200,14 @@ def trace_pyramid(trace: Trace, names: tuple[str, ...]) -> Pyramid:
 
 
 def best_candidates(trace: Trace, count: int) -> Int[np.ndarray, " n"]:
-    """Indices of the candidates with the highest scores, best first; those that take no part are left out."""
+    """Indices of the candidates with the highest scores, best first; padding is left out."""
     valid = np.asarray(trace.candidates.valid[0])
     order = np.argsort(-np.where(valid, trace.candidates.scores[0], -1.0), kind="stable")
     return order[: min(count, int(valid.sum()))]
 
 
 def level_inks(levels: Int[np.ndarray, " n"], names: Sequence[str]) -> dict[str, Ink]:
-    """What the colours of the levels that occur mean."""
+    """The legend of the levels that occur."""
     return {names[level]: Ink(COLORS[level]) for level in np.unique(levels).tolist()}
 
 
@@ -221,17 +221,17 @@ def _panels(view: InputView, count: int, margin: float = 0.0) -> tuple[Figure, S
 
 
 def _widen(axes: Axes, view: InputView, margin: float) -> None:
-    """Shows what lies around the image."""
+    """Enlarges the limits of axes by a margin around the image."""
     height, width = view.image.shape[:2]
     axes.set_xlim(-margin * width, (1 + margin) * width)
     axes.set_ylim((1 + margin) * height, -margin * height)
 
 
 def _histogram(axes: Axes, series: Sequence[tuple[str, np.ndarray, Color]]) -> None:
-    """The first filled, the others as lines over it, in the same bins."""
+    """The first series filled, the others as lines, in the same bins."""
     known = np.concatenate([values[np.isfinite(values)] for _, values, _ in series])
     low, high = np.percentile(known, (0.01, 99.99)) if known.size else (0.0, 1.0)
-    for place, (name, values, color) in enumerate(series):
+    for index, (name, values, color) in enumerate(series):
         counts, edges = np.histogram(values[np.isfinite(values)], BINS, (low, max(high, low + 1e-6)))
         shares = counts / max(len(values), 1)
-        axes.stairs(shares, edges, fill=not place, color=color, label=f"{name} ({len(values):,})", linewidth=1.5)
+        axes.stairs(shares, edges, fill=not index, color=color, label=f"{name} ({len(values):,})", linewidth=1.5)

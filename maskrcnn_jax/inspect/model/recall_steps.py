@@ -1,4 +1,4 @@
-"""How many of an image's objects the boxes of each stage find, from anchors to proposals."""
+"""Recall of an image's objects by the boxes of each stage, from anchors to proposals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,11 +18,11 @@ from maskrcnn_jax.structs import Array, Trace
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """COCO's."""
 POSITIVE = 0.7
-"""A box that overlaps an object this much stands for it (Faster R-CNN, section 3.1.2)."""
+"""Overlap from which on a box is positive for an object (Faster R-CNN, section 3.1.2)."""
 
 
 def recall(seen: InspectedImage) -> Step | None:
-    """How many of the objects the boxes of each stage overlap; None without objects."""
+    """Recall of the objects by the boxes of each stage; None without objects."""
     objects, annotated = seen.objects, seen.annotated
     if objects is None or annotated is None or objects.is_crowd.all():
         return None
@@ -60,7 +60,7 @@ def stage_overlaps(trace: Trace, objects: Float[np.ndarray, "g 4"]) -> dict[str,
     """
     overlaps = {}
     for name, boxes in stage_boxes(trace).items():
-        # The network's own overlap: both kinds of boxes are as they are inside it.
+        # The network's own IoU: all boxes are in coordinates of its input.
         shared = np.asarray(iou(jnp.asarray(objects), jnp.asarray(boxes)))
         overlaps[name] = shared.max(axis=1, initial=0.0), shared.max(axis=0, initial=0.0)
     return overlaps
@@ -75,38 +75,38 @@ def recall_at(overlaps: Array, thresholds: Sequence[float] | Array) -> Float[np.
 
 def recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table:
     """Boxes and recall of each stage; see `stage_overlaps`."""
-    rows = []
+    entries = []
     for name, (of_objects, of_boxes) in overlaps.items():
         half, most = recall_at(of_objects, (0.5, POSITIVE)).tolist()
         average = float(recall_at(of_objects, THRESHOLDS).mean())
-        rows.append((name, len(of_boxes), int((of_boxes >= POSITIVE).sum()), half, most, average))
+        entries.append((name, len(of_boxes), int((of_boxes >= POSITIVE).sum()), half, most, average))
     columns = ("stage", "boxes", f"at {POSITIVE} on an object", "recall at 0.5", f"at {POSITIVE}", "at 0.5 … 0.95")
-    return Table(columns, rows, "Recall by stage")
+    return Table(columns, entries, "Recall by stage")
 
 
 def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> Table:
-    """The best overlap of every object with a box of each stage; its row shows which stage lost an object.
+    """The best overlap of every object with a box of each stage; an entry shows the stage that lost the object.
 
     Args:
         overlaps: see `stage_overlaps`.
         names: one per object.
     """
     best = zip(*(of_objects.tolist() for of_objects, _ in overlaps.values()), strict=True)
-    rows = [(name, *values) for name, values in zip(names, best, strict=True)]
-    missed = [place for place, row in enumerate(rows) if row[-1] < 0.5]
-    return Table(("object", *overlaps), rows, "Best overlap of each object with a box of the stage", missed)
+    entries = [(name, *values) for name, values in zip(names, best, strict=True)]
+    missed = [index for index, entry in enumerate(entries) if entry[-1] < 0.5]
+    return Table(("object", *overlaps), entries, "Best overlap of each object with a box of the stage", missed)
 
 
 def recall_figure(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Recall of every stage over the overlap that is asked for."""
+    """Recall of every stage over the least overlap."""
     figure = LiteralFigure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     asked = np.linspace(0.3, 1, 141)
     styles = ("-", "--", "-.", ":")
-    for place, (name, (of_objects, of_boxes)) in enumerate(overlaps.items()):
-        color = tuple(value / 255 for value in CURVES[(0, 1, 4, 5)[place % 4]])
+    for index, (name, (of_objects, of_boxes)) in enumerate(overlaps.items()):
+        color = tuple(value / 255 for value in CURVES[(0, 1, 4, 5)[index % 4]])
         label = f"{name} ({len(of_boxes):,})"
-        axes.plot(asked, recall_at(of_objects, asked), styles[place % 4], color=color, label=label, linewidth=2)
+        axes.plot(asked, recall_at(of_objects, asked), styles[index % 4], color=color, label=label, linewidth=2)
     axes.axvline(POSITIVE, color="0.8", linewidth=1, zorder=0)
     axes.set(xlabel="IoU with the object, at least", ylabel="share of objects found", xlim=(0.3, 1), ylim=(-0.02, 1.04))
     axes.grid(alpha=0.3)

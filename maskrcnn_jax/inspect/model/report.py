@@ -1,4 +1,4 @@
-"""The report on a model at work: one image through every step of the network."""
+"""The report on a model: one image through every step of the network."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 
 
 class ModelReport(NamedTuple):
-    """A written report on an image's way through a network."""
+    """A written report on an image in a network."""
 
     page: Path
     seen: InspectedImage
@@ -39,7 +39,7 @@ def inspect_model(
     step: int | None = None,
     config: Config | None = None,
 ) -> ModelReport:
-    """Writes a page on what a network makes of one image, from anchors to masks.
+    """Writes a page on one image in a network, from anchors to masks.
 
     Args:
         checkpoint: a run folder, or a file of weights of any system.
@@ -47,10 +47,10 @@ def inspect_model(
         image: the image; its objects are not known, so steps that need them are left out.
         data: a configuration, or a run folder, whose validation data has the image, where `image` is None; the
             checkpoint's own by default.
-        overrides: what to change in the configuration that `data` names; see `load_config`.
+        overrides: changes of the configuration that `data` names; see `load_config`.
         image_id: the data set's own number of the image that the steps show, or its file name; one with
             objects, drawn at random, if None.
-        images: of the data, whose average precision is computed; 10 if None, and 0 leaves that out.
+        images: number of images whose average precision is computed; 10 if None, 0 for none.
         step: the checkpoint of a run folder; the latest by default.
         config: the experiment of a run folder that names code of its own; see `load_pretrained`.
 
@@ -63,9 +63,7 @@ def inspect_model(
     of_data = {"data": data, "image_id": image_id, "images": images, "overrides": " ".join(overrides) or None}
     for name, value in of_data.items():
         if image is not None and value is not None:
-            raise ValueError(
-                f"image = {image} and {name} = {value}: the image is your own or the data's; give one of both"
-            )
+            raise ValueError(f"image = {image} and {name} = {value}: give an image or options of the data, not both")
     if images is not None and images < 0:
         raise ValueError(f"images = {images}: must be 0 or more")
     pixels = None if image is None else read_image(Path(image))

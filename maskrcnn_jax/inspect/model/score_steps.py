@@ -18,7 +18,7 @@ from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.prediction.coco_results import Result
 
 IMAGES = 10
-"""Whose average precision is computed if no other number is asked for."""
+"""Number of images whose average precision is computed by default."""
 
 
 def scores(seen: InspectedImage, images: int = IMAGES) -> Step | None:
@@ -27,26 +27,28 @@ def scores(seen: InspectedImage, images: int = IMAGES) -> Step | None:
         return None
     positions = same_input(seen.annotated, images)
     table, metrics = score_images(seen.model, seen.annotated, positions)
-    rows = [(name, *(metrics.get(f"{kind}/{name}") for kind in ("bbox", "segm"))) for name in ("AP", "AP50", "AP75")]
+    entries = [(name, *(metrics.get(f"{kind}/{name}") for kind in ("bbox", "segm"))) for name in ("AP", "AP50", "AP75")]
     kinds = ("boxes", "masks") if "segm/AP" in metrics else ("boxes",)
-    together = Table(("", *kinds), [row[: 1 + len(kinds)] for row in rows], "All of them together, mean over classes")
+    together = Table(
+        ("", *kinds), [entry[: 1 + len(kinds)] for entry in entries], "All of them together, mean over classes"
+    )
     return Step(
         "Average precision of several images",
         f"{pluralize(len(positions), 'image')} of the data, drawn at random among those that are padded to the same "
         "size. The AP of one image takes all classes together; its mean over images is not a mean over classes, so "
         "COCO's metrics of the same images stand beside it.",
-        facts={"Images": len(positions), "Objects": int(np.sum([row[2] for row in table.rows[:-1]]))},
+        facts={"Images": len(positions), "Objects": int(np.sum([entry[2] for entry in table.entries[:-1]]))},
         tables=[together, table],
     )
 
 
 def same_input(annotated: AnnotatedImage, count: int, seed: int = 0) -> list[int]:
-    """Images of the data set, drawn at random, that are padded to the size of this one: nothing compiles anew.
+    """Images of the data set, drawn at random, that are padded to the size of this one, so that nothing is recompiled.
 
     Args:
         annotated: The image.
         count: how many, at most.
-        seed: decides which.
+        seed: of the random images.
     """
     _, padded = fitted_sizes(np.asarray(annotated.source.sizes), annotated.config.model.input)
     same = np.flatnonzero((padded == padded[annotated.position]).all(axis=1))
@@ -56,7 +58,7 @@ def same_input(annotated: AnnotatedImage, count: int, seed: int = 0) -> list[int
 def score_images(
     model: MaskRCNN, annotated: AnnotatedImage, positions: Sequence[int]
 ) -> tuple[Table, dict[str, float]]:
-    """Average precision of several images, each for itself and all of them together.
+    """Average precision of several images, of each one and of all together.
 
     Args:
         model: the network.
@@ -64,13 +66,13 @@ def score_images(
         positions: Of its images.
 
     Returns:
-        A row per image, all classes together, and the metrics of `coco.coco_metrics` over all images.
+        An entry per image, all classes together, and the metrics of `coco.coco_metrics` over all images.
     """
     source, masks = annotated.source, model.config.mask_head is not None
     images: list[dict[str, Any]] = []
     objects: list[dict[str, Any]] = []
     results: list[Result] = []
-    rows: list[tuple[Any, ...]] = []
+    entries: list[tuple[Any, ...]] = []
     for position in positions:
         example = source[position]
         seen = run_model(model, example.image)
@@ -78,19 +80,19 @@ def score_images(
         found = seen.results(source, example.image_id)
         outcome = compare_results(found, mine, masks=masks)
         aps = [image_precision(outcome, threshold) for threshold in THRESHOLDS]
-        rows.append((position, example.image_id, len(mine), len(found), float(np.mean(aps)), *aps))
+        entries.append((position, example.image_id, len(mine), len(found), float(np.mean(aps)), *aps))
         height, width = example.image.shape[:2]
         images.append({"id": example.image_id, "height": height, "width": width})
         objects += [{**entry, "id": len(objects) + number} for number, entry in enumerate(mine, start=1)]
         results += found
-    values = np.array([row[4:] for row in rows])
+    values = np.array([entry[4:] for entry in entries])
     known = values[~np.isnan(values[:, 0])]
     mean = known.mean(axis=0).tolist() if len(known) else [float("nan")] * values.shape[1]
-    rows.append(("mean", "", sum(row[2] for row in rows), sum(row[3] for row in rows), *mean))
+    entries.append(("mean", "", sum(entry[2] for entry in entries), sum(entry[3] for entry in entries), *mean))
     columns = ("image", "id", "objects", "detections", "AP", *(f"at {threshold:.2f}" for threshold in THRESHOLDS))
     categories = [{"id": number, "name": name} for number, name in annotated.category_names.items()]
     kind = "masks" if masks else "boxes"
-    table = Table(columns, rows, f"AP of {kind} in each image, all classes together", [len(rows) - 1])
+    table = Table(columns, entries, f"AP of {kind} in each image, all classes together", [len(entries) - 1])
     return table, coco_metrics(
         {"images": images, "annotations": objects, "categories": categories}, results, masks=masks
     )

@@ -1,4 +1,4 @@
-"""The steps of an image on its way through a network in the order of the page: functions of an `InspectedImage`.
+"""The steps on an image in a network in the order of the page: functions of an `InspectedImage`.
 
 The last step of the page is `score_steps.scores`, on several images.
 """

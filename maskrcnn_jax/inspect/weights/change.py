@@ -25,12 +25,12 @@ class Change(NamedTuple):
 
     @property
     def relative(self) -> float:
-        """The difference as a share of what was before; infinite if that was all 0."""
+        """Norm of the difference divided by the norm before; infinite if that is 0."""
         return _share(self.difference, self.before)
 
 
 class Comparison(NamedTuple):
-    """What two checkpoints have in common and what not."""
+    """The differences of two checkpoints."""
 
     changes: list[Change]
     """Of the arrays of one name and shape, in the order of the later checkpoint."""
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
 
 
 def compare(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> Comparison:
-    """Compares arrays of the same names; what is not finite makes the numbers of its array NaN or infinite."""
+    """Compares arrays of the same names; arrays with non-finite values give NaN or infinity."""
     changes, reshaped = [], []
     for name in (name for name in after if name in before):
         old, new = (np.asarray(arrays[name]) for arrays in (before, after))
@@ -56,24 +56,28 @@ def compare(before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -
 
 
 def part_table(changes: Sequence[Change]) -> Table:
-    """The changes of each part of the network in one number: heads against backbone."""
+    """The changes summed up for each part of the network, such as heads and backbone."""
     parts: dict[str, list[Change]] = {}
     for change in changes:
         parts.setdefault(change.name.replace("/", ".").partition(".")[0], []).append(change)
-    rows = []
+    entries = []
     for part, members in parts.items():
         difference, before = (
             math.hypot(*values) for values in zip(*((m.difference, m.before) for m in members), strict=True)
         )
         same = sum(member.difference == 0 for member in members)
-        rows.append((part, len(members), same, _share(difference, before), max(member.largest for member in members)))
-    return Table(("part", "arrays", "unchanged", "relative change", "largest change"), rows, "By part of the network")
+        entries.append(
+            (part, len(members), same, _share(difference, before), max(member.largest for member in members))
+        )
+    return Table(
+        ("part", "arrays", "unchanged", "relative change", "largest change"), entries, "By part of the network"
+    )
 
 
 def change_table(changes: Sequence[Change]) -> Table:
     """Every array that both checkpoints have."""
-    rows = [(c.name, c.shape, c.relative, c.cosine, c.largest) for c in changes]
-    return Table(("tensor", "shape", "relative change", "cosine", "largest change"), rows, "Every tensor")
+    entries = [(c.name, c.shape, c.relative, c.cosine, c.largest) for c in changes]
+    return Table(("tensor", "shape", "relative change", "cosine", "largest change"), entries, "Every tensor")
 
 
 def _change(name: str, before: np.ndarray, after: np.ndarray) -> Change:

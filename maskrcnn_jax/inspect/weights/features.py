@@ -1,4 +1,4 @@
-"""What a network's features are like on an image of noise: of weights with wrong conventions they explode."""
+"""Magnitude of a network's features on an image of noise: with wrong input conventions they explode."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from maskrcnn_jax.ops.images import normalize, valid_regions
 SIDE = 128
 """Of the image, pixels."""
 EXPLODED = 1e3
-"""Mean magnitude above which features are none that a trained network has; they are about 1."""
+"""Mean magnitude above which features are too large for a trained network, where they are about 1."""
 
 
 def feature_means(source: WeightSource) -> dict[str, float]:
     """The mean magnitude of the features of each level on an image of noise; NaN or infinite if they overflow.
 
     Args:
-        source: weights by our names.
+        source: weights by this project's names.
 
     Returns:
         By level, "P2" to "P6", or "C2" to "C5" of a backbone alone; empty if the arrays are not those of a backbone

@@ -1,4 +1,4 @@
-"""The weights to inspect, and an earlier state of them."""
+"""The weights to inspect, and those to compare with."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ class InspectedWeights:
 
     @cached_property
     def tensors(self) -> list[TensorStats]:
-        """Every array in numbers, with flags."""
+        """Statistics and flags of every array."""
         return tensor_stats(self.source.arrays)
 
     @cached_property
@@ -34,7 +34,7 @@ def open_weights(
 
     Args:
         source: A run folder, or a file of weights.
-        against: What the source is compared with: its earlier state.
+        against: An earlier state of the source to compare with.
         step: The checkpoint of a run folder; the latest by default.
         against_step: The same of `against`, or of the source itself where `against` is None.
 

@@ -1,4 +1,4 @@
-"""What each array of a network is, by its name, in our names and in those of other systems."""
+"""The kind of each array of a network by its name, in this project's names and in those of other systems."""
 
 import math
 import re
@@ -27,20 +27,20 @@ ENDINGS: dict[str, Role] = {
 
 OUTPUTS_FIRST = ("weight", "w")
 OUTPUT_LAYERS = ("logits", "deltas")
-"""Our layers that make predictions: they start smaller than others."""
+"""This project's layers that make predictions: they are initialised smaller than others."""
 
 FRESH: dict[Role, float] = {"bias": 0.0, "norm bias": 0.0, "norm scale": 1.0, "mean": 0.0, "variance": 1.0}
-"""The value that all numbers of an array have before training."""
+"""The value of all elements of an array before training."""
 
 
 class Kind(NamedTuple):
-    """What an array is."""
+    """The kind of an array."""
 
     role: Role
     group: str
-    """Arrays that should be alike: "3×3 kernel", "linear kernel", "bias"."""
+    """Arrays that are compared with each other: "3×3 kernel", "linear kernel", "bias"."""
     outputs: int | None
-    """Which axis of a kernel counts its output channels."""
+    """The axis of a kernel's output channels."""
 
 
 def layer_kinds(shapes: Mapping[str, Sequence[int]]) -> dict[str, Kind]:
@@ -79,5 +79,5 @@ def _kind(layer: str, word: str, shape: tuple[int, ...], normed: bool) -> Kind:
 
 
 def fan_in(shape: Sequence[int], kind: Kind) -> int:
-    """How many numbers make one output of a kernel; 1 for other arrays."""
+    """Number of inputs of each output of a kernel; 1 for other arrays."""
     return math.prod(shape) // max(shape[kind.outputs], 1) if kind.outputs is not None else 1

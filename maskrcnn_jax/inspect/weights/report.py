@@ -28,7 +28,7 @@ def inspect_weights(
     Args:
         source: A run folder, or a file of weights.
         out: The folder of the page; see `write_page`.
-        against: What the source is compared with: its earlier state.
+        against: An earlier state of the source to compare with.
         step: See `open_weights`.
         against_step: See `open_weights`.
 

@@ -1,4 +1,4 @@
-"""The weights in a run folder or in a file of any system, without the network that they are for."""
+"""The weights in a run folder or in a file of any system, without building the network."""
 
 import dataclasses
 import re
@@ -19,35 +19,35 @@ from maskrcnn_jax.config.types import ForeignTypeError
 from maskrcnn_jax.nn import params as weights
 
 PARTS = ("backbone", "fpn", "rpn_head", "box_head", "mask_head")
-"""In the order in which an image meets them."""
+"""In the order of the forward pass."""
 ORDER = {"stem": -1, "output": 1, "upsample": 1, "extra": 2, "logits": 3, "deltas": 3}
-"""Layers of a part that do not stand in the order of the alphabet."""
+"""Layers of a part that are not in alphabetical order."""
 
 
 class WeightSource(NamedTuple):
-    """The arrays of a network, and what is known of them."""
+    """The arrays of a network and their origin."""
 
     name: str
-    """What the user called it."""
+    """As the user named it."""
     arrays: Mapping[str, np.ndarray]
-    """By our names from the stem to the heads; or by the file's own, in the file's order."""
+    """By this project's names from the stem to the heads; or by the file's own, in the file's order."""
     about: str
-    """Where the arrays are from, in a sentence."""
+    """The origin of the arrays, in a sentence."""
     config: ModelConfig | None
     """None if the names are the file's own, or the configuration names types outside this package."""
 
 
 def read_source(source: Path | str, step: int | None = None, *, as_stored: bool = False) -> WeightSource:
-    """Reads the arrays that are in a run folder or a file; nothing is made up for those that are not.
+    """Reads the arrays in a run folder or a file; missing ones are not filled in.
 
     Args:
         source: a run folder, or a file of weights of any system.
         step: the checkpoint of a run folder; the latest by default.
-        as_stored: keep a file's own names and layouts. They are kept, too, where the file does not fit a known system.
+        as_stored: keep a file's own names and layouts. They are also kept if the format is not recognised.
 
     Raises:
         CheckpointError, ConfigError or WeightFileError: as `load_pretrained`.
-        ValueError: a step of what is no run folder.
+        ValueError: a step is given for a file.
     """
     path = Path(source)
     if path.is_dir():
@@ -84,10 +84,10 @@ def with_same_names(*sources: WeightSource) -> tuple[WeightSource, ...]:
 
 
 def _converted(file: WeightFile, name: str) -> WeightSource:
-    """The arrays by our names.
+    """The arrays by this project's names.
 
     Raises:
-        ConversionError: the file is of no known system or does not fit.
+        ConversionError: the format is not recognised, or arrays do not fit.
     """
     found = recognise(file)
     _, params, statistics = weights.split(abstract_model(dataclasses.replace(Config(), model=found.config)))
@@ -96,11 +96,11 @@ def _converted(file: WeightFile, name: str) -> WeightSource:
     wanted = {name: shape for name, shape in shapes.items() if name in rules}
     arrays = convert(found.arrays, rules, wanted, found.system.unused(found.arrays))
     absent = {name.partition(".")[0] for name in shapes} - {name.partition(".")[0] for name in wanted}
-    about = f"{len(arrays)} arrays of the file in our names and layouts"
+    about = f"{len(arrays)} arrays of the file in this project's names and layouts"
     about += f"; it has none for {', '.join(sorted(absent))}." if absent else "."
     about += "".join(f" {note[0].upper()}{note[1:]}." for note in found.notes)
     assumed = [f"model.{field}" for field in found.assumed]
-    about += f" Assumed, as the file does not tell: {', '.join(assumed)}." if assumed else ""
+    about += f" Assumed, as the file does not say: {', '.join(assumed)}." if assumed else ""
     return WeightSource(name, _in_order(arrays), about, found.config)
 
 
@@ -109,9 +109,9 @@ def _in_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Our names as an image meets the layers; `layer1.10` comes after `layer1.9`."""
+    """This project's names in the order of the forward pass; `layer1.10` comes after `layer1.9`."""
 
-    def place(name: str) -> tuple:
+    def key(name: str) -> tuple:
         part, *rest = name.split(".")
         known = PARTS.index(part) if part in PARTS else len(PARTS)
         natural = [
@@ -119,4 +119,4 @@ def in_order(names: Iterable[str]) -> list[str]:
         ]
         return known, ORDER.get(rest[0], 0) if rest else 0, natural
 
-    return sorted(names, key=place)
+    return sorted(names, key=key)

@@ -10,16 +10,16 @@ from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.weights.change import change_table, part_table
 from maskrcnn_jax.inspect.weights.features import EXPLODED, exploded, feature_means
-from maskrcnn_jax.inspect.weights.figures import change_figures, histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.inspected import InspectedWeights
 from maskrcnn_jax.inspect.weights.layer_kinds import Role
+from maskrcnn_jax.inspect.weights.plots import change_plots, histogram_plots, layer_plots
 from maskrcnn_jax.inspect.weights.tensor_stats import stats_table
 
 log = logging.getLogger(__name__)
 
 
 def origin(weights: InspectedWeights) -> Step:
-    """Where the weights come from, and the configuration of their network."""
+    """The origin of the weights, and the configuration of their network."""
     source, tensors = weights.source, weights.tensors
     trainable = [one for one in tensors if one.kind.role not in ("mean", "variance", "other")]
     return Step(
@@ -36,15 +36,15 @@ def origin(weights: InspectedWeights) -> Step:
 
 
 def flags(weights: InspectedWeights) -> Step:
-    """What is wrong with tensors, and with the features that they give."""
+    """Flags of tensors, and of the features that they compute."""
     flagged = [one for one in weights.tensors if one.flags]
     means = feature_means(weights.source)
     large = exploded(means)
     text = (
         "Values that are not finite: go back to an earlier checkpoint. Dead: arrays whose values are all equal; biases "
-        "of 0 and norms that scale by 1 are as they start. Dead channels: output channels that are nearly 0 cost time "
-        "without effect. Overflow: values above 1000; of variances, whose unit is the square, above a million. "
-        "Negative variances. Unusual: far larger or smaller than most arrays of the kind."
+        "of 0 and norms that scale by 1 have their initial values. Dead channels: output channels that are nearly 0 "
+        "cost time without effect. Overflow: values above 1000; of variances, whose unit is the square, above a "
+        "million. Negative variances. Unusual: far larger or smaller than most arrays of the kind."
     )
     text += "" if flagged else " Nothing was found."
     if means:
@@ -57,11 +57,11 @@ def flags(weights: InspectedWeights) -> Step:
         )
         levels = ", ".join(large)
         log.warning(
-            "%s: the features of %s on an image of noise explode; the page says why", weights.source.name, levels
+            "%s: the features of %s on an image of noise explode; the report says why", weights.source.name, levels
         )
-    rows = [(level, mean, "exploded" if level in large else "") for level, mean in means.items()]
-    marked = {index for index, row in enumerate(rows) if row[2]}
-    features = Table(("level", "mean magnitude", "flags"), rows, "Features of noise", marked)
+    entries = [(level, mean, "exploded" if level in large else "") for level, mean in means.items()]
+    marked = {index for index, entry in enumerate(entries) if entry[2]}
+    features = Table(("level", "mean magnitude", "flags"), entries, "Features of noise", marked)
     return Step(
         "Flags",
         text,
@@ -75,15 +75,15 @@ def layers(weights: InspectedWeights) -> Step:
     return Step(
         "Layer by layer",
         "Every kernel from the stem at the top down to the heads. The norm is the root of the sum of squares. The root "
-        "mean square · √fan-in says by how much a layer scales its input, whatever its width: a layer with as many "
-        "channels out as in starts at 1.4 in the backbone (He et al. 2015), those of the pyramid start at 1, and "
+        "mean square · √fan-in says by how much a layer of any width scales its input: a layer with as many output "
+        "as input channels starts at 1.4 in the backbone (He et al. 2015), those of the pyramid start at 1, and "
         "output layers far lower. Zeros are values of exactly 0. Crosses are flagged.",
-        layer_figures(weights.tensors),
+        layer_plots(weights.tensors),
     )
 
 
 def tensors(weights: InspectedWeights) -> Step:
-    """Every tensor in numbers."""
+    """Statistics of every tensor."""
     return Step(
         "Every tensor",
         "The norm is the root of the sum of squares; values that are not finite are left out of all numbers.",
@@ -94,8 +94,8 @@ def tensors(weights: InspectedWeights) -> Step:
 def kernel_histograms(weights: InspectedWeights) -> Step | None:
     """Histograms of all kernels."""
     hint = (
-        "Kernels start as bells and get heavier tails where they were trained. A spike at 0 beside a broad foot says "
-        "that a part of the layer is unused."
+        "Kernels start as bells and get heavier tails where they were trained. A spike at 0 beside a broad base means "
+        "that part of the layer is unused."
     )
     return _histograms(weights, "kernels", hint, "kernel")
 
@@ -118,12 +118,12 @@ def _histograms(weights: InspectedWeights, names: str, hint: str, *roles: Role) 
     return Step(
         f"Histograms of {names}",
         f"All values of each of the {names} in 50 bins from the least to the greatest; orange is flagged. {hint}",
-        chain.from_iterable(histogram_figures(weights.source.arrays, weights.tensors, role) for role in roles),
+        chain.from_iterable(histogram_plots(weights.source.arrays, weights.tensors, role) for role in roles),
     )
 
 
 def change(weights: InspectedWeights) -> Step | None:
-    """What differs from the weights before, part by part; None if there is nothing to compare with."""
+    """The differences from the weights before, part by part; None if there are none to compare with."""
     before, comparison = weights.before, weights.comparison
     if before is None or comparison is None:
         return None
@@ -147,7 +147,7 @@ def change(weights: InspectedWeights) -> Step | None:
 
 
 def layer_change(weights: InspectedWeights) -> Step | None:
-    """What differs from the weights before, kernel by kernel; None if there is nothing to compare with."""
+    """The differences from the weights before, kernel by kernel; None if there are none to compare with."""
     comparison = weights.comparison
     if comparison is None or not comparison.changes:
         return None
@@ -155,11 +155,12 @@ def layer_change(weights: InspectedWeights) -> Step | None:
     return Step(
         "Change by layer",
         "Every kernel from the stem down to the heads: its relative change and the angle by which it turned. Two "
-        "random directions in a space of many dimensions are nearly at 90°: a kernel that turned by 90° has kept "
-        "nothing of where it started. A kernel without a point did not change, or its values are not finite."
+        "random directions in a space of many dimensions are nearly at 90°: a kernel that turned by 90° has "
+        "nothing in common with its initial value. A kernel without a point did not change, or its values are not "
+        "finite."
         if changed
         else "No kernel changed.",
-        change_figures(comparison.changes),
+        change_plots(comparison.changes),
         tables=[change_table(comparison.changes)],
     )
 

@@ -1,4 +1,4 @@
-"""The arrays of a network in numbers, and what is wrong with them."""
+"""Statistics of the arrays of a network, and flags of suspicious ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,19 +10,19 @@ from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.weights.layer_kinds import FRESH, Kind, fan_in, layer_kinds
 
 OVERFLOW = 1000.0
-"""Weights above it in magnitude are none that training finds."""
+"""Magnitude above which a weight is not plausible."""
 DEAD_CHANNEL = 1e-4
 """A channel whose norm is below this share of its kernel's median channel is dead."""
 DEVIATIONS = 5.0
 """Robust standard deviations from the median of its group at which an array is unusual."""
 LEAST_DEVIATION = 0.15
-"""Of a group, in powers of ten, so that in a group of equals one is unusual at 5.6 times their size."""
+"""Of a group, in powers of ten: in a group of equal sizes one is unusual at 5.6 times their size."""
 LEAST_GROUP = 5
-"""In smaller groups nothing is usual."""
+"""Smaller groups have no usual size."""
 
 
 class TensorStats(NamedTuple):
-    """An array of a network in short."""
+    """Statistics and flags of an array."""
 
     name: str
     shape: tuple[int, ...]
@@ -31,16 +31,16 @@ class TensorStats(NamedTuple):
     dead_channels: int
     """Output channels of a kernel that are nearly 0."""
     flags: tuple[str, ...]
-    """What is wrong with it, in words."""
+    """Problems, in words."""
 
     @property
     def size(self) -> float:
-        """What is compared within a group: the root mean square, of kernels times √fan-in, as wide layers have less."""
+        """Size for comparison within a group: the root mean square, for kernels times √fan-in."""
         return self.numbers.norm * (fan_in(self.shape, self.kind) / max(self.numbers.size, 1)) ** 0.5
 
 
 def tensor_stats(arrays: Mapping[str, np.ndarray]) -> list[TensorStats]:
-    """Every array of a network in numbers, with flags.
+    """Statistics of every array of a network, with flags.
 
     - *non-finite*: it has NaN or infinite values.
     - *dead*: all its values are equal, unless a fresh network has just these (bias and mean 0, norm scale and
@@ -56,17 +56,17 @@ def tensor_stats(arrays: Mapping[str, np.ndarray]) -> list[TensorStats]:
         arrays: by name, of any system; each is read once.
     """
     kinds = layer_kinds({name: np.shape(array) for name, array in arrays.items()})
-    rows = []
+    stats = []
     for name, array in arrays.items():
         values, kind = np.asarray(array), kinds[name]
         numbers, dead = measure(values), _dead_channels(values, kind)
-        rows.append(TensorStats(name, values.shape, kind, numbers, dead, _flags(values, kind, numbers, dead)))
-    usual = {group: _usual(rows, group) for group in {row.kind.group for row in rows}}
-    return [row._replace(flags=(*row.flags, *_unusual(row, usual[row.kind.group]))) for row in rows]
+        stats.append(TensorStats(name, values.shape, kind, numbers, dead, _flags(values, kind, numbers, dead)))
+    usual = {group: _usual(stats, group) for group in {one.kind.group for one in stats}}
+    return [one._replace(flags=(*one.flags, *_unusual(one, usual[one.kind.group]))) for one in stats]
 
 
 def stats_table(tensors: Sequence[TensorStats], caption: str = "") -> Table:
-    """A row for every array; those with a flag are marked."""
+    """An entry for every array; those with a flag are marked."""
     columns = ("tensor", "shape", "min", "max", "mean", "std", "zeros", "norm", "flags")
     cells = []
     for one in tensors:
@@ -107,9 +107,9 @@ def _must_vary(kind: Kind, numbers: Numbers) -> bool:
     return kind.role not in ("bias", "other") and numbers.size > 1 and numbers.min != FRESH[kind.role]
 
 
-def _usual(rows: Sequence[TensorStats], group: str) -> tuple[float, float] | None:
-    """Median and robust deviation of log₁₀ of the sizes in a group; None where nothing is usual."""
-    sizes = [row.size for row in rows if row.kind.group == group and row.size > 0]
+def _usual(stats: Sequence[TensorStats], group: str) -> tuple[float, float] | None:
+    """Median and robust deviation of log₁₀ of the sizes in a group; None where there is no usual size."""
+    sizes = [one.size for one in stats if one.kind.group == group and one.size > 0]
     if len(sizes) < LEAST_GROUP or group in ("mean", "variance", "other"):
         return None
     powers = np.log10(sizes)
@@ -117,7 +117,7 @@ def _usual(rows: Sequence[TensorStats], group: str) -> tuple[float, float] | Non
     return median, max(1.4826 * float(np.median(np.abs(powers - median))), LEAST_DEVIATION)
 
 
-def _unusual(row: TensorStats, usual: tuple[float, float] | None) -> tuple[str, ...]:
-    if usual is None or row.size == 0 or abs(np.log10(row.size) - usual[0]) <= DEVIATIONS * usual[1]:
+def _unusual(one: TensorStats, usual: tuple[float, float] | None) -> tuple[str, ...]:
+    if usual is None or one.size == 0 or abs(np.log10(one.size) - usual[0]) <= DEVIATIONS * usual[1]:
         return ()
-    return (f"unusual: {row.size / 10 ** usual[0]:.3g} times as large as most of its kind ({row.kind.group})",)
+    return (f"unusual: {one.size / 10 ** usual[0]:.3g} times as large as most of its kind ({one.kind.group})",)

@@ -1,4 +1,4 @@
-"""Figures of a network's weights: layer by layer, their histograms, and their change."""
+"""Plots of a network's weights: layer by layer, histograms, and changes."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,33 +16,33 @@ from maskrcnn_jax.inspect.weights.change import Change
 from maskrcnn_jax.inspect.weights.tensor_stats import TensorStats
 
 LAYERS = 60
-"""On one figure, at most."""
-COLUMNS, ROWS = 4, 6
-"""Histograms on one figure, at most."""
+"""In one plot, at most."""
+COLUMNS, LINES = 4, 6
+"""Histograms side by side, and one below another, in one plot, at most."""
 BINS = 50
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES)
 BLUE, ORANGE = INK[4], INK[5]
 Item = TypeVar("Item")
 
 
-def layer_figures(rows: Sequence[TensorStats]) -> Iterator[Figure]:
+def layer_plots(tensors: Sequence[TensorStats]) -> Iterator[Figure]:
     """Norm, size and share of zeros of every kernel, from the stem down to the heads; flagged ones are crosses."""
-    kernels = [row for row in rows if row.kind.role == "kernel"]
-    norms, sizes = _decades([row.numbers.norm for row in kernels]), _decades([row.size for row in kernels])
+    kernels = [tensor for tensor in tensors if tensor.kind.role == "kernel"]
+    norms, sizes = _decades([one.numbers.norm for one in kernels]), _decades([one.size for one in kernels])
     for page in _pages(kernels, LAYERS):
-        figure, panels = _layers([row.name for row in page], 3)
-        flagged = [bool(row.flags) for row in page]
-        _points(panels[0], [row.numbers.norm for row in page], flagged, "norm", norms)
-        _points(panels[1], [row.size for row in page], flagged, "root mean square · √fan-in", sizes)
-        _points(panels[2], [100 * row.numbers.zeros for row in page], flagged, "zeros, %")
+        figure, panels = _layers([one.name for one in page], 3)
+        flagged = [bool(one.flags) for one in page]
+        _points(panels[0], [one.numbers.norm for one in page], flagged, "norm", norms)
+        _points(panels[1], [one.size for one in page], flagged, "root mean square · √fan-in", sizes)
+        _points(panels[2], [100 * one.numbers.zeros for one in page], flagged, "zeros, %")
         panels[2].set_xlim(-3, 103)
         yield figure
 
 
-def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
+def change_plots(changes: Sequence[Change]) -> Iterator[Figure]:
     """Relative change and angle of every kernel, from the stem down to the heads; without change there is no point.
 
-    Where no kernel changed there is no figure.
+    If no kernel changed there is no plot.
     """
     kernels = [change for change in changes if len(change.shape) > 1]
     relative = {change.name: change.relative for change in kernels if change.difference}
@@ -57,26 +57,26 @@ def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
         yield figure
 
 
-def histogram_figures(arrays: Mapping[str, np.ndarray], rows: Sequence[TensorStats], role: str) -> Iterator[Figure]:
+def histogram_plots(arrays: Mapping[str, np.ndarray], tensors: Sequence[TensorStats], role: str) -> Iterator[Figure]:
     """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
-    for page in _pages([row for row in rows if row.kind.role == role], COLUMNS * ROWS):
+    for page in _pages([one for one in tensors if one.kind.role == role], COLUMNS * LINES):
         height = -(-len(page) // COLUMNS)
         figure = LiteralFigure(figsize=(WIDTH, 0.3 + 1.75 * height))
         figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.08)
         grid = figure.subplots(height, COLUMNS, squeeze=False).ravel()
-        for axes, row in zip(grid, page, strict=False):
-            histogram(axes, arrays[row.name], row)
+        for axes, tensor in zip(grid, page, strict=False):
+            histogram(axes, arrays[tensor.name], tensor)
         for axes in grid[len(page) :]:
             axes.set_axis_off()
         yield figure
 
 
-def histogram(axes: Axes, array: np.ndarray, row: TensorStats) -> None:
+def histogram(axes: Axes, array: np.ndarray, tensor: TensorStats) -> None:
     """Draws the whole array in 50 bins between its least and its greatest finite value."""
     values = np.asarray(array).ravel().astype(np.float32)
     counts, edges = np.histogram(values[np.isfinite(values)], BINS)
-    axes.stairs(counts, edges, fill=True, color=ORANGE if row.flags else BLUE)
-    axes.set_title(_short(row.name, 38), fontsize=8)
+    axes.stairs(counts, edges, fill=True, color=ORANGE if tensor.flags else BLUE)
+    axes.set_title(_short(tensor.name, 38), fontsize=8)
     axes.tick_params(labelsize=7)
     axes.locator_params("x", nbins=4)
     axes.set_yticks([])
@@ -84,7 +84,7 @@ def histogram(axes: Axes, array: np.ndarray, row: TensorStats) -> None:
 
 
 def _pages(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
-    """The items in equal shares of at most so many."""
+    """The items in groups of equal size, at most `most`."""
     count = -(-len(items) // most)
     share = -(-len(items) // count) if count else 1
     return [items[start : start + share] for start in range(0, len(items), share)]
@@ -98,9 +98,9 @@ def _layers(names: Sequence[str], panels: int) -> tuple[Figure, list[Axes]]:
     parts = list(dict.fromkeys(_part(name) for name in names))
     for axes in grid:
         axes.set_ylim(len(names) - 0.4, -0.6)
-        for place, name in enumerate(names):  # every second part of the network stands on a band
+        for index, name in enumerate(names):  # every second part of the network has a gray background
             if parts.index(_part(name)) % 2:
-                axes.axhspan(place - 0.5, place + 0.5, color="0.94", linewidth=0)
+                axes.axhspan(index - 0.5, index + 0.5, color="0.94", linewidth=0)
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -115,7 +115,7 @@ def _points(
     label: str,
     decades: tuple[int, int] | None = None,
 ) -> None:
-    """A point on each line, over a logarithmic axis if it has decades; there is none for what has no place there."""
+    """A point on each line for values that can be shown; the axis is logarithmic if there are decades."""
     drawn, lines = np.array(values, np.float64), np.arange(len(values))
     drawn[~np.isfinite(drawn) | (decades is not None and drawn <= 0)] = np.nan
     marked = np.array([False] * len(values) if flagged is None else flagged)
