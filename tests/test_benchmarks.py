@@ -1,4 +1,4 @@
-"""The figures of the benchmarks, and that the page shows the last results."""
+"""The summary of the benchmarks' times, and that the page shows the last results."""
 
 import sys
 import time
@@ -18,10 +18,10 @@ def pair(monkeypatch):
     del sys.modules["pair"]
 
 
-def test_figures_of_known_times(pair):
+def test_summary_of_known_times(pair):
     # Medians 2 and 4, best 1 and 4, work 3 and 6.
     times = pair.Times(ours=[(1, 3), (2, 3), (9, 3)], theirs=[(4, 6), (4, 5), (5, 7)])
-    assert times.figures() == {
+    assert times.summary() == {
         "ours": 2,
         "theirs": 4,
         "ratio": 0.5,
