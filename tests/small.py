@@ -66,13 +66,13 @@ CONFIG = Config(
         buckets=BUCKETS,
         threads=1,
     ),
-    # Large from the first step on, so that a step changes every figure.
+    # Large from the first step on, so that a step changes every metric.
     optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=0, weight_decay=0.0, ema_decay=0.5),
     run=RunConfig(steps=4),
 )
 
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Compiled in half the time; the program, its shapes and its collectives are the same."""
+"""`jax.jit` without optimisation, in half the time; shapes and collectives are the same."""
 
 
 def change(config: Any, **fields: Any) -> Any:
@@ -86,7 +86,7 @@ def change(config: Any, **fields: Any) -> Any:
 
 
 def abstract(config: ModelConfig) -> MaskRCNN:
-    """A model whose weights are shapes: it takes no memory."""
+    """A model whose weights are only shapes, without memory."""
     return nnx.eval_shape(lambda: MaskRCNN(config, rngs=nnx.Rngs(0)))
 
 

@@ -1,4 +1,4 @@
-"""What two processes do together; each prints what it knows in the end.
+"""Communication, evaluation and stopping of two processes; each prints its results.
 
 python together.py FOLDER
 """
@@ -23,7 +23,7 @@ from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training.stop_request import StopRequest
 
 TINY = Path(__file__).parent / "configs" / "tiny.py"
-"""Validates on six images in batches of four: two of the last are there to fill it up only."""
+"""Validates on six images in batches of four: two of the last batch are padding."""
 
 
 def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
@@ -34,18 +34,18 @@ def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
         images = from_devices(arguments[-2], mesh)
         boxes, scores = np.zeros((len(images), 2, 4), np.float32), np.zeros((len(images), 2), np.float32)
         labels, masks = np.zeros((len(images), 2), np.int32), np.ones((len(images), 2, 28, 28), np.float32)
-        for row, image in enumerate(images):
+        for i, image in enumerate(images):
             truth = examples[image.tobytes()]
             count = len(truth.boxes[::2])
-            boxes[row, :count], labels[row, :count] = truth.boxes[::2], truth.labels[::2]
-            scores[row, :count] = 0.5 + truth.boxes[::2, 0] / 200
+            boxes[i, :count], labels[i, :count] = truth.boxes[::2], truth.labels[::2]
+            scores[i, :count] = 0.5 + truth.boxes[::2, 0] / 200
         return to_devices(Detections(boxes, scores, labels, scores > 0, masks), mesh)
 
     return detect
 
 
 def evaluated(folder: Path) -> dict[str, float]:
-    """The figures of a detector that knows half of the objects."""
+    """The metrics of a detector that finds half of the objects."""
     config, mesh = load_config(TINY), data_mesh()
     source = config.data.validation.open()
     structure, *weights = split(small.build(config.model))
@@ -55,7 +55,7 @@ def evaluated(folder: Path) -> dict[str, float]:
 
 
 def stopped() -> int:
-    """The step after which both stop, when the second is asked in step 2."""
+    """The step after which both stop, when the second receives SIGTERM in step 2."""
     with StopRequest(data_mesh()) as stop:
         for step in range(1, 9):
             if step == 2 and not is_first():
@@ -74,7 +74,7 @@ if __name__ == "__main__":
                 "devices": [device.process_index for device in data_mesh().devices.ravel()],
                 "gathered": gathered,
                 "stopped": stopped(),
-                "figures": evaluated(Path(sys.argv[1]) / str(jax.process_index())),
+                "metrics": evaluated(Path(sys.argv[1]) / str(jax.process_index())),
             }
         )
     )
