@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import small
+from whole_runs import TINY
 
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data.sources.example import ImageSource
@@ -21,9 +22,6 @@ from maskrcnn_jax.evaluation import run as evaluate
 from maskrcnn_jax.nn.params import merge, split
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training.stop_request import StopRequest
-
-TINY = Path(__file__).parent / "configs" / "tiny.py"
-"""Validates on six images in batches of four: two of the last batch are padding."""
 
 
 def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
@@ -46,7 +44,7 @@ def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
 
 def evaluated(folder: Path) -> dict[str, float]:
     """The metrics of a detector that finds half of the objects."""
-    config, mesh = load_config(TINY), data_mesh()
+    config, mesh = load_config(TINY), data_mesh()  # six images in batches of four: two of the last batch are padding
     source = config.data.validation.open()
     structure, *weights = split(small.build(config.model))
     weights = put(weights, jax.tree.map(lambda _: replicated(mesh), weights))
