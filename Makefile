@@ -1,12 +1,12 @@
 # Each target sets up what it needs: `make train` in a fresh clone is enough.
-#   make train                        learn the synthetic shapes, results in runs/shapes
+#   make train                        trains on synthetic shapes, results in runs/shapes
 #   make train CONFIG=configs/coco_mini.py ARGS="--run.steps 100 --run.folder runs/try"
 #   make train EXTRAS=test,cuda       on NVIDIA GPUs (tpu: on TPUs)
 #   make test ARGS="-k nms"           the tests, or some of them
 #   make lint                         style, formatting and types
-#   make notebooks                    the notebooks, top to bottom, outputs stored; trains the shapes first if need be
-#   make notebooks ARGS=demo          one of them;  ARGS=--check stores nothing;  MASKRCNN_RUN=RUN looks at another model
-#   make bench                        the benchmarks, on MASKRCNN_COCO_MINI's images where they need some; installs PyTorch
+#   make notebooks                    runs the notebooks and stores their outputs; trains on the shapes first if needed
+#   make notebooks ARGS=demo          one of them;  ARGS=--check stores nothing;  MASKRCNN_RUN=RUN uses another model
+#   make bench                        the benchmarks, some of them on MASKRCNN_COCO_MINI's images; installs PyTorch
 #   make bench ARGS=inference         one of them
 #   make parity                       the comparisons with torchvision, on MASKRCNN_COCO_MINI's images; installs PyTorch
 
@@ -34,7 +34,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# MASKRCNN_RUN names the model; without it, it is what `make train` leaves.
+# MASKRCNN_RUN names the model; the default is the run of `make train`.
 notebooks: $(STAMP),notebooks $(if $(MASKRCNN_RUN),,runs/shapes/detections.png)
 	$(BIN)/python notebooks/run.py $(ARGS)
 
@@ -48,8 +48,8 @@ parity: $(PARITY)/installed
 
 BENCHMARKS := inference training roi_align nms pipeline evaluation startup first_step growth
 
-# PyTorch's threads else wait for work by spinning, on the cores that the other system needs. The first step is timed
-# where `make train` runs: TensorBoard's writer imports PyTorch wherever there is one.
+# Without OMP_WAIT_POLICY PyTorch's idle threads spin on the cores that JAX needs. first_step runs in the environment of
+# `make train`: TensorBoard's writer imports PyTorch if it is installed.
 bench: $(PARITY)/installed $(STAMP)
 	@for name in $(filter pipeline first_step,$(or $(ARGS),$(BENCHMARKS))); do test -d "$$MASKRCNN_COCO_MINI" || { \
 	  echo "MASKRCNN_COCO_MINI = '$$MASKRCNN_COCO_MINI': $$name needs a folder in COCO's layout"; exit 1; }; done
@@ -58,7 +58,7 @@ bench: $(PARITY)/installed $(STAMP)
 	  OMP_WAIT_POLICY=passive $$python benchmarks/$$name.py || exit 1; done
 	$(PARITY)/bin/python benchmarks/page.py
 
-# Installed once, and again when the dependencies change. Editable, so the code itself needs no reinstallation.
+# Reinstalled only when the dependencies change: the installation is editable.
 $(VENV)/installed-%: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed and was not found;" \
 	  "install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
@@ -66,7 +66,7 @@ $(VENV)/installed-%: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	@touch $@
 
-# PyTorch has an environment of its own: nothing else here needs it.
+# A separate environment for PyTorch, which nothing else needs.
 $(PARITY)/installed: pyproject.toml
 	$(PYTHON) -m venv $(PARITY)
 	$(PARITY)/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[test,parity]"

@@ -20,20 +20,20 @@ from stages import seconds_by_stage
 
 ROOT = Path(__file__).parents[1]
 OBJECTS = 7
-"""Of an image, as in COCO."""
+"""Objects per image, as in COCO."""
 RATE = "1e-6"
-"""Of learning: so small that all steps have the same to do."""
+"""Learning rate: so small that all steps do the same work."""
 LARGEST = 6
-"""Stages that are shown."""
+"""Number of stages that are shown, those with the largest share of time."""
 
 
 class Experiment(NamedTuple):
-    """What is trained."""
+    """A configuration, its batch size and its padded images."""
 
     config: str
     batch: int
     size: tuple[int, int]
-    """Of the padded images, height and width."""
+    """Height and width of the padded images."""
 
     @property
     def name(self) -> str:
@@ -62,19 +62,19 @@ def prepare(experiment: Experiment):
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, buckets=(experiment.size,)))
     mesh = data_mesh(devices=jax.devices()[:1])
     state, step = start(MaskRCNN(config.model, rngs=nnx.Rngs(0)), config)
-    places = param_shardings(state, mesh)
+    shardings = param_shardings(state, mesh)
     rng, count = np.random.default_rng(0), experiment.batch
     truth = ground_truth([random_boxes(rng, OBJECTS, experiment.size) for _ in range(count)], config.data.mask_size)
     images = np.stack([random_image(*experiment.size, seed) for seed in range(count)])
     sizes = np.full((count, 2), experiment.size, np.float32)
-    state, batch = device_put_global(state, places), to_devices(Batch(images, sizes, truth, np.arange(count)), mesh)
+    state, batch = device_put_global(state, shardings), to_devices(Batch(images, sizes, truth, np.arange(count)), mesh)
     with jax.set_mesh(mesh):
-        compiled = on_mesh(step, places, mesh).lower(state, batch, phase=0).compile()
+        compiled = on_mesh(step, shardings, mesh).lower(state, batch, phase=0).compile()
     return compiled, state, batch, config
 
 
 def speed(experiment: Experiment, rounds: int) -> tuple[str, dict[str, float]]:
-    """The device's name; throughput, memory, and the share of the peak that the model's own arithmetic makes of it."""
+    """The device's name; throughput, memory, and model FLOPs as a share of the device's peak."""
     import jax
 
     from maskrcnn_jax.plan.programs import losses_flops
@@ -87,12 +87,12 @@ def speed(experiment: Experiment, rounds: int) -> tuple[str, dict[str, float]]:
     times = []
     for _ in range(rounds + 2):  # the first two do not count
         begin = time.perf_counter()
-        state, figures = compiled(state, batch)
-        loss = float(figures["loss"])
+        state, metrics = compiled(state, batch)
+        loss = float(metrics["loss"])
         times.append(time.perf_counter() - begin)
     assert np.isfinite(loss), f"the loss is {loss}"
     step = float(np.median(times[2:]))
-    row = {
+    results = {
         "images per second": experiment.batch / step,
         "seconds per step": step,
         "rounds": rounds,
@@ -102,12 +102,12 @@ def speed(experiment: Experiment, rounds: int) -> tuple[str, dict[str, float]]:
     }
     peak = next((known.flops for name, known in DEVICES.items() if name in device.device_kind.lower()), None)
     if peak is not None:
-        row["share of peak"] = row["GFLOP per image"] * 1e9 * row["images per second"] / peak
-    return device.device_kind, row
+        results["share of peak"] = results["GFLOP per image"] * 1e9 * results["images per second"] / peak
+    return device.device_kind, results
 
 
 def shares(experiment: Experiment, rounds: int) -> dict[str, float]:
-    """Of the time on the device, by stage."""
+    """Share of the time on the device by stage."""
     import jax
 
     compiled, state, batch, _ = prepare(experiment)
@@ -115,31 +115,31 @@ def shares(experiment: Experiment, rounds: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             for _ in range(rounds):
-                state, figures = compiled(state, batch)
-            jax.block_until_ready(figures)
+                state, metrics = compiled(state, batch)
+            jax.block_until_ready(metrics)
         seconds = seconds_by_stage(Path(folder), compiled.as_text())
     together = sum(seconds.values())
     return {f"share of time, {name}": s / together for name, s in list(seconds.items())[:LARGEST]}
 
 
 def apart(function, *arguments):
-    """Calls it in a process of its own: the peak of a device's memory is that of a process."""
+    """Calls a function in a separate process, as a device's peak memory is counted per process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def main(rounds: int = 20) -> None:
     """Times each experiment, then profiles it."""
-    rows = {}
+    results = {}
     for experiment in EXPERIMENTS:
-        device, row = apart(speed, experiment, rounds)
-        print(experiment.name, row, flush=True)
-        # Operations of a CUDA graph have no names: without graphs they have, and take as long.
+        device, measured = apart(speed, experiment, rounds)
+        print(experiment.name, measured, flush=True)
+        # Operations in a CUDA graph have no names in the profile; without graphs they take as long.
         graphs = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{graphs} --xla_gpu_enable_command_buffer="
-        rows[experiment.name] = row | apart(shares, experiment, 3)
+        results[experiment.name] = measured | apart(shares, experiment, 3)
         os.environ["XLA_FLAGS"] = graphs
-    report("accelerator", rows, device)
+    report("accelerator", results, device)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def ground_truth(images: int) -> dict:
 
 
 def detections(image: int, truth: dict) -> Detections:
-    """The objects, a little displaced, and many boxes where nothing is; masks are ellipses."""
+    """The objects with noise on their boxes, and many false positives; masks are ellipses."""
     rng = np.random.default_rng(image + 1)
     own = truth["annotations"][image * OBJECTS : (image + 1) * OBJECTS]
     found = np.array([entry["bbox"] for entry in own], np.float32)
@@ -89,47 +89,47 @@ def theirs(truth: dict) -> dict[str, float]:
             entry = {"image_id": image, "category_id": int(found.labels[k]), "score": float(found.scores[k])}
             boxes.append({**entry, "bbox": [x0, y0, x1 - x0, y1 - y0]})
             masks.append({**entry, "segmentation": code})
-    figures = {}
+    metrics = {}
     for kind, results in (("bbox", boxes), ("segm", masks)):
         evaluation = COCOeval(coco, coco.loadRes(results), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-        figures[f"{kind}/AP"] = float(evaluation.stats[0])
-    return figures
+        metrics[f"{kind}/AP"] = float(evaluation.stats[0])
+    return metrics
 
 
 def peak() -> float:
-    """GiB that this process has needed at most so far."""
+    """Peak resident memory of this process so far, GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def main(images: int = 200, rounds: int = 3, whole: int = 5000) -> None:
-    """Times both from the network's output to the figures, which must be the same; then ours for a whole val2017."""
+    """Times both from the network's output to AP, which must be the same; then `ours` on as many images as val2017."""
     truth = ground_truth(images)
-    figures: dict[str, dict] = {}
-    rows: dict[str, list[float]] = {"ours": [], "theirs": []}
+    metrics: dict[str, dict] = {}
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
     memory = {}
     for _ in range(rounds):
         for name, run in (("ours", ours), ("theirs", theirs)):
             with contextlib.redirect_stdout(io.StringIO()):
-                rows[name].append(seconds(lambda name=name, run=run: figures.update({name: run(truth)}))[0])
+                times[name].append(seconds(lambda name=name, run=run: metrics.update({name: run(truth)}))[0])
             if name == "ours" and not memory:
-                # The peak never falls, so ours are taken before theirs runs for the first time.
+                # The peak never falls, so it is read before `theirs` runs for the first time.
                 memory[images] = peak()
                 full = seconds(lambda: ours(ground_truth(whole)))[0]
                 memory[whole] = peak()
     for name in ("bbox/AP", "segm/AP"):
-        apart = abs(figures["ours"][name] - figures["theirs"][name])
-        assert apart < 2e-3, f"the figures of {name} are {apart} apart"
-    medians = {name: float(np.median(times)) for name, times in rows.items()}
-    row = medians | {"ratio": medians["ours"] / medians["theirs"], "rounds": rounds}
+        apart = abs(metrics["ours"][name] - metrics["theirs"][name])
+        assert apart < 2e-3, f"{name} differs by {apart}"
+    medians = {name: float(np.median(taken)) for name, taken in times.items()}
+    part = medians | {"ratio": medians["ours"] / medians["theirs"], "rounds": rounds}
     their_whole = medians["theirs"] * whole / images
     both = {"ours": full, "theirs": their_whole, "ratio": full / their_whole, "rounds": 1}
-    rows_of = {f"{images} images": row, f"{whole} images (theirs extrapolated)": both}
-    for row, size in zip(rows_of.values(), memory.values(), strict=True):
-        row["ours, peak memory, GiB"] = size
-    report("evaluation", rows_of)
+    results = {f"{images} images": part, f"{whole} images (theirs extrapolated)": both}
+    for result, size in zip(results.values(), memory.values(), strict=True):
+        result["ours, peak memory, GiB"] = size
+    report("evaluation", results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compilation: a new process trains, up to the end of its first step, without and with programs kept from before.
+"""Compilation: from the start of a training process to the end of its first step, without and with cached programs.
 
 MASKRCNN_COCO_MINI=FOLDER make bench ARGS=first_step
 """
@@ -21,8 +21,8 @@ from maskrcnn_jax.data.prepare.run import prepare
 
 ROOT = Path(__file__).parents[1]
 ONE_STEP = ("--run.steps=1", "--run.log-every=1", "--optimizer.schedule=cosine", "--optimizer.warmup-steps=0")
-"""A training that is over after its first step writes that step's figures at once, not while the second runs. Where a
-recipe has milestones and a warm-up, these would have to end before."""
+"""A run of one step writes that step's metrics at once, not while the second runs. The schedule has no milestones and
+no warm-up, which would have to end before."""
 COMPILED = re.compile(r"compiled the step for .* in ([\d.]+) s")
 FIRST = re.compile(r"step\s+1/")
 
@@ -31,13 +31,13 @@ class Start(NamedTuple):
     """Seconds of one start."""
 
     call: float
-    """Of the call of the first step, which traces it and compiles it or finds it compiled."""
+    """Of the call of the first step, which traces it and compiles it or reads it from the cache."""
     first_step: float
-    """From the start of the process to the figures of the first step."""
+    """From the start of the process to the metrics of the first step."""
 
 
 def start(arguments: list[str], programs: Path) -> Start:
-    """Starts a training in a folder of its own, with programs kept in another, and stops it after its first step."""
+    """Starts a training in a temporary folder, with `programs` as compilation cache, and kills it after one step."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "train.py", *arguments, *ONE_STEP, "--run.folder", folder]
         settings = os.environ | {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(programs), "PYTHONUNBUFFERED": "1"}
@@ -56,11 +56,11 @@ def start(arguments: list[str], programs: Path) -> Start:
 
 
 def main(folder: Path | None = None, rounds: int = 3) -> None:
-    """Times two small models and R50-FPN; every start without kept programs fills a folder of its own."""
+    """Times two small models and R50-FPN; every start without cache begins with an empty folder."""
     folder = folder or Path(os.environ.get("MASKRCNN_COCO_MINI", ""))
     if not (folder / "annotations").is_dir():
-        sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's form, or pass --folder")
-    rows = {}
+        sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's layout, or pass --folder")
+    results = {}
     with tempfile.TemporaryDirectory() as data:
         prepare(folder, Path(data))
         photographs = ["--data.train.folder", data, "--data.validation.folder", data]
@@ -74,8 +74,8 @@ def main(folder: Path | None = None, rounds: int = 3) -> None:
             for part in Start._fields:
                 without, with_ = (statistics.median(getattr(taken, part) for taken in side) for side in (cold, warm))
                 label = f"{name}, {part.replace('_', ' ')}"
-                rows[label] = {"without": without, "with": with_, "ratio": with_ / without, "rounds": rounds}
-    report("first_step", rows)
+                results[label] = {"without": without, "with": with_, "ratio": with_ / without, "rounds": rounds}
+    report("first_step", results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How cost grows: with the objects of an image, and with the images that a training has seen.
+"""How cost grows with the number of objects per image, and with the number of training steps.
 
-CPUs leave out what is empty in the mask head, so images with few objects cost less there than those with many, up to
-a head without empty slots. GPUs and TPUs compute all slots, always; so does this CPU where the figures say so.
+On CPUs the mask head skips groups of empty slots, so images with few objects cost less. GPUs and TPUs always compute
+all slots; so does this CPU in the lines with "all slots".
 
 make bench ARGS=growth
 """
@@ -22,7 +22,7 @@ import tyro
 from flax import nnx
 from images import ground_truth, random_boxes, random_image
 from pair import report
-from training import LOSS, RATE
+from training import LOSSES, RATE
 
 import maskrcnn_jax as mr
 from maskrcnn_jax.config import Config, DataConfig, OptimizerConfig, Phase, RunConfig
@@ -38,7 +38,7 @@ FIGURE = ROOT / "docs" / "growth.png"
 
 
 def median_seconds(action, rounds: int) -> float:
-    """Of some calls after a first one."""
+    """Median time of a call, after a first one that does not count."""
     jax.block_until_ready(action())
     times = []
     for _ in range(rounds):
@@ -49,7 +49,7 @@ def median_seconds(action, rounds: int) -> float:
 
 
 def prediction(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float]:
-    """Seconds by objects found: the more the box head holds for background, the fewer there are."""
+    """Seconds by number of detections, which falls as the box head's logit of background grows."""
     predict = jax.jit(lambda model: mr.predict(model, image[None], np.array([image.shape[:2]], np.float32)))
     bias, background, seconds = model.box_head.logits.bias, model.config.num_classes, {}
     before = bias[...]
@@ -62,16 +62,16 @@ def prediction(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, flo
 
 
 def all_slots(head: nnx.Module, x: jax.Array, _: jax.Array) -> jax.Array:
-    """What GPUs and TPUs do in place of `padded_rois.apply_to_valid`."""
+    """Applies the head to all slots, as `padded_rois.apply_to_valid` does on GPUs and TPUs."""
     return head(x)
 
 
 def training(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float]:
-    """Seconds of a training step by objects of the image."""
+    """Seconds of a training step by number of objects in the image."""
     rng = np.random.default_rng(0)
     config = Config(
         model=model.config,
-        loss=LOSS,
+        losses=LOSSES,
         optimizer=OptimizerConfig(learning_rate=RATE, warmup_steps=0, phases=(Phase("3+"),)),
         run=RunConfig(steps=10**6),
     )
@@ -86,9 +86,9 @@ def training(model: MaskRCNN, image: np.ndarray, rounds: int) -> dict[int, float
 
 
 def long_training(steps: int) -> list[tuple[int, float, float]]:
-    """`(step, seconds since the start, GiB)` of a training of a small model, once a second.
+    """`(step, seconds since the start, GiB)` while a small model trains, once a second.
 
-    It saves every 500 steps. Every ten, as that experiment else does, shows what Orbax keeps: 0.25 MiB a checkpoint.
+    It saves every 500 steps: at every ten steps Orbax keeps 0.25 MiB of memory per checkpoint.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = ["train.py", "tests/configs/tiny.py", "--run.steps", str(steps), "--run.evaluate-every", "0"]
@@ -111,12 +111,12 @@ def resident(process: int) -> float | None:
 
 
 def draw(by_objects: dict[str, dict[int, float]], samples: list[tuple[int, float, float]]) -> None:
-    """Three panels, each from zero, so that what is flat looks flat."""
+    """Three panels, whose vertical axes start at zero."""
     steps, seconds, memory = np.array(samples).T
     figure, (objects, rates, sizes) = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
     for name, measured in by_objects.items():
         objects.plot(list(measured), list(measured.values()), "o-", label=name)
-    objects.set(xlabel="objects of an image", title="R50-FPN: seconds per image")
+    objects.set(xlabel="objects per image", title="R50-FPN: seconds per image")
     objects.legend(loc="lower right")
     rate = np.convolve(np.pad(np.gradient(seconds, steps), 10, mode="edge"), np.ones(21) / 21, mode="valid")
     rates.plot(steps, rate)
@@ -129,7 +129,7 @@ def draw(by_objects: dict[str, dict[int, float]], samples: list[tuple[int, float
 
 
 def main(rounds: int = 5, steps: int = 2000) -> None:
-    """Measures all three, and draws `docs/growth.png`."""
+    """Measures prediction, training steps and a long run, and draws `docs/growth.png`."""
     large, small = random_image(800, 1088, seed=0), random_image(512, 512, seed=0)
     _, model = models.models(large, background=3.0)
     by_objects = {}
@@ -138,27 +138,27 @@ def main(rounds: int = 5, steps: int = 2000) -> None:
             by_objects["prediction, 800 × 1088" + note] = prediction(model, large, rounds)
             by_objects["training step, 512 × 512" + note] = training(model, small, rounds)
     samples = long_training(steps)
-    rows = {
+    results = {
         f"{name}, {pluralize(count, 'object')}": {"seconds": s}
         for name, seconds in by_objects.items()
         for count, s in seconds.items()
     }
-    report("growth", rows | long_run(samples, steps))
+    report("growth", results | long_run(samples, steps))
     draw(by_objects, samples)
 
 
 def long_run(samples: list[tuple[int, float, float]], steps: int) -> dict[str, dict[str, float]]:
     """Seconds per step and memory near the start, in the middle, and at the end."""
     numbers, seconds, memory = np.array(samples).T
-    rows = {}
+    results = {}
     for first in (steps // 10, steps // 2, steps * 9 // 10):
         last = first + steps // 10
         begin, end = np.interp([first, last - 1], numbers, seconds)
-        rows[f"a small model, a step between {first} and {last}"] = {
+        results[f"a small model, a step between {first} and {last}"] = {
             "seconds": float(end - begin) / (last - 1 - first),
             "memory of the process, GiB": float(np.median(memory[(numbers >= first) & (numbers < last)])),
         }
-    return rows
+    return results
 
 
 if __name__ == "__main__":

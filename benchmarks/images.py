@@ -8,7 +8,7 @@ from maskrcnn_jax.structs import GroundTruth
 
 
 def random_image(height: int, width: int, seed: int) -> np.ndarray:
-    """Noise of all sizes, `[height, width, 3]` uint8: it has edges and areas, and no two places are alike."""
+    """Noise of several scales, `[height, width, 3]` uint8, which has edges and smooth areas."""
     rng = np.random.default_rng(seed)
     total = np.zeros((height, width, 3), np.float32)
     for cells in (4, 8, 16, 32, 64, 128):
@@ -18,7 +18,7 @@ def random_image(height: int, width: int, seed: int) -> np.ndarray:
 
 
 def random_boxes(rng: np.random.Generator, count: int, shape: tuple[int, int]) -> np.ndarray:
-    """Boxes of all sizes inside an image, `[count, 4]` float32; every doubling of the side is as frequent."""
+    """Boxes inside an image, `[count, 4]` float32; the logarithm of their side is uniform."""
     side = np.exp2(rng.uniform(4, np.log2(min(shape)), (count, 1))) * np.exp2(rng.uniform(-0.5, 0.5, (count, 2)))
     side = np.minimum(side, np.array(shape[::-1]) - 1)
     corner = rng.uniform(size=(count, 2)) * (np.array(shape[::-1]) - side)
@@ -26,14 +26,14 @@ def random_boxes(rng: np.random.Generator, count: int, shape: tuple[int, int]) -
 
 
 def clustered_boxes(rng: np.random.Generator, count: int, shape: tuple[int, int]) -> np.ndarray:
-    """Several boxes around each of a fifth as many places, as networks give them."""
+    """Clusters of five boxes on average, like those of a network before suppression."""
     centres = random_boxes(rng, count // 5, shape)[rng.integers(0, count // 5, count)]
     sides = np.tile(centres[:, 2:] - centres[:, :2], 2)
     return (centres + rng.normal(0, 0.08, centres.shape) * sides).astype(np.float32)
 
 
 def ground_truth(boxes: list[np.ndarray], crop: int) -> GroundTruth:
-    """Every object fills the upper left half of its box; slots that are left over are padding."""
+    """Ground truth whose objects fill the upper left half of their boxes; the other slots are padding."""
     slots = DataConfig().max_objects
     padded = np.zeros((len(boxes), slots, 4), np.float32)
     masks = np.zeros((len(boxes), slots, crop, crop), np.uint8)

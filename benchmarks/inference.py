@@ -17,7 +17,7 @@ from maskrcnn_jax.prediction.detector import Detector
 
 
 def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
-    """Times the network alone, and everything from the image to masks over the image."""
+    """Times the network alone, and all steps from the image to masks in image size."""
     image = random_image(height, width, seed=0)
     theirs, ours = models.models(image, background=3.0)
     tensor = models.to_torch(image)
@@ -38,12 +38,12 @@ def main(rounds: int = 15, height: int = 800, width: int = 1088) -> None:
         return jax.block_until_ready(detector(fitted.image[None], fitted.size[None]))
 
     counts = len(their_network()[0]["boxes"]), int(our_network().valid.sum())
-    assert counts == (100, 100), f"objects found by them and us: {counts}"
-    rows = {
-        "network": alternate(our_network, their_network, rounds).figures(),
-        "image to masks": alternate(lambda: predictor([image]), their_prediction, rounds).figures(),
+    assert counts == (100, 100), f"objects found by torchvision and by this project: {counts}"
+    results = {
+        "network": alternate(our_network, their_network, rounds).summary(),
+        "image to masks": alternate(lambda: predictor([image]), their_prediction, rounds).summary(),
     }
-    report("inference", rows)
+    report("inference", results)
 
 
 if __name__ == "__main__":

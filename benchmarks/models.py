@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN and ours with the same weights."""
+"""torchvision's Mask R-CNN and this project's with the same weights."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ def to_torch(image: np.ndarray) -> torch.Tensor:
 
 
 def models(image: np.ndarray, background: float) -> tuple[torch.nn.Module, MaskRCNN]:
-    """torchvision's `maskrcnn_resnet50_fpn` and ours, set by an image, which they do not resize.
+    """torchvision's `maskrcnn_resnet50_fpn` and this project's, calibrated on an image, which they do not resize.
 
     Args:
         image: `[h, w, 3]` uint8.

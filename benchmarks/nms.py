@@ -19,7 +19,7 @@ SHAPE = (800, 1088)
 
 @jax.jit
 def of_levels(boxes: jax.Array, scores: jax.Array) -> jax.Array:
-    """Which candidates each level keeps, as the proposals are chosen: `[levels, k]`."""
+    """Which candidates each level keeps, as in the choice of proposals: `[levels, k]`."""
     return jax.vmap(lambda b, s: _sorted(b, s, 0.7, None))(boxes, scores)
 
 
@@ -38,7 +38,7 @@ def _sorted(boxes, scores, threshold, labels):
 def main(rounds: int = 31, count: int = 1000, levels: int = 5, classes: int = 80) -> None:
     """Times sorting and suppression; both keep the same boxes."""
     rng = np.random.default_rng(0)
-    rows = {}
+    results = {}
     for name, threshold, groups, ours in (
         ("proposals", 0.7, levels, of_levels),
         ("classes", 0.5, classes, of_classes),
@@ -55,14 +55,14 @@ def main(rounds: int = 31, count: int = 1000, levels: int = 5, classes: int = 80
         )
         arguments = jax.device_put(arguments)
         kept = batched_nms(*theirs, threshold).numpy()
-        assert set(np.flatnonzero(ours(*arguments))) == set(kept), "they keep other boxes"
+        assert set(np.flatnonzero(ours(*arguments))) == set(kept), "the systems keep different boxes"
         times = alternate(
             lambda ours=ours, arguments=arguments: jax.block_until_ready(ours(*arguments)),
             lambda theirs=theirs, threshold=threshold: batched_nms(*theirs, threshold),
             rounds,
         )
-        rows[name] = times.figures() | {"boxes": total, "kept": len(kept)}
-    report("nms", rows)
+        results[name] = times.summary() | {"boxes": total, "kept": len(kept)}
+    report("nms", results)
 
 
 if __name__ == "__main__":

@@ -24,36 +24,35 @@ ORDER = (
     "accelerator",
 )
 WIDEST = 8
-"""Columns of figures; where there are more, they are rows."""
+"""Largest number of columns; a table with more is transposed."""
 HEAD = """# Benchmarks
 
-The first seven do the same work with this code and with torchvision: the same weights, images and boxes. The two are
-timed in turn, so that whatever else the machine does hits both. A ratio below 1 means that ours is faster. The others
-say how long a start takes, how cost grows, and what a GPU does.
+The first seven compare this project (`ours`) with torchvision and pycocotools (`theirs`) on the same weights, images
+and boxes. The two are timed in turn, so that other load on the machine affects both. A ratio below 1 means that this
+project is faster. The others measure compilation, how cost grows, and a training step on a GPU.
 
     MASKRCNN_COCO_MINI=FOLDER make bench    # all but the accelerator's; installs PyTorch in an environment of its own
     make bench ARGS=inference               # one of them
     python benchmarks/accelerator.py        # on a GPU or TPU, in an environment for it
     python benchmarks/page.py               # this page, from `benchmarks/results/`
 
-`ratio` is that of the median times. `ratio of the best` compares the fastest rounds, `ratio of work` the processor time
-of all cores: neighbours on a shared machine touch these two least. `load` is the number of processes that wanted a core
-when the benchmark ended, ours among them: where it is larger than the number of cores, seconds say little and ratios
-count. Times are in seconds. Weights are random and made lively (`tests/parity/lively.py`), so that there are 100
-detections.
+Times are in seconds. `ratio` is that of the median times, `ratio of the best` that of the fastest rounds, `ratio of
+work` that of the processor time of all cores; other load on a shared machine affects the last two least. `load` is the
+load average at the end of the benchmark, the benchmark included: where it exceeds the number of cores, compare ratios,
+not seconds. Weights are random and calibrated (`tests/parity/lively.py`) so that there are 100 detections.
 """
 
 
 def section(name: str) -> str:
-    """One benchmark's heading, what its docstring says before how to run it, its figures, and where they were taken."""
+    """One benchmark: its heading, its docstring up to the command, its table, and the machine it was measured on."""
     content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     text = (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
     purpose, *more = takewhile(lambda part: "bench" not in part, text.split('"""')[1].split("\n\n"))
-    rows = content["rows"]
-    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    results = content["results"]
+    columns = list(dict.fromkeys(key for values in results.values() for key in values))
     grid = [["", *columns]]
     grid += [
-        [row, *(number(figures[key]) if key in figures else "" for key in columns)] for row, figures in rows.items()
+        [label, *(number(values[key]) if key in values else "" for key in columns)] for label, values in results.items()
     ]
     if len(columns) > WIDEST:
         grid = [list(column) for column in zip(*grid, strict=True)]
@@ -70,7 +69,7 @@ def section(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, and all of those before the point."""
+    """Three significant digits, and all digits before the point."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 

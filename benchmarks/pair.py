@@ -1,4 +1,4 @@
-"""Two ways of doing the same thing, timed in turn, so that what else the machine does hits both alike."""
+"""Two implementations of the same work, timed in turn, so that other load on the machine affects both."""
 
 import contextlib
 import json
@@ -21,10 +21,10 @@ class Times(NamedTuple):
     ours: list[tuple[float, float]]
     theirs: list[tuple[float, float]]
 
-    def figures(self) -> dict[str, float]:
-        """Medians, their ratio, the ratio of the best rounds, and that of the work on all cores.
+    def summary(self) -> dict[str, float]:
+        """Medians, their ratio, the ratio of the best rounds, and that of the processor time of all cores.
 
-        Neighbours on the machine touch the last two least.
+        Other load on the machine affects the last two least.
         """
         (ours, our_work), (theirs, their_work) = (zip(*side, strict=True) for side in self)
         medians = statistics.median(ours), statistics.median(theirs)
@@ -39,14 +39,14 @@ class Times(NamedTuple):
 
 
 def seconds(action: Callable[[], object]) -> tuple[float, float]:
-    """How long one call takes, and how long all cores together work on it."""
+    """Wall-clock time of one call, and processor time of all cores."""
     start, work = time.perf_counter(), time.process_time()
     action()
     return time.perf_counter() - start, time.process_time() - work
 
 
 def alternate(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Times:
-    """Times both in turn, and in each round in the other order; a first call of each does not count."""
+    """Times both in turn, in alternating order; a first call of each does not count."""
     ours(), theirs()
     times = Times([], [])
     for i in range(rounds):
@@ -56,16 +56,16 @@ def alternate(ours: Callable[[], object], theirs: Callable[[], object], rounds: 
     return times
 
 
-def report(name: str, rows: Mapping[str, Mapping[str, float]], device: str | None = None) -> None:
-    """Prints a benchmark's figures, and writes them with machine and versions to `results/NAME.json`.
+def report(name: str, results: Mapping[str, Mapping[str, float]], device: str | None = None) -> None:
+    """Prints a benchmark's results, and writes them with machine and versions to `results/NAME.json`.
 
     Args:
         name: of the benchmark.
-        rows: figures by name, by row.
+        results: values by column, by label.
         device: what they were measured on, if not the processor.
     """
-    for row, figures in rows.items():
-        print(f"{row}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()), flush=True)
+    for label, values in results.items():
+        print(f"{label}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()), flush=True)
     content = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": {
@@ -76,14 +76,14 @@ def report(name: str, rows: Mapping[str, Mapping[str, float]], device: str | Non
             "python": platform.python_version(),
         },
         "versions": dict(_versions()),
-        "rows": rows,
+        "results": results,
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    """Of the packages that are there."""
+    """Versions of the packages that are installed."""
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             yield package, version(package)

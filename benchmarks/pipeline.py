@@ -45,7 +45,7 @@ def their_loader(folder: Path, batch: int) -> DataLoader:
     )
     dataset = wrap_dataset_for_transforms_v2(dataset, target_keys=("boxes", "labels", "masks"))
     return DataLoader(
-        dataset, batch, shuffle=True, drop_last=True, collate_fn=lambda rows: tuple(zip(*rows, strict=True))
+        dataset, batch, shuffle=True, drop_last=True, collate_fn=lambda samples: tuple(zip(*samples, strict=True))
     )
 
 
@@ -53,7 +53,7 @@ def main(folder: Path | None = None, rounds: int = 7, batches: int = 13, batch: 
     """Times batches of both in turn; resizing to 800 by at most 1333 pixels is part of both."""
     if folder is None:
         if "MASKRCNN_COCO_MINI" not in os.environ:
-            sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's form, or pass --folder")
+            sys.exit("MASKRCNN_COCO_MINI is not set: set it to a folder in COCO's layout, or pass --folder")
         folder = Path(os.environ["MASKRCNN_COCO_MINI"])
     torch.set_num_threads(1)
     resize = GeneralizedRCNNTransform(800, 1333, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -71,10 +71,10 @@ def main(folder: Path | None = None, rounds: int = 7, batches: int = 13, batch: 
         config = DataConfig(batch_size=batch, threads=1)
 
         def read_ours():
-            # Opened anew, so that nothing was read before the clock ran.
-            with contextlib.closing(train_batches(source, config, 0, 0)) as rows:
+            # Opened anew, so that nothing is read before the timer starts.
+            with contextlib.closing(train_batches(source, config, 0, 0)) as loaded:
                 for _ in range(batches):
-                    jax.block_until_ready(jax.device_put(next(rows)))
+                    jax.block_until_ready(jax.device_put(next(loaded)))
 
         def read_theirs():
             for _ in range(batches):
@@ -83,7 +83,7 @@ def main(folder: Path | None = None, rounds: int = 7, batches: int = 13, batch: 
         times = alternate(read_ours, read_theirs, rounds)
     work = {name: np.median([w for _, w in side]) for name, side in times._asdict().items()}
     rates = {f"{name}, images per second and core": batches * batch / value for name, value in work.items()}
-    report("pipeline", {"decode to device": times.figures() | rates})
+    report("pipeline", {"decode to device": times.summary() | rates})
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ SHAPE = (800, 1088)
 
 
 def main(rounds: int = 31, count: int = 1000) -> None:
-    """Times level choice and pooling together, with two samples per bin and axis."""
+    """Times level assignment and pooling together, with two samples per bin and axis."""
     rng = np.random.default_rng(0)
     features = [rng.normal(size=(SHAPE[0] // s, SHAPE[1] // s, 256)).astype(np.float32) for s in (4, 8, 16, 32)]
     boxes = random_boxes(rng, count, SHAPE)
@@ -39,8 +39,8 @@ def main(rounds: int = 31, count: int = 1000) -> None:
         return layer(theirs, [their_boxes], [SHAPE])
 
     apart = np.abs(run(*ours)[0] - their_pooling().permute(0, 2, 3, 1).numpy()).max()
-    assert apart < 1e-3, f"the results are {apart} apart"
-    report("roi_align", {"pool": alternate(lambda: jax.block_until_ready(run(*ours)), their_pooling, rounds).figures()})
+    assert apart < 1e-3, f"the results differ by {apart}"
+    report("roi_align", {"pool": alternate(lambda: jax.block_until_ready(run(*ours)), their_pooling, rounds).summary()})
 
 
 if __name__ == "__main__":

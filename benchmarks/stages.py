@@ -1,4 +1,4 @@
-"""Where a program spends its time on a device, by the stages that its operations are named after."""
+"""Time of a program on a device by stage, from the names of its operations."""
 
 import re
 from collections import Counter
@@ -23,7 +23,7 @@ def seconds_by_stage(folder: Path, hlo: str) -> dict[str, float]:
 
     Args:
         folder: where `jax.profiler` wrote the profile.
-        hlo: the text of the compiled program; what other programs did is left out.
+        hlo: the text of the compiled program; events of other programs are left out.
     """
     module = hlo.split()[1].rstrip(",")
     operations = {match[1]: match[2] for line in hlo.splitlines() if (match := NAMED.match(line))}

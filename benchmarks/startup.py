@@ -1,4 +1,4 @@
-"""Start: a new process imports, loads weights from a file and finds the objects of an image of 800 × 1088.
+"""Start: a new process imports the package, loads a weight file and predicts one image of 800 × 1088.
 
 make bench ARGS=startup
 """
@@ -60,7 +60,7 @@ print(json.dumps({
 
 
 def main(rounds: int = 3) -> None:
-    """Times each in new processes, in turn; ours compiles in its first prediction, and with a cache reads it again."""
+    """Times each in new processes, in turn; this project compiles in its first prediction, or reads from a cache."""
     import models
     import numpy as np
     import torch
@@ -74,20 +74,20 @@ def main(rounds: int = 3) -> None:
         torch.save(theirs.state_dict(), weights)
         np.save(pixels, image)
         cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "cache")}
-        # The first round with the cache fills it, and does not count.
+        # A first run fills the cache, and does not count.
         variants = {"theirs": (THEIRS, {}), "ours": (OURS, no_cache()), "ours, cached": (OURS, cache)}
         run(OURS, cache, weights, pixels)
         times = [{name: run(*v, weights, pixels) for name, v in variants.items()} for _ in range(rounds)]
-    rows = {}
+    results = {}
     for part in times[0]["ours"]:
-        row = {name: statistics.median(round_[name][part] for round_ in times) for name in variants}
-        rows[part] = row | {"ratio": row["ours"] / row["theirs"], "ratio, cached": row["ours, cached"] / row["theirs"]}
-        rows[part]["rounds"] = rounds
-    report("startup", rows)
+        median = {name: statistics.median(round_[name][part] for round_ in times) for name in variants}
+        ratio, cached = (median[name] / median["theirs"] for name in ("ours", "ours, cached"))
+        results[part] = median | {"ratio": ratio, "ratio, cached": cached, "rounds": rounds}
+    report("startup", results)
 
 
 def no_cache() -> dict[str, str]:
-    """Settings under which every program is compiled."""
+    """Environment variables that turn the compilation cache off."""
     return {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 

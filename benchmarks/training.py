@@ -29,7 +29,7 @@ from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.step import start
 
 RATE = 1e-6
-"""Of learning: so small that all rounds have the same to do."""
+"""Learning rate: so small that all rounds do the same work."""
 LOSSES = (
     RPNObjectness(normalizer="sampled"),
     RPNBox(beta=1 / 9, normalizer="sampled"),
@@ -37,11 +37,11 @@ LOSSES = (
     BoxRegression(beta=1 / 9),
     Mask(binary_targets=False, samples=0, aligned=False),
 )
-"""torchvision's."""
+"""Losses as torchvision computes them."""
 
 
 def torch_targets(boxes: np.ndarray, height: int, width: int) -> dict[str, torch.Tensor]:
-    """The same objects as torchvision takes them, masks over the whole image."""
+    """The same objects in torchvision's format, with masks over the whole image."""
     y, x = np.arange(height)[:, None] + 0.5, np.arange(width)[None] + 0.5
     x0, y0, x1, y1 = (edge[:, None, None] for edge in boxes.T)
     u, v = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
@@ -51,7 +51,7 @@ def torch_targets(boxes: np.ndarray, height: int, width: int) -> dict[str, torch
 
 
 def objects(model: torch.nn.Module, image: np.ndarray, count: int) -> np.ndarray:
-    """Boxes where the network sees something, as those of a data set that it has learned."""
+    """Boxes of detections, used as objects, so that proposals match them as after training."""
     with torch.no_grad():
         found = model([models.to_torch(image)])[0]["boxes"]
     sides = found[:, 2:] - found[:, :2]
@@ -67,8 +67,8 @@ def main(rounds: int = 11, side: int = 512, count: int = 8) -> None:
     theirs.train()
     for name, value in theirs.backbone.body.named_parameters():
         value.requires_grad_(not name.startswith(("conv1", "layer1")))
-    learned = [value for value in theirs.parameters() if value.requires_grad]
-    optimizer = torch.optim.SGD(learned, lr=RATE, momentum=0.9, weight_decay=1e-4)
+    trainable = [value for value in theirs.parameters() if value.requires_grad]
+    optimizer = torch.optim.SGD(trainable, lr=RATE, momentum=0.9, weight_decay=1e-4)
     tensors, targets = [models.to_torch(x) for x in images], [torch_targets(b, side, side) for b in boxes]
     foreground = []
     theirs.roi_heads.mask_head.register_forward_hook(lambda _layer, inputs, _out: foreground.append(len(inputs[0])))
@@ -95,12 +95,12 @@ def main(rounds: int = 11, side: int = 512, count: int = 8) -> None:
 
     def our_step():
         nonlocal state
-        state, figures = step(state, batch)
-        return {name: float(value) for name, value in figures.items()}
+        state, metrics = step(state, batch)
+        return {name: float(value) for name, value in metrics.items()}
 
     print("losses", their_step(), our_step())
-    figures = alternate(our_step, their_step, rounds).figures()
-    report("training", {"step": figures | {"foreground rois": float(np.median(foreground))}})
+    times = alternate(our_step, their_step, rounds).summary()
+    report("training", {"step": times | {"foreground rois": float(np.median(foreground))}})
 
 
 if __name__ == "__main__":

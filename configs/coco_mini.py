@@ -1,8 +1,8 @@
-"""A small Mask R-CNN on a few real images, for two CPU cores: does the whole path from COCO to AP work?
+"""A small Mask R-CNN on a few real images, for two CPU cores: tests the whole pipeline from COCO to AP.
 
-Source:    our own
+Source:    this project
 Hardware:  2 CPU cores
-Published: nothing; a model that works overfits its training images, mask AP50 0.80 and more on those
+Published: nothing; it is meant to overfit, to mask AP50 0.80 and more on its training images
 
     maskrcnn-jax prepare --help    # writes data/coco_mini from a folder in COCO's format
     maskrcnn-jax train coco_mini

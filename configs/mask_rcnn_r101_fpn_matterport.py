@@ -6,10 +6,10 @@ Published: box AP 34.7, mask AP 29.6 on COCO (`mask_rcnn_coco.h5` of release 2.0
 
     maskrcnn-jax train mask_rcnn_r101_fpn_matterport --run.init mask_rcnn_coco.h5
 
-fine-tunes its weights with its numbers, in its three phases. 1000 steps are one of its epochs.
+fine-tunes Matterport's weights with its settings and its three phases. 1000 steps are one of its epochs.
 
-What differs: resized images are rounded instead of cut to whole values; mask targets are sampled 4×4 times per
-cell instead of once; and no weights decay, as there their decay is divided by their number, which leaves next to none.
+Differences: pixels of resized images are rounded instead of truncated; mask targets have 4×4 samples per cell instead
+of one; and there is no weight decay, as Matterport divides it by the number of weights, which leaves almost none.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ from maskrcnn_jax.config import (
 )
 
 config = Config(
-    # The data set names the classes.
+    # The names of the classes come from the data set.
     model=replace(CONVENTIONS, class_names=(), detect=replace(CONVENTIONS.detect, score_threshold=0.0)),
     sampling=SamplingConfig(
         anchors=MatchConfig(0.7, 0.3, low_quality=True, count=256, foreground_fraction=0.5, crowd_iou=0.001),

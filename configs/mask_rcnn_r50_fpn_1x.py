@@ -1,16 +1,16 @@
-r"""Mask R-CNN, ResNet-50-FPN, 90,000 steps (12 epochs of COCO): the field's baseline.
+r"""Mask R-CNN, ResNet-50-FPN, 90,000 steps (12 epochs of COCO): the common baseline.
 
 Source:    Detectron2, configs/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml
 Hardware:  8 V100, 2 images each, 0.261 s per step: about 6.5 hours
 Published: box AP 38.6, mask AP 35.2 on val2017 (Detectron2's MODEL_ZOO.md, model 137260431)
 
 The published run starts from an ImageNet-trained ResNet-50 (MSRA's, from Caffe) whose stem and first stage stay frozen;
-without such weights this configuration cannot reach the figure. As the published run does, with MSRA's conventions:
+without such weights this configuration cannot reach that AP. As in the published run, with MSRA's conventions:
 
     maskrcnn-jax train mask_rcnn_r50_fpn_1x --run.init R-50.pkl \
         --model.input.std 1 1 1 --model.input.bgr --model.backbone.stride-in-1x1
 
-or from torchvision's weights, whose conventions stand here: `--run.init resnet50-0676ba61.pth`.
+or from torchvision's weights, whose conventions are set here: `--run.init resnet50-0676ba61.pth`.
 """
 
 from pathlib import Path

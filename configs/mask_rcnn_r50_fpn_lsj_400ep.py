@@ -4,10 +4,10 @@ Source:    Detectron2, configs/new_baselines/mask_rcnn_R_50_FPN_400ep_LSJ.py (af
 Hardware:  batch 64 at 1024×1024 in half precision, 0.376 s per image on a V100: 4,900 GPU hours, or 77 hours on 64
 Published: box AP 47.4, mask AP 42.5 on val2017 (Detectron2's MODEL_ZOO.md, "New baselines")
 
-One epoch is 118,000 images: 400 epochs are 737,500 steps. No weights are loaded and nothing is frozen; batch norm, with
-statistics over all devices, stands in the backbone, the pyramid and both heads. In the mask head every image counts as
-much, however few objects it has: its empty slots repeat the others (`model.stages.foreground_rois`). The published
-model has none.
+One epoch is 118,000 images: 400 epochs are 737,500 steps. No weights are loaded and nothing is frozen; the
+backbone, the FPN and both heads have batch norm with statistics over all devices. In the mask head every image has the
+same weight in these statistics, however few objects it has: empty slots repeat the others
+(`model.stages.foreground_rois`). The published model has no empty slots.
 """
 
 from pathlib import Path

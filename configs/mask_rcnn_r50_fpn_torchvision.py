@@ -8,9 +8,9 @@ The published run starts from torchvision's ImageNet weights, whose stem and fir
 
     maskrcnn-jax train mask_rcnn_r50_fpn_torchvision --run.init resnet50-0676ba61.pth
 
-One epoch is the 117,266 images that have objects, 7329 steps. There are 80 classes where torchvision has 90 slots, ten
-of which never had objects; images are padded to two shapes, so that there are two programs to compile; resized
-images are rounded to whole values in training; and norms and biases do not decay.
+One epoch is the 117,266 images that have objects, 7329 steps. Differences: 80 classes instead of torchvision's 90, ten
+of which have no objects; images are padded to two shapes, so that only two programs are compiled; pixels of resized
+training images are rounded; and norms and biases have no weight decay.
 """
 
 from dataclasses import replace

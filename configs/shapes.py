@@ -1,8 +1,8 @@
-"""A small Mask R-CNN learns squares, circles and triangles: no download, minutes on two CPU cores. The default.
+"""A small Mask R-CNN for synthetic squares, circles and triangles: no download, minutes on two CPU cores. The default.
 
-Source:    our own
+Source:    this project
 Hardware:  2 CPU cores
-Published: nothing; the images are endless, those of validation are never trained on
+Published: nothing; validation images are never trained on
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""COCO annotations and detections of made-up objects."""
+"""COCO annotations and detections of synthetic objects."""
 
 import numpy as np
 from pycocotools import mask as reference_rle

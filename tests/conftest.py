@@ -1,9 +1,9 @@
-"""The test bench: four fake CPU devices, no implicit broadcasting of ranks, reproducible random examples."""
+"""Test setup: four fake CPU devices, no implicit rank promotion, reproducible random examples."""
 
 import os
 
-# Read when JAX is imported and when its first device is asked for; subprocesses inherit both. Tests wait for the
-# compiler far longer than for what it makes, so it does not polish.
+# Read when JAX is imported and when it initialises its devices; subprocesses inherit both. Compilation takes far longer
+# than execution here, so optimisation is off.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join(
     [
@@ -12,7 +12,7 @@ os.environ["XLA_FLAGS"] = " ".join(
         "--xla_backend_optimization_level=0",
     ]
 )
-os.environ["JAX_NUM_PROCESSES"] = "1"  # wherever the tests run, each is alone
+os.environ["JAX_NUM_PROCESSES"] = "1"  # also under SLURM or MPI each test is a single process
 
 import fcntl
 from pathlib import Path
@@ -24,7 +24,7 @@ import whole_runs
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# What runs in this process neither finds compiled programs nor leaves any.
+# No compilation cache in this process.
 jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_compilation_cache_dir", os.devnull)
 
@@ -33,14 +33,14 @@ hypothesis.settings.load_profile("suite")
 
 REAL_IMAGES = "MASKRCNN_COCO_MINI"
 collect_ignore = ["parity"] if REAL_IMAGES in os.environ else ["parity", "real"]
-"""What needs PyTorch is collected by `make parity` alone."""
+"""Tests that need PyTorch are collected only by `make parity`."""
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny experiment, trained to its end without disturbance; to be read only."""
+    """The folder of the tiny experiment, trained without interruption; read-only."""
     shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:  # whose folders lie beside each other
+    if "PYTEST_XDIST_WORKER" in os.environ:  # the workers' folders have a common parent
         shared = shared.parent
     whole_runs.environment["JAX_COMPILATION_CACHE_DIR"] = str(shared / "compiled")
     with (shared / "lock").open("w") as lock:
@@ -54,5 +54,5 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_report_header() -> str:
-    """Says whether the tests on real images are part of the run."""
+    """Reports whether the tests on real images are part of the run."""
     return f"real images: {os.environ.get(REAL_IMAGES, f'none; tests/real needs {REAL_IMAGES}=FOLDER')}"

@@ -1,4 +1,4 @@
-"""A data set of which nothing but the names of its classes and the number of its images matters."""
+"""A data set with class names and a number of images, but no images."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from maskrcnn_jax.data.sources.example import Example
 
 
 class NamedSource:
-    """Implements `ImageSource` without any image to read."""
+    """Implements `ImageSource`; reading an image or the annotations fails."""
 
     def __init__(self, *names: str, count: int = 1, has_masks: bool = True):
         self.has_masks = has_masks

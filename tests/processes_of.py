@@ -1,4 +1,4 @@
-"""Scripts that run in several processes at a time, which stand for as many hosts."""
+"""Scripts that run in several processes, in place of several hosts."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ TESTS = Path(__file__).parent
 
 
 def start(script: str, *arguments: object, count: int = 2, devices: int = 2) -> list[subprocess.Popen]:
-    """Starts a script of this folder in so many processes, which join each other, with so many devices each."""
+    """Starts a script of this folder in `count` connected processes with `devices` devices each."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -31,7 +31,7 @@ def start(script: str, *arguments: object, count: int = 2, devices: int = 2) -> 
 
 
 def finish(processes: list[subprocess.Popen]) -> list[str]:
-    """The last line that each wrote to standard output; all must end well."""
+    """The last line that each wrote to standard output; all must succeed."""
     outputs = [process.communicate(timeout=300) for process in processes]
     for process, (_, errors) in zip(processes, outputs, strict=True):
         assert process.returncode == 0, errors

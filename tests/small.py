@@ -1,4 +1,4 @@
-"""A Mask R-CNN that compiles in seconds, and batches whose objects are known."""
+"""A variant of the tiny experiment that compiles in seconds, and batches whose objects are known."""
 
 import dataclasses
 from functools import cache, partial
@@ -8,71 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from whole_runs import TINY
 
-from maskrcnn_jax.config import (
-    FPN,
-    RPN,
-    AnchorConfig,
-    BoxHead,
-    Config,
-    DataConfig,
-    DetectConfig,
-    Flip,
-    InputConfig,
-    MaskHead,
-    MatchConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ProposalConfig,
-    Resize,
-    ResNet,
-    RunConfig,
-    SamplingConfig,
-    ShapesSource,
-)
+from maskrcnn_jax.config import Config, DetectConfig, ModelConfig, OptimizerConfig, ProposalConfig, RunConfig
+from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.training.step import TrainState, TrainStep, start
-
-SIDE = 64
-SLOTS = 4
-"""Ground-truth slots per image."""
-BUCKETS = ((SIDE, SIDE),)
-
-CONFIG = Config(
-    model=ModelConfig(
-        num_classes=3,
-        input=InputConfig(shortest_edge=SIDE, longest_edge=SIDE, buckets=BUCKETS),
-        backbone=ResNet(depth=18, width=8, norm="batch"),
-        fpn=FPN(channels=16),
-        rpn=RPN(
-            anchors=AnchorConfig(sizes=(8.0, 16.0, 24.0, 32.0, 48.0)),
-            proposals=ProposalConfig(top_k=30, count=12, train_top_k=40, train_count=16),
-        ),
-        box_head=BoxHead(fcs=(32,)),
-        mask_head=MaskHead(convs=1, channels=16),
-        detect=DetectConfig(count=8),
-    ),
-    sampling=SamplingConfig(
-        anchors=MatchConfig(0.7, 0.3, low_quality=True, count=32, foreground_fraction=0.5),
-        rois=MatchConfig(0.5, 0.5, low_quality=False, count=16, foreground_fraction=0.25),
-    ),
-    data=DataConfig(
-        train=ShapesSource(image_size=SIDE, count=100),
-        batch_size=4,
-        max_objects=SLOTS,
-        mask_size=16,
-        transforms=(Flip(0.5), Resize((SIDE,), SIDE)),
-        buckets=BUCKETS,
-        threads=1,
-    ),
-    # Large from the first step on, so that a step changes every figure.
-    optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=0, weight_decay=0.0, ema_decay=0.5),
-    run=RunConfig(steps=4),
-)
-
-jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-"""Compiled in half the time; the program, its shapes and its collectives are the same."""
 
 
 def change(config: Any, **fields: Any) -> Any:
@@ -85,8 +27,31 @@ def change(config: Any, **fields: Any) -> Any:
     return config
 
 
+CONFIG = change(
+    load_config(TINY),
+    model__rpn__proposals=ProposalConfig(top_k=30, count=12, train_top_k=40, train_count=16),
+    model__box_head__fcs=(32,),
+    model__detect=DetectConfig(count=8),
+    sampling__anchors__count=32,
+    sampling__rois__count=16,
+    sampling__rois__foreground_fraction=0.25,
+    data__train__count=100,
+    data__validation_batch_size=8,
+    data__mask_size=16,
+    # Large from the first step on, so that a step changes every metric.
+    optimizer=OptimizerConfig(learning_rate=0.01, warmup_steps=0, weight_decay=0.0, ema_decay=0.5),
+    run=RunConfig(steps=4),
+)
+SIDE = CONFIG.data.buckets[0][0]
+SLOTS = CONFIG.data.max_objects
+"""Ground-truth slots per image."""
+
+jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+"""`jax.jit` without optimisation, in half the time; shapes and collectives are the same."""
+
+
 def abstract(config: ModelConfig) -> MaskRCNN:
-    """A model whose weights are shapes: it takes no memory."""
+    """A model whose weights are only shapes, without memory."""
     return nnx.eval_shape(lambda: MaskRCNN(config, rngs=nnx.Rngs(0)))
 
 

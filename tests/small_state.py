@@ -1,4 +1,4 @@
-"""A small training state, and the run folder that keeps it."""
+"""A small training state, and a run folder to save it in."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def open_run(folder, keep=2, best="segm/AP"):
 
 
 def start(script, *arguments, output=subprocess.DEVNULL, **environment):
-    """Runs a script in a process of its own."""
+    """Runs a script in a separate process."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
         env={**os.environ, "JAX_PLATFORMS": "cpu", **environment},

@@ -1,9 +1,9 @@
-"""A run of `train.train` whose losses do not depend on the last bit, as one of several processes.
+"""A run of `loop.train` whose losses are insensitive to rounding, as one of several processes.
 
     python steady_run.py FOLDER
 
-Batch norm over a handful of values and large steps double a rounding error in every step; group norm and small steps do
-not. Evaluation and images are left out.
+With batch norm over few values and large steps a rounding error doubles in every step; with frozen norms and small
+steps it does not. Evaluation and images are left out.
 """
 
 import sys
@@ -34,7 +34,7 @@ CONFIG = small.change(
 
 
 def run(folder: Path, mesh=data_mesh) -> None:
-    """Trains to the end, or resumes from what it finds in the folder."""
+    """Trains to the end, resuming if the folder has a checkpoint."""
     with MonkeyPatch.context() as patch:
         patch.setattr(loop, "data_mesh", mesh)
         patch.setattr(loop, "build_model", lambda config: small.build(config.model))

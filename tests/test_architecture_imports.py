@@ -1,4 +1,4 @@
-"""The shape of the house: which way imports point, how long files are, what never appears."""
+"""The structure of the package: directions of imports, lengths of files, forbidden imports."""
 
 import ast
 import os
@@ -67,10 +67,10 @@ LAYERS = (
         | {"training", "training.targets"},
     ),
 )
-"""Every folder of the package and each file that is a room of its own, from the lowest layer up: what each may import.
+"""The imports that are allowed in each folder of the package, and in each file that counts as one, from the bottom.
 
-The types of a configuration stand beside what they build, so `config`, which is made of them, stands on the model, the
-sources of data and the losses."""
+The types of a configuration are defined beside what they build, so `config`, which is made of them, is above the model,
+the sources of data and the losses."""
 
 ALLOWED = dict(LAYERS)
 
@@ -100,11 +100,10 @@ def import_graph(root: Path) -> dict[str, set[str]]:
 
 
 def rooms(modules: Iterable[str]) -> set[str]:
-    """The rooms of the table that dotted names lie in, the innermost each: `maskrcnn_jax.data.images.reading` lies in
-    `data.images`.
+    """The innermost room of the table for each dotted name: `maskrcnn_jax.data.images.reading` is in `data.images`.
 
-    What is in no row counts by its first name. The package itself and its flat names, `from maskrcnn_jax import
-    MaskRCNN`, count as a room: they are no way around the table.
+    A name that is in no row counts by its first part. The package itself and its flat names, `from maskrcnn_jax import
+    MaskRCNN`, count as a room, so that they cannot bypass the table.
     """
     ours = [m.split(".")[1:] for m in modules if m.split(".")[0] == PACKAGE]
     return {_room(parts) for parts in ours}
@@ -144,25 +143,25 @@ def files_of_tests() -> list[Path]:
 @pytest.mark.parametrize("room", ALLOWED)
 def test_imports_point_one_way(room: str):
     offenders = wrong_imports(ROOT, room)
-    assert not offenders, f"{offenders}: {room} may import only {sorted(ALLOWED[room]) or 'nothing of ours'}"
+    assert not offenders, f"{offenders}: {room} may import only {sorted(ALLOWED[room]) or 'nothing'}"
 
 
 def test_every_module_is_in_the_table():
     found = rooms(import_graph(ROOT)) - {PACKAGE}
     assert found - {"__main__", "cli"} == set(ALLOWED), (
-        "a row for each folder of the package, and for each file beside them"
+        "the table needs a row for each folder of the package, and for each file beside them"
     )
 
 
-def test_rows_name_only_rows_above_them():
+def test_rooms_import_only_rooms_above_them():
     seen: set[str] = set()
     for room, allowed in LAYERS:
-        assert allowed <= seen, f"{room} may not import {sorted(allowed - seen)}: they are its equals or stand on it"
+        assert allowed <= seen, f"{room} may not import {sorted(allowed - seen)}: they are not above it in the table"
         seen.add(room)
 
 
 def test_the_package_has_few_rooms():
-    """Folders at its first level, and files that stand alone there."""
+    """Folders and files at its first level."""
     folders = {room.partition(".")[0] for room in rooms(import_graph(ROOT)) - {PACKAGE}}
     assert len(folders) <= 20
 
@@ -172,17 +171,17 @@ def test_no_import_cycles():
     try:
         TopologicalSorter({module: names & graph.keys() - {module} for module, names in graph.items()}).prepare()
     except CycleError as error:
-        pytest.fail(f"modules import each other in a circle: {' → '.join(error.args[1])}")
+        pytest.fail(f"import cycle: {' → '.join(error.args[1])}")
 
 
 def test_the_package_imports_no_script():
     offenders = [
         f"{module} imports {name}" for module, names in import_graph(ROOT).items() for name in names & {*SCRIPTS}
     ]
-    assert not offenders, f"{offenders}: scripts stand on the package, never the other way"
+    assert not offenders, f"{offenders}: scripts import the package, not the other way round"
 
 
-def test_networks_know_flax_only():
+def test_networks_import_only_flax_and_jax():
     allowed = {"flax", "jax", "jaxtyping", "numpy", PACKAGE} | set(sys.stdlib_module_names)
     graph = import_graph(ROOT)
     offenders = [
@@ -192,21 +191,21 @@ def test_networks_know_flax_only():
         for name in sorted(names)
         if name.split(".")[0] not in allowed
     ]
-    assert not offenders, f"{offenders}: nn stands on flax and jax alone"
+    assert not offenders, f"{offenders}: nn may import only flax and jax"
 
 
-def test_no_module_names_tensorflow():
+def test_no_module_imports_tensorflow():
     offenders = [
         f"{module} imports {name}"
         for module, names in import_graph(ROOT).items()
         for name in names
         if name.split(".")[0] == "tensorflow"
     ]
-    assert not offenders, f"{offenders}: the data comes without TensorFlow"
+    assert not offenders, f"{offenders}: the package works without TensorFlow"
 
 
 def test_importing_the_data_loads_no_tensorflow(tmp_path: Path):
-    """A stand-in that can be imported, so that an import hidden in a `try` or in a library is noticed too."""
+    """A stand-in can be imported, so that an import hidden in a `try` or in a library is found too."""
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("")
     modules = [
@@ -221,12 +220,12 @@ def test_importing_the_data_loads_no_tensorflow(tmp_path: Path):
 
 def test_no_file_is_long():
     offenders = too_long([*code_files(), *files_of_tests()], 350)
-    assert not offenders, f"{offenders}: above 350; is there a second noun inside?"
+    assert not offenders, f"{offenders}: longer than 350 lines; split off a second noun"
 
 
 def test_there_is_no_utils():
     offenders = [str(file.relative_to(ROOT)) for file in [*code_files(), *files_of_tests()] if "util" in file.stem]
-    assert not offenders, f"{offenders}: name the noun it holds"
+    assert not offenders, f"{offenders}: name the file after the noun it holds"
 
 
 def test_annotations_are_never_postponed():
@@ -235,10 +234,10 @@ def test_annotations_are_never_postponed():
         for file in [*code_files(), *files_of_tests()]
         if "__future__.annotations" in imported_modules(file, "")
     ]
-    assert not offenders, f"{offenders}: `from __future__ import annotations` turns off jaxtyping's checks"
+    assert not offenders, f"{offenders}: `from __future__ import annotations` disables jaxtyping's checks"
 
 
-# The checkers themselves, on made-up trees.
+# The checkers themselves, on small trees of files.
 
 
 def make_tree(root: Path, files: dict[str, str]) -> Path:
@@ -265,12 +264,12 @@ def test_checker_finds_an_import_that_points_up(tmp_path: Path, text: str):
 
 
 @pytest.mark.parametrize("text", ["import maskrcnn_jax as mr", "from maskrcnn_jax import MaskRCNN"])
-def test_checker_lets_nobody_around_through_the_flat_names(tmp_path: Path, text: str):
+def test_checker_finds_imports_of_the_flat_names(tmp_path: Path, text: str):
     assert wrong_imports(make_tree(tmp_path, {"ops/nms.py": text}), "ops")
 
 
 @pytest.mark.parametrize("text", ["from . import boxes", "from .boxes import iou", "import jax", "import model"])
-def test_checker_passes_neighbours_and_strangers(tmp_path: Path, text: str):
+def test_checker_allows_the_same_room_and_other_packages(tmp_path: Path, text: str):
     root = make_tree(tmp_path, {"ops/nms.py": text, "ops/boxes.py": "", "ops/__init__.py": "from .boxes import iou"})
     assert wrong_imports(root, "ops") == []
 

@@ -1,4 +1,4 @@
-"""What the architecture promises: parameter counts, one compilation, no needless work, no needless communication."""
+"""Properties of the architecture: parameter counts, one compilation, no unused work, only necessary communication."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_parameters_of_mask_rcnn_in_torchvisions_form():
         "fpn": FPN,
         "rpn_head": RPN,
         "box_head": FCS + conv(1024, 91, 1) + conv(1024, 91 * 4, 1),
-        # Four 3×3, a transposed 2×2 (as many numbers as a 2×2), one mask per class.
+        # Four 3×3, a transposed 2×2 (as many parameters as a 2×2), one mask per class.
         "mask_head": 4 * conv(256, 256, 3) + conv(256, 256, 2) + conv(256, 91, 1),
     }
     assert (found["backbone"], found["fpn"], found["rpn_head"]) == (23_454_912, 3_344_384, 593_935)
@@ -129,7 +129,7 @@ def test_one_compilation_for_any_number_of_proposals_and_detections():
     assert found[0] == 0 < found[1] < found[SLOTS]
 
 
-def test_who_asks_for_boxes_pays_for_boxes():
+def test_the_mask_head_is_not_computed_for_boxes_alone():
     model, (images, sizes, *_) = build(), mixed()
 
     def flops(function) -> float:
@@ -147,21 +147,21 @@ COLLECTIVE = re.compile(
 
 
 def test_four_devices_equal_one_and_only_reduce():
-    """Gradients, losses and norm statistics are summed over the devices; nothing else crosses, nothing in a loop."""
+    """Gradients, losses and norm statistics are summed over the devices; there is no other communication."""
     (state, single), mesh = trained(), data_mesh()
     assert mesh.size == 4
     _, step = start(build(), CONFIG)
-    expected, figures = single(state, mixed())
+    expected, metrics = single(state, mixed())
     with jax.set_mesh(mesh):
         state, spread_batch = jax.device_put(state, replicated(mesh)), to_devices(mixed(), mesh)
         compiled = jit(step).lower(state, spread_batch).compile()
         found, on_four = compiled(state, spread_batch)
-        # What comes out goes in again: the next step needs no other compilation.
+        # The output is the next input: the next step needs no further compilation.
         again, _ = compiled(found, spread_batch)
 
-    assert on_four.keys() == figures.keys()
+    assert on_four.keys() == metrics.keys()
     for name, value in on_four.items():
-        np.testing.assert_allclose(value, figures[name], rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(value, metrics[name], rtol=1e-4, err_msg=name)
     for mine, theirs in ((found.params, expected.params), (found.statistics, expected.statistics)):
         for name, value in mine.items():
             np.testing.assert_allclose(value, theirs[name], rtol=1e-3, atol=1e-5, err_msg=name)
@@ -186,7 +186,7 @@ def test_four_devices_equal_one_and_only_reduce():
 
 
 def reducer(line: str) -> list[str]:
-    """The computation by which a line of a compiled module combines the devices' numbers, if it does."""
+    """The computation that combines the devices' values in a line of a compiled module, if it is a collective."""
     return re.findall(r"to_apply=%([\w.\-]+)", line) if COLLECTIVE.search(line) else []
 
 
@@ -213,7 +213,7 @@ def shaped(config: Config) -> Batch:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
 def test_every_experiment_can_be_traced(path: Path):
-    """Its train step and its prediction, from shapes alone: nothing is allocated, no data is needed."""
+    """Traces its train step and its prediction from shapes: nothing is allocated, no data is needed."""
     config = load_config(path)
 
     def one_step(model: MaskRCNN, batch: Batch):
@@ -221,9 +221,9 @@ def test_every_experiment_can_be_traced(path: Path):
         return state, *step(state, batch)
 
     model, one = abstract_model(config), shaped(config)
-    before, after, figures = jax.eval_shape(one_step, model, one)
+    before, after, metrics = jax.eval_shape(one_step, model, one)
     assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(lambda x: (x.shape, x.dtype), before)
-    assert {figure.shape for figure in figures.values()} == {()}
+    assert {value.shape for value in metrics.values()} == {()}
     detections = jax.eval_shape(predict, model, one.images, one.image_sizes)
     count, slots = config.data.batch_size, config.model.detect.count
     assert detections.boxes.shape == (count, slots, 4)

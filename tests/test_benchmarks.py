@@ -1,4 +1,4 @@
-"""The figures of the benchmarks, and that the page shows the last results."""
+"""The summary of the benchmarks' times, and that the page shows the last results."""
 
 import sys
 import time
@@ -18,10 +18,10 @@ def pair(monkeypatch):
     del sys.modules["pair"]
 
 
-def test_figures_of_known_times(pair):
+def test_summary_of_known_times(pair):
     # Medians 2 and 4, best 1 and 4, work 3 and 6.
     times = pair.Times(ours=[(1, 3), (2, 3), (9, 3)], theirs=[(4, 6), (4, 5), (5, 7)])
-    assert times.figures() == {
+    assert times.summary() == {
         "ours": 2,
         "theirs": 4,
         "ratio": 0.5,
@@ -31,14 +31,14 @@ def test_figures_of_known_times(pair):
     }
 
 
-def test_rounds_begin_with_one_and_with_the_other(pair):
+def test_rounds_alternate_their_order(pair):
     calls = []
     times = pair.alternate(lambda: calls.append("ours"), lambda: calls.append("theirs"), rounds=2)
     assert calls == ["ours", "theirs", "ours", "theirs", "theirs", "ours"]  # the first two do not count
     assert [len(side) for side in times] == [2, 2]
 
 
-def test_a_slow_action_takes_its_time(pair):
+def test_sleeping_takes_wall_time_and_no_processor_time(pair):
     wall, work = pair.seconds(lambda: time.sleep(0.05))
     assert wall >= 0.05 > work
 

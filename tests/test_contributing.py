@@ -1,4 +1,4 @@
-"""The example in CONTRIBUTING.md does what it says."""
+"""The example in CONTRIBUTING.md works."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The wheel, installed where there is no checkout: everything that a user runs comes with it."""
+"""The wheel, installed without a checkout: it contains everything that a user runs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TINY = (
     *("--data.shortest-edges", "64", "--data.longest-edge", "64", "--data.buckets", "64", "64"),
     *("--data.batch-size", "4", "--data.validation.count", "4", "--data.validation-batch-size", "4"),
 )
-"""The shapes as small as they can be: training takes seconds, and whatever is least unsure counts as found."""
+"""A small model for shapes: training takes seconds, and without a score threshold there are detections."""
 
 
 class Installed(NamedTuple):
@@ -32,7 +32,7 @@ class Installed(NamedTuple):
 
     environment: Path
     folder: Path
-    """Where commands run: empty at first, no checkout around it."""
+    """The working directory of commands: initially empty, outside any checkout."""
 
     @property
     def packages(self) -> Path:
@@ -40,7 +40,7 @@ class Installed(NamedTuple):
         return found
 
     def run(self, program: str, *arguments: str) -> str:
-        """What a program of the environment prints to its standard output."""
+        """Standard output of a program of the environment."""
         variables = {name: value for name, value in whole_runs.environment.items() if name != "PYTHONPATH"}
         variables["JAX_COMPILATION_CACHE_DIR"] = str(self.environment / "compiled")
         command = [str(self.environment / "bin" / program), *arguments]
@@ -64,7 +64,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     )
     (base / "user").mkdir()
     found = Installed(base / "environment", base / "user")
-    # Of folders named in a .pth file the .pth files are not read: an editable installation there stays unknown.
+    # A .pth file in a folder that is named in a .pth file is not read, so an editable installation is not visible.
     dependencies = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
     (found.packages / "dependencies.pth").write_text("\n".join(dependencies))
     return found
@@ -78,7 +78,7 @@ def test_the_package_is_the_installed_one(installed: Installed):
     assert installed.run("maskrcnn-jax", "--version") == f"maskrcnn-jax {version}\n"
 
 
-def test_it_carries_its_types_and_experiments_and_nothing_else_of_the_checkout(installed: Installed):
+def test_it_contains_types_and_experiments_and_nothing_else_of_the_checkout(installed: Installed):
     package = installed.packages / "maskrcnn_jax"
     assert (package / "py.typed").exists()
     ours = (path.relative_to(ROOT) for folder in ("maskrcnn_jax", "configs") for path in (ROOT / folder).rglob("*.*"))

@@ -1,4 +1,4 @@
-"""What two processes do together; each prints what it knows in the end.
+"""Communication, evaluation and stopping of two processes; each prints its results.
 
 python together.py FOLDER
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import small
+from whole_runs import TINY
 
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data.sources.example import ImageSource
@@ -20,9 +21,6 @@ from maskrcnn_jax.distributed.processes import gather, is_first, join_processes
 from maskrcnn_jax.evaluation import run as evaluate
 from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training.stop_request import StopRequest
-
-TINY = Path(__file__).parent / "configs" / "tiny.py"
-"""Validates on six images in batches of four: two of the last are there to fill it up only."""
 
 
 def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
@@ -33,19 +31,19 @@ def knowing(source: ImageSource, mesh: jax.sharding.Mesh):
         images = from_devices(arguments[-2], mesh)
         boxes, scores = np.zeros((len(images), 2, 4), np.float32), np.zeros((len(images), 2), np.float32)
         labels, masks = np.zeros((len(images), 2), np.int32), np.ones((len(images), 2, 28, 28), np.float32)
-        for row, image in enumerate(images):
+        for i, image in enumerate(images):
             truth = examples[image.tobytes()]
             count = len(truth.boxes[::2])
-            boxes[row, :count], labels[row, :count] = truth.boxes[::2], truth.labels[::2]
-            scores[row, :count] = 0.5 + truth.boxes[::2, 0] / 200
+            boxes[i, :count], labels[i, :count] = truth.boxes[::2], truth.labels[::2]
+            scores[i, :count] = 0.5 + truth.boxes[::2, 0] / 200
         return to_devices(Detections(boxes, scores, labels, scores > 0, masks), mesh)
 
     return detect
 
 
 def evaluated(folder: Path) -> dict[str, float]:
-    """The figures of a detector that knows half of the objects."""
-    config, mesh = load_config(TINY), data_mesh()
+    """The metrics of a detector that finds half of the objects."""
+    config, mesh = load_config(TINY), data_mesh()  # six images in batches of four: two of the last batch are padding
     source = config.data.validation.open()
     model = jax.device_put(small.build(config.model), replicated(mesh))
     evaluate.Detector = lambda _: knowing(source, mesh)
@@ -53,7 +51,7 @@ def evaluated(folder: Path) -> dict[str, float]:
 
 
 def stopped() -> int:
-    """The step after which both stop, when the second is asked in step 2."""
+    """The step after which both stop, when the second receives SIGTERM in step 2."""
     with StopRequest(data_mesh()) as stop:
         for step in range(1, 9):
             if step == 2 and not is_first():
@@ -72,7 +70,7 @@ if __name__ == "__main__":
                 "devices": [device.process_index for device in data_mesh().devices.ravel()],
                 "gathered": gathered,
                 "stopped": stopped(),
-                "figures": evaluated(Path(sys.argv[1]) / str(jax.process_index())),
+                "metrics": evaluated(Path(sys.argv[1]) / str(jax.process_index())),
             }
         )
     )

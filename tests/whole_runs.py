@@ -1,4 +1,4 @@
-"""Whole runs of the tiny experiment, in processes of their own."""
+"""Complete runs of the tiny experiment, in separate processes."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TINY = Path(__file__).parent / "configs" / "tiny.py"
 
-# Processes share what they compile, to the last byte: restarts are quick.
+# Processes share a compilation cache, so that restarts are quick.
 environment = os.environ | {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "OMP_NUM_THREADS": "1",
@@ -17,7 +17,7 @@ environment = os.environ | {
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen:
-    """Starts to train in a run folder."""
+    """Starts training in a run folder."""
     command = [sys.executable, "train.py", str(TINY), "--run.folder", str(folder), *overrides]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)

@@ -1,4 +1,4 @@
-"""The smallest experiment that uses every part, for tests of whole runs; it learns nothing."""
+"""The smallest experiment that uses every part, for tests of complete runs; it is too short to train."""
 
 from maskrcnn_jax.config import (
     FPN,
@@ -37,7 +37,7 @@ config = Config(
         ),
         box_head=BoxHead(fcs=(16,)),
         mask_head=MaskHead(convs=1, channels=16),
-        # It learns nothing: whatever it is least unsure of counts as found, so that there is something to compare.
+        # It is hardly trained: without a threshold there are detections to compare.
         detect=DetectConfig(score_threshold=0.0),
     ),
     sampling=SamplingConfig(

@@ -14,7 +14,7 @@ from maskrcnn_jax.checkpoints.checkpoint import load_weights, steps
 from maskrcnn_jax.training import metrics
 
 FLOAT_ERROR = 3e-6
-"""Twenty times what a float32 rounds off: sums over the batch are added up in another order."""
+"""Twenty float32 rounding errors: sums over the batch are in another order."""
 
 
 def losses(folder: Path) -> dict[str, list[float]]:
@@ -36,7 +36,7 @@ def assert_same(a: Path, b: Path) -> None:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of one device; two processes run meanwhile, in the folder beside it."""
+    """The run folder of one device; two processes train at the same time, in the folder beside it."""
     folder = tmp_path_factory.mktemp("runs")
     processes = processes_of.start("steady_run.py", folder / "two_processes")
     steady_run.run(folder / "alone", one_device)
@@ -51,8 +51,8 @@ def test_two_processes_of_two_devices_equal_one_device(alone: Path):
         np.testing.assert_allclose(ours.params[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_a_run_of_two_processes_goes_on_in_one_of_four_devices(alone: Path, tmp_path: Path):
-    """Its first ten steps are those of the two processes, the others are taken on this process's four devices."""
+def test_a_run_of_two_processes_resumes_in_one_with_four_devices(alone: Path, tmp_path: Path):
+    """Its first ten steps are those of the two processes, the others are trained on this process's four devices."""
     shutil.copytree(alone.parent / "two_processes", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "20")
     steady_run.run(tmp_path / "run")

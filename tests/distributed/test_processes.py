@@ -1,4 +1,4 @@
-"""Several processes do what one does. They run on this machine and stand for as many hosts."""
+"""Several processes equal one. They run on this machine, in place of several hosts."""
 
 import json
 import os
@@ -17,33 +17,33 @@ from maskrcnn_jax.evaluation import run as evaluate
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
-    """The folder with what two processes wrote, and what each of them printed."""
+    """The output folder of two processes, and what each of them printed."""
     folder = tmp_path_factory.mktemp("together")
     outputs = processes_of.finish(processes_of.start("together.py", folder))
     return folder, [json.loads(output) for output in outputs]
 
 
-def test_the_devices_of_a_process_lie_side_by_side(known):
+def test_the_devices_of_a_process_are_adjacent(known):
     assert [one["devices"] for one in known[1]] == [[0, 0, 1, 1]] * 2
 
 
-def test_everybody_has_the_entries_of_all(known):
-    """One of the first process, two of the second, of other lengths."""
+def test_every_process_gathers_the_entries_of_all(known):
+    """One entry of the first process, two of the second, of another length."""
     expected = [{"from": 0, "é": []}] + [{"from": 1, "é": [0.5]}] * 2
     assert [one["gathered"] for one in known[1]] == [expected] * 2
 
 
 def test_all_stop_after_the_same_step(known):
-    """The second is asked in step 2; both hear of it one step later."""
+    """The second receives the signal in step 2; both stop one step later."""
     assert [one["stopped"] for one in known[1]] == [3, 3]
 
 
-def test_an_evaluation_is_shared_and_gives_the_figures_of_one_process(known, tmp_path, monkeypatch):
+def test_an_evaluation_is_shared_and_gives_the_metrics_of_one_process(known, tmp_path, monkeypatch):
     folder, (first, second) = known
-    monkeypatch.setattr(evaluate, "Detector", None)  # replaced, and put back at the end
+    monkeypatch.setattr(evaluate, "Detector", None)  # restored after `together.evaluated` replaces it
     alone = together.evaluated(tmp_path)
-    assert first["figures"] == second["figures"] == alone
-    assert 0 < alone["bbox/AR100"] < 1  # it knows half of the objects
+    assert first["metrics"] == second["metrics"] == alone
+    assert 0 < alone["bbox/AR100"] < 1  # it finds half of the objects
     for name in ("detections.json", "metrics.json"):
         assert (folder / "0" / name).read_bytes() == (tmp_path / name).read_bytes()
     assert not (folder / "1").exists()
@@ -51,7 +51,7 @@ def test_an_evaluation_is_shared_and_gives_the_figures_of_one_process(known, tmp
     assert ids == sorted(ids) and set(ids) == set(range(1000, 1006))
 
 
-def test_a_process_of_its_own_is_the_first_and_has_all():
+def test_a_single_process_is_the_first_and_has_all_entries():
     assert is_first()
     assert gather([{"a": np.pi}]) == [{"a": np.pi}]
 
@@ -75,7 +75,7 @@ def test_incomplete_variables_are_named(given: dict[str, str], message: str):
         assert f"{name}={value}" in last
 
 
-def test_without_variables_a_process_is_alone():
+def test_without_variables_a_process_runs_alone():
     script = (
         "from maskrcnn_jax.distributed.processes import *; import jax; join_processes(); print(jax.process_count())"
     )

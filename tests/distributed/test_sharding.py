@@ -1,4 +1,4 @@
-"""One image's function on a batch: the same numbers on one device and on four, no communication."""
+"""A function of one image on a batch: the same results on one device and on four, no communication."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from maskrcnn_jax.ops.nms import nms
 
 
 def suppressed(boxes, scores):
-    """Sorting and a loop of data-dependent length, which GSPMD would answer with collectives."""
+    """Sorting and a loop of data-dependent length, which GSPMD would partition with collectives."""
     best, index = jax.lax.top_k(scores, 6)
     return {"keep": nms(boxes[index], best > 0.1, 0.3), "index": index}
 
@@ -66,11 +66,11 @@ def test_images_that_do_not_divide_among_the_devices():
         per_image(lambda row: row + 1)(jnp.ones((6, 3)))
 
 
-def test_a_device_by_itself_has_no_islands(example):
-    """Within an island there is nothing more to divide: the inner one is the plain function."""
+def test_nested_calls_are_not_sharded_again(example):
+    """Inside `shard_over_images`, `per_image` is the plain vmapped function."""
     mesh = data_mesh()
     with jax.set_mesh(mesh):
-        found = jax.jit(lambda *rows: shard_over_images(lambda _, *own: per_image(suppressed)(*own), (), *rows))(
+        found = jax.jit(lambda *batch: shard_over_images(lambda _, *own: per_image(suppressed)(*own), (), *batch))(
             *to_devices(example, mesh)
         )
     for name, value in jax.vmap(suppressed)(*map(jnp.asarray, example)).items():

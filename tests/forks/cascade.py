@@ -1,4 +1,4 @@
-"""A fork: a cascade of two box heads (Cai and Vasconcelos 2018), the second on the boxes that the first has moved."""
+"""A fork: a cascade of two box heads (Cai and Vasconcelos 2018), the second on the boxes refined by the first."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +16,11 @@ from maskrcnn_jax.structs import BoxOutput, HeadOutput, Proposals
 
 @dataclass(frozen=True)
 class CascadeConfig(ModelConfig):
-    """Mask R-CNN whose box head is followed by another."""
+    """Mask R-CNN with a second box head after the first."""
 
     second: BoxHead = BoxHead(class_agnostic=True, box_weights=(20.0, 20.0, 10.0, 10.0))
     second_iou: float = 0.6
-    """From this overlap on a box that the first head has moved is foreground for the second."""
+    """IoU from which a box refined by the first head is foreground for the second."""
 
     def validate(self, where):
         super().validate(where)
@@ -31,7 +31,7 @@ class CascadeConfig(ModelConfig):
 
 
 class CascadeRCNN(MaskRCNN):
-    """The trace has the first head's RoIs and output as `heads["first"]`, the second's in the usual places."""
+    """The trace has the first head's RoIs and output as `heads["first"]`, the second's in the usual fields."""
 
     def __init__(self, config, *, rngs):
         super().__init__(config, rngs=rngs)
@@ -65,7 +65,7 @@ class CascadeRCNN(MaskRCNN):
         )
 
     def refine(self, first, inputs):
-        """The RoIs moved as the first head wants them; no gradient flows through them."""
+        """The RoIs refined by the first head, without gradient."""
         weights, cap = self.config.box_head.box_weights, self.config.rpn.proposals.max_log_scale
         deltas = jax.lax.stop_gradient(first.output.deltas[:, :, 0])
         boxes = jax.vmap(lambda d, b, r: box_ops.clip(box_ops.decode(d, b, weights, cap), r))(

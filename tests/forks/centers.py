@@ -29,11 +29,11 @@ class CenterHead(Head):
 
     def detect(self, detections, output):
         """Adds the centre of each detection, `[b, d, 2]` pixels."""
-        _, _, rows, columns = output.output.shape
+        _, _, height, width = output.output.shape
         best = output.output.reshape(*output.output.shape[:2], -1).argmax(axis=-1)
-        cells = jnp.stack([best % columns, best // columns], axis=-1) + 0.5
+        cells = jnp.stack([best % width, best // width], axis=-1) + 0.5
         corner, end = output.rois.boxes[..., :2], output.rois.boxes[..., 2:]
-        centers = corner + cells / jnp.array([[[columns, rows]]]) * (end - corner)
+        centers = corner + cells / jnp.array([[[width, height]]]) * (end - corner)
         return detections._replace(extras={**detections.extras, self.name: centers})
 
 
@@ -80,14 +80,14 @@ class CenterDistance(Evaluator):
 
 class CenterScores:
     def __init__(self, source):
-        self.places = {image_id: place for place, image_id in enumerate(source.image_ids)}
+        self.indices = {image_id: index for index, image_id in enumerate(source.image_ids)}
         self.source, self.distances = source, []
 
     def add(self, detections, records):
-        for row, record in enumerate(records):
-            boxes = self.source[self.places[record.image_id]].boxes
+        for i, record in enumerate(records):
+            boxes = self.source[self.indices[record.image_id]].boxes
             objects = (boxes[:, :2] + boxes[:, 2:]) / 2
-            found = detections.extras["center"][row][detections.valid[row]] / np.array(record.scale)
+            found = detections.extras["center"][i][detections.valid[i]] / np.array(record.scale)
             if len(found) and len(objects):
                 gaps = np.linalg.norm(found[:, None] - objects[None], axis=-1)
                 self.distances.extend(gaps.min(axis=1).tolist())

@@ -1,4 +1,4 @@
-"""A fork: a Dice loss beside the others, and another loss in place of the mask loss."""
+"""A fork: an additional Dice loss, and a focal loss in place of the mask loss."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ class Dice(Mask):
     """1 − twice the overlap over the sum of areas of each foreground RoI's mask (Milletari et al. 2016)."""
 
     smooth: float = 1.0
-    """Added above and below the fraction."""
+    """Added to numerator and denominator."""
 
     name: ClassVar = "dice"
 

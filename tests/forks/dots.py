@@ -1,4 +1,4 @@
-"""A fork: a data set of one's own, without COCO and without files."""
+"""A fork: a custom data set, without COCO and without files."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A fork: a transform of one's own, random erasing (Zhong et al. 2020)."""
+"""A fork: a custom transform, random erasing (Zhong et al. 2020)."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every fork is one file, and all that the package does works with it."""
+"""Every fork is one file, and every command of the package works with it."""
 
 import shutil
 from pathlib import Path
@@ -41,7 +41,7 @@ FROZEN = {  # in the first phase, of 10 steps
     "erase": "backbone.",
     "vit": ("backbone.patches.", "backbone.position", "backbone.blocks.0."),
 }
-"""Beginnings of the names of what the first phase of each fork does not train."""
+"""Prefixes of the parameters that the first phase of each fork does not train."""
 
 
 class Fork:
@@ -70,7 +70,7 @@ def fork(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Fork(request.param, tmp_path_factory.mktemp(request.param))
 
 
-def test_the_first_phase_freezes_what_it_says(fork: Fork):
+def test_the_first_phase_freezes_the_expected_parameters(fork: Fork):
     frozen = FROZEN[fork.name]
     early, late = (load_weights(fork.folder, step).params for step in (10, 20))
     changed = {name for name in early if not np.array_equal(early[name], late[name])}
@@ -91,7 +91,7 @@ def test_it_is_stopped_and_resumed_bit_for_bit(fork: Fork, tmp_path: Path):
     assert metrics.read(resumed)[-1] == metrics.read(fork.folder)[-1]
 
 
-def test_its_types_are_recorded_and_run_no_code(fork: Fork):
+def test_its_types_are_recorded_and_not_imported(fork: Fork):
     with pytest.raises(ForeignTypeError, match=f"tests/forks/{fork.name}.py:"):
         read_config(fork.folder)
     trusted = read_trusted_config(fork.folder)
@@ -121,7 +121,7 @@ def test_it_is_converted_and_loaded_again(fork: Fork, tmp_path: Path):
     again = load_pretrained(file, config=fork.config)
     expected, found = detections(fork, fork.model), detections(fork, again)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(expected), jax.device_get(found))
-    if fork.name in ("dice", "dots", "erase"):  # their networks have no types of their own
+    if fork.name in ("dice", "dots", "erase"):  # their networks have no custom types
         assert load_pretrained(file).config == fork.config.model
     else:
         with pytest.raises(ConfigError, match=f"tests/forks/{fork.name}.py:"):
@@ -150,7 +150,7 @@ def test_it_is_planned(fork: Fork):
     assert plan.train.flops > 0 and plan.predict.flops > 0
 
 
-def test_its_file_is_loaded_where_it_is_trusted(fork: Fork, tmp_path: Path):
+def test_its_file_is_loaded_with_trust_code(fork: Fork, tmp_path: Path):
     file = tmp_path / "fork.safetensors"
     write_safetensors(file, fork.arrays(), fork.config.model)
     again = load_trained(file, None, trust_code=True)

@@ -1,4 +1,4 @@
-"""A fork: a plain ViT with a pyramid that is made of its last map (ViTDet, Li et al. 2022), of four levels."""
+"""A fork: a plain ViT with a simple feature pyramid of four levels from its last map (ViTDet, Li et al. 2022)."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ class ViT(Backbone):
     depth: int = 12
     heads: int = 12
     image_size: int = 1024
-    """Side of the images that the position embedding is made for; it is resized for others."""
+    """Image side of the position embedding, which is resized for other images."""
     dropout: float = 0.0
 
     strides: ClassVar = (16,)

@@ -1,9 +1,9 @@
-"""Kills the tiny experiment again and again: what it ends with must be what an undisturbed run ends with, bit by bit.
+"""Kills and resumes the tiny experiment many times: its results must be bit-identical to those of an undisturbed run.
 
     python tests/long/kills.py FOLDER --kills 200 --terms 50
 
-FOLDER keeps the undisturbed run, the disturbed ones and a tally; the same command resumes where it was left, and one
-that is through says its figures again.
+FOLDER has the undisturbed run, the interrupted ones and a tally; the same command continues, or prints the summary
+again if everything is done.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from maskrcnn_jax.training.step import start  # noqa: E402
 
 OVERRIDES = ("--run.save-every", "2", "--run.evaluate-every", "20")
 STARTING = 12.0
-"""Seconds of processor time within which a run has started and trains."""
+"""Seconds of processor time until a run has started to train."""
 SAID = re.compile(r"stopped and saved at step \d+")
 
 
@@ -74,7 +74,7 @@ def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str,
         event = interrupt(run, rng.choice(waiting), rng) if waiting else finish(run)
         if event is None:  # it has ended
             found = end(run)
-            # A save at SIGTERM is one more, so that another of the earlier steps is kept: the others must be equal.
+            # SIGTERM adds a checkpoint, so that another of the earlier steps is kept: the others must be equal.
             shared = found.keys() & expected.keys() - {"steps"}
             different = sorted(name for name in shared if found[name] != expected[name])
             assert any(name.startswith(f"{last_of(expected)}.") for name in shared), f"{run} has another last step"
@@ -85,7 +85,7 @@ def disturb(folder: Path, wanted: dict[str, int], seed: int, expected: dict[str,
         with tally.open("a") as file:
             file.write(json.dumps(event) + "\n")
         print(f"{sum(sent.values())} of {sum(wanted.values())} signals, {rounds} runs ended as expected: {event}")
-    print(json.dumps(figures(events)))
+    print(json.dumps(summary(events)))
 
 
 def interrupt(run: Path, name: str, rng: random.Random) -> dict | None:
@@ -110,7 +110,7 @@ def interrupt(run: Path, name: str, rng: random.Random) -> dict | None:
     at = {"at": kind, "in_a_save": unfinished, "records": count(run), "steps": steps(run)[-1:]}
     if process.returncode == 0 and not SAID.search(errors):
         return None
-    # Before its handler is there SIGTERM ends the process, too.
+    # Before the handler is installed, SIGTERM ends the process, too.
     assert process.returncode in ((-signal.SIGKILL,) if name == "SIGKILL" else (0, -signal.SIGTERM)), errors
     assert "Traceback" not in errors, errors
     return {"signal": name, "code": process.returncode, **at}
@@ -130,7 +130,7 @@ def wait(process, condition) -> None:
 
 
 def used(pid: int) -> float:
-    """Seconds of processor time of a process, which do not depend on what else the machine does."""
+    """Seconds of processor time of a process, which do not depend on other load."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:  # it has just ended
@@ -145,7 +145,7 @@ def count(run: Path) -> int:
 
 
 def end(run: Path) -> dict[str, str]:
-    """Everything a run ends with, by name: each array of each checkpoint, each figure, what was found."""
+    """Hashes of all results of a run by name: each array of each checkpoint, metrics, detections."""
     config = read_config(run)
     like = start(build_model(config), config)[0]
     found = {"steps": str(steps(run)), "metrics": repr(metrics.read(run))}
@@ -164,8 +164,8 @@ def last_of(found: dict[str, str]) -> int:
     return json.loads(found["steps"])[-1]
 
 
-def figures(events: list[dict]) -> dict[str, object]:
-    """What a report needs."""
+def summary(events: list[dict]) -> dict[str, object]:
+    """Counts of signals, and of runs with equal and different results."""
     signals = [event for event in events if "signal" in event]
     return {
         "signals": Counter(event["signal"] for event in signals),

@@ -1,4 +1,4 @@
-"""Predicts 2,000 images of random sizes: compilations must end, and memory must not grow.
+"""Predicts 2,000 images of random sizes: the number of compilations is bounded, and memory does not grow.
 
 python tests/long/predictions.py --count 2000
 """

@@ -1,8 +1,8 @@
-"""Trains 3,000 steps with 300 saves and looks at the process from outside: nothing may grow.
+"""Trains 3,000 steps with 300 saves and monitors the process: descriptors, threads and memory may not grow.
 
     python tests/long/saves.py FOLDER --steps 3000 --every 10
 
-FOLDER is the run folder; the same command resumes a run that was stopped.
+FOLDER is the run folder; the same command resumes a stopped run.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MOST_GROWTH = 64 * 2**20
 
 
 def main() -> None:
-    """Prints what the process held at each tenth of its way; exit status 1 if it grows."""
+    """Prints the resources of the process at each tenth of the steps; exit status 1 if they grow."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=3000)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def watch(process: subprocess.Popen, folder: Path) -> list[dict[str, int]]:
-    """What the process holds after each save that is seen."""
+    """Resources of the process after each save that is seen."""
     seen: list[dict[str, int]] = []
     while process.poll() is None:
         step = max(steps(folder), default=0)
@@ -69,7 +69,7 @@ def held(pid: int) -> dict[str, int]:
 
 
 def report(seen: list[dict[str, int]], total: int) -> int:
-    """Prints the medians of each tenth; 1 if the last third holds more than the second."""
+    """Prints the medians of each tenth; 1 if the last third needs more than the second."""
     names = ("descriptors", "threads", "memory")
     for tenth in range(10):
         part = [one for one in seen if tenth <= 10 * one["step"] / total < tenth + 1]

@@ -16,7 +16,7 @@ from maskrcnn_jax.training.step import compute_losses
 AGNOSTIC = change(CONFIG.model, box_head__class_agnostic=True, mask_head__class_agnostic=True)
 
 
-def test_outputs_are_one_for_all_classes():
+def test_there_is_one_output_for_all_classes():
     images, sizes = jnp.zeros((2, 64, 64, 3)), jnp.full((2, 2), 64.0)
     trace = jax.eval_shape(forward, abstract(AGNOSTIC), images, sizes)
     assert trace.box.logits.shape == (2, 12, 4) and trace.box.deltas.shape == (2, 12, 1, 4)
@@ -24,9 +24,9 @@ def test_outputs_are_one_for_all_classes():
     assert trace.detections.masks.shape == (2, 8, 28, 28)
 
 
-def test_the_one_box_serves_each_class():
+def test_the_box_serves_each_class():
     rois = Rois(jnp.array([[0.0, 0, 10, 10]]), jnp.array([True]), jnp.array([3]), jnp.array([0]))
-    # dx = 0.1: the centre moves by a tenth of the width, 1 pixel, whichever class it is
+    # dx = 0.1 shifts the centre by a tenth of the width, 1 pixel, for every class
     box = BoxOutput(jnp.log(jnp.array([[0.4, 0.1, 0.3, 0.2]])), jnp.array([[[0.1, 0, 0, 0]]]))
     config = DetectConfig(score_threshold=0.2, count=4, top_k=4)
     found = select_class_candidates(rois, box, jnp.array([0.0, 0, 64, 64]), (1.0, 1.0, 1.0, 1.0), None, config)
@@ -53,7 +53,7 @@ def test_objects_of_all_classes_give_gradients():
 
 
 @pytest.mark.parametrize("head", ["box_head", "mask_head"])
-def test_a_head_with_other_outputs_than_the_configuration_says_is_named(head: str):
+def test_a_head_whose_outputs_differ_from_the_configuration_is_named(head: str):
     model = abstract(CONFIG.model)
     setattr(model, head, getattr(abstract(AGNOSTIC), head))
     images, sizes = jnp.zeros((1, 64, 64, 3)), jnp.full((1, 2), 64.0)

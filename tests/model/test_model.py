@@ -1,4 +1,4 @@
-"""The forward pass: what the trace holds, what may be replaced, and what is computed for whom."""
+"""The forward pass: the fields of the trace, replaceable stages, and unused fields that are not computed."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ def test_shapes_and_types_of_the_trace(trace):
     }
 
 
-def test_the_mask_head_has_names_of_its_own_in_the_trace(trace):
+def test_the_trace_has_properties_for_the_mask_head(trace):
     mask = trace.heads["mask"]
     assert trace.mask_rois is mask.rois and trace.mask_features is mask.features and trace.mask_logits is mask.output
 
@@ -80,7 +80,7 @@ def test_every_number_is_finite(trace):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trace))
 
 
-def test_in_prediction_the_heads_look_at_proposals_and_detections(trace):
+def test_in_prediction_the_rois_are_proposals_and_detections(trace):
     np.testing.assert_array_equal(trace.rois.boxes, trace.proposals.boxes)
     np.testing.assert_array_equal(trace.rois.valid, trace.proposals.valid)
     assert np.all(trace.rois.labels == 3)
@@ -98,8 +98,8 @@ def test_boxes_stay_inside_the_image(trace):
         assert np.all(boxes[..., 0::2] <= width) and np.all(boxes[..., 1::2] <= height)
 
 
-def test_an_image_is_seen_alone(model, trace):
-    """Nothing of one image reaches another: the batch in another order gives the same, in that order."""
+def test_images_of_a_batch_are_independent(model, trace):
+    """A permuted batch gives the permuted trace."""
     batch, order = mixed(), np.array([2, 0, 3, 1])
     moved = jit(forward)(model, batch.images[order], batch.image_sizes[order])
     np.testing.assert_allclose(moved.box.logits, trace.box.logits[order], rtol=1e-3, atol=1e-4)
@@ -114,7 +114,7 @@ def test_normalising():
     expected[0, 0, :2] = 6, 2.5, 1
     window = jnp.array([[0.0, 0.0, 2.0, 1.0]])
     np.testing.assert_allclose(normalize(image, window, config), expected)
-    # Channels change places after normalising, so mean and deviation stay with their channel.
+    # Channels are swapped after normalising, so mean and deviation stay with their channel.
     reverse = normalize(image.astype(jnp.float32), window, change(config, bgr=True))
     np.testing.assert_allclose(reverse, expected[..., ::-1])
     # Black padding, as Matterport has it: (0 − 1) / 1, (0 − 2) / 2, (0 − 3) / 4 around the image.
@@ -123,15 +123,15 @@ def test_normalising():
     np.testing.assert_allclose(black, expected)
 
 
-def test_where_the_image_lies():
+def test_valid_region_of_a_centred_image():
     sizes = jnp.array([[64.0, 64.0], [33.0, 20.0]])
     np.testing.assert_array_equal(valid_regions(sizes, (64, 64), InputConfig()), [[0, 0, 64, 64], [0, 0, 20, 33]])
-    # 31 rows and 44 columns are left over: 15 above and 16 below, 22 on either side.
+    # 31 pixels of height and 44 of width are left over: 15 above and 16 below, 22 on either side.
     centered = valid_regions(sizes, (64, 64), InputConfig(centered=True))
     np.testing.assert_array_equal(centered, [[0, 0, 64, 64], [22, 15, 42, 48]])
 
 
-def test_what_lies_outside_the_image_has_no_influence(model, trace):
+def test_pixels_outside_the_valid_region_have_no_influence(model, trace):
     batch = mixed()
     images = batch.images.at[1, SIDE - 4 :].set(0).at[1, :, SIDE - 2 :].set(255)
     other = jit(forward)(model, images, batch.image_sizes)
@@ -151,8 +151,8 @@ def test_anchors_of_the_pyramid(trace):
 
 
 def test_strides_that_divide_the_image():
-    """An image of 800 rows has 13 rows on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
-    cells = [(rows, 1) for rows in (200, 100, 50, 25, 13)]
+    """An image of height 800 has 13 cells on P6: ⌊800 / 13⌋ = 61 pixels apart in torchvision, 64 elsewhere."""
+    cells = [(height, 1) for height in (200, 100, 50, 25, 13)]
     for floor_stride, expected in ((True, (4, 8, 16, 32, 61)), (False, (4, 8, 16, 32, 64))):
         config = AnchorConfig(aspect_ratios=(1.0,), floor_stride=floor_stride)
         anchors, counts = pyramid_anchors(config, cells, STRIDES, (800, 32))
@@ -161,7 +161,7 @@ def test_strides_that_divide_the_image():
 
 
 def test_boxes_that_end_on_their_last_pixel(model, trace):
-    """Inside, anchors and the edges that boxes are clipped to lie a pixel further in."""
+    """Inside the model, anchors and the edges for clipping end one pixel earlier."""
     inclusive = build(change(CONFIG.model, inclusive_boxes=True))
     batch = mixed()
     other = jit(forward)(inclusive, batch.images, batch.image_sizes)
@@ -191,7 +191,7 @@ def test_without_mask_head_it_is_faster_rcnn(trace):
 
 
 def test_background_outputs_are_computed_and_dropped(trace):
-    """Torchvision's form: the heads have an output more, the trace has not."""
+    """In torchvision's form the heads have an additional output, which is not in the trace."""
     model = abstract(change(CONFIG.model, background_outputs=True))
     assert model.box_head.deltas.kernel.shape == (32, 4 * 4)
     assert model.mask_head.logits.kernel.shape == (1, 1, 16, 4)
@@ -211,7 +211,7 @@ def test_given_proposals_it_is_fast_rcnn(model, trace):
     given = jit(forward)(model, batch.images, batch.image_sizes, proposals=external())
     np.testing.assert_array_equal(given.proposals.boxes, external().boxes)
     np.testing.assert_array_equal(given.rois.boxes, external().boxes)
-    # What the region proposal network would have said is in the trace all the same.
+    # The output of the region proposal network is in the trace nevertheless.
     np.testing.assert_allclose(given.rpn.logits, trace.rpn.logits, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(given.candidates.keep, trace.candidates.keep)
     # No class of the padded third roi is found: at most two of each class.
@@ -219,7 +219,7 @@ def test_given_proposals_it_is_fast_rcnn(model, trace):
     assert 0 < np.max(per_class) <= 2
 
 
-def test_given_proposals_no_network_proposes(model):
+def test_given_proposals_the_rpn_is_not_computed(model):
     batch = mixed()
     lowered = [
         jax.jit(lambda p: forward(model, batch.images, batch.image_sizes, proposals=p).detections.boxes).lower(p)
@@ -230,12 +230,12 @@ def test_given_proposals_no_network_proposes(model):
     assert own - given > 0.8 * 2 * 9 * 16 * 16 * sum(CELLS) * 4
 
 
-def test_training_and_prediction_differ_in_the_two_choices_only(model):
-    """With prediction's choices given by a sampler, the trace is prediction's, but for the masks of detections."""
+def test_training_and_prediction_differ_only_in_the_rois(model):
+    """A sampler that chooses prediction's RoIs gives the trace of prediction, except for the masks of detections."""
     batch = mixed()
 
     class Given(Inference):
-        """Every proposal, and further heads look at given boxes in place of the detections."""
+        """Takes every proposal, and given boxes in place of the detections for further heads."""
 
         detects = False
 
@@ -264,7 +264,7 @@ class Few(Inference):
         return 5, 7
 
 
-def test_limits_decide_how_many_boxes_are_looked_at(model):
+def test_limits_set_the_number_of_candidates_and_proposals(model):
     seen = jax.eval_shape(lambda m, i, s: m(i, s, Few()), model, mixed().images, mixed().image_sizes)
     assert seen.candidates.boxes.shape == (4, 4 * 5 + 3, 4)
     assert seen.proposals.boxes.shape == (4, 7, 4)
@@ -289,7 +289,7 @@ def test_stages_are_replaced_by_assignment():
     np.testing.assert_allclose(found.masks, np.broadcast_to((np.arange(8) < 4) * 1.0, found.masks.shape), atol=1e-3)
 
 
-def test_bfloat16_computes_and_float32_decides():
+def test_convolutions_are_bfloat16_and_choices_float32():
     """Convolutions in bfloat16; boxes, scores and everything that indexes in float32 and int32."""
     model = abstract(change(CONFIG.model, dtype="bfloat16"))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(nnx.state(model))} == {"float32"}
@@ -308,6 +308,6 @@ def test_predict_is_the_trace_s_detections(model, trace):
     np.testing.assert_array_equal(found.labels, trace.detections.labels)
 
 
-def test_stages_of_the_model_are_the_packages():
+def test_default_stages_are_those_of_the_package():
     model = abstract(CONFIG.model)
     assert model.nms is stages.nms_ops.nms and model.roi_align is stages.roi_align

@@ -1,4 +1,4 @@
-"""The steps between the networks, by hand and against loops written in NumPy."""
+"""The stages between the networks, by hand and compared with loops in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ IMAGE = jnp.array([0.0, 0.0, 120.0, 100.0])
 KEY = jax.random.key(0)
 
 
-# Compiled: op by op, each shape of each operation would be compiled singly.
+# Jitted: eagerly, each operation would be compiled for each shape.
 candidates_of = jit(stages.select_candidates, static_argnames=("level_counts", "top_k", "config", "nms"))
 sample_rois = jit(stages.sample_rois, static_argnames=("num_classes", "config", "append_ground_truth"))
 
@@ -38,7 +38,7 @@ def test_best_anchors_of_each_level():
     assert found.valid.all() and found.keep.all()
 
 
-def test_levels_of_fewer_anchors_than_asked_for():
+def test_levels_with_fewer_anchors_than_top_k():
     found = select_candidates(boxes_at(0, 20, 40), [1.0, 2.0, 3.0], (2, 1), 5)
     np.testing.assert_array_equal(found.anchor_index, [1, 0, 2])
     np.testing.assert_array_equal(found.level, [0, 0, 1])
@@ -52,7 +52,7 @@ def test_suppression_within_a_level_only():
 
 
 def test_decoded_before_and_after_clipping():
-    # dx = 1 moves by a width, dh = log 2 doubles the height; the image is 100 high and 120 wide.
+    # dx = 1 shifts by one width, dh = log 2 doubles the height; the image is 100 high and 120 wide.
     deltas = jnp.array([[1.0, 0, 0, np.log(2.0)], [0.5, 0, 0, 0]])
     anchors = jnp.array([[0, 0, 10, 20.0], [112, 30, 122, 40]])
     found = select_candidates(anchors, [1.0, 0.0], (2,), 2, deltas)
@@ -63,7 +63,7 @@ def test_decoded_before_and_after_clipping():
 def test_small_and_broken_candidates_are_dropped():
     anchors = jnp.array([[0, 0, 10, 10.0], [20, 0, 22, 30], [200, 0, 210, 10], [50, 50, 60, 60]])
     deltas = jnp.zeros((4, 4)).at[3, 0].set(jnp.nan)
-    # The second is 2 pixels wide, the third lies outside, the fourth is no number.
+    # The second is 2 pixels wide, the third lies outside, the fourth is NaN.
     found = select_candidates(anchors, [0.0, 1.0, 2.0, 3.0], (4,), 4, deltas, min_size=2.0)
     np.testing.assert_array_equal(found.anchor_index, [3, 2, 1, 0])
     np.testing.assert_array_equal(found.valid, [False, False, False, True])
@@ -81,7 +81,7 @@ def test_all_levels_together():
 
 
 def test_no_smallest_size():
-    # Clipped to nothing at the right edge, and still a candidate, as Matterport has it; what is no number is not.
+    # Clipped to nothing at the right edge, and still a candidate, as in Matterport; NaN is not.
     deltas = jnp.zeros((2, 4)).at[1, 0].set(jnp.nan)
     found = select_candidates(boxes_at(200, 20), [0.0, 1.0], (2,), 2, deltas, min_size=None)
     np.testing.assert_array_equal(found.boxes[1], [120, 0, 120, 10])
@@ -98,7 +98,7 @@ def test_no_gradient_through_candidates():
         assert not gradient.any()
 
 
-def test_another_suppression():
+def test_suppression_can_be_replaced():
     rpn = RPNOutput(jnp.array([1.0, 2.0]), jnp.zeros((2, 4)))
     found = stages.select_candidates(
         rpn,
@@ -144,9 +144,9 @@ def proposals(*lefts: float, empty: int = 0) -> Proposals:
 
 
 def by_left_edge(rois: Rois) -> dict[float, tuple[int, int]]:
-    """Left edge → label and matched slot of each roi that is there."""
-    rows = zip(rois.boxes[:, 0].tolist(), rois.labels.tolist(), rois.matched_index.tolist(), strict=True)
-    return {x: (label, slot) for (x, label, slot), valid in zip(rows, rois.valid, strict=True) if valid}
+    """Left edge → label and matched slot of each valid RoI."""
+    entries = zip(rois.boxes[:, 0].tolist(), rois.labels.tolist(), rois.matched_index.tolist(), strict=True)
+    return {x: (label, slot) for (x, label, slot), valid in zip(entries, rois.valid, strict=True) if valid}
 
 
 TWO = truth(([0, 0, 10, 10], 2), ([40, 0, 50, 10], 1))
@@ -164,12 +164,12 @@ def test_labels_of_sampled_rois():
     np.testing.assert_array_equal(found.valid, [True] * 4 + [False] * 2)
 
 
-def test_objects_take_part_where_asked_for():
+def test_ground_truth_boxes_are_appended_if_configured():
     found = sample_rois(KEY, proposals(70, 90), TWO, 3, MATCH, append_ground_truth=True)
     assert by_left_edge(found) == {0: (2, 0), 40: (1, 1)} | {x: (3, 0) for x in (70, 90)}
 
 
-def test_slots_that_foreground_leaves_repeat_it():
+def test_slots_without_foreground_repeat_it():
     labels, boxes = jnp.array([2, 0, 3, 3, 3]), jnp.arange(20.0).reshape(5, 4)
     rois = Rois(boxes, jnp.array([True, True, True, True, False]), labels, jnp.array([7, 8, 9, 9, 9]))
     found = stages.foreground_rois(rois, 4, 3)
@@ -204,8 +204,8 @@ def test_empty_slots_of_ground_truth_are_not_appended():
     assert by_left_edge(found) == {0: (0, 0), 70: (3, 0)}
 
 
-def test_pooling_takes_the_level_that_fits():
-    """Each level is filled with its own number (Detectron2's test of the idea)."""
+def test_pooling_uses_the_level_of_each_roi():
+    """Each level is filled with its own value, as in a test of Detectron2."""
     sides = (64, 32, 16, 8)
     features = tuple(jnp.full((side, side, 2), float(i)) for i, side in enumerate(sides))
     # With 40 pixels for level P4: sides below 20 take P2, from 20 P3, from 40 P4, from 80 P5.

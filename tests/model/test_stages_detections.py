@@ -1,4 +1,4 @@
-"""Pairs of a roi and a class, and the detections among them, by hand and against loops written in NumPy."""
+"""Pairs of an RoI and a class, and the detections among them, by hand and compared with loops in NumPy."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ ONES = (1.0, 1.0, 1.0, 1.0)
 IMAGE = jnp.array([0.0, 0.0, 120.0, 100.0])
 """An image 100 high and 120 wide."""
 
-# Compiled: op by op, each shape of each operation would be compiled singly.
+# Jitted: eagerly, each operation would be compiled for each shape.
 pairs_of = jit(stages.select_class_candidates, static_argnames=("box_weights", "max_log_scale", "config"))
 
 
@@ -36,12 +36,12 @@ def detect(boxes, probabilities, deltas=None, valid=None, **config):
 
 
 def found(detections) -> list[tuple[float, int, float]]:
-    """Left edge, label and score of what was found; checks that the rest is empty."""
+    """Left edge, label and score of each detection; checks that the other slots are empty."""
     valid = np.asarray(detections.valid)
     for field in detections[:3]:
         assert not np.any(np.asarray(field)[~valid])
-    rows = zip(detections.boxes[:, 0], detections.labels, detections.scores, strict=True)
-    return [(float(x), int(label), round(float(s), 4)) for (x, label, s), v in zip(rows, valid, strict=True) if v]
+    entries = zip(detections.boxes[:, 0], detections.labels, detections.scores, strict=True)
+    return [(float(x), int(label), round(float(s), 4)) for (x, label, s), v in zip(entries, valid, strict=True) if v]
 
 
 def test_threshold_is_strict():
@@ -51,7 +51,7 @@ def test_threshold_is_strict():
 
 
 def test_suppression_within_a_class_only():
-    # All three rois overlap. Class 0: 0.6 beats 0.3; class 1 is found at the same place.
+    # All three rois overlap. Class 0: 0.6 beats 0.3; class 1 is found at the same location.
     probabilities = [[0.3, 0.1, 0.6], [0.6, 0.1, 0.3], [0.02, 0.9, 0.08]]
     result = detect(boxes_at(0, 1, 2), probabilities, score_threshold=0.2)
     assert found(result) == [(2, 1, 0.9), (1, 0, 0.6)]
@@ -82,7 +82,7 @@ def test_padding_is_never_detected():
 
 
 def test_each_class_has_its_own_box_clipped_to_the_image():
-    # Class 1 moves the roi by 11.5 widths to 115 … 125; the image ends at 120.
+    # Class 1 shifts the RoI by 11.5 widths to 115 … 125; the image ends at 120.
     deltas = np.zeros((1, 2, 4))
     deltas[0, 1, 0] = 11.5
     result = detect(boxes_at(0), [[0.4, 0.5, 0.1]], deltas)
@@ -91,7 +91,7 @@ def test_each_class_has_its_own_box_clipped_to_the_image():
 
 
 def test_empty_and_broken_boxes_are_not_detected():
-    # The first moves out of the image, the second is no number, the third is 10 wide.
+    # The first is shifted out of the image, the second is NaN, the third is 10 wide.
     deltas = np.zeros((3, 1, 4))
     deltas[0, 0, 0], deltas[1, 0, 1] = 50, np.nan
     result = detect(boxes_at(0, 20, 40), [[0.9, 0.1]] * 3, deltas)
@@ -99,7 +99,7 @@ def test_empty_and_broken_boxes_are_not_detected():
     assert found(detect(boxes_at(0), [[0.9, 0.1]], min_size=10.0)) == []
 
 
-def test_pairs_say_what_suppression_saw():
+def test_pairs_are_the_input_of_suppression():
     # Best first: the third roi as class 1, the second and the first as class 0; the first overlaps the better second.
     # The first roi as class 1 lies below the threshold, the others' remaining pairs, too.
     box = BoxOutput(jnp.log(jnp.array([[0.3, 0.1, 0.6], [0.6, 0.1, 0.3], [0.02, 0.9, 0.08]])), jnp.zeros((3, 2, 4)))

@@ -59,7 +59,7 @@ def test_each_group_of_outputs_sees_its_group_of_inputs(size, stride):
 
 
 def test_padding_is_symmetric():
-    # TensorFlow's SAME would put the taps of output (0, 0) on rows 0 … 2; ours lie on rows -1 … 1.
+    # TensorFlow's SAME puts the taps of output (0, 0) on indices 0 … 2; here they are on -1 … 1.
     conv = Conv(1, 1, 3, stride=2, bias=False, dtype=jnp.float32, rngs=nnx.Rngs(0))
     conv.kernel[...] = jnp.ones((3, 3, 1, 1))
     x = jnp.zeros((1, 4, 4, 1)).at[0, 2, 2].set(1)
@@ -73,7 +73,7 @@ def test_he_normal_starts_with_the_variance_of_fan_out():
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_compute_type_is_not_the_type_of_the_weights(size):
+def test_compute_type_differs_from_the_type_of_the_weights(size):
     conv = Conv(3, 4, size, dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
     assert conv.kernel[...].dtype == conv.bias[...].dtype == jnp.float32
     assert conv(random(1, 4, 4, 3)).dtype == jnp.bfloat16

@@ -27,7 +27,7 @@ def pyramid_with_plain_outputs(inputs, channels):
 
 
 def define_merge(laterals):
-    """From the coarsest level down: a cell of a level gets what the cell above it has."""
+    """From the coarsest level down: a cell adds the value of the coarser cell that covers it."""
     merged = [np.array(m, float) for m in laterals]
     for level in range(len(merged) - 2, -1, -1):
         for b, i, j, c in np.ndindex(merged[level].shape):
@@ -85,7 +85,7 @@ def test_p6_can_be_a_strided_convolution_of_p5(height, width):
             np.testing.assert_allclose(p6[0, i, j], np.einsum("hwc,hwcd->d", window, kernel) + np.arange(3), atol=1e-4)
 
 
-def test_every_convolution_has_its_norm_with_the_given_eps():
+def test_every_convolution_has_a_norm_with_the_given_eps():
     fpn = make((2, 2), 2, p6="conv", norm="frozen_batch", norm_eps=0.25)
     units = [*fpn.lateral, *fpn.output, fpn.extra]
     assert [unit.norm.eps for unit in units] == [0.25] * 5

@@ -1,4 +1,4 @@
-"""The three heads: order of their numbers, their sizes, and the transposed convolution."""
+"""The three heads: order of their outputs, parameter counts, and the transposed convolution."""
 
 import math
 
@@ -62,9 +62,9 @@ def test_parameters_are_those_of_matterport():
     assert with_norms == (49 * 256 * 1024 + 2048) + (1024 * 1024 + 2048) + (1024 * 81 + 81) + (1024 * 324 + 324)
 
 
-def test_rpn_answers_level_by_level_row_by_row_anchor_by_anchor():
+def test_rpn_output_is_ordered_by_level_cell_and_anchor():
     head = fill(lambda: rpn_head())
-    # Channel 0 of a feature says where it is, channel 1 is 1. Anchor a adds a tenths, number k of its box k hundredths.
+    # Channel 0 of a feature is its position, channel 1 is 1. Anchor a adds a tenths, number k of its box k hundredths.
     place = jnp.array([1.0, 0])[:, None]
     anchor = jnp.array([0.0, 1])[:, None] * jnp.arange(3.0)[None] / 10
     number = (
@@ -89,7 +89,7 @@ def test_rpn_answers_level_by_level_row_by_row_anchor_by_anchor():
         np.testing.assert_allclose(got_deltas[image], np.array(deltas) + 1000 * image, atol=1e-3)
 
 
-def test_rpn_slides_the_same_network_over_every_level():
+def test_rpn_shares_its_weights_between_levels():
     head = fill(lambda: rpn_head(convs=2))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 5, 2)), jnp.float32)
     logits, deltas = call(head, (x, x))
@@ -119,7 +119,7 @@ def test_box_head_flattens_row_column_channel():
     np.testing.assert_array_equal(logits, [[one, [1000 + v for v in one]]])
 
 
-def test_box_head_gives_four_numbers_per_class():
+def test_box_head_has_four_deltas_per_class():
     head = fill(lambda: box_head())
     head.deltas.bias[...] = jnp.arange(12.0)
     _, deltas = call(head, jnp.zeros((2, 5, 3, 3, 2)))
@@ -137,7 +137,7 @@ def test_box_head_has_a_relu_after_each_layer():
     np.testing.assert_array_equal(logits, [[[20], [0], [0]]])
 
 
-def test_box_head_without_norm_keeps_the_names_of_its_layers():
+def test_box_head_without_norm_has_the_same_layer_names():
     _, params, _ = weights.split(nnx.eval_shape(lambda: box_head(fcs=(8, 8))))
     layers = ("fcs.0", "fcs.1", "logits", "deltas")
     assert set(params) == {f"{layer}.{part}" for layer in layers for part in ("kernel", "bias")}
@@ -171,7 +171,7 @@ def test_norms_of_the_box_head_do_not_mix_rois(kind):
     np.testing.assert_allclose(call(head, ROIS[:, 1:])[0][0, 0], call(head, ROIS)[0][0, 1], atol=1e-5)
 
 
-def test_heads_pass_eps_on():
+def test_norms_of_the_heads_have_the_given_eps():
     frozen = "frozen_batch"
     box = nnx.eval_shape(lambda: box_head(convs=1, fcs=(8, 8), norm=frozen, fc_norm=frozen, norm_eps=0.25))
     mask = nnx.eval_shape(lambda: mask_head(convs=2, norm=frozen, norm_eps=0.25))
@@ -183,7 +183,7 @@ def test_upsample_equals_the_definition():
     upsample = fill(lambda: Upsample(3, 2, dtype=jnp.float32, rngs=nnx.Rngs(0)))
     upsample.bias[...] = jnp.array([0.5, -1])
     x = np.random.default_rng(0).normal(size=(2, 3, 4, 3)).astype(np.float32)
-    # [in, row, column, out]: each input cell is written to the four cells it becomes.
+    # [in, row, column, out]: each input cell becomes four cells.
     kernel = np.asarray(upsample.conv.kernel[...]).reshape(3, 2, 2, 2)
     expected = np.tile([0.5, -1], (2, 6, 8, 1))
     for b, i, j, c in np.ndindex(x.shape):
@@ -196,7 +196,7 @@ def test_upsample_is_the_library_transposed_convolution():
     upsample = fill(lambda: Upsample(3, 2, dtype=jnp.float32, rngs=nnx.Rngs(0)))
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 5, 3)), jnp.float32)
     kernel = upsample.conv.kernel[...].reshape(3, 2, 2, 2).transpose(1, 2, 0, 3)
-    # PyTorch's is the gradient of a convolution; JAX turns the kernel round only when told to.
+    # PyTorch's is the gradient of a convolution; JAX flips the kernel only with `transpose_kernel`.
     expected = jax.lax.conv_transpose(
         x, kernel[::-1, ::-1], (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -208,7 +208,7 @@ def test_mask_head_doubles_the_grid_of_each_roi():
     rois = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 5, 5, 2)), jnp.float32)
     logits = call(head, rois)
     assert logits.shape == (2, 3, 10, 10, 3)
-    # Rois do not see each other.
+    # RoIs are independent.
     np.testing.assert_allclose(call(head, rois[1:, 2:])[0, 0], logits[1, 2], atol=1e-6)
 
 
@@ -223,7 +223,7 @@ def test_mask_head_without_convolutions():
 
 
 @pytest.mark.parametrize("norm", ["none", "group", "batch", "frozen_batch"])
-def test_every_head_answers_in_float32(norm):
+def test_every_head_outputs_float32(norm):
     heads = (
         (lambda: rpn_head(convs=1, dtype=jnp.bfloat16), (ROIS[0],)),
         (lambda: box_head(convs=1, fcs=(8,), norm=norm, fc_norm=norm, dtype=jnp.bfloat16), ROIS),
@@ -234,11 +234,11 @@ def test_every_head_answers_in_float32(norm):
         assert {output.dtype for output in outputs} == {jnp.dtype(jnp.float32)}
 
 
-def test_bfloat16_is_really_computed_with():
+def test_heads_compute_in_bfloat16():
     half = fill(lambda: box_head(convs=1, fcs=(8,), norm="group", dtype=jnp.bfloat16))
     full = fill(lambda: box_head(convs=1, fcs=(8,), norm="group"))
     for got, want in zip(call(half, ROIS), call(full, ROIS), strict=True):
-        # Same weights, eight bits: near, but not equal.
+        # Same weights, eight bits: close, but not equal.
         np.testing.assert_allclose(got, want, atol=0.03 * float(jnp.abs(want).max()))
         assert not np.array_equal(got, want)
 
@@ -251,6 +251,6 @@ def test_masks_of_the_own_class():
     np.testing.assert_allclose(masks, expected, rtol=1e-6)
 
 
-def test_a_class_agnostic_output_is_every_class_own():
+def test_a_class_agnostic_mask_serves_every_class():
     values = jnp.arange(6.0).reshape(1, 3, 2, 1)
     np.testing.assert_array_equal(own_class(values, jnp.array([[1, 0, 2]])), [[[0, 1], [2, 3], [4, 5]]])

@@ -14,7 +14,7 @@ KINDS = ("frozen_batch", "batch", "group", "none")
 
 
 def column(*values):
-    """One channel, one image, the values below each other."""
+    """One channel, one image, one value per line of pixels."""
     return jnp.array(values).reshape(1, -1, 1, 1)
 
 
@@ -32,7 +32,7 @@ def test_eps_is_added_to_the_variance():
     np.testing.assert_allclose(norm(column(5.0)), column(2.5), rtol=1e-6)
 
 
-def test_frozen_batch_norm_has_nothing_to_train():
+def test_frozen_batch_norm_has_no_parameters():
     norm = make_norm("frozen_batch", 4, eps=1e-5, dtype=jnp.float32, rngs=nnx.Rngs(0))
     assert not jax.tree.leaves(nnx.state(norm, nnx.Param))
     assert len(jax.tree.leaves(nnx.state(norm, FrozenStatistic))) == 4
@@ -83,9 +83,9 @@ def test_batch_norm_averages_over_devices():
     np.testing.assert_allclose(after["var"], [0.9 + 1.4], rtol=1e-5)
 
 
-def test_batch_norm_counts_in_float32():
+def test_batch_norm_sums_in_float32():
     norm = nnx.view(BatchNorm(1, eps=0.0, rngs=nnx.Rngs(0)), use_running_average=False)
-    # 400 ones and 400 threes: in bfloat16 a running sum of them sticks long before 1600.
+    # 400 ones and 400 threes: in bfloat16 a running sum of them stops growing long before 1600.
     x = jnp.tile(column(1.0, 3.0), (1, 400, 1, 1)).astype(jnp.bfloat16)
     y = norm(x)
     assert y.dtype == jnp.bfloat16
@@ -124,7 +124,7 @@ def test_norm_keeps_the_compute_type(kind):
 
 
 @pytest.mark.parametrize("kind", ["frozen_batch", "batch", "group"])
-def test_make_norm_passes_eps_on(kind):
+def test_make_norm_sets_eps(kind):
     norm = make_norm(kind, 1, eps=3.0, dtype=jnp.float32, rngs=nnx.Rngs(0))
     # Variance 1 by initial statistics or, for group norm, of the values -1 and 1; with eps 3 all are halved.
     np.testing.assert_allclose(norm(column(-1.0, 1.0)), column(-0.5, 0.5), rtol=1e-6)

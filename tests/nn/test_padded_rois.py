@@ -32,7 +32,7 @@ def example(filled=(4, 1), count=7):
 
 
 def gradients(head, x, valid, call=apply_to_valid):
-    """Of a sum of squares over the slots that count, by weights and input."""
+    """Gradients of a sum of squares over the valid slots, by weights and input."""
     structure, weights = nnx.split(head)
 
     def loss(weights, x):
@@ -42,7 +42,7 @@ def gradients(head, x, valid, call=apply_to_valid):
     return jax.jit(jax.grad(loss, (0, 1)))(weights, x)
 
 
-def test_what_counts_is_the_heads_own():
+def test_valid_slots_equal_the_head_applied_directly():
     head, (x, valid) = mask_head(), example()
     out, expected = jax.jit(lambda x: apply_to_valid(head, x, valid))(x), head(x)
     assert out.shape == expected.shape == (2, 7, 6, 6, 2)
@@ -52,7 +52,7 @@ def test_what_counts_is_the_heads_own():
 
 
 @pytest.mark.parametrize("head", [mask_head(), Rematerialized(mask_head())], ids=["kept", "computed again"])
-def test_gradients_are_the_heads_own(head):
+def test_gradients_equal_those_of_the_head_applied_directly(head):
     x, valid = example()
     ours = gradients(head, x, valid)
     expected = gradients(head, x, valid, call=lambda head, x, _: head(x))
@@ -60,13 +60,13 @@ def test_gradients_are_the_heads_own(head):
         np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.abs(b).max()))
 
 
-def test_groups_without_anything_are_not_computed():
+def test_groups_of_padding_are_not_computed():
     head, (x, valid) = mask_head(), example()
     x = x.at[:, 6:].set(jnp.nan)  # would reach every weight's gradient, times zero
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients(head, x, valid)))
 
 
-def test_no_slots_filled():
+def test_no_valid_slots():
     head, (x, valid) = mask_head(), example(filled=(0, 0))
     np.testing.assert_array_equal(apply_to_valid(head, x, valid), 0.0)
 
@@ -80,7 +80,7 @@ def test_accelerators_compute_all_slots_at_once(platform, loops):
     assert "stablehlo.convolution" in text
 
 
-def test_batch_norms_that_learn_see_everything():
+def test_trainable_batch_norms_see_all_slots():
     head, (x, valid) = nnx.view(mask_head("batch"), use_running_average=False), example(filled=(1, 0))
     expected_head = nnx.clone(head)
     np.testing.assert_array_equal(apply_to_valid(head, x, valid), expected_head(x))
@@ -88,7 +88,7 @@ def test_batch_norms_that_learn_see_everything():
     assert np.any(head.convs[0].norm.mean[...] != 0)
 
 
-def test_heads_with_random_numbers_draw_for_every_slot():
+def test_heads_with_dropout_draw_for_every_slot():
     class Forgetful(nnx.Module):
         def __init__(self):
             self.dropout = nnx.Dropout(0.5, deterministic=False, rngs=nnx.Rngs(0))
@@ -100,8 +100,8 @@ def test_heads_with_random_numbers_draw_for_every_slot():
     np.testing.assert_array_equal(apply_to_valid(Forgetful(), x, valid), Forgetful()(x))
 
 
-def test_every_device_skips_for_itself():
-    """Nothing crosses the devices but the gradients' sums; each leaves out what is empty in its own images."""
+def test_every_device_skips_its_own_padding():
+    """Devices communicate only sums of gradients; each skips the padding of its own images."""
     head, (x, valid) = mask_head(), example()
     x, valid = (jnp.concatenate([a, a]) for a in (x, valid))  # four images for four devices
     structure, weights = nnx.split(head)
@@ -126,7 +126,7 @@ def test_every_device_skips_for_itself():
     ("least", "dtype", "loops"),
     [(15_552.0, jnp.float32, True), (15_553.0, jnp.float32, False), (0.0, jnp.bfloat16, False)],
 )
-def test_what_is_no_matrix_product_is_computed_at_once(monkeypatch, least, dtype, loops):
+def test_small_convolutions_are_computed_at_once(monkeypatch, least, dtype, loops):
     """A 3×3 convolution of 4 channels over 6 slots of 3 × 3 cells: 2 · 9 · 6 · 9 · 4 · 4 operations."""
     monkeypatch.setattr(slots, "IN_TRAINING", least)
     head, (x, valid) = mask_head(), example()

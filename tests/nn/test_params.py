@@ -1,4 +1,4 @@
-"""Models taken apart by name and put together again."""
+"""Models split into parameters by name and merged again."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_names_are_paths_of_attributes(model):
     assert len(params) + len(statistics) == count
 
 
-def test_statistics_are_what_no_gradient_changes(model):
+def test_statistics_are_not_parameters(model):
     _, params, statistics = split(model)
     assert {name.rsplit(".", 1)[1] for name in statistics} == {"mean", "var"}
     assert {name.rsplit(".", 1)[1] for name in params} == {"kernel", "bias", "scale"}
@@ -50,7 +50,7 @@ def test_merge_undoes_split(model):
         assert all(mine[name] is theirs[name] for name in mine)
 
 
-def test_replace_gives_other_weights_and_leaves_the_model_alone(model):
+def test_replace_does_not_change_the_original(model):
     _, params, statistics = split(model)
     params = {name: jnp.full_like(value, 2.0) for name, value in params.items()}
     statistics = {name: jnp.full_like(value, 3.0) for name, value in statistics.items()}
@@ -62,7 +62,7 @@ def test_replace_gives_other_weights_and_leaves_the_model_alone(model):
 
 
 def test_weights_of_another_architecture_list_every_difference(model):
-    """A model with batch norm and a box head of 32 takes none of group norm with 48 and a second layer."""
+    """A model with batch norm and a box head of 32 channels, weights of group norm with 48 and a second layer."""
     other = abstract(change(CONFIG.model, backbone__norm="group", box_head__fcs=(48, 48)))
     with pytest.raises(ValueError, match="another architecture; take the configuration") as error:
         replace(model, *split(other)[1:])

@@ -1,4 +1,4 @@
-"""What a layer in bfloat16 adds up in float32."""
+"""Sums that a layer in bfloat16 computes in float32."""
 
 import jax
 import jax.numpy as jnp
@@ -28,15 +28,15 @@ def total(layer, x):
 
 
 @LAYERS
-def test_the_gradient_of_a_bias_counts_in_float32(layer):
+def test_the_gradient_of_a_bias_is_summed_in_float32(layer):
     """A bias is added to each of 40 000 cells. In bfloat16 the sum of as many ones ends at some hundreds."""
     gradient = jax.grad(total)(layer, jnp.zeros((4, 100, 100, 1))).bias[...]
     np.testing.assert_allclose(gradient, [40_000.0] * 2, rtol=1e-6)
 
 
 @LAYERS
-def test_devices_add_up_the_gradient_of_a_kernel_in_float32(layer):
-    """Four devices have the gradients 256, 1, 1 and 1: together 259, for which bfloat16 has 258 and 260 alone.
+def test_devices_sum_the_gradient_of_a_kernel_in_float32(layer):
+    """Four devices have the gradients 256, 1, 1 and 1: the sum is 259, which bfloat16 rounds to 258 or 260.
 
     The gradient of the middle tap is the sum of the images, which have one cell.
     """

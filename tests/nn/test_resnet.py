@@ -1,4 +1,4 @@
-"""ResNet: sizes known from torchvision, strides seen in what each output depends on."""
+"""ResNet: parameter counts of torchvision, strides from the inputs that each output depends on."""
 
 import functools
 import math
@@ -41,7 +41,7 @@ def block(*arguments, **options):
 @pytest.mark.parametrize(
     ("depth", "published", "classifier"),
     [
-        # torchvision's figures for the whole network, and its 1000-class layer of 512 or 2048 inputs.
+        # torchvision's counts for the whole network, and for its 1000-class layer of 512 or 2048 inputs.
         (18, 11_689_512, 513_000),
         (34, 21_797_672, 513_000),
         (50, 25_557_032, 2_049_000),
@@ -54,8 +54,8 @@ def test_parameters_are_those_of_torchvision(depth, published, classifier):
 @pytest.mark.parametrize(
     ("shallow", "deep", "difference"), [(50, 101, 44_549_160 - 25_557_032), (101, 152, 60_192_808 - 44_549_160)]
 )
-def test_deeper_nets_have_the_blocks_that_their_parameters_ask_for(shallow, deep, difference):
-    # What torchvision's figures for two nets differ by must be whole further blocks of the second and third stage:
+def test_deeper_nets_have_the_blocks_that_torchvisions_counts_imply(shallow, deep, difference):
+    # The difference of torchvision's counts for two nets must be whole further blocks of the second and third stage:
     # 1×1, 3×3, 1×1 and twice as many norm numbers as channels.
     second = 512 * 128 + 9 * 128 * 128 + 128 * 512 + 2 * (128 + 128 + 512)
     third = 1024 * 256 + 9 * 256 * 256 + 256 * 1024 + 2 * (256 + 256 + 1024)
@@ -73,13 +73,13 @@ def test_parameters_are_those_of_resnext():
     # torchvision's resnext101_32x8d has 88 791 336 parameters, 2 049 000 of them its classifier's.
     net = resnext()
     assert count(net) + 17 * count(net.layer3[1]) == 88_791_336 - 2_049_000
-    # Frozen norms have no parameters: what then goes are twice as many numbers as channels, 64 in the stem, 256, 512,
+    # Frozen norms have no parameters: without them there are fewer by twice the channels, 64 in the stem, 256, 512,
     # 1024 and 2048 in the four projections, and (256 + 256 + 256) · 2^i in each of stage i's 3, 4, 6 and 3 blocks.
     norms = 2 * 64 + 2 * (256 + 512 + 1024 + 2048) + 2 * 768 * (3 * 1 + 4 * 2 + 6 * 4 + 3 * 8)
     assert sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)) if leaf.ndim == 1) == norms
 
 
-def test_inner_width_doubles_from_stage_to_stage_and_leaves_the_outputs():
+def test_inner_width_doubles_from_stage_to_stage_and_does_not_change_the_outputs():
     net = resnext()
     assert ResNet(depth=50, inner_width=256, groups=32).channels == (256, 512, 1024, 2048)
     for i, stage in enumerate((net.layer1, net.layer2, net.layer3, net.layer4)):
@@ -97,11 +97,11 @@ def test_grouped_bottleneck_equals_a_loop_over_groups(stride):
         for unit in (*module.convs, module.shortcut)
     )
     hidden = np.pad(np.maximum(x[0] @ reduce[0][0, 0] + reduce[1], 0), ((1, 1), (1, 1), (0, 0)))
-    rows, columns = 4 // stride, 6 // stride
-    grouped = np.tile(middle[1], (rows, columns, 1))
+    height, width = 4 // stride, 6 // stride
+    grouped = np.tile(middle[1], (height, width, 1))
     for g in range(groups):
         part = slice(2 * g, 2 * g + 2)
-        for i, j, di, dj in np.ndindex(rows, columns, 3, 3):
+        for i, j, di, dj in np.ndindex(height, width, 3, 3):
             grouped[i, j, part] += hidden[stride * i + di, stride * j + dj, part] @ middle[0][di, dj, :, part]
     branch = np.maximum(grouped, 0) @ expand[0][0, 0] + expand[1]
     expected = np.maximum(branch + x[0, ::stride, ::stride] @ shortcut[0][0, 0] + shortcut[1], 0)
@@ -110,12 +110,12 @@ def test_grouped_bottleneck_equals_a_loop_over_groups(stride):
 
 @pytest.mark.parametrize("depth", BLOCKS)
 def test_depth_counts_the_layers(depth):
-    # Stem and classifier are the two others.
+    # The stem and the classifier are the other two layers.
     assert 2 + sum(BLOCKS[depth]) * (3 if depth >= 50 else 2) == depth
 
 
-def test_frozen_batch_norm_leaves_the_convolutions():
-    # 53 120 numbers are scale and bias of norms.
+def test_frozen_batch_norm_leaves_only_parameters_of_convolutions():
+    # 53 120 parameters are scale and bias of norms.
     assert count(abstract_resnet(50, norm="frozen_batch")) == 23_508_032 - 53_120
 
 
@@ -157,8 +157,8 @@ def test_bottleneck_strides_in_its_1x1_if_asked():
 @pytest.mark.parametrize("stride_in_1x1", [False, True])
 def test_basic_block_strides_in_its_first_3x3(stride_in_1x1):
     seen = depends_on(block(4, 8, 8, 2, bottleneck=False, stride_in_1x1=stride_in_1x1), positive(1, 8, 8, 4))
-    # The second 3×3 sees cells 0 and 1 of the coarse grid, the first gives those rows 0 … 1 and 1 … 3. Were the stride
-    # in the second, row 3 would be out of reach.
+    # The second 3×3 sees cells 0 and 1 of the coarse grid, the first extends them to indices 0 … 1 and 1 … 3. With the
+    # stride in the second, index 3 would be out of reach.
     expected = np.zeros((8, 8), bool)
     expected[:4, :4] = True
     np.testing.assert_array_equal(seen, expected)
@@ -198,10 +198,10 @@ def test_shortcut_projects_only_where_shapes_differ(inputs, inner, outputs, stri
 def test_max_pool_equals_the_definition(shape):
     # All negative: padding must not win.
     x = -np.random.default_rng(0).uniform(1, 2, (1, *shape, 2)).astype(np.float32)
-    rows, columns = -(-shape[0] // 2), -(-shape[1] // 2)
-    expected = np.zeros((1, rows, columns, 2), np.float32)
-    for i in range(rows):
-        for j in range(columns):
+    height, width = -(-shape[0] // 2), -(-shape[1] // 2)
+    expected = np.zeros((1, height, width, 2), np.float32)
+    for i in range(height):
+        for j in range(width):
             near = x[0, max(2 * i - 1, 0) : 2 * i + 2, max(2 * j - 1, 0) : 2 * j + 2]
             expected[0, i, j] = near.max(axis=(0, 1))
     np.testing.assert_array_equal(max_pool(jnp.asarray(x), before=1), expected)
@@ -217,10 +217,10 @@ def same(size, stride, cells):
 @pytest.mark.parametrize("shape", [(6, 4), (2, 8), (16, 24)])
 def test_max_pool_without_padding_before_is_that_of_tensorflow_on_even_sides(shape):
     x = -np.random.default_rng(0).uniform(1, 2, (1, *shape, 2)).astype(np.float32)
-    (rows, top), (columns, left) = (same(3, 2, cells) for cells in shape)
-    expected = np.zeros((1, rows, columns, 2), np.float32)
-    for i in range(rows):
-        for j in range(columns):
+    (height, top), (width, left) = (same(3, 2, cells) for cells in shape)
+    expected = np.zeros((1, height, width, 2), np.float32)
+    for i in range(height):
+        for j in range(width):
             near = x[0, max(2 * i - top, 0) : 2 * i - top + 3, max(2 * j - left, 0) : 2 * j - left + 3]
             expected[0, i, j] = near.max(axis=(0, 1))
     np.testing.assert_array_equal(max_pool(jnp.asarray(x), before=0), expected)
@@ -228,7 +228,7 @@ def test_max_pool_without_padding_before_is_that_of_tensorflow_on_even_sides(sha
 
 @pytest.mark.parametrize(("pool_after", "first", "last"), [(False, -5, 5), (True, -3, 7)])
 def test_pool_after_shifts_what_the_first_stage_sees(pool_after, first, last):
-    # Stage 1 of a net without blocks is its stem. The window of cell 2, rows 3 … 5 of the 7×7 convolution with its
+    # Stage 1 of a net without blocks is its stem. The window of cell 2, indices 3 … 5 of the 7×7 convolution with its
     # padding of 3, reaches from pixel 2 · 3 - 3 to 2 · 5 + 3: 8 - 5 … 8 + 5. One stem cell later it is 8 - 3 … 8 + 7.
     net = abstract_resnet(18, 1, pool_after=pool_after, norm="none")
     net.layer1, net.layer2, net.layer3, net.layer4 = (nnx.List() for _ in range(4))

@@ -25,7 +25,7 @@ def xla(x, kernel):
 
 
 def close(ours, expected, tolerance):
-    """Within a share of the largest value, whatever cancels."""
+    """Compares within a share of the largest value, as small values are differences of large ones."""
     assert ours.shape == expected.shape and ours.dtype == expected.dtype
     np.testing.assert_allclose(ours, expected, atol=tolerance * float(jnp.abs(expected).max()))
 
@@ -51,11 +51,11 @@ def test_gradients_equal_those_of_the_direct_sum(shape):
 
 
 @pytest.mark.parametrize(("threshold", "dtype"), [(0.0, jnp.float32), (0.0, jnp.bfloat16), (1e30, jnp.float32)])
-def test_either_way_has_the_same_values_and_gradients(monkeypatch, threshold, dtype):
+def test_both_algorithms_have_the_same_values_and_gradients(monkeypatch, threshold, dtype):
     monkeypatch.setattr(winograd, "IN_PREDICTION", threshold)
     monkeypatch.setattr(winograd, "IN_TRAINING", threshold)
     x, kernel, cotangent = arrays(2, 6, 7, 8, 4, dtype)
-    # bfloat16 always takes the direct way: the same bits.
+    # bfloat16 always uses the direct convolution: the same bits.
     tolerance = 5e-6 if dtype == jnp.float32 else 0.0
     close(jax.jit(lambda *a: conv3x3(*a))(x, kernel), xla(x, kernel), tolerance)
 
@@ -76,7 +76,7 @@ def products(text):
     return text.count("stablehlo.dot_general"), text.count("stablehlo.convolution")
 
 
-def test_each_platform_gets_its_own_way(monkeypatch):
+def test_each_platform_has_its_own_algorithm(monkeypatch):
     monkeypatch.setattr(winograd, "IN_PREDICTION", 0.0)
     monkeypatch.setattr(winograd, "IN_TRAINING", 0.0)
     x, kernel, cotangent = arrays(1, 4, 4, 2, 3)
@@ -93,7 +93,7 @@ def test_each_platform_gets_its_own_way(monkeypatch):
         )
 
 
-def test_devices_exchange_the_gradient_of_the_kernel_alone(monkeypatch):
+def test_devices_exchange_only_the_gradient_of_the_kernel(monkeypatch):
     monkeypatch.setattr(winograd, "IN_TRAINING", 0.0)
     x, kernel, cotangent = arrays(4, 4, 4, 2, 3)
     mesh = data_mesh()

@@ -1,4 +1,4 @@
-"""Anchors against the numbers that Detectron2 and torchvision have for the same sizes."""
+"""Anchors compared with those of Detectron2 and torchvision for the same sizes."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_area_and_shape_of_cell_anchors():
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.5])
-def test_grid_goes_row_by_row_cell_by_cell_ratio_by_ratio(offset):
+def test_grid_is_ordered_by_row_column_and_ratio(offset):
     cell = cell_anchors(16.0, RATIOS)
     expected = []
     for row in range(2):

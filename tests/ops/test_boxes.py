@@ -1,4 +1,4 @@
-"""Box geometry against counted cells, the coder against scalar arithmetic."""
+"""Box geometry compared with counted cells, the coder with scalar arithmetic."""
 
 import math
 
@@ -82,7 +82,7 @@ def test_overlaps_are_those_of_the_cells_covered(a, b):
     shared = [[len(cells(p) & cells(q)) for q in b] for p in a]
     union = [[len(cells(p) | cells(q)) for q in b] for p in a]
     np.testing.assert_array_equal(intersection(jnp.asarray(a), jnp.asarray(b)), shared)
-    expected = [[s / u if u else 0.0 for s, u in zip(*rows, strict=True)] for rows in zip(shared, union, strict=True)]
+    expected = [[s / u if u else 0.0 for s, u in zip(*pair, strict=True)] for pair in zip(shared, union, strict=True)]
     np.testing.assert_allclose(iou(jnp.asarray(a), jnp.asarray(b)), expected, rtol=1e-6)
 
 
@@ -98,7 +98,7 @@ def test_iou_has_finite_gradients_for_boxes_without_area():
     assert jnp.all(jnp.isfinite(jax.grad(lambda b: iou(b, b).sum())(boxes)))
 
 
-def test_clip_moves_corners_to_the_edge():
+def test_clip_puts_corners_on_the_edge():
     boxes = jnp.array([[-5.0, -6, 7, 8], [3, 4, 50, 60], [1, 2, 3, 4], [40, 40, 50, 50], [-9, -9, -1, -1]])
     # An image 10 high and 20 wide. Boxes outside it lose their area.
     expected = [[0, 0, 7, 8], [3, 4, 20, 10], [1, 2, 3, 4], [20, 10, 20, 10], [0, 0, 0, 0]]

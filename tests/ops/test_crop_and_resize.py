@@ -1,4 +1,4 @@
-"""TensorFlow's crop_and_resize, and Matterport's choice of levels, against loops over their definitions."""
+"""TensorFlow's crop_and_resize, and Matterport's choice of levels, against loops that follow their definitions."""
 
 import math
 
@@ -22,7 +22,7 @@ SLOTS = 8
 
 
 def pool(features, boxes, level, bins=BINS):
-    """The first boxes' answer; the other slots hold boxes without area."""
+    """The output for the first boxes; the other slots hold boxes without area."""
     boxes, level = np.asarray(boxes, np.float32), np.asarray(level, np.int32)
     empty = SLOTS - len(boxes)
     boxes, level = np.pad(boxes, ((0, empty), (0, 0))), np.pad(level, (0, empty))
@@ -63,7 +63,7 @@ def define_crop_and_resize(features, boxes, level, bins=BINS):
 
 
 def define_transpose(features, boxes, level, cotangent):
-    """What each feature cell hands back: the same weights read the other way round."""
+    """The gradient of each feature cell: the same weights, transposed."""
     gradients = [np.zeros(f.shape) for f in features]
     for n, (box, lvl) in enumerate(zip(boxes, level, strict=True)):
         for i, j, row, column, weight in bin_weights(box, *features[lvl].shape[:2], BINS):
@@ -94,7 +94,7 @@ LEVEL = np.int32([0, 1, 0, 0, 1, 0, 0, 1])
 
 def test_five_by_five():
     # 0 … 24 on 5 × 5 cells under an image of 9 × 9 pixels, so pixel 2 is the middle of cell 1. The box from pixel
-    # (x 2, y 0) to (6, 8) covers columns 1 … 3 and rows 0 … 4: three samples at columns 1, 2, 3 and rows 0, 2, 4.
+    # (x 2, y 0) to (6, 8) covers x 1 … 3 and y 0 … 4 in cells: three samples at x 1, 2, 3 and y 0, 2, 4.
     features = (jnp.arange(25.0).reshape(5, 5, 1),)
     pooled = jitted(features, jnp.array([[2.0, 0, 6, 8]]), jnp.array([0]), (9, 9), 3, 0, True)
     np.testing.assert_array_equal(pooled[0, ..., 0], [[1, 2, 3], [11, 12, 13], [21, 22, 23]])
@@ -110,7 +110,7 @@ def test_five_by_five():
 
 
 def test_samples_outside_count_nothing():
-    # Pixels and cells are the same. Rows -1, 1, 3 and columns 3, 4, 5 of a level of 5 × 5: row -1 and column 5 miss it.
+    # Pixels are cells. Samples at y -1, 1, 3 and x 3, 4, 5 of a level of 5 × 5: y -1 and x 5 are outside.
     features = (jnp.arange(25.0).reshape(5, 5, 1),)
     pooled = jitted(features, jnp.array([[3.0, -1, 5, 3]]), jnp.array([0]), (5, 5), 3, 0, True)
     np.testing.assert_array_equal(pooled[0, ..., 0], [[0, 0, 0], [8, 9, 0], [18, 19, 0]])
@@ -145,7 +145,7 @@ def test_any_boxes_equal_the_definition(low, high, level):
     bins=st.sampled_from([2, 3, 7]),
 )
 def test_boxes_that_end_on_the_border_lose_no_sample(start, level, bins):
-    # Features of 1 answer 1 wherever a sample counts.
+    # Features of 1 give 1 wherever a sample counts.
     ones = tuple(np.ones_like(f) for f in pyramid())
     end = np.float32([[47, 31]])
     boxes = np.concatenate([start * end, np.repeat(end, SLOTS, axis=0)], axis=1)
@@ -173,12 +173,12 @@ def test_each_box_reads_its_own_level():
 
 
 def pool_and_pull(features, boxes, level, cotangent):
-    """The pooled features, and what a cotangent of theirs hands back to features and boxes."""
+    """The pooled features, and the gradients of features and boxes for a cotangent."""
     pooled, pull = jax.vjp(lambda f, b: crop_and_resize(f, b, level, IMAGE, BINS, 0, True), features, boxes)
     return pooled, *pull(cotangent)
 
 
-def test_lifted_over_images_it_pools_and_hands_back_by_the_same_weights_and_nothing_to_boxes():
+def test_vmapped_pooling_has_transposed_gradients_and_none_for_boxes():
     rng = np.random.default_rng(2)
     features = tuple(rng.normal(size=(2, *f.shape)).astype(np.float32) for f in pyramid())
     boxes, level = np.stack([BOXES, BOXES * 0.4]), np.stack([LEVEL, 1 - LEVEL])
@@ -195,19 +195,19 @@ def test_lifted_over_images_it_pools_and_hands_back_by_the_same_weights_and_noth
 def test_bfloat16_features_are_averaged_in_float32_and_so_are_their_gradients():
     features = tuple(jnp.asarray(f, jnp.bfloat16) for f in pyramid())
     # 300 boxes take the same point, an eighth of the way from one cell to the next: in bfloat16 the sum of their
-    # hundreds of numbers would stick.
+    # hundreds of values would stop growing.
     boxes, level = np.tile(np.float32([[47 / 11 * 2.125, 0] * 2]), (300, 1)), np.zeros(300, np.int32)
     cotangent = jnp.ones((300, BINS, BINS, 2), jnp.bfloat16)
     pooled, pulled, _ = jax.jit(pool_and_pull)(features, boxes, level, cotangent)
     assert pooled.dtype == pulled[0].dtype == jnp.bfloat16
     row = np.asarray(features[0], np.float32)[0]
     exact = 0.875 * row[2] + 0.125 * row[3]
-    # Half a unit in the last of eight places.
+    # Half a unit in the last of eight bits.
     np.testing.assert_allclose(np.asarray(pooled, np.float32)[0, 0, 0], exact, rtol=2**-8, atol=1e-5)
     np.testing.assert_allclose(np.asarray(pulled[0], np.float32)[0, 2:4, 0], [2700 * 0.875, 2700 * 0.125], rtol=2**-8)
 
 
-def test_box_that_is_not_a_number_spoils_only_itself():
+def test_nan_box_affects_only_itself():
     boxes = np.float32([[4, 3, 20, 17], [np.nan] * 4])
     pooled = pool(pyramid(), boxes, [0, 0])
     np.testing.assert_allclose(pooled[:1], define_crop_and_resize(pyramid(), boxes[:1], [0]), atol=1e-5)
@@ -219,12 +219,12 @@ side = st.floats(1e-3, 1022)
 
 @given(sides=hnp.arrays(np.float64, (SLOTS, 2), elements=side), image=st.sampled_from([512, 1024]))
 def test_nearest_level_is_that_of_matterport(sides, image):
-    # Their boxes are shares of the image's sides minus one pixel, but 224 pixels a share of the sides themselves.
+    # Matterport's boxes are shares of the image's sides minus one pixel, but 224 pixels is a share of the sides.
     shares = sides / (image - 1)
     exact = 4 + np.log2(np.sqrt(shares.prod(axis=1)) / (224 / math.sqrt(image * image)))
     boxes = jnp.asarray(np.concatenate([np.zeros_like(sides), sides], axis=1), jnp.float32)
     levels = assign_levels(boxes, 4, canonical_size=224 * (image - 1) / image, canonical_level=4, eps=0.5)
-    # Ties lie at halves; there float32 and which neighbour `round` prefers decide.
+    # Ties are at halves, where float32 and the rule of `round` decide.
     clear = np.abs(exact - np.floor(exact) - 0.5) > 1e-3
     np.testing.assert_array_equal(levels[clear], np.clip(np.round(exact), 2, 5)[clear] - 2)
 

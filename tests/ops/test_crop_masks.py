@@ -1,4 +1,4 @@
-"""Mask targets against sums over samples, and against masks whose share of a bin is plain to see."""
+"""Mask targets compared with sums over samples, and with masks whose share of a bin is known."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -56,7 +56,7 @@ EXTENT = (8.0, 16.0, 16.0, 24.0)
 """Each of the 4 × 4 cells is two pixels wide."""
 
 
-def test_looking_at_the_extent_gives_the_mask_back():
+def test_cropping_to_the_extent_returns_the_mask():
     # One sample per bin lies on the centre of each cell.
     np.testing.assert_array_equal(crop(MASK, EXTENT, EXTENT, 4, 1), MASK)
 
@@ -128,11 +128,11 @@ def test_without_a_count_each_side_takes_as_many_samples_as_it_needs():
     for box, samples in (((2, 5, 12, 15), 4), ((4, 4, 7, 7), 1), ((4, 4, 4.5, 4.5), 1)):
         extent = (0, 0, 18, 18)
         np.testing.assert_allclose(crop(mask, extent, box, 3, 0), define_crop(mask, extent, box, 3, samples), atol=1e-5)
-    # A mask of rows alone does not see how many samples there are along them.
-    rows = np.repeat(mask[:, :1], 9, axis=1)
+    # A mask that is constant along x does not depend on the number of samples along x.
+    constant = np.repeat(mask[:, :1], 9, axis=1)
     np.testing.assert_allclose(
-        crop(rows, (0, 0, 18, 18), (3, 2, 9, 12), 3, 0),
-        define_crop(rows, (0, 0, 18, 18), (3, 2, 9, 12), 3, 4),
+        crop(constant, (0, 0, 18, 18), (3, 2, 9, 12), 3, 0),
+        define_crop(constant, (0, 0, 18, 18), (3, 2, 9, 12), 3, 4),
         atol=1e-5,
     )
 

@@ -1,4 +1,4 @@
-"""Matching against the rule of Faster R-CNN written as loops, ties included."""
+"""Matching compared with the rule of Faster R-CNN in loops, ties included."""
 
 import hypothesis.extra.numpy as hnp
 import jax

@@ -1,4 +1,4 @@
-"""Non-maximum suppression against the sequential greedy loop."""
+"""Non-maximum suppression compared with the sequential greedy loop."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -17,7 +17,7 @@ jitted_first = jax.jit(first, static_argnums=1)
 
 
 def keep8(boxes, threshold, valid=None):
-    """What stays of up to eight boxes; the rest of the eight slots is padding."""
+    """The kept ones of up to eight boxes; the other slots are padding."""
     boxes = np.asarray(boxes, np.float32)
     valid = np.ones(len(boxes), bool) if valid is None else np.asarray(valid)
     empty = 8 - len(boxes)
@@ -135,19 +135,19 @@ def test_all_padding():
     assert not keep8(np.zeros((8, 4)), 0.5, valid=np.zeros(8, bool)).any()
 
 
-def test_groups_do_not_see_each_other():
+def test_groups_are_independent():
     rng = np.random.default_rng(1)
     boxes, group = random_boxes(rng, 90, 16), rng.integers(0, 3, 90).astype(np.int32)
     valid = rng.random(90) < 0.9
     check(boxes, valid, 0.3, group)
     keep = np.asarray(jitted(boxes, valid, 0.3, group))
     for g in range(3):
-        # A group alone gives what it gives among the others.
+        # A group gives the same result alone and among others.
         alone = define_nms(boxes, valid & (group == g), 0.3, np.zeros(90))
         np.testing.assert_array_equal(keep & (group == g), alone)
 
 
-def test_lifting_over_images_changes_nothing():
+def test_vmap_changes_nothing():
     rng = np.random.default_rng(2)
     boxes = np.stack([staircase(40), random_boxes(rng, 40, 10), np.zeros((40, 4), np.float32)])
     valid = np.stack([np.ones(40, bool), rng.random(40) < 0.8, np.zeros(40, bool)])

@@ -1,4 +1,4 @@
-"""The pyramid as one table: every cell is where it is said to be."""
+"""The levels of the pyramid concatenated: each cell is at its index."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +7,7 @@ from maskrcnn_jax.ops.pyramid import concatenate_levels
 
 
 def test_every_cell_is_found_again():
-    # Levels of 2 × 3, 1 × 2 and 1 × 1 cells: they start at rows 0, 6 and 8 of the table.
+    # Levels of 2 × 3, 1 × 2 and 1 × 1 cells: they start at indices 0, 6 and 8.
     levels = [jnp.arange(6.0).reshape(2, 3, 1), 10 + jnp.arange(2.0).reshape(1, 2, 1), jnp.full((1, 1, 1), 20.0)]
     table, start, height, width = concatenate_levels(levels, jnp.array([2, 0, 1, 0]))
     np.testing.assert_array_equal(table[:, 0], [0, 1, 2, 3, 4, 5, 10, 11, 20])

@@ -1,4 +1,4 @@
-"""RoIAlign against the sums that define it, bin by bin and sample by sample."""
+"""RoIAlign compared with the sums that define it, bin by bin and sample by sample."""
 
 import math
 
@@ -21,7 +21,7 @@ SLOTS = 8
 
 
 def pool(features, boxes, level, ratio, aligned=True):
-    """The first boxes' answer; the other slots hold boxes without area."""
+    """The output for the first boxes; the other slots hold boxes without area."""
     boxes, level = np.asarray(boxes, np.float32), np.asarray(level, np.int32)
     empty = SLOTS - len(boxes)
     boxes, level = np.pad(boxes, ((0, empty), (0, 0))), np.pad(level, (0, empty))
@@ -51,16 +51,16 @@ def bin_weights(box, scale, height, width, ratio, aligned):
     roi_height, roi_width = y1 - y0, x1 - x0
     if not aligned:
         roi_height, roi_width = max(roi_height, 1.0), max(roi_width, 1.0)
-    rows = ratio or max(math.ceil(roi_height / BINS), 1)
-    columns = ratio or max(math.ceil(roi_width / BINS), 1)
+    down = ratio or max(math.ceil(roi_height / BINS), 1)
+    across = ratio or max(math.ceil(roi_width / BINS), 1)
     for i in range(BINS):
         for j in range(BINS):
-            for sample_row in range(rows):
-                for sample_column in range(columns):
-                    y = y0 + (i + (sample_row + 0.5) / rows) * roi_height / BINS
-                    x = x0 + (j + (sample_column + 0.5) / columns) * roi_width / BINS
+            for sample_row in range(down):
+                for sample_column in range(across):
+                    y = y0 + (i + (sample_row + 0.5) / down) * roi_height / BINS
+                    x = x0 + (j + (sample_column + 0.5) / across) * roi_width / BINS
                     for row, column, weight in bilinear(y, x, height, width):
-                        yield i, j, row, column, weight / (rows * columns)
+                        yield i, j, row, column, weight / (down * across)
 
 
 def define_roi_align(features, boxes, level, ratio, aligned):
@@ -74,7 +74,7 @@ def define_roi_align(features, boxes, level, ratio, aligned):
 
 
 def define_transpose(features, boxes, level, cotangent, ratio, aligned):
-    """What each feature cell hands back: the same weights read the other way round."""
+    """The gradient of each feature cell: the same weights, transposed."""
     gradients = [np.zeros(f.shape) for f in features]
     for n, (box, lvl) in enumerate(zip(boxes, level, strict=True)):
         height, width, _ = features[lvl].shape
@@ -192,7 +192,7 @@ def test_level_of_an_image_that_is_no_multiple_of_the_stride():
 
 
 def pool_and_pull(features, boxes, level, cotangent, ratio):
-    """The pooled features, and what a cotangent of theirs hands back to features and boxes."""
+    """The pooled features, and the gradients of features and boxes for a cotangent."""
     pooled, pull = jax.vjp(lambda f, b: roi_align(f, b, level, IMAGE, BINS, ratio, True), features, boxes)
     return pooled, *pull(cotangent)
 
@@ -208,10 +208,10 @@ def test_gradient_is_the_transpose_and_does_not_reach_boxes(ratio):
 
 
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_lifting_over_images_changes_nothing_forwards_or_backwards(ratio):
+def test_vmap_changes_neither_values_nor_gradients(ratio):
     rng = np.random.default_rng(2)
     features = tuple(rng.normal(size=(3, *f.shape)).astype(np.float32) for f in pyramid())
-    # The images need different numbers of samples, so the adaptive loop ends at a different turn for each.
+    # The images need different numbers of samples, so the adaptive loop ends at a different iteration for each.
     boxes = np.stack([BOXES, np.asarray(BOXES) * 0.2, np.zeros_like(BOXES)])
     level = np.stack([LEVEL, 1 - np.asarray(LEVEL), LEVEL])
     cotangent = rng.normal(size=(3, SLOTS, BINS, BINS, 2)).astype(np.float32)
@@ -230,12 +230,12 @@ def test_bfloat16_features_are_averaged_in_float32(ratio):
     pooled = pool(features, BOXES, LEVEL, ratio)
     assert pooled.dtype == jnp.bfloat16
     exact = define_roi_align([np.asarray(f, np.float32) for f in features], BOXES, LEVEL, ratio, True)
-    # Half a unit in the last of eight places.
+    # Half a unit in the last of eight bits.
     np.testing.assert_allclose(np.asarray(pooled, np.float32), exact, rtol=2**-8, atol=1e-5)
 
 
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_box_that_is_not_a_number_spoils_only_itself(ratio):
+def test_nan_box_affects_only_itself(ratio):
     boxes = np.float32([[4, 3, 20, 17], [np.nan] * 4])
     expected = define_roi_align(pyramid(), boxes[:1], [0], ratio, True)
     np.testing.assert_allclose(pool(pyramid(), boxes, [0, 0], ratio)[:1], expected, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Sampling: how many, which, and that every candidate has the same chance."""
+"""Sampling: how many, which, and that every candidate has the same probability."""
 
 import hypothesis.extra.numpy as hnp
 import jax
@@ -17,13 +17,13 @@ jitted = jax.jit(sample, static_argnums=(2, 3))
 
 
 def boxes(positive, negative, total=35):
-    """Assignments in a shuffled order; who is neither positive nor negative is ignored."""
+    """Assignments in a shuffled order; entries that are neither positive nor negative are ignored."""
     values = np.repeat([POSITIVE, NEGATIVE, IGNORE], [positive, negative, total - positive - negative])
     return jnp.asarray(np.random.default_rng(0).permutation(values), jnp.int32)
 
 
 def check(drawn, assignment, positives, negatives):
-    """The draw holds so many of each kind, each box at most once, positives first, then negatives, then nothing."""
+    """Checks the number of each kind, that no box is drawn twice, and the order: positives, negatives, padding."""
     index, positive, valid = (np.asarray(field) for field in drawn)
     kinds = np.asarray(assignment)[index]
     filled = positives + negatives
@@ -39,7 +39,7 @@ def check(drawn, assignment, positives, negatives):
     ("available", "count", "fraction", "expected"),
     [
         ((10, 20), 8, 0.25, (2, 6)),  # enough of both
-        ((1, 20), 8, 0.25, (1, 7)),  # negatives take the place of missing positives
+        ((1, 20), 8, 0.25, (1, 7)),  # negatives fill the slots of missing positives
         ((10, 3), 8, 0.25, (2, 3)),  # but never the other way round: three slots stay empty
         ((10, 20), 8, 0.0, (0, 8)),
         ((10, 20), 8, 1.0, (8, 0)),
@@ -78,15 +78,15 @@ def test_any_assignment_gives_the_right_numbers(assignment, seed):
     check(drawn, assignment, positives, negatives)
 
 
-def test_every_candidate_has_the_same_chance():
+def test_every_candidate_has_the_same_probability():
     assignment, draws = boxes(12, 24, total=42), 4000
     keys = jax.random.split(jax.random.key(3), draws)
     drawn = jax.jit(jax.vmap(lambda key: sample(key, assignment, 12, 0.25)))(keys)
     hits = np.bincount(np.asarray(drawn.index)[np.asarray(drawn.valid)], minlength=42)
-    for kind, chance in ((POSITIVE, 3 / 12), (NEGATIVE, 9 / 24), (IGNORE, 0.0)):
+    for kind, probability in ((POSITIVE, 3 / 12), (NEGATIVE, 9 / 24), (IGNORE, 0.0)):
         # Hits are binomial; five standard deviations is one false alarm in 40 000 such tests.
-        deviation = np.abs(hits[np.asarray(assignment) == kind] - draws * chance)
-        assert np.all(deviation <= 5 * np.sqrt(draws * chance * (1 - chance)))
+        deviation = np.abs(hits[np.asarray(assignment) == kind] - draws * probability)
+        assert np.all(deviation <= 5 * np.sqrt(draws * probability * (1 - probability)))
 
 
 def test_pairs_are_drawn_independently():
@@ -95,7 +95,7 @@ def test_pairs_are_drawn_independently():
     drawn = jax.jit(jax.vmap(lambda key: sample(key, assignment, 2, 0.0)))(keys)
     pairs = np.sort(np.asarray(drawn.index), axis=1)
     hits = np.bincount(pairs[:, 0] * 6 + pairs[:, 1], minlength=36).reshape(6, 6)[np.triu_indices(6, 1)]
-    # Each of the 15 pairs has the chance 1/15.
+    # Each of the 15 pairs has probability 1/15.
     assert np.all(np.abs(hits - draws / 15) <= 5 * np.sqrt(draws / 15 * 14 / 15))
 
 
@@ -106,7 +106,7 @@ def test_draw_is_a_function_of_the_key():
     assert not np.array_equal(first, other)
 
 
-def test_lifting_over_images_changes_nothing():
+def test_vmap_changes_nothing():
     assignments = jnp.stack([boxes(10, 20), boxes(0, 35), boxes(35, 0)])
     keys = jax.random.split(jax.random.key(7), 3)
     lifted = jax.jit(jax.vmap(lambda key, a: sample(key, a, 8, 0.25)))(keys, assignments)

@@ -1,4 +1,4 @@
-"""The bench of the comparisons with torchvision: both systems in one process, on real images.
+"""Setup of the comparisons with torchvision: both systems in one process, on real images.
 
 `make parity` leaves out the conftest of the other tests, whose hasty compilation and four devices serve small networks.
 """
@@ -6,8 +6,7 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Read when torch is imported. Its threads else wait for each other by spinning, which takes the cores from the other
-# system and from whatever else runs.
+# Read when torch is imported. Without it PyTorch's idle threads spin on the cores that the other system needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from collections.abc import Callable

@@ -73,10 +73,10 @@ def main(folder: Path) -> None:
             [source.category_ids[label - 1] for label in other["labels"]],
             other["masks"][:, 0].numpy() >= 0.5,
         )
-    figures = [coco_metrics(source.coco(), found, masks=True) for found in (ours, theirs)]
+    scored = [coco_metrics(source.coco(), found, masks=True) for found in (ours, theirs)]
     print(f"{len(source)} images; {len(ours)} detections here, {len(theirs)} in torchvision")
     for name in ("bbox/AP", "bbox/AP50", "bbox/AP75", "segm/AP", "segm/AP50", "segm/AP75"):
-        here, there = (values[name] for values in figures)
+        here, there = (metrics[name] for metrics in scored)
         print(f"{name:10} {here:.5f} {there:.5f} {there - here:+.5f}")
 
 

@@ -1,8 +1,8 @@
 """torchvision models with random weights that behave like trained ones.
 
-Weights as they are drawn make a network that says the same of every place: no class passes a threshold, nothing is
-suppressed, and a comparison shows nothing. Here each layer that decides is set by what it sees of a few images: norms
-get the statistics of their inputs, outputs the spread of a trained network's.
+A freshly initialised network has nearly constant outputs: no class passes a threshold, nothing is suppressed, and a
+comparison shows nothing. Here layers are calibrated on a few images: norms get the statistics of their inputs, outputs
+the spread of a trained network's.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops import FrozenBatchNorm2d
 
 CLASSES = 91
-"""COCO's category ids and background, as torchvision counts them."""
+"""COCO's category ids and background, as in torchvision."""
 
 
 def v1(**options: float) -> MaskRCNN:
-    """`maskrcnn_resnet50_fpn` with frozen batch norm, as it is made when weights are loaded."""
+    """`maskrcnn_resnet50_fpn` with frozen batch norm, as torchvision builds it for trained weights."""
     return MaskRCNN(resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=5), CLASSES, **options)
 
 
@@ -34,10 +34,10 @@ def lively(
 
     Args:
         make: makes the model; its weights are those of `seed`.
-        images: `[3, h, w]` in `[0, 1]` each: what the layers are set by.
-        background: logit of background where every class has 0 on average, with a spread of 1.5; it decides how many
-            objects there are.
-        active: mean of what enters the ReLUs, in standard deviations. A ReLU has two gradients at zero: of a million
+        images: `[3, h, w]` in `[0, 1]` each, for the calibration.
+        background: logit of background, where every class has mean 0 and standard deviation 1.5; it decides how many
+            objects are found.
+        active: mean of the inputs of the ReLUs, in standard deviations. A ReLU has two gradients at zero: of a million
             values within a millionth of it float errors put one on the other side, which changes gradients by one in a
             thousand from layer to layer. Away from zero they can be compared.
         seed: of the weights.
@@ -52,8 +52,8 @@ def lively(
         model.roi_heads.mask_predictor.mask_fcn_logits: _spread(2.0),
     }
     norms = {
-        # The end of a residual branch is small beside its shortcut, as training makes it: else float errors would grow
-        # from block to block.
+        # The end of a residual branch is small compared with its shortcut, as in a trained network: else float errors
+        # would grow from block to block.
         layer: _statistics(0.2 if name.endswith("bn3") else 1.0, active)
         for name, layer in model.named_modules()
         if isinstance(layer, nn.BatchNorm2d | FrozenBatchNorm2d)
@@ -72,7 +72,7 @@ def lively(
 
 
 def _once(calibrate: Callable[[nn.Module, torch.Tensor], None]) -> Callable[..., None]:
-    """A hook that looks at the first input alone: of the RPN's head, the finest level."""
+    """A hook that uses only the first input: for the RPN's head, the finest level."""
     seen: list[nn.Module] = []
 
     def hook(layer: nn.Module, inputs: tuple[torch.Tensor]) -> None:
@@ -84,14 +84,14 @@ def _once(calibrate: Callable[[nn.Module, torch.Tensor], None]) -> Callable[...,
 
 
 def _before_relus(model: MaskRCNN) -> list[nn.Module]:
-    """The layers of the heads that a ReLU follows, without a norm between."""
+    """The layers of the heads that are followed by a ReLU without a norm between."""
     heads = [model.rpn.head.conv, model.roi_heads.box_head, model.roi_heads.mask_head]
     layers = [layer for head in heads for layer in head.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     return [*(layer for layer in layers if layer.bias is not None), model.roi_heads.mask_predictor.conv5_mask]
 
 
 def _offset(active: float) -> Callable[[nn.Module, torch.Tensor], None]:
-    """Each output has this mean, in its standard deviations."""
+    """Sets the mean of each output, in its standard deviations."""
 
     def calibrate(layer: nn.Module, x: torch.Tensor) -> None:
         y = type(layer).forward(layer, x)
@@ -102,7 +102,7 @@ def _offset(active: float) -> Callable[[nn.Module, torch.Tensor], None]:
 
 
 def _statistics(scale: float, active: float) -> Callable[[nn.Module, torch.Tensor], None]:
-    """The norm's own statistics are those of its input; its affine part is drawn."""
+    """Sets the norm's statistics to those of its input, and random scale and bias."""
 
     def calibrate(norm: nn.Module, x: torch.Tensor) -> None:
         norm.running_mean.copy_(x.mean(dim=(0, 2, 3)))
@@ -114,7 +114,7 @@ def _statistics(scale: float, active: float) -> Callable[[nn.Module, torch.Tenso
 
 
 def _spread(std: float) -> Callable[[nn.Module, torch.Tensor], None]:
-    """Each output has mean 0 and this standard deviation."""
+    """Sets the mean of each output to 0, and its standard deviation."""
 
     def calibrate(layer: nn.Module, x: torch.Tensor) -> None:
         y = type(layer).forward(layer, x)

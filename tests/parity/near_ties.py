@@ -1,9 +1,9 @@
-"""Why two systems chose differently: the comparisons that fell out differently, and how narrowly.
+"""Why two systems chose differently: the comparisons whose results differ, and by how much.
 
-Greedy suppression goes by comparisons alone: does an item enter, which of two is better, do two overlap by more than
-the threshold, is an item among the best that are kept. Where all of them fall out alike the choice is the same. So each
-item that only one system chose must lead to a comparison with different answers, and that comparison is a near-tie if
-both systems see almost no difference between its two sides.
+Greedy suppression depends only on comparisons: whether an item enters, which of two is better, whether two overlap by
+more than the threshold, whether an item is among the best that are kept. If all results are equal, so is the choice. So
+behind each item that only one system chose there is a comparison with different results; it is a near-tie if its two
+sides are almost equal in both systems.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Choice(NamedTuple):
     """One system's choice among the same `n` items."""
 
     boxes: np.ndarray
-    """`[n, 4]`: as suppression sees them."""
+    """`[n, 4]`: the input of suppression."""
     scores: np.ndarray
     """`[n]`"""
     enters: np.ndarray
@@ -27,14 +27,14 @@ class Choice(NamedTuple):
 
 
 class Ties(NamedTuple):
-    """The narrowest comparison with different answers behind each item that only one system chose."""
+    """The closest comparison with different results behind each item that only one system chose."""
 
     items: np.ndarray
     """`[d]`: which items differ."""
     score_gap: float
-    """Largest difference of scores that were ordered differently, or lay on two sides of an entry or a cut."""
+    """Largest difference of scores that were ordered differently, or on two sides of an entry threshold or a cut."""
     iou_gap: float
-    """Largest distance from the threshold of an overlap that lay on two sides of it."""
+    """Largest distance from the threshold of an IoU that was on two sides of it."""
     unexplained: list[int]
     """Items for which no such comparison was found."""
 
@@ -50,7 +50,7 @@ def explain(
         group: `[n]`: items suppress each other within a group.
         iou_threshold: of suppression.
         entry: `[n]`: the score that an item must have to enter.
-        given: `[n]` bool: the item enters on one side alone for a reason that was found elsewhere.
+        given: `[n]` bool: the item enters in only one system for a known reason.
     """
     differing = np.flatnonzero(a.survives != b.survives)
     score_gaps, iou_gaps, unexplained = [0.0], [0.0], []
@@ -70,9 +70,11 @@ def explain(
         elif swapped.any():
             gap = np.maximum(*(np.abs(c.scores[others] - c.scores[item]) for c in (a, b)))
             score_gaps.append(gap[swapped].min())
-        elif not (overlap & (a.survives[others] != b.survives[others])).any():  # else that one's reason is this one's
+        elif not (
+            overlap & (a.survives[others] != b.survives[others])
+        ).any():  # else the other item's reason explains this one
             unexplained.append(int(item))
-    # The cut moves by as many places as there are other differences.
+    # The cut shifts by at most the number of other differences.
     cut = np.flatnonzero((a.chosen != b.chosen) & a.survives & b.survives)
     for item in cut:
         lacking, having = (a, b) if b.chosen[item] else (b, a)

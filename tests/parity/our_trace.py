@@ -1,4 +1,4 @@
-"""Our forward pass of one image, without the axis of the batch and without padding."""
+"""This project's forward pass of one image, without batch axis and padding."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from maskrcnn_jax.structs import Trace
 
 
 def same_model(theirs: torch.nn.Module) -> mr.MaskRCNN:
-    """Our model with the weights of a torchvision model, and its sizes of images and counts of proposals."""
+    """This project's model with the weights, image sizes and proposal counts of a torchvision model."""
     model = mr.load_pretrained({name: value.numpy() for name, value in theirs.state_dict().items()})
     config, resize, rpn = model.config, theirs.transform, theirs.rpn
     proposals = dataclasses.replace(
@@ -35,7 +35,7 @@ class Forward:
         self._run = jax.jit(lambda params, statistics, *x: mr.forward(merge(structure, params, statistics), *x))
 
     def __call__(self, image: np.ndarray) -> Trace:
-        """Of an RGB image `[h, w, 3]` uint8."""
+        """The trace of an RGB image `[h, w, 3]` uint8."""
         fitted = mr.fit(image, self.config.input)
         trace = jax.device_get(self._run(*self._weights, fitted.image[None], fitted.size[None]))
         trace = jax.tree.map(lambda x: x[0], trace._replace(anchors=trace.anchors[None]))

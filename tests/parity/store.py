@@ -1,4 +1,4 @@
-"""Writes what torchvision computes of small arrays, for the tests that run without torch: tests/stored/torchvision.npz.
+"""Writes torchvision's results for small arrays, for the tests that run without torch: tests/stored/torchvision.npz.
 
     python tests/parity/store.py       # in the environment of `make parity`
 
@@ -69,7 +69,7 @@ def random_boxes(rng: np.random.Generator, count: int, side: float) -> np.ndarra
 
 def boxes_and_anchors(rng: np.random.Generator) -> Arrays:
     anchors, boxes = random_boxes(rng, 20, 100), random_boxes(rng, 20, 100)
-    deltas = rng.normal(0, 2, (20, 4)).astype(np.float32)  # some above the cap of log(1000 / 16)
+    deltas = rng.normal(0, 2, (20, 4)).astype(np.float32)  # some above the maximum of log(1000 / 16)
     coder = _utils.BoxCoder((10.0, 10.0, 5.0, 5.0))
     tensors = torch.from_numpy(anchors), torch.from_numpy(boxes)
     capped = torch.from_numpy(deltas * 5)
@@ -156,7 +156,7 @@ def whole_model(rng: np.random.Generator) -> Arrays:
     image = (smooth * 255).byte().permute(1, 2, 0).numpy()
     tensor = torch.from_numpy(image).permute(2, 0, 1).float() / 255
     model = lively.lively(tiny_model, [tensor], background=1.0)
-    with torch.no_grad():  # half the size; what is stored is what is computed with
+    with torch.no_grad():  # half the size; the computation uses the stored values
         for value in model.state_dict().values():
             value.copy_(value.half())
     trace, result, _, _ = torchvision_trace.run(model, tensor)

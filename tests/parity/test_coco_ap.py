@@ -1,4 +1,4 @@
-"""AP of a torchvision model: by torchvision and pycocotools, and by our `evaluate`, from the same state dict."""
+"""AP of a torchvision model: by torchvision and pycocotools, and by `evaluate`, from the same state dict."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate_script
 
 LEARNED = (216794, 525891, 213148, 165518, 359219, 519208, 403353, 377575)
-"""Images of few and large objects, whose classes the others hardly have."""
+"""Images with few, large objects of classes that are rare in the others."""
 STEPS = 150
 SIZES = {"min_size": 192, "max_size": 320}
 CANVAS = 320
@@ -100,7 +100,7 @@ def learn(model: MaskRCNN, truth: ReadCOCO) -> None:
     model.eval()
 
 
-def torchvision_figures(model: MaskRCNN, annotations: Path) -> dict[str, float]:
+def torchvision_metrics(model: MaskRCNN, annotations: Path) -> dict[str, float]:
     """AP as torchvision's reference scripts compute it."""
     truth = COCO(str(annotations))
     boxes, masks = [], []
@@ -112,22 +112,22 @@ def torchvision_figures(model: MaskRCNN, annotations: Path) -> dict[str, float]:
             entry = {"image_id": number, "category_id": int(label), "score": float(score)}
             boxes.append(entry | {"bbox": [x0, y0, x1 - x0, y1 - y0]})
             masks.append(entry | {"segmentation": rle.encode(np.asfortranarray(mask[0].numpy() > 0.5).view(np.uint8))})
-    figures = {}
+    metrics = {}
     for kind, results in (("bbox", boxes), ("segm", masks)):
         evaluation = COCOeval(truth, truth.loadRes(results), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-        figures |= {f"{kind}/{name}": evaluation.stats[i] for i, name in enumerate(("AP", "AP50", "AP75"))}
-    return figures
+        metrics |= {f"{kind}/{name}": evaluation.stats[i] for i, name in enumerate(("AP", "AP50", "AP75"))}
+    return metrics
 
 
-def test_ap_is_torchvisions(folder: Path, tmp_path: Path):
+def test_ap_equals_torchvisions(folder: Path, tmp_path: Path):
     torch.manual_seed(0)
     theirs, annotations = small_model(), folder / "annotations" / "instances_val2017.json"
     learn(theirs, ReadCOCO(str(annotations)))
     theirs.transform.size_divisible = CANVAS
-    expected = torchvision_figures(theirs, annotations)
+    expected = torchvision_metrics(theirs, annotations)
 
     torch.save(theirs.state_dict(), tmp_path / "model.pth")
     # The images are links to those of the sample.

@@ -1,4 +1,4 @@
-"""Models of ours run in torchvision: the file that is written beside the weights builds the same network."""
+"""Exported models run in torchvision: the Python file that is written with the weights builds the same network."""
 
 import dataclasses
 import importlib.util
@@ -93,7 +93,7 @@ OURS = ModelConfig(
     mask_head=MaskHead(pool_size=10, convs=1, channels=16, norm="frozen_batch", norm_eps=0.0),
     detect=DetectConfig(score_threshold=0.1, nms_iou=0.4, count=50),
 )
-"""A small network that has no number in common with torchvision's."""
+"""A small network in which every setting differs from torchvision's."""
 
 CASES = {
     "torchvision v1": THEIRS,
@@ -102,7 +102,7 @@ CASES = {
     "exact images, outward masks": change(
         OURS, input__interpolation="exact", mask_head__paste="outward", rpn__proposals__max_log_scale=None
     ),
-    # Group norm sees the padding, so that it changes all numbers.
+    # Group norm depends on the padding, which changes all values.
     "padded to buckets": change(OURS, input__buckets=((192, 288), (384, 384), (256, 320))),
     "torchvision v1, padded to a bucket": change(THEIRS, input__buckets=((384, 384),)),
 }
@@ -123,7 +123,7 @@ def tensor(image: np.ndarray) -> torch.Tensor:
 
 
 IMAGES = [make_image(*size, seed) for seed, size in enumerate(((192, 256), (250, 192), (192, 230)))]
-"""Their shorter side is as long as the networks want it: how pixels are resized is another test's."""
+"""Their shorter side needs no resizing, which another test covers."""
 
 
 def imported(path: Path) -> ModuleType:
@@ -135,7 +135,7 @@ def imported(path: Path) -> ModuleType:
 
 
 def older(name: str) -> str:
-    """A name as torchvision wrote it before its blocks had norms."""
+    """A name in torchvision's older format, from before its blocks had norms."""
     name = re.sub(r"(fpn\.\w+_blocks\.\d)\.0\.", r"\1.", name).replace("rpn.head.conv.0.0.", "rpn.head.conv.")
     return re.sub(r"mask_head\.(\d)\.0\.", lambda found: f"mask_head.mask_fcn{int(found[1]) + 1}.", name)
 
@@ -147,14 +147,14 @@ def exported(model: MaskRCNN, folder: Path) -> torch.nn.Module:
 
 
 def lively_model(config: ModelConfig, folder: Path) -> MaskRCNN:
-    """A model that finds many objects: its weights are set in torchvision's model of the same configuration."""
+    """A model that finds many objects: its weights are calibrated in torchvision's model of the same configuration."""
     (folder / "fresh.py").write_text(script(config, "none.pth"))
     fresh = lively(imported(folder / "fresh.py").build_model, [tensor(p) for p in IMAGES], background=3.0)
     return load_pretrained(fresh.state_dict(), config=config)
 
 
 def agreement(found: Detections, theirs: dict[str, torch.Tensor]) -> np.ndarray:
-    """Which of torchvision's detections we have, too: same class, boxes within 0.05 pixels, scores within 1e-4."""
+    """Which of torchvision's detections are found here: same class, boxes within 0.05 pixels, scores within 1e-4."""
     boxes, scores, labels = (theirs[name].detach().numpy() for name in ("boxes", "scores", "labels"))
     near = np.abs(found.boxes[None] - boxes[:, None]).max(axis=-1) <= 0.05
     alike = np.abs(found.scores[None] - scores[:, None]) <= 1e-4
@@ -173,8 +173,8 @@ def test_same_detections(name: str, tmp_path: Path):
         assert abs(len(ours.boxes) - len(wanted["boxes"])) <= 1
         assert pairs.any(axis=1).mean() >= 0.99
         assert ours.masks is not None
-        rows, columns = np.nonzero(pairs)
-        masks, whole = ours.masks[columns], wanted["masks"][rows, 0].numpy() >= 0.5
+        their_index, our_index = np.nonzero(pairs)
+        masks, whole = ours.masks[our_index], wanted["masks"][their_index, 0].numpy() >= 0.5
         both, either = (masks & whole).sum(axis=(1, 2)), (masks | whole).sum(axis=(1, 2))
         assert np.mean(both[either > 0] / either[either > 0]) >= 0.995
 
@@ -194,8 +194,8 @@ def test_without_masks(tmp_path: Path):
 
 @pytest.mark.parametrize("interpolation", ["rounded", "exact", "antialiased"])
 @pytest.mark.parametrize("floor_size", [True, False])
-def test_images_are_resized_as_ours(interpolation: str, floor_size: bool, tmp_path: Path):
-    """Pillow rounds twice and computes with few binary digits, so that its values may differ by one."""
+def test_images_are_resized_as_here(interpolation: str, floor_size: bool, tmp_path: Path):
+    """Pillow rounds twice and computes with few bits, so that its values may differ by one."""
     config = change(THEIRS, input__interpolation=interpolation, input__floor_size=floor_size)
     (tmp_path / "model.py").write_text(script(config, "none.pth"))
     transform = imported(tmp_path / "model.py").build_model().eval().transform
@@ -203,18 +203,18 @@ def test_images_are_resized_as_ours(interpolation: str, floor_size: bool, tmp_pa
         image = make_image(height, width, seed=height)
         theirs = transform([tensor(image)])[0].tensors[0].permute(1, 2, 0).numpy()
         ours = fit(image, config.input)
-        rows, columns = ours.size.astype(int)
-        pixels = theirs[:rows, :columns] * np.float32(config.input.std) + np.float32(config.input.mean)
+        height, width = ours.size.astype(int)
+        pixels = theirs[:height, :width] * np.float32(config.input.std) + np.float32(config.input.mean)
         assert theirs.shape == ours.image.shape
-        difference = np.abs(pixels - ours.image[:rows, :columns])
+        difference = np.abs(pixels - ours.image[:height, :width])
         assert difference.max() <= (1.01 if interpolation == "antialiased" else 1e-2)
         assert difference.mean() <= (0.2 if interpolation == "antialiased" else 1e-3)
         assert interpolation == "exact" or np.abs(pixels - np.rint(pixels)).max() <= 1e-2
-        assert (theirs[rows:] == 0).all() and (theirs[:, columns:] == 0).all()
+        assert (theirs[height:] == 0).all() and (theirs[:, width:] == 0).all()
 
 
-def test_the_older_spelling(tmp_path: Path):
-    """torchvision itself takes it, and so do we; it means an eps of 0, like that of the published files."""
+def test_the_older_names(tmp_path: Path):
+    """torchvision loads them, and so does this project; they imply an eps of 0, as in the published files."""
     (tmp_path / "model.py").write_text(script(THEIRS, "none.pth"))
     model = imported(tmp_path / "model.py").build_model()
     newer = model.state_dict()
@@ -229,7 +229,7 @@ def test_the_older_spelling(tmp_path: Path):
 
 
 def test_trained_weights_load_in_torchvisions_own_functions(tmp_path: Path):
-    """v1 and v2 as anyone builds them take what we write, strictly, and hold it bit by bit."""
+    """v1 and v2 load the written weights with `strict=True`, bit by bit."""
     for make in (maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2):
         theirs = make(weights=None, weights_backbone=None, num_classes=4)
         torch.save(theirs.state_dict(), tmp_path / "theirs.pth")

@@ -1,4 +1,4 @@
-"""The forward pass, stage by stage: a torchvision model and ours with its weights, on real images."""
+"""The forward pass, stage by stage: a torchvision model and this project's with its weights, on real images."""
 
 from collections.abc import Iterable
 from functools import cache, partial
@@ -37,7 +37,7 @@ IMAGES = {
 
 
 class Version(NamedTuple):
-    """A published model with images and proposals that two cores can bear."""
+    """A published model with images and proposals that are small enough for two cores."""
 
     make: type
     shortest_edge: int
@@ -89,7 +89,7 @@ def distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def pair_boxes(ours: np.ndarray, theirs: np.ndarray, same: np.ndarray | bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """For each of their boxes the position of ours that is nearest, and how far its corners are, pixels."""
+    """For each box of torchvision's the index of the nearest one here, and the distance of their corners, pixels."""
     far = np.where(same, np.abs(ours[:, None] - theirs[None]).max(axis=2), np.inf)
     return far.argmin(axis=0), far.min(axis=0)
 
@@ -105,50 +105,50 @@ def test_every_stage(sides: Sides):
     theirs, ours = sides.theirs.trace, sides.ours
     found = theirs.detections
     assert 50 <= len(found.boxes) <= 100 and len(set(found.labels.tolist())) >= 10
-    figures = {"images": float(np.abs(ours.images - theirs.images).max())}
-    figures |= {
+    measured = {"images": float(np.abs(ours.images - theirs.images).max())}
+    measured |= {
         f"P{i + 2}": distance(a, b) for i, (a, b) in enumerate(zip(ours.features, theirs.features, strict=True))
     }
-    figures["objectness"] = distance(ours.rpn.logits, theirs.rpn.logits)
-    figures["deltas"] = distance(ours.rpn.deltas, theirs.rpn.deltas)
+    measured["objectness"] = distance(ours.rpn.logits, theirs.rpn.logits)
+    measured["deltas"] = distance(ours.rpn.deltas, theirs.rpn.deltas)
     np.testing.assert_array_equal(ours.anchors, theirs.anchors)
 
     position, far = pair_boxes(ours.proposals.boxes, theirs.proposals.boxes)
     same = far < 0.05
     position = position[same]
-    figures["proposals found"] = same.mean()
-    figures["proposal boxes"] = far[same].max()
-    figures["proposal scores"] = np.abs(ours.proposals.scores[position] - theirs.proposals.scores[same]).max()
-    figures["levels"] = (ours.roi_levels[position] == theirs.roi_levels[same]).mean()
-    figures["roi features"] = distance(ours.roi_features[position], theirs.roi_features[same])
-    figures["box logits"] = distance(ours.box.logits[position], theirs.box.logits[same])
-    figures["box deltas"] = distance(ours.box.deltas[position], theirs.box.deltas[same])
+    measured["proposals found"] = same.mean()
+    measured["proposal boxes"] = far[same].max()
+    measured["proposal scores"] = np.abs(ours.proposals.scores[position] - theirs.proposals.scores[same]).max()
+    measured["levels"] = (ours.roi_levels[position] == theirs.roi_levels[same]).mean()
+    measured["roi features"] = distance(ours.roi_features[position], theirs.roi_features[same])
+    measured["box logits"] = distance(ours.box.logits[position], theirs.box.logits[same])
+    measured["box deltas"] = distance(ours.box.deltas[position], theirs.box.deltas[same])
 
     position, far = pair_boxes(ours.detections.boxes, found.boxes, ours.detections.labels[:, None] == found.labels)
     off = np.abs(ours.detections.scores[position] - found.scores)
     same = (far < 0.05) & (off < 1e-4)
     position = position[same]
-    figures["detections"] = len(found.boxes)
-    figures["classes"] = len(set(found.labels.tolist()))
-    figures["found"] = same.mean()
-    figures["boxes"] = far[same].max()
-    figures["scores"] = off[same].max()
-    figures["mask features"] = distance(ours.mask_features[position], theirs.mask_features[same])
-    figures["mask logits"] = distance(ours.mask_logits[position], theirs.mask_logits[same])
+    measured["detections"] = len(found.boxes)
+    measured["classes"] = len(set(found.labels.tolist()))
+    measured["found"] = same.mean()
+    measured["boxes"] = far[same].max()
+    measured["scores"] = off[same].max()
+    measured["mask features"] = distance(ours.mask_features[position], theirs.mask_features[same])
+    measured["mask logits"] = distance(ours.mask_logits[position], theirs.mask_logits[same])
     masks, expected = ours.detections.masks[position], found.masks[same]
-    figures["masks"] = np.abs(masks - expected).max()
-    figures["cells on one side of a half"] = ((masks > 0.5) == (expected > 0.5)).mean()
-    print({name: float(f"{value:.3g}") for name, value in figures.items()})
+    measured["masks"] = np.abs(masks - expected).max()
+    measured["cells on one side of a half"] = ((masks > 0.5) == (expected > 0.5)).mean()
+    print({name: float(f"{value:.3g}") for name, value in measured.items()})
 
     within_rounding = ("images", "P2", "P3", "P4", "P5", "P6", "objectness", "deltas", "proposal scores")
-    assert all(figures[name] < 1e-4 for name in within_rounding)
-    assert all(figures[name] < 1e-4 for name in ("roi features", "box logits", "box deltas"))
-    assert all(figures[name] < 1e-4 for name in ("mask features", "mask logits"))
-    assert figures["cells on one side of a half"] >= 0.9999
-    assert figures["found"] >= 0.99 and figures["proposals found"] >= 0.99 and figures["levels"] == 1.0
+    assert all(measured[name] < 1e-4 for name in within_rounding)
+    assert all(measured[name] < 1e-4 for name in ("roi features", "box logits", "box deltas"))
+    assert all(measured[name] < 1e-4 for name in ("mask features", "mask logits"))
+    assert measured["cells on one side of a half"] >= 0.9999
+    assert measured["found"] >= 0.99 and measured["proposals found"] >= 0.99 and measured["levels"] == 1.0
 
 
-def test_choices_of_proposals_differ_by_near_ties_alone(sides: Sides):
+def test_choices_of_proposals_differ_only_by_near_ties(sides: Sides):
     theirs, ours = sides.theirs.trace, sides.ours
     anchors = np.union1d(theirs.candidates.anchor_index, ours.candidates.anchor_index)
     level = np.zeros(len(theirs.anchors), int)
@@ -172,11 +172,11 @@ def test_choices_of_proposals_differ_by_near_ties_alone(sides: Sides):
     assert ties.score_gap < 1e-3 and ties.iou_gap < 1e-4
 
 
-def test_choices_of_detections_differ_by_near_ties_alone(sides: Sides):
+def test_choices_of_detections_differ_only_by_near_ties(sides: Sides):
     theirs, ours = sides.theirs.trace, sides.ours
     classes = theirs.box.deltas.shape[1]
     rois = [proposal_anchors(trace) for trace in (theirs, ours)]
-    # At torchvision all pairs enter that pass the threshold, here the best of them.
+    # In torchvision all pairs above the threshold enter, here the best of them.
     pairs = jax.tree.map(lambda x: x[: DetectConfig().top_k], theirs.pairs), ours.pairs
     index = [roi[p.roi_index] * classes + p.labels for roi, p in zip(rois, pairs, strict=True)]
     items = np.union1d(*index)
@@ -193,7 +193,7 @@ def test_choices_of_detections_differ_by_near_ties_alone(sides: Sides):
 
 @pytest.mark.parametrize("which", of_each_version(["427x640", "50x70", "1500x300"]))
 def test_predictor(which: tuple[str, str]):
-    """In pixels of the image; masks as torchvision's users cut them, above a half."""
+    """In pixels of the image; masks thresholded at a half, as usual with torchvision."""
     image, model = IMAGES[which[1]](), models(which[0])
     theirs = torchvision_trace.run(model.theirs, to_torch(image)).result
     (ours,) = mr.Predictor(model.ours)([image])
@@ -213,7 +213,7 @@ def test_predictor(which: tuple[str, str]):
 
 
 def as_choice(items, index, boxes, scores, survives, chosen) -> Choice:
-    """One side's choice, given for the items in `index`, laid out for all items (in ascending order)."""
+    """One side's choice, given for the items in `index`, as an array over all items (in ascending order)."""
     at = np.searchsorted(items, index)
     full = Choice(
         np.zeros((len(items), 4)), np.full(len(items), -np.inf), *(np.zeros(len(items), bool) for _ in range(3))

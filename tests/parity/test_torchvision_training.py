@@ -30,20 +30,20 @@ from maskrcnn_jax.ops.sampling import Sample
 from maskrcnn_jax.structs import AnchorTargets, Batch, Detections, GroundTruth, Proposals, Rois
 
 IMAGES = (255165, 475678)
-"""Both 480 × 640; they become a third."""
+"""Both 480 × 640; they are resized to a third."""
 FOREGROUND = 10
-"""Rois per image that stand for an object. As many in each, so that batch norm in the mask head sees the same rois: it
-sees padding here, and none in torchvision."""
+"""Foreground RoIs per image. The same number in each, so that batch norm in the mask head sees the same RoIs: it sees
+padding here, and none in torchvision."""
 RATE = 1e-5
-"""Of learning: so small that float errors do not grow from step to step, and large for networks as lively as these."""
+"""Learning rate: so small that float errors do not grow from step to step."""
 ACTIVE = {"v1": 2.5, "v2": 4.0}
 """Standard deviations; batch norm over few images, as in v2, needs more distance from the ReLUs' zeros: at 3.0 one
-value on the other side of one was seen to put a layer's gradients five in a thousand apart."""
+value on the other side of zero changed a layer's gradients by five in a thousand."""
 TAKEN_AWAY = re.compile(r"backbone\.(stem|layer\d\.\d\.(convs\.[12]|shortcut))\.norm\.bias")
-"""What adds one number to all of a channel, and is passed on by open ReLUs and convolutions of one pixel to batch norms
-alone: they subtract it, so the loss does not depend on it. Convolutions of 3 × 3 pixels see it end at the border."""
+"""Parameters that add a constant to a channel which, after open ReLUs and 1 × 1 convolutions, enters only batch norms:
+they subtract it, so the loss does not depend on it. In 3 × 3 convolutions it would differ at the border."""
 ROUNDING = 1e-9
-"""Share of the largest gradient: of v2 rounding makes up to 1.2e-11 of it, and the least true gradient is 1e-8."""
+"""Share of the largest gradient: in v2 rounding is up to 1.2e-11 of it, and the smallest true gradient is 1e-8."""
 LOSSES = (
     RPNObjectness(normalizer="sampled"),
     RPNBox(beta=1 / 9, normalizer="sampled"),
@@ -76,7 +76,7 @@ class Draw:
 
 
 class Objects(NamedTuple):
-    """The annotated objects of one image of a third of its size."""
+    """The annotated objects of one image, at a third of its size."""
 
     boxes: np.ndarray
     labels: np.ndarray
@@ -94,7 +94,7 @@ def read_objects(number: int) -> Objects:
 
 
 class Step(NamedTuple):
-    """torchvision's model in training, and everything that ours needs to take the same steps."""
+    """torchvision's model in training, and everything that this project needs to take the same steps."""
 
     theirs: torch.nn.Module
     images: np.ndarray
@@ -105,7 +105,7 @@ class Step(NamedTuple):
     """Those that the rois were drawn from, with the objects' own boxes at the end."""
 
     def torch_losses(self) -> dict[str, torch.Tensor]:
-        """The losses with the same draws as ever."""
+        """The losses with the same samples in every call."""
         return self.theirs([to_torch(x) for x in self.images], _torch_targets(self.truth))
 
 
@@ -135,7 +135,7 @@ def step(request) -> Step:
         proposals = heads.add_gt_proposals(*spy.call_args.args)
     theirs.load_state_dict(statistics)
     assert all(len(np.flatnonzero(label >= 1)) >= FOREGROUND for label in rois.labels)
-    # From now on every step looks at these rois, wherever its own proposals are.
+    # From now on every step uses these RoIs, independent of its own proposals.
     heads.add_gt_proposals = lambda *_: [p.clone() for p in proposals]
     return Step(theirs, images, truth, anchors, rois, [p.numpy() for p in proposals])
 
@@ -146,12 +146,12 @@ def ground_truth(truth: list[Objects]) -> GroundTruth:
     torchvision's last pixel reaches as far as the image does, and its masks are not square.
     """
     slots, side = max(len(t.boxes) for t in truth), max(truth[0].masks.shape[1:]) + 1
-    rows = []
+    truths = []
     for t in truth:
         n, height, width = t.masks.shape
         pad = (0, slots - n)
         masks = np.pad(t.masks, ((0, 0), (0, side - height), (0, side - width)), mode="edge")
-        rows.append(
+        truths.append(
             GroundTruth(
                 boxes=np.pad(t.boxes, (pad, (0, 0))),
                 labels=np.pad(t.labels, pad),
@@ -161,11 +161,11 @@ def ground_truth(truth: list[Objects]) -> GroundTruth:
                 mask_extent=np.tile(np.float32([0, 0, side, side]), (slots, 1)),
             )
         )
-    return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *rows)
+    return jax.tree.map(lambda *x: jnp.stack([jnp.asarray(v) for v in x]), *truths)
 
 
 class Drawn(Training):
-    """Training with the anchors and rois that torchvision drew."""
+    """Training with the anchors and RoIs that torchvision sampled."""
 
     anchors: AnchorTargets
     rois: Rois
@@ -189,7 +189,7 @@ class Ours(NamedTuple):
 
 
 def same_draw(draw: Draw, image: int):
-    """In place of our sampling: what torchvision drew, if the labels are torchvision's."""
+    """In place of this project's sampling: torchvision's sample, if the labels are torchvision's."""
 
     def sample(_key, assignment, _count, _fraction):
         theirs = np.sign(draw.labels[image])
@@ -239,7 +239,7 @@ def ours(step: Step) -> Ours:
 
 
 def in_our_names(theirs: torch.nn.Module, arrays: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Arrays of a torchvision model, in our names and layouts."""
+    """Arrays of a torchvision model, with this project's names and layouts."""
     full = {name: torch.zeros_like(value) for name, value in theirs.state_dict().items()} | arrays
     _, params, statistics = split(mr.load_pretrained({name: value.numpy() for name, value in full.items()}))
     return {name: np.asarray(value) for name, value in (params | statistics).items()}
@@ -297,7 +297,7 @@ def test_ten_steps(step: Step, ours: Ours):
         gaps.append([abs(float(a) / float(theirs[n].detach()) - 1) for n, a in zip(NAMES, losses, strict=True)])
         totals.append(float(sum(losses)))
         print([round(float(theirs[n].detach()), 5) for n in NAMES], [f"{g:.1e}" for g in gaps[-1]])
-    assert max(abs(total / totals[0] - 1) for total in totals) > 0.05  # the steps are felt
+    assert max(abs(total / totals[0] - 1) for total in totals) > 0.05  # the steps have an effect
     assert np.max(gaps) < 1e-4
     after = in_our_names(step.theirs, {k: v.detach() for k, v in step.theirs.state_dict().items()})
     moved = np.sqrt(sum(np.sum((after[n] - np.asarray(ours.params[n])) ** 2) for n in params))

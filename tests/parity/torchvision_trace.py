@@ -1,4 +1,4 @@
-"""torchvision's forward pass as a `Trace`: its own tensors, taken where they flow, in our names and layouts."""
+"""torchvision's forward pass as a `Trace`: its own tensors with this project's names and layouts."""
 
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from maskrcnn_jax.structs import (
 
 
 class Theirs(NamedTuple):
-    """What torchvision made of one image. No array has a leading axis for the batch; no slot is padding."""
+    """torchvision's tensors for one image, without batch axis and padding."""
 
     trace: Trace
     result: dict[str, np.ndarray]
@@ -32,9 +32,9 @@ class Theirs(NamedTuple):
 
 
 def run(model: MaskRCNN, image: torch.Tensor) -> Theirs:
-    """Runs the model on one image `[3, h, w]` in `[0, 1]` and keeps everything on the way."""
+    """Runs the model on one image `[3, h, w]` in `[0, 1]` and records all tensors."""
     rpn, heads = model.rpn, model.roi_heads
-    heads.box_roi_pool.scales = heads.mask_roi_pool.scales = None  # they would be those of the first image ever seen
+    heads.box_roi_pool.scales = heads.mask_roi_pool.scales = None  # otherwise they are those of the model's first image
     layers = {
         "input": model.transform,
         "features": model.backbone,
@@ -54,7 +54,7 @@ def run(model: MaskRCNN, image: torch.Tensor) -> Theirs:
             stack.callback(hook.remove)
         spy = mock.patch.object(rpn, "filter_proposals", wraps=rpn.filter_proposals)
         filter_proposals = stack.enter_context(spy)
-        # `postprocess` writes into what the heads returned.
+        # `postprocess` changes the output of the heads in place.
         stack.enter_context(mock.patch.object(model.transform, "postprocess", _postprocess_copy(model)))
         result = model([image])[0]
         trace = _trace(model, seen, filter_proposals.call_args.args)
@@ -114,7 +114,7 @@ def _by_anchor(levels: list[torch.Tensor]) -> np.ndarray:
 
 
 def _proposals(model: MaskRCNN, decoded, logits, sizes, counts) -> tuple[Candidates, Proposals]:
-    """What the region proposal network chose from, by the calls that it makes itself."""
+    """The candidates of the region proposal network, with torchvision's own calls."""
     rpn = model.rpn
     index = rpn._get_top_n_idx(logits.reshape(1, -1), counts)[0]
     level = torch.bucketize(index, torch.cumsum(torch.tensor(counts), 0), right=True)
@@ -133,7 +133,7 @@ def _proposals(model: MaskRCNN, decoded, logits, sizes, counts) -> tuple[Candida
 
 
 def _pairs(model: MaskRCNN, logits, deltas, proposals, size: tuple[int, int]) -> ClassCandidates:
-    """What detections are chosen from, by the calls that the heads make themselves."""
+    """The candidates of the detections, with torchvision's own calls."""
     heads = model.roi_heads
     boxes = clip_boxes_to_image(heads.box_coder.decode(deltas, [proposals]), size)[:, 1:].reshape(-1, 4)
     scores = torch.softmax(logits, -1)[:, 1:].reshape(-1)
@@ -146,7 +146,7 @@ def _pairs(model: MaskRCNN, logits, deltas, proposals, size: tuple[int, int]) ->
     shifted = nms.call_count == 1 and len(nms.call_args.args[0]) == len(boxes)
     keep = torch.zeros_like(index, dtype=torch.bool)
     keep[order] = True
-    # Up to 1000 pairs are shifted by a multiple of their class, so that one suppression serves all classes.
+    # Up to 1000 pairs are shifted by a multiple of their class, so that one NMS handles all classes.
     seen = nms.call_args.args[0] if shifted else boxes
     roi, every = index // (logits.shape[1] - 1), torch.ones_like(keep)
     return ClassCandidates(*(x.numpy() for x in (roi.int(), seen, scores, label.int() - 1, every, keep)))

@@ -101,8 +101,8 @@ def test_training_batches(prepared: Path):
     batches.close()
 
 
-def test_official_json_is_what_the_sample_says():
-    # The sample stands for the official files: polygons, crowds in run-length code, category ids with gaps.
+def test_the_sample_has_the_features_of_the_official_files():
+    # Polygons, crowds in run-length code, category ids with gaps.
     content = json.loads((COCO_MINI / "annotations" / "instances_train2017.json").read_text())
     kinds = {type(a["segmentation"]) for a in content["annotations"]}
     assert kinds == {list, dict}

@@ -1,4 +1,4 @@
-"""From a COCO folder to AP: prepare, train, stop, go on, evaluate and predict, as the README says."""
+"""From a COCO folder to AP: prepare, train, stop, resume, evaluate and predict, as in the README."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(folder: Path) -> dict[str, str]:
-    """One device, as on a laptop; what one process compiled, the next need not."""
+    """One device, as on a laptop, and a shared compilation cache."""
     flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled")}
     return os.environ | flags
 
@@ -75,7 +75,7 @@ def start(environment: dict[str, str], *arguments: str) -> subprocess.Popen:
 
 @pytest.fixture(scope="module")
 def run(folder: Path, prepared: Path, environment: dict[str, str]) -> Path:
-    """The folder of a run that was stopped after a step or two, and went on to its end."""
+    """The folder of a run that was stopped after a step or two, and resumed to its end."""
     command = ["train.py", CONFIG, f"--run.folder={folder / 'run'}", *overrides(prepared)]
     process = start(environment, *command)
     deadline = time.monotonic() + 300
@@ -93,7 +93,7 @@ def run(folder: Path, prepared: Path, environment: dict[str, str]) -> Path:
     return folder / "run"
 
 
-def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: dict[str, str]):
+def test_train_stop_resume_and_evaluate(run: Path, prepared: Path, environment: dict[str, str]):
     assert [record["step"] for record in metrics.read(run) if "loss" in record] == [*range(1, STEPS + 1)]
     at_the_end = json.loads((run / "metrics.json").read_text())
     read = [one for one in overrides(prepared) if one.startswith("--data.validation")]
@@ -102,10 +102,10 @@ def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: d
     assert process.returncode == 0, stderr
     (evaluation,) = (run / "evaluation").iterdir()
     assert evaluation.name.startswith(f"step_{STEPS:06}_")
-    figures = json.loads((evaluation / "metrics.json").read_text())
-    assert figures == at_the_end == json.loads((run / "metrics.json").read_text())
-    assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in METRICS} <= figures.keys()
-    assert sum(name.startswith("segm/AP/") for name in figures) == 80
+    scored = json.loads((evaluation / "metrics.json").read_text())
+    assert scored == at_the_end == json.loads((run / "metrics.json").read_text())
+    assert {f"{kind}/{name}" for kind in ("bbox", "segm") for name in METRICS} <= scored.keys()
+    assert sum(name.startswith("segm/AP/") for name in scored) == 80
     assert "bbox  AP " in stdout and "segm  AP " in stdout
     for name in ("curves.png", "detections.png", "config.json", "detections.json"):
         assert (run / name).stat().st_size > 0
@@ -113,7 +113,7 @@ def test_train_stop_go_on_and_evaluate(run: Path, prepared: Path, environment: d
 
 
 def test_images_of_every_shape(prepared: Path):
-    # Untrained, it is sure of nothing; without threshold it still finds as much as it may.
+    # Untrained scores are low; without threshold there are detections all the same.
     config = load_config(ROOT / CONFIG, ["--model.detect.score-threshold", "0"]).model
     source = CocoSource(prepared, "val").open()
     images = [source[i].image for i in range(3)]
@@ -140,13 +140,13 @@ def as_results(truth: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_objects_themselves_score_one(truth: dict[str, Any]):
-    figures = coco_metrics(truth, as_results(truth), masks=True)
+    scored = coco_metrics(truth, as_results(truth), masks=True)
     for kind in ("bbox", "segm"):
-        assert all(figures[f"{kind}/{name}"] == 1.0 for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"))
+        assert all(scored[f"{kind}/{name}"] == 1.0 for name in ("AP", "AP50", "AP75", "APs", "APm", "APl"))
 
 
 def disturbed(truth: dict[str, Any]) -> list[dict[str, Any]]:
-    """Objects moved by a few pixels, some left out, some twice, some under another class."""
+    """Objects shifted by a few pixels, some left out, some twice, some with another class."""
     rng, results = np.random.default_rng(0), []
     categories = [category["id"] for category in truth["categories"]]
     for result in as_results(truth):
@@ -166,7 +166,7 @@ def disturbed(truth: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_figures_equal_pycocotools(truth: dict[str, Any], tmp_path: Path, kind: str):
+def test_metrics_equal_pycocotools(truth: dict[str, Any], tmp_path: Path, kind: str):
     results = disturbed(truth)
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     # With a box in the file pycocotools would take its area for the mask's.

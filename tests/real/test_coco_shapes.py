@@ -1,4 +1,4 @@
-"""Photographs of both orientations at many scales: a handful of padded shapes, each compiled once."""
+"""Photographs of both orientations at many scales: a few padded shapes, each compiled once."""
 
 import logging
 import os

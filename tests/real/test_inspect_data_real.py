@@ -1,4 +1,4 @@
-"""The report on a data set of real photographs, beside pycocotools and the configuration of the paper's model."""
+"""The report on a data set of real photographs, compared with pycocotools."""
 
 import os
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_crops_lose_little(source: CocoInstances):
 
 
 @pytest.mark.parametrize("position", [0, 4])
-def test_targets_lead_onto_objects(source: CocoInstances, config: Config, position: int):
+def test_decoded_targets_are_objects(source: CocoInstances, config: Config, position: int):
     bucket = bucket_of(source, position, config.data)
     sample = training_sample(source[position], config, bucket, seed=0)
     truth, pyramid = sample.ground_truth, build_pyramid(config, bucket)
