@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import jax
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compilation import Compilations
-from maskrcnn_jax.training.step import TrainState, TrainStep
+from maskrcnn_jax.training.step import Metrics, TrainState
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,17 @@ class WatchedStep:
         shapes: the padded (height, width) that the data may have.
     """
 
-    def __init__(self, step: TrainStep, compilations: Compilations, shapes: Collection[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        step: Callable[..., tuple[TrainState, Metrics]],
+        compilations: Compilations,
+        shapes: Collection[tuple[int, int]],
+    ) -> None:
         self._step, self._compilations, self._shapes = step, compilations, shapes
         self._compiled: set[tuple[int, tuple[int, int]]] = set()
         self._forms: dict[str, str] = {}
 
-    def __call__(self, state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, dict[str, jax.Array]]:
+    def __call__(self, state: TrainState, batch: Batch, phase: int = 0) -> tuple[TrainState, Metrics]:
         """The step itself; compiling one is part of the call."""
         programs, began = self._compilations.programs, time.perf_counter()
         result = self._step(state, batch, phase=phase)
