@@ -30,7 +30,7 @@ def test_experiments_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert baseline.split(maxsplit=3)[1:] == [
         "38.6",
         "35.2",
-        "Mask R-CNN, ResNet-50-FPN, 90,000 steps (12 epochs of COCO): the field's baseline.",
+        "Mask R-CNN, ResNet-50-FPN, 90,000 steps (12 epochs of COCO): the common baseline.",
     ]
 
 

@@ -167,8 +167,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spoils_nothing(finished_run
 def test_what_a_phase_trains_is_said():
     """Of 2 · 3 + 4 + 5 parameters in three arrays the backbone has 6 in one."""
     params = {"backbone.stem.kernel": np.ones((2, 3)), "fpn.bias": np.ones(4), "box_head.bias": np.ones(5)}
-    phases = (Phase("heads", until=10), Phase("all"))
-    config = change(load_config(TINY), optimizer__phases=phases)
+    config = change(load_config(TINY), optimizer__phases=(Phase("heads", until=10), Phase("all")))
     heads, everything = (describe_phase(config, phase, params) for phase in (0, 1))
     assert heads == "training parameters 'heads' until step 10: 2 of 3 arrays, 9 of 15 parameters"
     assert everything == "training parameters 'all' until step 40: 3 of 3 arrays, 15 of 15 parameters"
