@@ -16,8 +16,8 @@ from maskrcnn_jax.structs import Array, Detections, Proposals
 class Detector:
     """The compiled prediction of a model: padded images to detections.
 
-    Boxes, those of `proposals`, too, count from the upper left corner of each image, wherever the model has it on its
-    canvas.
+    Boxes, also those of `proposals`, are measured from the upper left corner of the image, wherever it is in the padded
+    input.
 
     Args:
         model: the network; changing it later changes nothing here.

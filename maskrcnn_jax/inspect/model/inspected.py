@@ -77,7 +77,7 @@ class InspectedImage:
 
     @property
     def from_corner(self) -> Detections:
-        """The detections as `prediction.predictor.detect` gives them: boxes are measured from the view's corner."""
+        """The detections as `prediction.detector.Detector` gives them: boxes are measured from the view's corner."""
         first = jax.tree.map(lambda leaf: leaf[0], self.trace.detections)
         return first._replace(boxes=self.view.place(first.boxes))
 
