@@ -196,7 +196,7 @@ class Scores(Protocol):
         """Takes the detections of a batch.
 
         Args:
-            detections: NumPy arrays `[B, D, …]` as `prediction.predictor.detect` gives them: boxes in pixels of the
+            detections: NumPy arrays `[B, D, …]` as `prediction.detector.Detector` gives them: boxes in pixels of the
                 network input, counted from the upper left corner of the image.
             records: one per image, in the same order; fewer than `B` where the last images only fill the batch.
         """

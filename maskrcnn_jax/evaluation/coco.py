@@ -89,7 +89,7 @@ class CocoEvaluator:
         """Adds a batch; blocks only while `AHEAD` others wait for their conversion.
 
         Args:
-            detections: NumPy arrays as `prediction.predictor.detect` gives them; `masks` over the boxes.
+            detections: NumPy arrays as `prediction.detector.Detector` gives them; `masks` over the boxes.
             records: One per image, in the same order; fewer than `B` where the last images only pad the batch.
 
         Raises:
