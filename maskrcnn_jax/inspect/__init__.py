@@ -1,6 +1,6 @@
 """Reports on data, models and weights, and tensors of a trace by name.
 
-A step is a function of an inspected object and returns a `Step`: an explanation with plots and tables. A notebook
+A step is a function of an inspected object and returns a `Step`: an explanation with figures and tables. A notebook
 displays one step in a cell, `python -m maskrcnn_jax inspect` writes all of them as a page.
 `data.steps`, `model.steps` and `weights.steps` list them.
 """

@@ -1,4 +1,4 @@
-"""A report: a folder of plots and a self-contained HTML page, made of steps in order."""
+"""A report: a folder of figures and a self-contained HTML page, made of steps in order."""
 
 import base64
 import re
@@ -33,7 +33,7 @@ class _Image(NamedTuple):
 
 
 class _Section(NamedTuple):
-    """A step whose plots are written."""
+    """A step whose figures are written."""
 
     title: str
     text: str
@@ -45,7 +45,7 @@ class _Section(NamedTuple):
 def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> Path:
     """Writes the steps as `NN_title.png` and as `index.html`, which holds the images too, photographs as JPEG.
 
-    Steps and their plots are evaluated one at a time; each is written and freed before the next. An earlier report in
+    Steps and their figures are evaluated one at a time; each is written and freed before the next. An earlier report in
     the folder is replaced once this one is complete; other files there are kept.
 
     Args:
@@ -68,8 +68,8 @@ def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> 
         sections: list[_Section] = []
         for step in steps:
             if step is not None:
-                sections.append(_write_plots(step, len(sections) + 1, scratch))
-            del step  # and its plots, before the next is made
+                sections.append(_write_figures(step, len(sections) + 1, scratch))
+            del step  # and its figures, before the next is made
         _write_html(scratch / FILE_NAME, title, sections)
         for old in replaced:
             (folder / old).unlink(missing_ok=True)
@@ -101,10 +101,10 @@ def _earlier_images(page: Path) -> list[str] | None:
     return found[1].split() if found else None
 
 
-def _write_plots(step: Step, number: int, folder: Path) -> _Section:
+def _write_figures(step: Step, number: int, folder: Path) -> _Section:
     images: list[_Image] = []
-    plots = iter(step.plots)
-    while (figure := next(plots, None)) is not None:
+    figures = iter(step.figures)
+    while (figure := next(figures, None)) is not None:
         ending = f"_{len(images) + 1}" if images else ""
         path = folder / f"{number:02}_{_slug(step.title)}{ending}.png"
         images.append(_Image(path, *_save(figure, path)))

@@ -17,9 +17,9 @@ from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.structs import Array
 
 WIDTH = 12.5
-"""Of the page, inches: wider plots are scaled down."""
+"""Of the page, inches: wider figures are scaled down."""
 DPI = 144
-"""Of plots in files; the page shows them at 96 to the inch, so that they are sharp on high-resolution screens."""
+"""Of figures in files; the page shows them at 96 to the inch, so that they are sharp on high-resolution screens."""
 TALLEST = 6.5
 """Of a panel, inches."""
 TITLE = 0.32

@@ -1,4 +1,4 @@
-"""A step of a report: an explanation with plots, facts and tables."""
+"""A step of a report: an explanation with figures, facts and tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -15,7 +15,7 @@ class Step(NamedTuple):
     title: str
     text: str
     """The explanation, a few sentences of plain text."""
-    plots: Iterable[Figure] = ()
+    figures: Iterable[Figure] = ()
     """Of a generator one at a time is in memory."""
     facts: Mapping[str, object] = {}
     """Name → number or a few words."""
@@ -29,6 +29,6 @@ class Step(NamedTuple):
         html = f"<h3>{escape(self.title)}</h3>\n<p>{escape(self.text)}</p>\n" + f"<p>{escape(facts)}</p>" * bool(facts)
         text = "\n\n".join(filter(None, (self.title, self.text, facts)))
         display({"text/html": html, "text/plain": text}, raw=True)
-        for shown_in_order in (self.plots, self.tables):
+        for shown_in_order in (self.figures, self.tables):
             for each in shown_in_order:
                 display(each)

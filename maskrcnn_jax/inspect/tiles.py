@@ -1,4 +1,4 @@
-"""A plot of many small images in a grid, with captions, and a name for each line."""
+"""A figure of many small images in a grid, with captions, and a name for each line."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -80,7 +80,7 @@ def tile_figure(grid: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Fi
 class _Pixels(Artist):
     """An image that covers its axes.
 
-    Matplotlib's own resamples it even at its own size, which takes longer than all the rest of a plot.
+    Matplotlib's own resamples it even at its own size, which takes longer than all the rest of a figure.
     """
 
     def __init__(self, image: UInt8[np.ndarray, "h w 3"]) -> None:

@@ -1,4 +1,4 @@
-"""A plot of the time that parts of a computation take."""
+"""A figure of the time that parts of a computation take."""
 
 from collections.abc import Collection, Mapping
 

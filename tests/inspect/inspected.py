@@ -149,8 +149,8 @@ def without_detections(found: Trace) -> Trace:
 
 
 def figure(step: Step) -> Figure:
-    """The only plot of a step."""
-    [only] = step.plots
+    """The only figure of a step."""
+    [only] = step.figures
     return only
 
 

@@ -67,7 +67,7 @@ def test_the_channels_of_features_that_vary_most():
 def test_rois_of_detections_come_first():
     second = with_pairs(keep=np.array([[False, True, False, False]]))
     assert numbers(texts(figure(roi_features(by_hand(second), 1)))[0]) == [1, 3]
-    assert not roi_features(by_hand(without_rois())).plots
+    assert not roi_features(by_hand(without_rois())).figures
 
 
 @pytest.mark.parametrize(

@@ -178,9 +178,9 @@ def test_pasted_objects_are_those_of_other_images():
 
 
 def test_what_is_not_random_is_not_shown():
-    assert not augmentation(open_data(shapes(Flip(0.0), Resize((SIDE,), SIDE)), images=2)).plots
+    assert not augmentation(open_data(shapes(Flip(0.0), Resize((SIDE,), SIDE)), images=2)).figures
     jittered = open_data(shapes(Flip(0.5), ScaleJitter(0.5, 2.0)), images=2)
-    assert random_crops(jittered) is None and augmentation(jittered).plots
+    assert random_crops(jittered) is None and augmentation(jittered).figures
 
 
 # Data sets of the user's own
@@ -209,7 +209,7 @@ def test_images_without_objects(empty: Path):
     settings = dataclasses.replace(CONFIG.data, train=CocoSource(empty, "train", keep_empty=True))
     data = open_data(dataclasses.replace(CONFIG, data=settings), images=5)
     made = {step: step(data) for step in STEPS}
-    without = {step for step, result in made.items() if result is None or not list(result.plots)}
+    without = {step for step, result in made.items() if result is None or not list(result.figures)}
     assert without == {data_set, mask_targets}
     assert boxes(data).facts["Objects"] == anchor_assignment(data).facts["Positive"] == 0
     assert batches(data).facts["Images without foreground"] == 40

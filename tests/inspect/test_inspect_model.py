@@ -53,7 +53,7 @@ def test_plots_are_freed():
     for step in model_steps(careless(), 10):
         gc.collect()
         assert all(reference() is None for reference in alive)
-        alive += [weakref.ref(figure) for figure in (step.plots if step else ())]
+        alive += [weakref.ref(figure) for figure in (step.figures if step else ())]
         del step
     assert len(alive) == len(STEPS) - len(MASKS | OBJECTS) - 1  # of the tensors there is a table
 

@@ -57,9 +57,9 @@ def figure(title: str = "") -> Figure:
 
 def steps() -> Iterator[Step | None]:
     yield Step("First & foremost", "Some <b>text</b>.", [figure()], facts={"a < b": 0.123456, "shape": (1, 2)})
-    yield Step("Größe, Maße", "Two plots.", (figure(str(n)) for n in range(2)))
+    yield Step("Größe, Maße", "Two figures.", (figure(str(n)) for n in range(2)))
     yield None
-    yield Step("Last", "No plots.", tables=[Table(("name", "n"), [("<i>", 1), ("x", None)], "Things", {1})])
+    yield Step("Last", "No figures.", tables=[Table(("name", "n"), [("<i>", 1), ("x", None)], "Things", {1})])
 
 
 @pytest.fixture

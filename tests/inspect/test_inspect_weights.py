@@ -8,8 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from small import CONFIG, abstract, build
 
+from maskrcnn_jax.inspect.weights.figures import histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.layer_kinds import fan_in, layer_kinds
-from maskrcnn_jax.inspect.weights.plots import histogram_plots, layer_plots
 from maskrcnn_jax.inspect.weights.source import in_order
 from maskrcnn_jax.inspect.weights.tensor_stats import tensor_stats
 from maskrcnn_jax.nn.params import split
@@ -150,10 +150,10 @@ def test_histograms_count_the_whole_array(arrays: dict):
     """The notebook that this follows drew a slice only."""
     arrays[KERNEL][0, 0, 0, :2] = np.nan
     stats = tensor_stats(arrays)
-    plots = list(histogram_plots(arrays, stats, "kernel"))
-    drawn = [axes for figure in plots for axes in figure.axes if axes.axison]
+    figures = list(histogram_figures(arrays, stats, "kernel"))
+    drawn = [axes for figure in figures for axes in figure.axes if axes.axison]
     kernels = [row for row in stats if row.kind.role == "kernel"]
-    assert len(drawn) == len(kernels) > 24 and len(plots) == 2
+    assert len(drawn) == len(kernels) > 24 and len(figures) == 2
     for axes, row in zip(drawn, kernels, strict=True):
         [stairs] = axes.patches
         counts, edges, _ = stairs.get_data()
@@ -165,7 +165,7 @@ def test_histograms_count_the_whole_array(arrays: dict):
 def test_flagged_kernels_look_different(arrays: dict):
     arrays[KERNEL][..., 0] = 0
     stats = tensor_stats(arrays)
-    [figure] = layer_plots(stats)
+    [figure] = layer_figures(stats)
     dots, crosses = figure.axes[0].lines
     assert (
         len(crosses.get_xdata()) == 1
@@ -181,7 +181,7 @@ def test_flagged_kernels_look_different(arrays: dict):
 
 def test_no_text_of_a_figure_covers_another(arrays: dict):
     stats = tensor_stats(arrays)
-    for figure in [*layer_plots(stats), *histogram_plots(arrays, stats, "kernel")]:
+    for figure in [*layer_figures(stats), *histogram_figures(arrays, stats, "kernel")]:
         FigureCanvasAgg(figure).draw()
         boxes = []
         for axes in filter(lambda axes: axes.axison, figure.axes):

@@ -19,8 +19,8 @@ from maskrcnn_jax.checkpoints.formats.torch_writer import write_state_dict
 from maskrcnn_jax.config import Config, ResNet
 from maskrcnn_jax.config.loading import save_config
 from maskrcnn_jax.inspect.weights.change import compare, part_table
+from maskrcnn_jax.inspect.weights.figures import change_figures
 from maskrcnn_jax.inspect.weights.inspected import open_weights
-from maskrcnn_jax.inspect.weights.plots import change_plots
 from maskrcnn_jax.inspect.weights.source import read_source, with_same_names
 from maskrcnn_jax.inspect.weights.steps import change, layer_change
 from maskrcnn_jax.nn.params import split
@@ -68,7 +68,7 @@ def test_unchanged_and_broken_kernels_have_no_point():
     before = {f"layer{n}.kernel": rng.normal(size=(3, 4)) for n in range(3)}
     after = {"layer0.kernel": before["layer0.kernel"], "layer1.kernel": -before["layer1.kernel"]}
     after["layer2.kernel"] = np.full((3, 4), np.nan)
-    [figure] = change_plots(compare(before, after).changes)
+    [figure] = change_figures(compare(before, after).changes)
     relative, angle = (axes.lines[0].get_xdata() for axes in figure.axes)
     np.testing.assert_allclose(relative, [np.nan, 2, np.nan])  # ‖−2a‖ / ‖a‖
     np.testing.assert_allclose(angle, [np.nan, 180, np.nan])
@@ -147,9 +147,9 @@ def test_the_command_names_what_is_flagged(model: Path, tmp_path: Path, monkeypa
     assert re.search(r"<td[^>]*>backbone\.depth</td><td[^>]*>18</td>", page)
 
 
-def test_without_change_there_is_no_plot(model: Path):
+def test_without_change_there_is_no_figure(model: Path):
     weights = open_weights(model, model)
-    assert [*layer_change(weights).plots] == []
+    assert [*layer_change(weights).figures] == []
     assert layer_change(open_weights(model)) is change(open_weights(model)) is None
 
 

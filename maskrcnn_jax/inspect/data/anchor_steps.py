@@ -48,7 +48,7 @@ def anchor_assignment(data: InspectedData) -> Step:
     distances = nearest(targets.refined[positive], truth)[1] if len(positive) else np.zeros(0)
     usable = truth.valid & ~truth.is_crowd
 
-    def plots() -> Iterator[Figure]:
+    def figures() -> Iterator[Figure]:
         yield positive_anchor_figure(image, pyramid, targets, truth, data.names)
         yield other_anchor_figure(image, pyramid, targets, data.rng(2))
 
@@ -59,7 +59,7 @@ def anchor_assignment(data: InspectedData) -> Step:
         f"{match.background_iou:g}, and ignored otherwise. The loss uses a sample of positive and negative ones. With "
         "its target applied, every positive anchor (dashed) must lie on an object (full); the distance is a rounding "
         "error.",
-        plots(),
+        figures(),
         facts={
             "Positive": len(positive),
             "negative": len(targets.which(Assignment.NEGATIVE, sampled=False)),

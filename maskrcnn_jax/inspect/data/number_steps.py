@@ -49,7 +49,7 @@ def objects(data: InspectedData) -> Step:
     scales = network_scales([image.size for image in data.numbers.images], data.config.data)
     return Step(
         "Objects",
-        "How many there are, how large they are and of what shape. Sizes in the plot are those in the network's "
+        "How many there are, how large they are and of what shape. Sizes in the figure are those in the network's "
         "input, beside the sizes and the aspect ratios of its anchors. Objects far from every line are hard to find: "
         "change the anchors, or the size of the images.",
         [object_figure(data.numbers, scales, data.config.model.rpn.anchors)],

@@ -23,7 +23,7 @@ from maskrcnn_jax.structs import Array
 
 BATCHES = 10
 DRAWN = 8
-"""Foreground RoIs of a plot, and as many of background, at most."""
+"""Foreground RoIs of a figure, and as many of background, at most."""
 ROI, REFINED = COLORS[5], COLORS[2]
 BACKGROUND = (0.35, 0.35, 0.35)
 LIGHT = 190

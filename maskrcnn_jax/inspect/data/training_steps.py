@@ -76,7 +76,7 @@ def crops(data: InspectedData) -> Step:
     plain = without_randomness(settings)
     flipped = data.augmented(dataclasses.replace(plain, transforms=(Flip(1.0), *plain.transforms)))
 
-    def plots() -> Iterator[Figure]:
+    def figures() -> Iterator[Figure]:
         if made:
             yield crops_figure(example, made, data.names)
         yield input_figure([data.sample, flipped], data.names, 2)
@@ -87,7 +87,7 @@ def crops(data: InspectedData) -> Step:
         "A full-size mask for every object would fill the memory. Training keeps only the box of every mask, at a "
         "fixed number of cells; the loss is visible when the crop is pasted at full size. Below, all crops are pasted "
         "over the network's input, as it is and flipped.",
-        plots(),
+        figures(),
         facts={
             "Cells of a crop": (settings.mask_size, settings.mask_size),
             "Mean IoU with the full masks": float(overlaps.mean()) if made else None,

@@ -27,7 +27,7 @@ STEM, BACKBONE = "backbone.stem", "backbone"
 
 
 class InputView(NamedTuple):
-    """The image inside the network's input, without normalisation: the background of plots."""
+    """The image inside the network's input, without normalisation: the background of figures."""
 
     image: np.ndarray
     """`[h, w, 3]` uint8 RGB: the input without its padding."""

@@ -10,9 +10,9 @@ from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.weights.change import change_table, part_table
 from maskrcnn_jax.inspect.weights.features import EXPLODED, exploded, feature_means
+from maskrcnn_jax.inspect.weights.figures import change_figures, histogram_figures, layer_figures
 from maskrcnn_jax.inspect.weights.inspected import InspectedWeights
 from maskrcnn_jax.inspect.weights.layer_kinds import Role
-from maskrcnn_jax.inspect.weights.plots import change_plots, histogram_plots, layer_plots
 from maskrcnn_jax.inspect.weights.tensor_stats import stats_table
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def layers(weights: InspectedWeights) -> Step:
         "mean square · √fan-in says by how much a layer of any width scales its input: a layer with as many output "
         "as input channels starts at 1.4 in the backbone (He et al. 2015), those of the pyramid start at 1, and "
         "output layers far lower. Zeros are values of exactly 0. Crosses are flagged.",
-        layer_plots(weights.tensors),
+        layer_figures(weights.tensors),
     )
 
 
@@ -118,7 +118,7 @@ def _histograms(weights: InspectedWeights, names: str, hint: str, *roles: Role) 
     return Step(
         f"Histograms of {names}",
         f"All values of each of the {names} in 50 bins from the least to the greatest; orange is flagged. {hint}",
-        chain.from_iterable(histogram_plots(weights.source.arrays, weights.tensors, role) for role in roles),
+        chain.from_iterable(histogram_figures(weights.source.arrays, weights.tensors, role) for role in roles),
     )
 
 
@@ -160,7 +160,7 @@ def layer_change(weights: InspectedWeights) -> Step | None:
         "finite."
         if changed
         else "No kernel changed.",
-        change_plots(comparison.changes),
+        change_figures(comparison.changes),
         tables=[change_table(comparison.changes)],
     )
 

@@ -16,16 +16,16 @@ from maskrcnn_jax.inspect.weights.change import Change
 from maskrcnn_jax.inspect.weights.tensor_stats import TensorStats
 
 LAYERS = 60
-"""In one plot, at most."""
+"""In one figure, at most."""
 COLUMNS, LINES = 4, 6
-"""Histograms side by side, and one below another, in one plot, at most."""
+"""Histograms side by side, and one below another, in one figure, at most."""
 BINS = 50
 INK = tuple(tuple(value / 255 for value in color) for color in CURVES)
 BLUE, ORANGE = INK[4], INK[5]
 Item = TypeVar("Item")
 
 
-def layer_plots(tensors: Sequence[TensorStats]) -> Iterator[Figure]:
+def layer_figures(tensors: Sequence[TensorStats]) -> Iterator[Figure]:
     """Norm, size and share of zeros of every kernel, from the stem down to the heads; flagged ones are crosses."""
     kernels = [tensor for tensor in tensors if tensor.kind.role == "kernel"]
     norms, sizes = _decades([one.numbers.norm for one in kernels]), _decades([one.size for one in kernels])
@@ -39,10 +39,10 @@ def layer_plots(tensors: Sequence[TensorStats]) -> Iterator[Figure]:
         yield figure
 
 
-def change_plots(changes: Sequence[Change]) -> Iterator[Figure]:
+def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
     """Relative change and angle of every kernel, from the stem down to the heads; without change there is no point.
 
-    If no kernel changed there is no plot.
+    If no kernel changed there is no figure.
     """
     kernels = [change for change in changes if len(change.shape) > 1]
     relative = {change.name: change.relative for change in kernels if change.difference}
@@ -57,7 +57,7 @@ def change_plots(changes: Sequence[Change]) -> Iterator[Figure]:
         yield figure
 
 
-def histogram_plots(arrays: Mapping[str, np.ndarray], tensors: Sequence[TensorStats], role: str) -> Iterator[Figure]:
+def histogram_figures(arrays: Mapping[str, np.ndarray], tensors: Sequence[TensorStats], role: str) -> Iterator[Figure]:
     """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
     for page in _pages([one for one in tensors if one.kind.role == role], COLUMNS * LINES):
         height = -(-len(page) // COLUMNS)
