@@ -1,12 +1,12 @@
 """The programs of an experiment, lowered from shapes alone: no memory, no data, no device."""
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, Sharding
-from jax.tree_util import Partial
 
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, require
@@ -58,12 +58,7 @@ def train_batch(config: Config, count: int) -> Batch:
 
 def train_state(config: Config) -> tuple[TrainState, TrainStep]:
     """The state before the first step, as shapes, and the step itself."""
-
-    def begin(model):
-        state, step = start(model, config)
-        return state, Partial(step)  # a pytree without leaves
-
-    return jax.eval_shape(begin, abstract_model(config))
+    return jax.eval_shape(partial(start, config=config), abstract_model(config))
 
 
 def train_program(config: Config, mesh: Mesh, images: int) -> Program:

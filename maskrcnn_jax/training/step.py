@@ -79,6 +79,7 @@ def compute_losses(
     return {loss.name: loss(model, trace, batch, keys[loss.name]) for loss in losses}
 
 
+@jax.tree_util.register_static
 @dataclass(frozen=True, eq=False)
 class TrainStep:
     """From a state and a batch to the next state and the metrics of the step; pure, its fields are static under `jit`.
