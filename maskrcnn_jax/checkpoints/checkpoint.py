@@ -198,7 +198,7 @@ def steps(folder: Path | str) -> list[int]:
 
 
 def load_weights(folder: Path | str, step: int | None = None) -> Weights:
-    """Reads the network's weights from a run folder, without the optimiser's state.
+    """Reads the network's weights from a run folder, without the optimizer's state.
 
     It leaves the folder as it is, so a run may be read while it trains.
 
@@ -291,7 +291,7 @@ def _check_same(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any])
     if problems:
         listed = "\n".join(problems)
         raise CheckpointError(
-            f"the checkpoint {path} is of another architecture or optimiser; use the configuration saved in its run "
+            f"the checkpoint {path} is of another architecture or optimizer; use the configuration saved in its run "
             f"folder, or another run folder:\n{listed}"
         )
 

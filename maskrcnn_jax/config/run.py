@@ -72,7 +72,7 @@ class RunConfig:
     """The metric that decides which checkpoint is the best."""
     seed: int = 0
     fsdp: int = 1
-    """Devices over which large weights, their optimiser state and averages are spread, to save memory; they share the
+    """Devices over which large weights, their optimizer state and averages are spread, to save memory; they share the
     batch with all others. It must divide the number of devices; those of one host are best."""
     rematerialize: tuple[str, ...] = ()
     """Parts of the model whose inner values the backward pass computes again instead of keeping them, to save memory,

@@ -79,7 +79,7 @@ def train_program(config: Config, mesh: Mesh, images: int) -> Program:
     parts = {
         "parameters": state.params,
         "statistics": state.statistics,
-        "optimiser": state.optimizer,
+        "optimizer": state.optimizer,
         "moving average": state.ema,
         "batch": batch,
     }

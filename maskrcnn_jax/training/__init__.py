@@ -1,1 +1,1 @@
-"""Training: targets, losses, the optimiser, one step, and what surrounds a run."""
+"""Training: targets, losses, the optimizer, one step, and what surrounds a run."""

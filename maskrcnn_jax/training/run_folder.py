@@ -36,7 +36,7 @@ FIXED = (
     "run.init",
     "run.seed",
 )
-"""What a run is, by dotted name: the meaning of its weights, of its optimiser's state, of its metrics and of the order
+"""What a run is, by dotted name: the meaning of its weights, of its optimizer's state, of its metrics and of the order
 of its data. All else may change when it is resumed."""
 
 

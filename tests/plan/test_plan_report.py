@@ -70,7 +70,7 @@ def test_memory_of_each_part(plan):
     state, _ = start(build(), CONFIG)
     memory = plan.train.memory
     assert plan.train.images == 1 and plan.seen == {1: plan.train.total}
-    assert memory["parameters"] == memory["optimiser"] == memory["moving average"] == bytes_of(state.params)
+    assert memory["parameters"] == memory["optimizer"] == memory["moving average"] == bytes_of(state.params)
     assert memory["statistics"] == bytes_of(state.statistics)
     assert memory["batch"] == bytes_of(mixed()) // 4
     # CPUs have no tiles. The step counter is all else that goes in, and takes the place of the image's id, which the

@@ -186,7 +186,7 @@ def test_adamw_is_pytorchs():
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_parameters_trained_later_begin_with_a_fresh_state(name):
-    """As an optimiser per parameter, like PyTorch's: no count of steps and no moment from before."""
+    """As an optimizer per parameter, like PyTorch's: no count of steps and no moment from before."""
     config = change(PLAIN, name=name, weight_decay=0.2)
     late = run(config, [{"bias": 3.0}, {"bias": -2.0}, *GRADIENTS[:2]])
     np.testing.assert_array_equal(late["kernel"], run(config, GRADIENTS[:2])["kernel"])

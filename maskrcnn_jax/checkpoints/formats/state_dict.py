@@ -29,7 +29,7 @@ CONTAINERS = (
 """Keys under which training programs save weights; the first that holds some is used: the model before its average."""
 
 OPTIMIZER = "_momentum"
-"""Suffix of Caffe2's optimiser state, which is saved among the weights."""
+"""Suffix of Caffe2's optimizer state, which is saved among the weights."""
 
 DEPTH = 3
 """Nested dicts that are searched: `{"checkpoint": {"model": {"state_dict": …}}}`."""
@@ -58,7 +58,7 @@ def find_state_dict(loaded: Any, is_array: Callable[[Any], bool], kind: Kind) ->
     """The weights in a checkpoint of a training program; None if it holds none.
 
     Where several dicts hold arrays, the first in the order of `CONTAINERS` is used; of dicts with other names the one
-    with the most. Entries that are no arrays are left out, and so is Caffe2's optimiser state.
+    with the most. Entries that are no arrays are left out, and so is Caffe2's optimizer state.
     Counters such as `num_batches_tracked` stay: they distinguish a trained batch norm from a frozen one.
 
     Args:
