@@ -1,6 +1,7 @@
 """Mask R-CNN in JAX and Flax: one forward pass that returns every intermediate tensor by name."""
 
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained, trained_config
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.config import CocoSource, Config, ModelConfig, ShapesSource
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data.transforms.geometry import fit
@@ -30,5 +31,6 @@ __all__ = [
     "load_pretrained",
     "predict",
     "predict_tiled",
+    "save_pretrained",
     "trained_config",
 ]

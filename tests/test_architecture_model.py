@@ -14,7 +14,7 @@ from maskrcnn_jax.config import Config, ModelConfig
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.distributed.mesh import data_mesh, replicated, to_devices
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, predict
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.plan.collectives import computations, reachable
 from maskrcnn_jax.structs import Batch, GroundTruth, Proposals
 from maskrcnn_jax.training.compilation import Compilations
@@ -26,7 +26,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def parts(config: ModelConfig) -> dict[str, int]:
     """Parameters of each of the model's attributes. Frozen batch norm has none."""
     count: dict[str, int] = {}
-    for name, value in split(abstract(config))[1].items():
+    for name, value in flatten(abstract(config))[1].items():
         part = name.partition(".")[0]
         count[part] = count.get(part, 0) + value.size
     return count

@@ -195,7 +195,7 @@ def _fill(config: Config, found: Recognised) -> MaskRCNN:
     Besides the given arrays, memory holds one copy of the weights and one array at most.
     """
     arrays = found.arrays
-    structure, params, statistics = weights.split(abstract_model(config))
+    structure, params, statistics = weights.flatten(abstract_model(config))
     shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
     rules = found.system.rules(shapes, config.model, arrays.keys())
     fresh = {name for name in shapes if name not in rules}
@@ -209,7 +209,7 @@ def _fill(config: Config, found: Recognised) -> MaskRCNN:
     # Copied, as JAX may otherwise share the memory of the caller's arrays.
     values = {name: jnp.array(read.pop(name)) for name in wanted} | _fresh(config, fresh)
     params, statistics = ({name: values[name] for name in names} for names in (params, statistics))
-    return weights.merge(structure, params, statistics)
+    return weights.unflatten(structure, params, statistics)
 
 
 def _other_classes(source: ModelConfig, target: ModelConfig) -> bool:
@@ -221,7 +221,7 @@ def _fresh(config: Config, names: Collection[str]) -> dict[str, jax.Array]:
     """Freshly initialised arrays; the compiler removes the others."""
 
     def program() -> dict[str, jax.Array]:
-        _, params, statistics = weights.split(config.customize(_network(config)))
+        _, params, statistics = weights.flatten(config.customize(_network(config)))
         return {name: array for name, array in (params | statistics).items() if name in names}
 
     return jax.jit(program)() if names else {}

@@ -187,21 +187,12 @@ def convert(
         overwrite: Replace files that exist.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
-    import jax
-
-    from maskrcnn_jax.checkpoints.convert import own, torchvision_export
+    from maskrcnn_jax.checkpoints.saving import save_pretrained, written_files
     from maskrcnn_jax.cli.checkpoint import load_trained
-    from maskrcnn_jax.nn.params import split
 
-    files_for, write = {
-        "torchvision": (torchvision_export.written_files, torchvision_export.write_torchvision),
-        "safetensors": (own.written_files, own.write_safetensors),
-    }[to]
-    for file in files_for(out):
+    for file in written_files(out, to):
         require_writable(file, overwrite=overwrite)
-    model = load_trained(source, step, trust_code)
-    _, params, statistics = split(model)
-    written = write(out, jax.device_get(params | statistics), model.config, overwrite=overwrite)
+    written = save_pretrained(load_trained(source, step, trust_code), out, to, overwrite=overwrite)
     print(printable(f"wrote {' and '.join(map(str, written))}"))
 
 

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool
 
 from maskrcnn_jax.distributed.sharding import shard_over_images
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.nn.winograd import IN_TRAINING, uses_winograd
 
 SLOTS_AT_ONCE = 32
@@ -36,10 +36,10 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
     # XLA's own convolutions have one thread in a loop: with them a training of small images took three times as long.
     if _changes(head) or not uses_winograd((SLOTS_AT_ONCE, *x.shape[2:]), x.shape[-1], x.dtype, IN_TRAINING):
         return head(x)
-    structure, *weights = split(head)
+    structure, *weights = flatten(head)
 
     def all_at_once(weights, x, _):
-        return merge(structure, *weights)(x)
+        return unflatten(structure, *weights)(x)
 
     def group_by_group(weights, x, valid):
         images = x.shape[0] if isinstance(x.shape[0], int) else 1  # a symbol where any number can be exported
@@ -47,7 +47,7 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
         size = math.ceil(x.shape[1] / count)
 
         def compute(some):
-            return merge(structure, *weights)(some)
+            return unflatten(structure, *weights)(some)
 
         def skip(some):
             out = jax.eval_shape(compute, some)

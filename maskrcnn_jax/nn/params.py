@@ -21,10 +21,10 @@ class Structure(NamedTuple):
     """Dotted name of each array of its random-number streams, whether it is a key or a count, and its shape."""
 
 
-def split(model: nnx.Module) -> tuple[Structure, Arrays, Arrays]:
+def flatten(model: nnx.Module) -> tuple[Structure, Arrays, Arrays]:
     """The model's structure, its parameters, and its statistics (what no gradient ever changes).
 
-    The state of random-number streams, of dropout for one, is neither: `merge` makes it from a key.
+    The state of random-number streams, of dropout for one, is neither: `unflatten` makes it from a key.
     """
     graph, *states = nnx.split(model, nnx.Param, nnx.RngKey, nnx.RngCount, ...)
     params, keys, counts, statistics = (_by_name(nnx.to_pure_dict(state)) for state in states)
@@ -32,11 +32,11 @@ def split(model: nnx.Module) -> tuple[Structure, Arrays, Arrays]:
     return Structure(graph, tuple(random)), params, statistics
 
 
-def merge(structure: Structure, params: Arrays, statistics: Arrays, *, key: jax.Array | None = None) -> Any:
-    """The model that `split` took apart, with these weights.
+def unflatten(structure: Structure, params: Arrays, statistics: Arrays, *, key: jax.Array | None = None) -> Any:
+    """The model that `flatten` took apart, with these weights.
 
     Args:
-        structure: from `split`.
+        structure: from `flatten`.
         params: by name.
         statistics: by name.
         key: decides all that is random in the model, such as what dropout drops; a constant if None.
@@ -67,7 +67,7 @@ def replace(model: Any, params: Arrays, statistics: Arrays) -> Any:
     Raises:
         ValueError: the names or shapes are not the model's; the message lists every difference.
     """
-    structure, *mine = split(model)
+    structure, *mine = flatten(model)
     wanted, given = (a | b for a, b in (mine, (params, statistics)))
     problems = [f"missing: {name} {wanted[name].shape}" for name in wanted.keys() - given.keys()]
     problems += [f"unexpected: {name} {given[name].shape}" for name in given.keys() - wanted.keys()]
@@ -81,4 +81,4 @@ def replace(model: Any, params: Arrays, statistics: Arrays) -> Any:
             "these weights belong to another architecture; take the configuration they were trained with:\n  "
             + "\n  ".join(sorted(problems))
         )
-    return merge(structure, params, statistics)
+    return unflatten(structure, params, statistics)

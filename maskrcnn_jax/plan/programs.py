@@ -11,7 +11,7 @@ from jax.sharding import Mesh, Sharding
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, require
 from maskrcnn_jax.distributed.mesh import param_shardings, replicated, spread
-from maskrcnn_jax.nn.params import Arrays, merge, split
+from maskrcnn_jax.nn.params import Arrays, flatten, unflatten
 from maskrcnn_jax.plan.arithmetic import model_flops
 from maskrcnn_jax.prediction.detector import detect
 from maskrcnn_jax.structs import Batch, GroundTruth
@@ -88,12 +88,12 @@ def train_program(config: Config, mesh: Mesh, images: int) -> Program:
 
 def losses_flops(config: Config, images: int) -> float:
     """The model's own arithmetic in a train step of so many images; see `arithmetic.model_flops`."""
-    structure, params, statistics = split(abstract_model(config))
+    structure, params, statistics = flatten(abstract_model(config))
     _, names = _largest_phase(config, params)
 
     def losses(trainable, frozen, batch, key):
         weights = trainable | frozen
-        model = merge(structure, *({name: weights[name] for name in part} for part in (params, statistics)))
+        model = unflatten(structure, *({name: weights[name] for name in part} for part in (params, statistics)))
         return compute_losses(model, batch, key, config.losses, config.sampling)
 
     trainable = {name: params[name] for name in names}
@@ -118,7 +118,7 @@ def predict_program(config: Config, mesh: Mesh, images: int) -> Program:
         mesh: see `mesh.data_mesh`; its devices need not be present.
         images: per device.
     """
-    structure, params, statistics = split(abstract_model(config))
+    structure, params, statistics = flatten(abstract_model(config))
     buckets = config.model.input.buckets
     remedy = "the model takes images of any size; say which to plan for: -- --model.input.buckets HEIGHT WIDTH"
     require(len(buckets) > 0, "model.input.buckets", buckets, remedy)

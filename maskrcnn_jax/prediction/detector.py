@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from maskrcnn_jax.distributed.mesh import replicate
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
-from maskrcnn_jax.nn.params import Arrays, Structure, merge, split
+from maskrcnn_jax.nn.params import Arrays, Structure, flatten, unflatten
 from maskrcnn_jax.ops.boxes import clip, shorten
 from maskrcnn_jax.ops.images import valid_regions
 from maskrcnn_jax.structs import Array, Detections, Proposals
@@ -24,7 +24,7 @@ class Detector:
     """
 
     def __init__(self, model: MaskRCNN):
-        self._weights = split(model)
+        self._weights = flatten(model)
 
     def __call__(self, images: Array, image_sizes: Array, proposals: Proposals | None = None) -> Detections:
         """The detections of a batch; arguments as those of `forward`."""
@@ -41,7 +41,7 @@ def detect(
     proposals: Proposals | None = None,
 ) -> Detections:
     """The program of a `Detector`."""
-    model = merge(structure, *replicate((params, statistics)))
+    model = unflatten(structure, *replicate((params, statistics)))
     windows = valid_regions(image_sizes, (images.shape[1], images.shape[2]), model.config.input)
     corners = jnp.tile(windows[:, :2], 2)[:, None]
     if proposals is not None:

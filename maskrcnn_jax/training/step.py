@@ -16,7 +16,7 @@ from maskrcnn_jax.config import Config, Loss, ModelConfig, SamplingConfig
 from maskrcnn_jax.distributed.mesh import replicate, replicated
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.model.sampler import Training
-from maskrcnn_jax.nn.params import Arrays, Structure, merge, split
+from maskrcnn_jax.nn.params import Arrays, Structure, flatten, unflatten
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.structs import Batch, GroundTruth
 from maskrcnn_jax.training.optimizer import factors, learning_rate, make_optimizer, trainable_names
@@ -115,11 +115,11 @@ class TrainStep:
 
         def objective(trainable: Arrays) -> tuple[jax.Array, tuple[Metrics, Arrays]]:
             structure, dropout_key = self.structures[phase], jax.random.fold_in(key, DROPOUT)
-            model = merge(structure, params | trainable, statistics, key=dropout_key)
+            model = unflatten(structure, params | trainable, statistics, key=dropout_key)
             with rematerialized(model, self.config.run.rematerialize):
                 losses = compute_losses(model, batch, key, self.config.losses, self.config.sampling)
             total = jnp.asarray(sum(loss.weight * losses[loss.name] for loss in self.config.losses))
-            return total, (losses, split(model)[2])
+            return total, (losses, flatten(model)[2])
 
         trainable = {name: value for name, value in params.items() if name in self.trainable[phase]}
         (total, (losses, statistics)), grads = jax.value_and_grad(objective, has_aux=True)(trainable)
@@ -151,7 +151,7 @@ class TrainStep:
 
     def model(self, state: TrainState) -> MaskRCNN:
         """The model to evaluate: with the moving average of the parameters where there is one."""
-        return merge(self.structure, state.params if state.ema is None else state.ema, state.statistics)
+        return unflatten(self.structure, state.params if state.ema is None else state.ema, state.statistics)
 
 
 def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
@@ -165,13 +165,13 @@ def start(model: MaskRCNN, config: Config) -> tuple[TrainState, TrainStep]:
         ConfigError: no parameter is trainable in a phase, a group of the optimizer matches none, or the model lacks a
             part of `run.rematerialize`.
     """
-    structure, params, statistics = split(model)
+    structure, params, statistics = flatten(model)
     trainable = tuple(map(frozenset, trainable_names(params, config.optimizer, model.config.backbone)))
     optimizer = make_optimizer(config.optimizer, factors(params, config.optimizer), trainable)
     step = TrainStep(
         config,
         structure,
-        tuple(split(_in_training(model, names))[0] for names in trainable),
+        tuple(flatten(_in_training(model, names))[0] for names in trainable),
         trainable,
         optimizer,
         learning_rate(config.optimizer, config.run.steps),

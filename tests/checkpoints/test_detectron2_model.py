@@ -30,7 +30,7 @@ from maskrcnn_jax.nn import params as weights
 
 
 def our_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    _, params, statistics = weights.split(nnx.eval_shape(lambda: MaskRCNN(config, rngs=nnx.Rngs(0))))
+    _, params, statistics = weights.flatten(nnx.eval_shape(lambda: MaskRCNN(config, rngs=nnx.Rngs(0))))
     return {name: array.shape for name, array in (params | statistics).items()}
 
 

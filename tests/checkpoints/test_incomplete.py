@@ -10,7 +10,7 @@ from test_naming import named, recognised, torchvision
 
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
 from maskrcnn_jax.checkpoints.convert.systems import Recognised
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -25,7 +25,7 @@ WHOLE: dict[str, Shapes] = {
 
 def listed(found: Recognised) -> list[str]:
     """What the conversion lists as missing."""
-    _, params, statistics = split(abstract(found.config))
+    _, params, statistics = flatten(abstract(found.config))
     shapes = {name: array.shape for name, array in (params | statistics).items()}
     rules = found.system.rules(shapes, found.config, found.arrays.keys())
     with pytest.raises(ConversionError, match="these weights are not complete") as refused:

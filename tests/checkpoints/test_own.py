@@ -11,13 +11,14 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from small import CONFIG, build, change
 
-from maskrcnn_jax.checkpoints.convert.own import read_config, write_safetensors
+from maskrcnn_jax.checkpoints.convert.own import read_config
 from maskrcnn_jax.checkpoints.convert.rules import ConversionError
 from maskrcnn_jax.checkpoints.convert.systems import recognise
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.config import ConfigError, ModelConfig, ResNet
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 # Fields of every kind away from their defaults: None, nested, tuples, texts, whole numbers where floats are due.
 UNUSUAL = change(
@@ -31,15 +32,14 @@ UNUSUAL = change(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    _, params, statistics = split(build(UNUSUAL))
-    [written] = write_safetensors(tmp_path / "model.safetensors", jax.device_get(params | statistics), UNUSUAL)
+    [written] = save_pretrained(build(UNUSUAL), tmp_path / "model.safetensors")
     return written
 
 
 def test_the_same_model_comes_back(path: Path):
     model, expected = load_pretrained(path), build(UNUSUAL)
     assert model.config == UNUSUAL
-    for mine, theirs in zip(split(model)[1:], split(expected)[1:], strict=True):
+    for mine, theirs in zip(flatten(model)[1:], flatten(expected)[1:], strict=True):
         assert mine.keys() == theirs.keys()
         assert all((mine[name] == theirs[name]).all() for name in mine)
 
@@ -48,7 +48,7 @@ def test_any_reader_of_safetensors_finds_names_and_configuration(path: Path):
     with safe_open(path, "numpy") as file:
         assert file.metadata()["format"] == "maskrcnn_jax"
         assert json.loads(file.metadata()["config"])["class_names"] == ["dog", "cät", 'a "b"']
-        expected = split(build(UNUSUAL))[1]["backbone.stem.conv.kernel"]
+        expected = flatten(build(UNUSUAL))[1]["backbone.stem.conv.kernel"]
         np.testing.assert_array_equal(file.get_tensor("backbone.stem.conv.kernel"), expected)
 
 
@@ -91,12 +91,12 @@ def test_nothing_that_a_file_names_is_imported(tmp_path: Path):
 
 
 def test_our_arrays_without_a_configuration_need_one(tmp_path: Path):
-    _, params, statistics = split(build(UNUSUAL))
+    _, params, statistics = flatten(build(UNUSUAL))
     arrays = jax.device_get(params | statistics)
     save_file(arrays, tmp_path / "model.safetensors")
     for source in (arrays, open_weights(tmp_path / "model.safetensors")):
         with pytest.raises(ConversionError, match=r"without a configuration: pass config="):
             recognise(source)
         assert recognise(source, UNUSUAL).config == UNUSUAL
-    params = split(load_pretrained(tmp_path / "model.safetensors", config=UNUSUAL))[1]
+    params = flatten(load_pretrained(tmp_path / "model.safetensors", config=UNUSUAL))[1]
     assert all((params[name] == arrays[name]).all() for name in params)

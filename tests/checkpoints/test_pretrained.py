@@ -16,7 +16,7 @@ from maskrcnn_jax.checkpoints.pretrained import build_model, load_pretrained, wi
 from maskrcnn_jax.config import Config, ConfigError
 from maskrcnn_jax.config.loading import load_config, read_config, read_trusted_config, save_config
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, predict
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.training.step import start
 
 CUSTOM = """
@@ -50,7 +50,7 @@ def test_a_run_folder_gives_the_model_that_was_evaluated(finished_run: Path, tmp
         state = checkpoints.restore(start(build_model(config), config)[0])
     model = load_pretrained(finished_run)
     assert model.config == config.model and model.config.class_names == ("square", "circle", "triangle")
-    _, params, statistics = split(model)
+    _, params, statistics = flatten(model)
     assert any((params[name] != state.params[name]).any() for name in params)
     for actual, expected in ((params, state.ema), (statistics, state.statistics)):
         assert actual.keys() == expected.keys()
@@ -59,7 +59,7 @@ def test_a_run_folder_gives_the_model_that_was_evaluated(finished_run: Path, tmp
     image = jnp.asarray(config.data.validation.open()[0].image)[None]
     size = jnp.array([[64.0, 64.0]])
     ours, trained = (
-        jax.jit(predict)(m, image, size) for m in (model, merge(split(model)[0], state.ema, state.statistics))
+        jax.jit(predict)(m, image, size) for m in (model, unflatten(flatten(model)[0], state.ema, state.statistics))
     )
     jax.tree.map(np.testing.assert_array_equal, ours, trained)
     assert ours.valid.any()
@@ -67,15 +67,15 @@ def test_a_run_folder_gives_the_model_that_was_evaluated(finished_run: Path, tmp
 
 def test_a_step_can_be_chosen(finished_run: Path):
     earlier = load_weights(finished_run, 20)
-    params = split(load_pretrained(finished_run, 20))[1]
+    params = flatten(load_pretrained(finished_run, 20))[1]
     assert earlier.ema is not None
     assert all((params[name] == earlier.ema[name]).all() for name in params)
 
 
 def test_without_moving_average_the_weights_themselves_are_taken(tmp_path: Path):
     config = tiny(tmp_path, ema_decay=None)
-    params = split(load_pretrained(save(config)))[1]
-    expected = split(build_model(config))[1]
+    params = flatten(load_pretrained(save(config)))[1]
+    expected = flatten(build_model(config))[1]
     assert params.keys() == expected.keys() and all((params[name] == expected[name]).all() for name in params)
 
 
@@ -83,7 +83,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path):
     config = tiny(tmp_path, ema_decay=None)
     other = dataclasses.replace(config, run=dataclasses.replace(config.run, seed=1))
     name = "box_head.logits.kernel"
-    assert (split(build_model(config))[1][name] != split(build_model(other))[1][name]).any()
+    assert (flatten(build_model(config))[1][name] != flatten(build_model(other))[1][name]).any()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_run_with_code_of_its_own_needs_its_experiment(customized: Path, caplo
     for config in (load_config(customized.parent / "custom.py"), read_trusted_config(customized)):
         model = load_pretrained(customized, config=config)
         assert model.mask_head is None
-        assert not [name for name in split(model)[1] if name.startswith("mask_head")]
+        assert not [name for name in flatten(model)[1] if name.startswith("mask_head")]
     assert not caplog.records
 
 

@@ -20,7 +20,7 @@ from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.checkpoints.pretrained import build_model, load_pretrained
 from maskrcnn_jax.config import Config, ConfigError, ModelConfig, ResNet
 from maskrcnn_jax.config.loading import load_config
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 THEIRS = change(
     CONVENTIONS,
@@ -37,13 +37,15 @@ HEADS |= {"mask_head.logits.kernel", "mask_head.logits.bias"}
 
 
 def arrays(model) -> dict[str, np.ndarray]:
-    _, params, statistics = split(model)
+    _, params, statistics = flatten(model)
     return jax.device_get(params | statistics)
 
 
 def ours(config: ModelConfig = THEIRS) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
-    shapes = {name: array.shape for name, array in (split(abstract(config))[1] | split(abstract(config))[2]).items()}
+    shapes = {
+        name: array.shape for name, array in (flatten(abstract(config))[1] | flatten(abstract(config))[2]).items()
+    }
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     # Variances so large that no epsilon matters.
     return {name: np.abs(array) + 0.1 if name.endswith(".var") else array for name, array in arrays.items()}

@@ -12,7 +12,7 @@ import maskrcnn_jax as mr
 from maskrcnn_jax.config import AnchorConfig, MatchConfig, ModelConfig
 from maskrcnn_jax.data.transforms.resize import resize
 from maskrcnn_jax.masks.paste import paste_mask, snap
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.ops import boxes as box_ops
 from maskrcnn_jax.ops.anchors import pyramid_anchors
 from maskrcnn_jax.ops.matching import match
@@ -134,8 +134,8 @@ def tiny_config(recognised: ModelConfig) -> ModelConfig:
 def test_whole_model(stored, model: mr.MaskRCNN):
     expected = {name.removeprefix("model/"): value for name, value in stored.items() if name.startswith("model/")}
     fitted = mr.fit(expected["image"], model.config.input)
-    structure, *weights = split(model)
-    run = jax.jit(lambda params, statistics, *x: mr.forward(merge(structure, params, statistics), *x))
+    structure, *weights = flatten(model)
+    run = jax.jit(lambda params, statistics, *x: mr.forward(unflatten(structure, params, statistics), *x))
     trace = jax.device_get(run(*weights, fitted.image[None], fitted.size[None]))
     for i, feature in enumerate(trace.features):
         np.testing.assert_allclose(feature[0], expected[f"P{i + 2}"], rtol=1e-3, atol=1e-4)

@@ -14,7 +14,7 @@ from maskrcnn_jax.checkpoints.convert.rules import ConversionError, convert
 from maskrcnn_jax.checkpoints.convert.torchvision import entry, rules
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, recognise, unused
 from maskrcnn_jax.config import FPN, BoxHead, MaskHead, ModelConfig, ResNet
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -32,7 +32,7 @@ def theirs(model: str) -> Shapes:
 
 
 def ours(config: ModelConfig) -> Shapes:
-    _, params, statistics = split(abstract(config))
+    _, params, statistics = flatten(abstract(config))
     return {name: array.shape for name, array in (params | statistics).items()}
 
 

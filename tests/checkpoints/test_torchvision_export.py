@@ -18,7 +18,7 @@ from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import BoxHead, ConfigError, ModelConfig, PoolConfig, ResNet
 from maskrcnn_jax.files.ending import WrongEnding
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 THEIRS = change(
     CONVENTIONS,
@@ -54,7 +54,7 @@ CASES = {
 
 def arrays(config: ModelConfig) -> dict[str, np.ndarray]:
     """Random numbers, for norms and biases too."""
-    _, params, statistics = split(build(config))
+    _, params, statistics = flatten(build(config))
     rng = np.random.default_rng(1)
     return {name: rng.normal(size=a.shape).astype(np.float32) for name, a in (params | statistics).items()}
 
@@ -67,7 +67,7 @@ def test_there_and_back(name: str):
     assert recognise({key: value.shape for key, value in state_dict.items()}) == config
     model = load_pretrained(state_dict)
     assert model.config == config
-    read = split(model)[1] | split(model)[2]
+    read = flatten(model)[1] | flatten(model)[2]
     assert read.keys() == written.keys()
     for key, value in read.items():
         np.testing.assert_array_equal(value, written[key], err_msg=key)

@@ -4,18 +4,17 @@ import sys
 from pathlib import Path
 
 import cv2
-import jax
 import numpy as np
 import pytest
 from small import build, change
 
-from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import CocoSource, Config, ResNet
 from maskrcnn_jax.config.loading import save_config
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.training.metrics import MetricWriter
 
 
@@ -84,8 +83,7 @@ def weights(tmp_path: Path) -> Path:
         box_head__fcs=(32,),
         mask_head=None,
     )
-    _, params, statistics = split(build(config))
-    return write_safetensors(tmp_path / "model.safetensors", jax.device_get(params | statistics), config)[0]
+    return save_pretrained(build(config), tmp_path / "model.safetensors")[0]
 
 
 def test_convert(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
@@ -96,7 +94,7 @@ def test_convert(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     run(monkeypatch, "convert", tmp_path / "there.pth", "--to", "safetensors", tmp_path / "back.safetensors")
     first, last = (load_pretrained(path) for path in (weights, tmp_path / "back.safetensors"))
     assert last.config == change(first.config, class_names=())
-    assert all((a == b).all() for a, b in zip(*(split(model)[1].values() for model in (first, last)), strict=True))
+    assert all((a == b).all() for a, b in zip(*(flatten(model)[1].values() for model in (first, last)), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,13 @@ from named_source import NamedSource
 from small import change
 from whole_runs import TINY
 
-from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.pretrained import build_model, load_pretrained, trained_config
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.cli.evaluate import main
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.distributed.mesh import data_mesh
 from maskrcnn_jax.evaluation import run as evaluate
-from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.structs import Detections
 
 
@@ -175,8 +174,7 @@ def test_a_file_of_weights_is_evaluated_as_its_run_is(
     finished_run: Path, copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The architecture, the conventions and the names of the classes are the file's own."""
-    _, params, statistics = split(load_pretrained(copied_run))
-    write_safetensors(tmp_path / "tiny.safetensors", jax.device_get(params | statistics), trained_config(copied_run))
+    save_pretrained(load_pretrained(copied_run), tmp_path / "tiny.safetensors")
     run_main(monkeypatch, TINY, "--checkpoint", tmp_path / "tiny.safetensors")
     metrics, expected = (
         json.loads((folder / "metrics.json").read_text())

@@ -22,7 +22,7 @@ from maskrcnn_jax.inspect.data.report import inspect_data
 from maskrcnn_jax.inspect.model.report import inspect_model
 from maskrcnn_jax.inspect.weights.report import inspect_weights
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.plan.report import make_plan
 from maskrcnn_jax.plan.targets import parse
 from maskrcnn_jax.prediction.detector import Detector
@@ -58,7 +58,7 @@ class Fork:
         return load_config(f"tests/forks/{self.name}.py", (*overrides, "--optimizer.milestones", "15"))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        _, params, statistics = split(self.model)
+        _, params, statistics = flatten(self.model)
         return jax.device_get(params | statistics)
 
 
@@ -75,7 +75,7 @@ def test_the_first_phase_freezes_the_expected_parameters(fork: Fork):
     early, late = (load_weights(fork.folder, step).params for step in (10, 20))
     changed = {name for name in early if not np.array_equal(early[name], late[name])}
     assert {name for name in early if name.startswith(frozen)} <= changed  # the second phase trains them
-    fresh = {n: np.asarray(v) for n, v in split(loop.build_model(fork.config))[1].items()}
+    fresh = {n: np.asarray(v) for n, v in flatten(loop.build_model(fork.config))[1].items()}
     assert all(np.array_equal(fresh[name], early[name]) for name in early if name.startswith(frozen))
     assert any(not np.array_equal(fresh[name], early[name]) for name in early)
 

@@ -11,19 +11,17 @@ from typing import Any
 
 import detectron2_checkpoint
 import h5py
-import jax
 import matterport_checkpoint
 import numpy as np
 from fuzz_target import FuzzTarget
 from mutations import NUMBERS, TEXTS, damage_a_file, damaged_bytes, damaged_tree, zipped
 from pickle_writer import Call, Instructions, Name, Storage, pickled, tensor, torch_legacy, torch_zip
-from small import CONFIG, build
+from small import build
 
-from maskrcnn_jax.checkpoints.convert.own import write_safetensors
 from maskrcnn_jax.checkpoints.formats.files import open_weights
 from maskrcnn_jax.checkpoints.formats.stored import WeightFileError
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
-from maskrcnn_jax.nn import params as weights
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 
 KINDS = (
     "torch.FloatStorage", "torch.HalfStorage", "torch.LongStorage", "torch.BFloat16Storage", "torch.BoolStorage",
@@ -53,8 +51,7 @@ def whole(name: str) -> bytes:
         path = Path(folder) / name
         rng = np.random.default_rng(0)
         if name == "ours.safetensors":
-            _, params, statistics = weights.split(build())
-            write_safetensors(path, jax.device_get(params | statistics), CONFIG.model)
+            save_pretrained(build(), path)
         elif name == "detectron2.pkl":
             shapes = detectron2_checkpoint.detector(**detectron2_checkpoint.SMALL)
             detectron2_checkpoint.write(path, detectron2_checkpoint.random_arrays(rng, shapes))

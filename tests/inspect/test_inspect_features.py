@@ -7,12 +7,12 @@ from small import CONFIG, build
 
 from maskrcnn_jax.inspect.weights.features import exploded, feature_means
 from maskrcnn_jax.inspect.weights.source import WeightSource
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 
 @pytest.fixture(scope="module")
 def arrays() -> dict[str, np.ndarray]:
-    _, params, statistics = split(build(CONFIG.model))
+    _, params, statistics = flatten(build(CONFIG.model))
     return {name: np.array(array) for name, array in jax.device_get(params | statistics).items()}
 
 

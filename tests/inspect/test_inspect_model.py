@@ -7,14 +7,13 @@ import weakref
 from pathlib import Path
 
 import cv2
-import jax
 import numpy as np
 import pytest
 from inspected import careless, image, seen, without_detections
 from small import CONFIG, build
 
 from maskrcnn_jax.__main__ import main
-from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.config.loading import load_config, save_config
 from maskrcnn_jax.inspect.model.annotated import read_annotated
@@ -32,7 +31,6 @@ from maskrcnn_jax.inspect.model.steps import (
     precision,
     recall,
 )
-from maskrcnn_jax.nn.params import split
 
 TINY = Path(__file__).parents[1] / "configs" / "tiny.py"
 MASKS = {masks, class_masks, color_splash}
@@ -79,9 +77,8 @@ def test_an_image_without_objects():
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    _, params, statistics = split(build())
     folder = tmp_path_factory.mktemp("model")
-    return write_safetensors(folder / "model.safetensors", jax.device_get(params | statistics), CONFIG.model)[0]
+    return save_pretrained(build(), folder / "model.safetensors")[0]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:

@@ -12,7 +12,7 @@ from maskrcnn_jax.inspect.weights.figures import histogram_figures, layer_figure
 from maskrcnn_jax.inspect.weights.layer_kinds import fan_in, layer_kinds
 from maskrcnn_jax.inspect.weights.source import in_order
 from maskrcnn_jax.inspect.weights.tensor_stats import tensor_stats
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 LAYER = "backbone.layer2.0.convs.0"
 KERNEL, NORM = f"{LAYER}.conv.kernel", f"{LAYER}.norm"
@@ -20,7 +20,7 @@ KERNEL, NORM = f"{LAYER}.conv.kernel", f"{LAYER}.norm"
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
-    _, params, statistics = split(build(CONFIG.model))
+    _, params, statistics = flatten(build(CONFIG.model))
     return {name: np.array(array) for name, array in jax.device_get(params | statistics).items()}
 
 
@@ -96,7 +96,7 @@ def test_wide_layers_are_no_smaller_than_narrow_ones():
 
 
 def test_every_array_of_the_network_has_a_kind():
-    _, params, statistics = split(abstract(CONFIG.model))
+    _, params, statistics = flatten(abstract(CONFIG.model))
     kinds = layer_kinds({name: array.shape for name, array in (params | statistics).items()})
     groups = {kind.group for kind in kinds.values()}
     assert groups == {

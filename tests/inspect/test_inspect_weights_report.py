@@ -23,7 +23,7 @@ from maskrcnn_jax.inspect.weights.figures import change_figures
 from maskrcnn_jax.inspect.weights.inspected import open_weights
 from maskrcnn_jax.inspect.weights.source import read_source, with_same_names
 from maskrcnn_jax.inspect.weights.steps import change, layer_change
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 
 TORCHVISION = changed(
     CONVENTIONS,
@@ -38,7 +38,7 @@ TORCHVISION = changed(
 
 
 def arrays_of(config=CONFIG.model) -> dict[str, np.ndarray]:
-    _, params, statistics = split(build(config))
+    _, params, statistics = flatten(build(config))
     return {name: np.array(array) for name, array in jax.device_get(params | statistics).items()}
 
 

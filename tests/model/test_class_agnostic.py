@@ -9,7 +9,7 @@ from small import CONFIG, abstract, build, change, mixed
 from maskrcnn_jax.config import ConfigError, DetectConfig
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.model.stages import select_class_candidates
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.structs import BoxOutput, Rois
 from maskrcnn_jax.training.step import compute_losses
 
@@ -36,12 +36,12 @@ def test_the_box_serves_each_class():
 
 def test_objects_of_all_classes_give_gradients():
     config = change(CONFIG, model=AGNOSTIC)
-    structure, params, statistics = split(build(AGNOSTIC))
+    structure, params, statistics = flatten(build(AGNOSTIC))
     batch = mixed()  # has objects of classes 0, 1 and 2
 
     def loss(params, name, labels):
         truth = batch.ground_truth._replace(labels=labels)
-        model = merge(structure, params, statistics)
+        model = unflatten(structure, params, statistics)
         some = batch._replace(ground_truth=truth)
         return compute_losses(model, some, jax.random.key(0), config.losses, config.sampling)[name]
 

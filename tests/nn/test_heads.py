@@ -138,13 +138,13 @@ def test_box_head_has_a_relu_after_each_layer():
 
 
 def test_box_head_without_norm_has_the_same_layer_names():
-    _, params, _ = weights.split(nnx.eval_shape(lambda: box_head(fcs=(8, 8))))
+    _, params, _ = weights.flatten(nnx.eval_shape(lambda: box_head(fcs=(8, 8))))
     layers = ("fcs.0", "fcs.1", "logits", "deltas")
     assert set(params) == {f"{layer}.{part}" for layer in layers for part in ("kernel", "bias")}
 
 
 def test_fully_connected_layer_before_a_norm_has_no_bias():
-    _, params, statistics = weights.split(nnx.eval_shape(lambda: box_head(fcs=(8,), fc_norm="batch")))
+    _, params, statistics = weights.flatten(nnx.eval_shape(lambda: box_head(fcs=(8,), fc_norm="batch")))
     assert {name for name in params if not name.startswith(("logits", "deltas"))} == {
         "fcs.0.kernel",
         "norms.0.scale",

@@ -8,7 +8,7 @@ from flax import nnx
 
 from maskrcnn_jax.distributed.mesh import data_mesh, to_devices
 from maskrcnn_jax.nn.norm import BatchNorm, FrozenBatchNorm, FrozenStatistic, GroupNorm, make_norm
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 
 KINDS = ("frozen_batch", "batch", "group", "none")
 
@@ -68,12 +68,12 @@ def test_batch_norm_averages_over_devices():
     """Four devices with the values 0, 2, 4 and 10: mean 4, variance (16 + 4 + 0 + 36) / 4 = 14."""
     norm, mesh = nnx.view(BatchNorm(1, eps=0.0, rngs=nnx.Rngs(0)), use_running_average=False), data_mesh()
     assert mesh.size == 4
-    structure, params, statistics = split(norm)
+    structure, params, statistics = flatten(norm)
 
     @jax.jit
     def normalise(x):
-        norm = merge(structure, params, statistics)
-        return norm(x), split(norm)[2]
+        norm = unflatten(structure, params, statistics)
+        return norm(x), flatten(norm)[2]
 
     with jax.set_mesh(mesh):
         found, after = normalise(to_devices(np.array([0.0, 2, 4, 10], np.float32).reshape(4, 1, 1, 1), mesh))

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from small import CONFIG, abstract, build, change
 
-from maskrcnn_jax.nn.params import merge, replace, split
+from maskrcnn_jax.nn.params import flatten, replace, unflatten
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def model():
 
 
 def test_names_are_paths_of_attributes(model):
-    _, params, statistics = split(model)
+    _, params, statistics = flatten(model)
     block = model.backbone.layer2[1].convs[0]
     assert params["backbone.layer2.1.convs.0.conv.kernel"] is block.conv.kernel[...]
     assert statistics["backbone.layer2.1.convs.0.norm.mean"] is block.norm.mean[...]
@@ -26,24 +26,24 @@ def test_names_are_paths_of_attributes(model):
 
 
 def test_statistics_are_not_parameters(model):
-    _, params, statistics = split(model)
+    _, params, statistics = flatten(model)
     assert {name.rsplit(".", 1)[1] for name in statistics} == {"mean", "var"}
     assert {name.rsplit(".", 1)[1] for name in params} == {"kernel", "bias", "scale"}
     # Frozen batch norm has no parameters at all.
-    _, params, statistics = split(abstract(change(CONFIG.model, backbone__norm="frozen_batch")))
+    _, params, statistics = flatten(abstract(change(CONFIG.model, backbone__norm="frozen_batch")))
     assert not [name for name in params if ".norm." in name]
     assert {name.rsplit(".", 1)[1] for name in statistics} == {"mean", "var", "scale", "bias"}
 
 
 def test_model_without_statistics():
-    structure, params, statistics = split(abstract(change(CONFIG.model, backbone__norm="group")))
+    structure, params, statistics = flatten(abstract(change(CONFIG.model, backbone__norm="group")))
     assert statistics == {}
-    assert split(merge(structure, params, statistics))[1].keys() == params.keys()
+    assert flatten(unflatten(structure, params, statistics))[1].keys() == params.keys()
 
 
 def test_merge_undoes_split(model):
-    structure, params, statistics = split(model)
-    again = split(merge(structure, params, statistics))
+    structure, params, statistics = flatten(model)
+    again = flatten(unflatten(structure, params, statistics))
     assert again[0] == structure
     for mine, theirs in ((params, again[1]), (statistics, again[2])):
         assert mine.keys() == theirs.keys()
@@ -51,7 +51,7 @@ def test_merge_undoes_split(model):
 
 
 def test_replace_does_not_change_the_original(model):
-    _, params, statistics = split(model)
+    _, params, statistics = flatten(model)
     params = {name: jnp.full_like(value, 2.0) for name, value in params.items()}
     statistics = {name: jnp.full_like(value, 3.0) for name, value in statistics.items()}
     other = replace(model, params, statistics)
@@ -65,7 +65,7 @@ def test_weights_of_another_architecture_list_every_difference(model):
     """A model with batch norm and a box head of 32 channels, weights of group norm with 48 and a second layer."""
     other = abstract(change(CONFIG.model, backbone__norm="group", box_head__fcs=(48, 48)))
     with pytest.raises(ValueError, match="another architecture; take the configuration") as error:
-        replace(model, *split(other)[1:])
+        replace(model, *flatten(other)[1:])
     lines = [line.strip() for line in str(error.value).splitlines()[1:]]
     # A ResNet-18 has 20 norms: stem, 16 in blocks, 3 at shortcuts.
     assert sum(line.startswith("missing: backbone") for line in lines) == 20 * 2

@@ -8,7 +8,7 @@ from flax import nnx
 
 from maskrcnn_jax.distributed.mesh import data_mesh, replicated, to_devices
 from maskrcnn_jax.nn.conv import Conv
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.nn.precision import summed_in_float32, weights_in_float32
 
 LINEAR = nnx.Linear(
@@ -40,11 +40,11 @@ def test_devices_sum_the_gradient_of_a_kernel_in_float32(layer):
 
     The gradient of the middle tap is the sum of the images, which have one cell.
     """
-    mesh, (structure, *weights) = data_mesh(), split(layer)
+    mesh, (structure, *weights) = data_mesh(), flatten(layer)
     images = np.array([256, 1, 1, 1], np.float32).reshape(4, 1, 1, 1)
 
     def of_weights(weights, x):
-        return total(merge(structure, *weights), x)
+        return total(unflatten(structure, *weights), x)
 
     with jax.set_mesh(mesh):
         gradients, _ = jax.jit(jax.grad(of_weights))(

@@ -8,16 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import jax
 import numpy as np
 import torch
 from faster_coco_eval.core import mask as rle
 
-from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.config.loading import read_config
 from maskrcnn_jax.evaluation.coco import coco_metrics
-from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction.coco_results import Result
 from maskrcnn_jax.prediction.predictor import Predictor
 
@@ -46,8 +44,7 @@ def main(folder: Path) -> None:
     config, model = read_config(folder), load_pretrained(folder)
     source = config.data.validation.open()
     with tempfile.TemporaryDirectory() as temporary:
-        _, params, statistics = split(model)
-        _, builder = write_torchvision(Path(temporary) / "model.pth", jax.device_get(params | statistics), model.config)
+        _, builder = save_pretrained(model, Path(temporary) / "model.pth", "torchvision")
         spec = importlib.util.spec_from_file_location("exported", builder)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

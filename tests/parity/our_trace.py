@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import maskrcnn_jax as mr
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.structs import Trace
 
 
@@ -31,8 +31,8 @@ class Forward:
 
     def __init__(self, model: mr.MaskRCNN):
         self.config = model.config
-        structure, *self._weights = split(model)
-        self._run = jax.jit(lambda params, statistics, *x: mr.forward(merge(structure, params, statistics), *x))
+        structure, *self._weights = flatten(model)
+        self._run = jax.jit(lambda params, statistics, *x: mr.forward(unflatten(structure, params, statistics), *x))
 
     def __call__(self, image: np.ndarray) -> Trace:
         """The trace of an RGB image `[h, w, 3]` uint8."""

@@ -14,10 +14,10 @@ import torch
 from lively import lively
 from torchvision.models.detection import maskrcnn_resnet50_fpn, maskrcnn_resnet50_fpn_v2
 
-from maskrcnn_jax.checkpoints.convert.torchvision_export import write_torchvision
 from maskrcnn_jax.checkpoints.convert.torchvision_model import CONVENTIONS, recognise
 from maskrcnn_jax.checkpoints.convert.torchvision_script import script
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.config import (
     FPN,
     RPN,
@@ -33,7 +33,7 @@ from maskrcnn_jax.config import (
 )
 from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.prediction.predictor import Predictor
 from maskrcnn_jax.structs import Detections
 
@@ -141,8 +141,7 @@ def older(name: str) -> str:
 
 
 def exported(model: MaskRCNN, folder: Path) -> torch.nn.Module:
-    _, params, statistics = split(model)
-    write_torchvision(folder / "model.pth", jax.device_get(params | statistics), model.config)
+    save_pretrained(model, folder / "model.pth", "torchvision")
     return imported(folder / "model.py").load_model()
 
 
@@ -182,7 +181,7 @@ def test_same_detections(name: str, tmp_path: Path):
 def test_without_masks(tmp_path: Path):
     """Faster R-CNN with three fully connected layers of different widths."""
     config = change(THEIRS, box_head__fcs=(64, 48, 32))
-    weights = split(lively_model(config, tmp_path))
+    weights = flatten(lively_model(config, tmp_path))
     arrays = {n: a for n, a in jax.device_get(weights[1] | weights[2]).items() if not n.startswith("mask_head")}
     model = load_pretrained(arrays, config=dataclasses.replace(config, mask_head=None))
     with torch.no_grad():
@@ -221,7 +220,7 @@ def test_the_older_names(tmp_path: Path):
     spelled = {older(name): array for name, array in newer.items()}
     assert len(newer.keys() - spelled.keys()) == 2 * (4 + 4 + 1 + 2)
     model.load_state_dict(spelled, strict=True)
-    ours, same = (split(load_pretrained(s, config=THEIRS)) for s in (spelled, newer))
+    ours, same = (flatten(load_pretrained(s, config=THEIRS)) for s in (spelled, newer))
     for mine, theirs in zip(ours[1:], same[1:], strict=True):
         assert mine.keys() == theirs.keys() and all((mine[name] == theirs[name]).all() for name in mine)
     epsilons = [recognise({n: tuple(a.shape) for n, a in s.items()}).backbone.norm_eps for s in (spelled, newer)]
@@ -234,8 +233,7 @@ def test_trained_weights_load_in_torchvisions_own_functions(tmp_path: Path):
         theirs = make(weights=None, weights_backbone=None, num_classes=4)
         torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
         model = load_pretrained(theirs.state_dict())
-        _, params, statistics = split(model)
-        write_torchvision(tmp_path / "ours.pth", jax.device_get(params | statistics), model.config)
+        save_pretrained(model, tmp_path / "ours.pth", "torchvision")
         for mapped in (True, False):
             written = torch.load(tmp_path / "ours.pth", weights_only=True, mmap=mapped)
             assert written.keys() == theirs.state_dict().keys()

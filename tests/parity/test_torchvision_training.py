@@ -25,7 +25,7 @@ import maskrcnn_jax as mr
 from maskrcnn_jax.config import BoxRegression, Classification, Mask, RPNBox, RPNObjectness, SamplingConfig
 from maskrcnn_jax.model import stages
 from maskrcnn_jax.model.sampler import Training
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.ops.sampling import Sample
 from maskrcnn_jax.structs import AnchorTargets, Batch, Detections, GroundTruth, Proposals, Rois
 
@@ -227,13 +227,13 @@ def ours(step: Step) -> Ours:
     sampler = Drawn(key, truth, SAMPLING)
     sampler.anchors, sampler.rois = anchor_targets, rois
 
-    structure, params, statistics = split(nnx.view(model, raise_if_not_found=False, use_running_average=False))
+    structure, params, statistics = flatten(nnx.view(model, raise_if_not_found=False, use_running_average=False))
 
     def losses(params, statistics):
-        model = merge(structure, params, statistics)
+        model = unflatten(structure, params, statistics)
         trace = model(images, sizes, sampler)
         found = [loss(model, trace, batch, key) for loss in LOSSES]
-        return sum(found), (found, split(model)[2])
+        return sum(found), (found, flatten(model)[2])
 
     return Ours(structure, params, statistics, jax.jit(jax.value_and_grad(losses, has_aux=True)))
 
@@ -241,7 +241,7 @@ def ours(step: Step) -> Ours:
 def in_our_names(theirs: torch.nn.Module, arrays: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
     """Arrays of a torchvision model, with this project's names and layouts."""
     full = {name: torch.zeros_like(value) for name, value in theirs.state_dict().items()} | arrays
-    _, params, statistics = split(mr.load_pretrained({name: value.numpy() for name, value in full.items()}))
+    _, params, statistics = flatten(mr.load_pretrained({name: value.numpy() for name, value in full.items()}))
     return {name: np.asarray(value) for name, value in (params | statistics).items()}
 
 

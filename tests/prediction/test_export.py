@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from small import CONFIG, SIDE, build, change, mixed
 
-from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import ConfigError
 from maskrcnn_jax.model.mask_rcnn import forward
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.prediction.export import describe, export_model
 
 RUN = """
@@ -35,8 +35,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small network, written by the command line: any number of images, for CPUs and TPUs."""
     folder = tmp_path_factory.mktemp("export")
     model = build()
-    _, params, statistics = split(model)
-    write_safetensors(folder / "model.safetensors", jax.device_get(params | statistics), model.config)
+    save_pretrained(model, folder / "model.safetensors")
     arguments = ["maskrcnn_jax", "export", folder / "model.safetensors", "--out", folder / "model.stablehlo"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*map(str, arguments), "--platforms", "cpu", "tpu"])
@@ -77,7 +76,7 @@ def test_the_description(written: Path):
 
 def test_weights_are_inside_once(written: Path):
     model = build()
-    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(split(model)[1:]))
+    weights = sum(leaf.nbytes for leaf in jax.tree.leaves(flatten(model)[1:]))
     assert weights < (written / "model.stablehlo").stat().st_size < 2 * weights + 1_000_000
 
 

@@ -7,18 +7,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import cv2
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 from small import CONFIG, build, change
 
-from maskrcnn_jax.checkpoints.convert.own import write_safetensors
+from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.cli.commands import main
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.draw.colors import PALETTE
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
-from maskrcnn_jax.nn.params import split
 from maskrcnn_jax.prediction import files as module
 from maskrcnn_jax.prediction import video
 from maskrcnn_jax.prediction.files import OutputOptions, detect_stream, predict_files
@@ -287,9 +285,8 @@ def test_the_stream_keeps_order_and_gaps():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    _, params, statistics = split(build())
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    return write_safetensors(path, jax.device_get(params | statistics), CONFIG.model)[0]
+    return save_pretrained(build(), path)[0]
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:

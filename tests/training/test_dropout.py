@@ -12,7 +12,7 @@ from maskrcnn_jax.checkpoints.pretrained import build_model
 from maskrcnn_jax.config import MaskHead
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.nn.heads.mask import MaskHeadModule
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.training.step import start
 
 
@@ -56,7 +56,7 @@ def test_it_is_off_in_prediction(model):
 
 
 def test_random_state_is_neither_parameter_nor_statistic(model):
-    _, params, statistics = split(model)
+    _, params, statistics = flatten(model)
     assert not any("rngs" in name or "dropout" in name for name in params | statistics)
 
 

@@ -11,7 +11,7 @@ from jax.extend.core import jaxprs_in_params
 from small import CONFIG, abstract, build, change, jit, mixed
 
 from maskrcnn_jax.config import ConfigError
-from maskrcnn_jax.nn.params import merge, split
+from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.training.rematerialization import Rematerialized, rematerialized
 from maskrcnn_jax.training.step import start
 
@@ -34,14 +34,14 @@ def step_operations(parts: tuple[str, ...]) -> Counter[str]:
 
 def test_gradients_and_statistics_are_the_same():
     """Of a backbone whose batch norms use the batch's statistics and update their own."""
-    structure, params, statistics = split(nnx.view(build(), use_running_average=False))
+    structure, params, statistics = flatten(nnx.view(build(), use_running_average=False))
     pixels = jnp.asarray(mixed().images, jnp.float32) / 255
 
     def objective(params, parts):
-        model = merge(structure, params, statistics)
+        model = unflatten(structure, params, statistics)
         with rematerialized(model, parts):
             loss = sum(jnp.mean(level**2) for level in model.backbone(pixels))
-        return loss, split(model)[2]
+        return loss, flatten(model)[2]
 
     gradients = jit(jax.grad(objective, has_aux=True), static_argnums=1)
     expected, found = gradients(params, ()), gradients(params, PARTS)
@@ -62,12 +62,12 @@ def test_what_is_named_is_computed_again_and_nothing_else():
 
 def test_outside_of_the_context_the_model_is_as_it_was():
     model = abstract(CONFIG.model)
-    before, mask_head = split(model), model.mask_head
+    before, mask_head = flatten(model), model.mask_head
     with rematerialized(model, PARTS):
         assert [type(block) for block in model.backbone.layer1] == [Rematerialized] * 2
         assert isinstance(model.backbone.layer4[1], Rematerialized) and model.mask_head.part is mask_head
         assert not isinstance(model.backbone.layer4[0], Rematerialized)
-    assert split(model) == before and model.mask_head is mask_head
+    assert flatten(model) == before and model.mask_head is mask_head
 
 
 @pytest.mark.parametrize("name", ["backbone.layer5", "backbone.layer1.7", "nms", "backbone.channels"])

@@ -11,7 +11,7 @@ from small import CONFIG, OBJECTS, batch, build, change, jit, mixed, trained, tr
 
 from maskrcnn_jax.config import ConfigError, Phase
 from maskrcnn_jax.distributed.mesh import data_mesh, device_put_global, param_shardings, replicated, to_devices
-from maskrcnn_jax.nn.params import split
+from maskrcnn_jax.nn.params import flatten
 from maskrcnn_jax.prediction.detector import Detector, detect
 from maskrcnn_jax.training.step import on_mesh, start
 
@@ -66,7 +66,7 @@ def test_weights_spread_over_devices_give_the_same_step():
 
 def test_a_prediction_gathers_spread_weights_and_nothing_else():
     """An evaluation in a run that spreads its weights gets them spread; images and features stay where they are."""
-    mesh, (structure, *weights), inputs = data_mesh(2), split(build()), mixed()
+    mesh, (structure, *weights), inputs = data_mesh(2), flatten(build()), mixed()
     expected = Detector(build())(inputs.images, inputs.image_sizes)
     with jax.set_mesh(mesh):
         spread = device_put_global(tuple(weights), param_shardings(tuple(weights), mesh, large=1024))

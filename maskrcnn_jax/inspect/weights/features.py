@@ -62,10 +62,10 @@ def _means(backbone: Any, fpn: Any, image: jax.Array) -> list[jax.Array]:
 def _filled(module: Any, prefix: str, arrays: Mapping[str, np.ndarray]) -> Any:
     """A module with its arrays; None if some are missing or of other shapes."""
     given = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    structure, params, statistics = weights.split(module)
+    structure, params, statistics = weights.flatten(module)
     wanted = params | statistics
     if any(name not in given or given[name].shape != leaf.shape for name, leaf in wanted.items()):
         return None
-    return weights.merge(
+    return weights.unflatten(
         structure, *({name: jnp.asarray(given[name]) for name in part} for part in (params, statistics))
     )

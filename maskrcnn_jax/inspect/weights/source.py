@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from maskrcnn_jax.checkpoints.checkpoint import load_weights
@@ -16,6 +17,7 @@ from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, ModelConfig
 from maskrcnn_jax.config.loading import NETWORK, read_config
 from maskrcnn_jax.config.types import ForeignTypeError
+from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.nn import params as weights
 
 PARTS = ("backbone", "fpn", "rpn_head", "box_head", "mask_head")
@@ -35,6 +37,18 @@ class WeightSource(NamedTuple):
     """The origin of the arrays, in a sentence."""
     config: ModelConfig | None
     """None if the names are the file's own, or the configuration names types outside this package."""
+
+
+def from_model(model: MaskRCNN, name: str, about: str) -> WeightSource:
+    """The arrays of a network in memory.
+
+    Args:
+        model: the network.
+        name: what reports call it.
+        about: the origin of its arrays, in a sentence.
+    """
+    _, params, statistics = weights.flatten(model)
+    return WeightSource(name, _in_order(jax.device_get(params | statistics)), about, model.config)
 
 
 def read_source(source: Path | str, step: int | None = None, *, as_stored: bool = False) -> WeightSource:
@@ -90,7 +104,7 @@ def _converted(file: WeightFile, name: str) -> WeightSource:
         ConversionError: the format is not recognised, or arrays do not fit.
     """
     found = recognise(file)
-    _, params, statistics = weights.split(abstract_model(dataclasses.replace(Config(), model=found.config)))
+    _, params, statistics = weights.flatten(abstract_model(dataclasses.replace(Config(), model=found.config)))
     shapes = {name: leaf.shape for name, leaf in (params | statistics).items()}
     rules = found.system.rules(shapes, found.config, found.arrays.keys())
     wanted = {name: shape for name, shape in shapes.items() if name in rules}
