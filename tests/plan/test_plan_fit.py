@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from maskrcnn_jax.plan.largest_batch import MOST, find_largest_batch
@@ -8,26 +10,26 @@ def tried(needed, memory: int, first: int) -> list[int]:
     return list(find_largest_batch(needed, memory, first))
 
 
-def test_a_line_is_found_with_three_compilations():
-    """3 + 2 n ≤ 30 for n ≤ 13: after 4 and 8 the line gives 13."""
-    assert tried(lambda n: 3 + 2 * n, 30, first=4) == [4, 8, 13]
-    assert find_largest_batch(lambda n: 3 + 2 * n, 30, first=4)[13] == 29
-
-
-def test_a_first_batch_that_is_too_large_is_halved():
-    """3 + 2 n ≤ 30: 32 needs 67, 16 needs 35."""
-    assert tried(lambda n: 3 + 2 * n, 30, first=32) == [32, 16, 13]
-
-
-def test_the_largest_may_be_among_the_first():
-    assert tried(lambda n: 3 + 2 * n, 11, first=2) == [2, 4]
-    assert tried(lambda n: 3 + 2 * n, 10, first=2) == [2, 4, 3]
-
-
-def test_where_memory_is_not_linear_the_line_is_fitted_again():
-    """n² ≤ 200. The line through 4 and 8 (12 n − 32) gives 19, which is too large; that through 4 and 19 (23 n − 76)
-    gives 12, which has been tried by then."""
-    assert tried(lambda n: n * n, 200, first=4) == [4, 8, 19, 12]
+@pytest.mark.parametrize(
+    ("needed", "memory", "first", "expected"),
+    [
+        # 3 + 2 n ≤ 30 for n ≤ 13: after 4 and 8 the line gives 13.
+        (lambda n: 3 + 2 * n, 30, 4, [4, 8, 13]),
+        # 32 needs 67, 16 needs 35: a first batch that is too large is halved.
+        (lambda n: 3 + 2 * n, 30, 32, [32, 16, 13]),
+        (lambda n: 3 + 2 * n, 11, 2, [2, 4]),
+        (lambda n: 3 + 2 * n, 10, 2, [2, 4, 3]),
+        # n² ≤ 200: the line through 4 and 8 (12 n − 32) gives 19, which is too large; that through 4 and 19 (23 n − 76)
+        # gives 12, which has been tried by then.
+        (lambda n: n * n, 200, 4, [4, 8, 19, 12]),
+        (lambda n: 100 + n, 50, 1, [1]),
+        (lambda n: 100 + n, 50, 4, [4, 2, 1]),
+    ],
+    ids=["line", "halved", "first is largest", "between the first", "not linear", "one does not fit", "none fits"],
+)
+def test_the_batches_that_are_tried(needed: Callable[[int], int], memory: int, first: int, expected: list[int]):
+    seen = find_largest_batch(needed, memory, first)
+    assert list(seen) == expected and all(seen[n] == needed(n) for n in seen)
 
 
 def test_a_larger_batch_that_takes_less_memory():
@@ -35,11 +37,6 @@ def test_a_larger_batch_that_takes_less_memory():
     measured = {8: 1577, 16: 3099, 30: 5736, 31: 5549}
     # 4356 more than 8 images take: 190.25 each after 8 and 16, 22.9 more; 189.05 after 8 and 30, 23.04; 172.7, 25.2.
     assert tried(lambda n: measured.get(n, 6000), 5933, first=8)[:5] == [8, 16, 30, 31, 33]
-
-
-def test_an_image_that_does_not_fit_ends_the_search():
-    assert tried(lambda n: 100 + n, 50, first=1) == [1]
-    assert tried(lambda n: 100 + n, 50, first=4) == [4, 2, 1]
 
 
 def test_the_number_of_compilations_is_bounded():
