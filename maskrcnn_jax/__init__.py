@@ -7,6 +7,7 @@ from maskrcnn_jax.config.loading import load_config
 from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward, predict
 from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.prediction.result import Result
 from maskrcnn_jax.prediction.tiling import predict_tiled
 from maskrcnn_jax.structs import Batch, Detections, GroundTruth, Proposals, Trace
 
@@ -22,6 +23,7 @@ __all__ = [
     "ModelConfig",
     "Predictor",
     "Proposals",
+    "Result",
     "ShapesSource",
     "Trace",
     "__version__",

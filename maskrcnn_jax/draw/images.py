@@ -38,10 +38,16 @@ def image_grid(
 
 
 def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Writes an RGB image as PNG; see `save_image`."""
+    require_ending(Path(path), (".png",), "a PNG")
+    save_image(path, image)
+
+
+def save_image(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
     """Writes an RGB image; the file is written atomically.
 
     Args:
-        path: The file, NAME.png; its folder is made if there is none.
+        path: The file, NAME.png or NAME.jpg; its folder is made if there is none.
         image: RGB.
 
     Raises:
@@ -49,6 +55,11 @@ def save_png(path: Path | str, image: UInt8[np.ndarray, "h w 3"]) -> None:
         OSError: The file cannot be written.
     """
     path = Path(path)
-    require_ending(path, (".png",), "a PNG")
+    require_ending(path, (".png", ".jpg", ".jpeg"), "a PNG or JPEG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
+    write_bytes(path, encode(image, path.suffix))
+
+
+def encode(image: UInt8[np.ndarray, "h w 3"], ending: str) -> bytes:
+    """The bytes of an RGB image's file, .png or .jpg."""
+    return cv2.imencode(ending, image[..., ::-1])[1].tobytes()

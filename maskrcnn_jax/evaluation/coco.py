@@ -17,7 +17,7 @@ from jaxtyping import Float64
 
 from maskrcnn_jax.files.writing import written_whole
 from maskrcnn_jax.masks.paste import PasteRule
-from maskrcnn_jax.prediction.coco_results import Result, image_results
+from maskrcnn_jax.prediction.coco_results import CocoResult, image_results
 from maskrcnn_jax.structs import Detections, ImageRecord
 
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -82,8 +82,8 @@ class CocoEvaluator:
         )
         # One thread: pasting is many short NumPy calls that hold Python's lock. Four took twice as long.
         self._worker = ThreadPoolExecutor(1)
-        self._pending: deque[Future[list[Result]]] = deque()
-        self._results: list[Result] = []
+        self._pending: deque[Future[list[CocoResult]]] = deque()
+        self._results: list[CocoResult] = []
 
     def add(self, detections: Detections, records: Sequence[ImageRecord]) -> None:
         """Adds a batch; blocks only while `AHEAD` others wait for their conversion.
@@ -105,7 +105,7 @@ class CocoEvaluator:
             self._collect()
         self._pending.append(self._worker.submit(self._convert, detections, records))
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[CocoResult]:
         """All detections so far in COCO's results format, in the order of the images."""
         while self._pending:
             self._collect()
@@ -115,7 +115,7 @@ class CocoEvaluator:
         """The metrics of `coco_metrics` for all detections so far."""
         return coco_metrics(self._ground_truth, self.results(), masks=self._masks)
 
-    def _convert(self, detections: Detections, records: Sequence[ImageRecord]) -> list[Result]:
+    def _convert(self, detections: Detections, records: Sequence[ImageRecord]) -> list[CocoResult]:
         results = []
         for index, record in enumerate(records):
             image = jax.tree.map(itemgetter(index), detections)
@@ -126,7 +126,7 @@ class CocoEvaluator:
         self._results += self._pending.popleft().result()
 
 
-def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, masks: bool) -> dict[str, float]:
+def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[CocoResult], *, masks: bool) -> dict[str, float]:
     """Scores detections; results of several processes may be concatenated.
 
     The size of a detection is the area of its box for boxes and of its mask for masks, as in Detectron2. pycocotools
@@ -160,7 +160,7 @@ def coco_metrics(ground_truth: Mapping[str, Any], results: Sequence[Result], *, 
     return metrics
 
 
-def write_evaluation(folder: Path | str, results: Sequence[Result], metrics: Mapping[str, float]) -> None:
+def write_evaluation(folder: Path | str, results: Sequence[CocoResult], metrics: Mapping[str, float]) -> None:
     """Writes `detections.json` (COCO's results format) and `metrics.json`; each file is replaced atomically."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def write_evaluation(folder: Path | str, results: Sequence[Result], metrics: Map
             file.writelines(content)
 
 
-def _json_list(entries: Sequence[Result]) -> Iterator[str]:
+def _json_list(entries: Sequence[CocoResult]) -> Iterator[str]:
     """A list as JSON, one entry per line; never all of it in memory."""
     yield "["
     for number, entry in enumerate(entries):
@@ -178,7 +178,7 @@ def _json_list(entries: Sequence[Result]) -> Iterator[str]:
     yield "\n]\n"
 
 
-def _score(ground_truth: Mapping[str, Any], results: Sequence[Result], kind: str) -> dict[str, float]:
+def _score(ground_truth: Mapping[str, Any], results: Sequence[CocoResult], kind: str) -> dict[str, float]:
     images = {image["id"]: image for image in ground_truth["images"]}
     objects = _by_category(entry for entry in ground_truth["annotations"] if entry["image_id"] in images)
     found = _by_category(results)
@@ -201,7 +201,7 @@ def _score_class(
     category: dict[str, Any],
     images: list[dict[str, Any]],
     objects: Sequence[dict[str, Any]],
-    found: Sequence[Result],
+    found: Sequence[CocoResult],
     kind: str,
 ) -> dict[str, Float64[np.ndarray, "... 1 area count"]]:
     """The library's result for one class: all at once would take several times the memory.

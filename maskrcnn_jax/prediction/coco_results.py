@@ -9,7 +9,7 @@ from maskrcnn_jax.masks.paste import Crop, PasteRule, paste_crop, snap
 from maskrcnn_jax.prediction.coordinates import to_image_coords
 from maskrcnn_jax.structs import Detections, ImageRecord
 
-Result = dict[str, Any]
+CocoResult = dict[str, Any]
 """One detection in the COCO results format."""
 
 
@@ -21,7 +21,7 @@ def image_results(
     masks: bool,
     paste: PasteRule = "exact",
     inclusive: bool = False,
-) -> list[Result]:
+) -> list[CocoResult]:
     """One image's detections in COCO's results format.
 
     Boxes are scaled to the original image and clipped to it; those that have no area left are dropped.
@@ -53,7 +53,7 @@ def image_results(
         if category_id is None:
             continue
         x0, y0, x1, y1 = boxes[index].tolist()
-        result: Result = {
+        result: CocoResult = {
             "image_id": int(record.image_id),
             "category_id": int(category_id),
             "bbox": [x0, y0, x1 - x0, y1 - y0],

@@ -27,11 +27,11 @@ from maskrcnn_jax.messages.system_errors import format_error
 from maskrcnn_jax.prediction.choice import require_score
 from maskrcnn_jax.prediction.inputs import Input
 from maskrcnn_jax.prediction.predictor import Predictor
-from maskrcnn_jax.prediction.results import ResultsWriter
+from maskrcnn_jax.prediction.results_writer import ResultsWriter
 from maskrcnn_jax.prediction.semantic import class_table, label_map, save_label_map
 from maskrcnn_jax.prediction.several import count_images
 from maskrcnn_jax.prediction.threads import BackgroundWriter, ahead
-from maskrcnn_jax.prediction.tiling import predict_tiled
+from maskrcnn_jax.prediction.tiling import detect_tiled
 from maskrcnn_jax.prediction.tracking import Tracks, follow, keep_colors
 from maskrcnn_jax.prediction.video import BrokenVideo, VideoReader, VideoWriter
 from maskrcnn_jax.structs import Detections
@@ -117,9 +117,9 @@ def detect_stream(
         while batch := list(islice(source, count)):
             shown = [image for _, image in batch if image is not None]
             if options.tile:
-                found = [predict_tiled(predictor, image, min_score=options.min_score) for image in shown]
+                found = [detect_tiled(predictor, image, min_score=options.min_score) for image in shown]
             else:
-                found = [select(one, one.scores >= options.min_score) for one in predictor(shown, crops=True)]
+                found = [select(one, one.scores >= options.min_score) for one in predictor.detect(shown)]
             rest = iter(found)
             for key, image in batch:
                 yield key, image, None if image is None else next(rest)

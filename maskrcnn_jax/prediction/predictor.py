@@ -9,15 +9,17 @@ import numpy as np
 
 from maskrcnn_jax.data.transforms.geometry import Fitted, fit
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
-from maskrcnn_jax.masks.paste import paste_mask, snap
+from maskrcnn_jax.masks.paste import snap
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, ModelConfig
 from maskrcnn_jax.prediction.coordinates import to_image_coords, to_input_coords
 from maskrcnn_jax.prediction.detector import Detector
+from maskrcnn_jax.prediction.images import load_images
+from maskrcnn_jax.prediction.result import Result
 from maskrcnn_jax.structs import Detections, Proposals
 
 
 class Predictor:
-    """Finds the objects in RGB images of any size.
+    """Finds the objects in images of any size.
 
     Images are resized as the model's configuration says, padded to one of its buckets and run in batches. Each bucket
     and each power of two of images up to `batch_size` compiles once, for images of any size. For a model without
@@ -46,38 +48,41 @@ class Predictor:
         self.batch_size = batch_size
         self._detector = Detector(model)
 
-    def __call__(
-        self,
-        images: Sequence[Any] | np.ndarray,  # anything else than an array raises ValueError
-        proposals: Sequence[np.ndarray] | None = None,
-        *,
-        crops: bool = False,
-    ) -> list[Detections]:
-        """Detects in all images.
+    def __call__(self, images: Any, proposals: Sequence[np.ndarray] | None = None) -> list[Result]:
+        """Detects in one image or several.
 
         Args:
-            images: `[h, w, 3]` uint8 RGB each, in a list.
+            images: a path, URL, Pillow image or array, or a list or generator of them, which may be mixed. Arrays are
+                `[h, w, 3]` uint8 RGB; what else is converted, and how, is in `prediction.images.to_rgb`. Images in
+                files are turned as their EXIF orientation says.
             proposals: boxes to classify instead of the region proposal network's (Fast R-CNN), `[n, 4]` float, pixels
                 of the image, one array per image.
-            crops: keep masks as the network gives them and paste each on access: `masks` are `Crops`.
+
+        Returns:
+            One Result per image, best object first; a list of one for a single image.
+
+        Raises:
+            ValueError: something is no image, or the number of arrays of proposals is not that of the images.
+            OSError: a file or URL cannot be read.
+        """
+        loaded = load_images(images)
+        found = self.detect([image for image, _ in loaded], proposals)
+        return [Result(*image, one, self.class_names) for image, one in zip(loaded, found, strict=True)]
+
+    def detect(self, images: Sequence[np.ndarray], proposals: Sequence[np.ndarray] | None = None) -> list[Detections]:
+        """The detections of arrays, with small masks: what `__call__` wraps.
+
+        Args:
+            images: `[h, w, 3]` uint8 RGB each.
+            proposals: as in `__call__`.
 
         Returns:
             One Detections of NumPy arrays per image, best first, without padding: boxes `[D, 4]` in pixels of the
-            image, scores, labels, and masks `[D, h, w]` bool, or None for a model without mask head.
+            image, scores, labels, and masks as `Crops`, or None for a model without mask head.
 
         Raises:
-            ValueError: an image is not an array of uint8 RGB, a single image is given in place of a list, or the number
-                of arrays of proposals is not that of the images.
+            ValueError: the number of arrays of proposals is not that of the images.
         """
-        if isinstance(images, np.ndarray) and images.ndim == 3:
-            raise ValueError(f"images is one image of shape {images.shape}: pass a list of images, such as [image]")
-        for i, image in enumerate(images):
-            if not isinstance(image, np.ndarray):
-                raise ValueError(f"images[{i}] is a {type(image).__name__}: pass an array, uint8 RGB")
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-                raise ValueError(
-                    f"images[{i}] is {image.dtype} of shape {image.shape}: pass uint8 RGB of shape (height, width, 3)"
-                )
         if proposals is not None and len(proposals) != len(images):
             raise ValueError(f"{len(proposals)} arrays of proposals for {len(images)} images: pass one per image")
         fitted = [fit(image, self.config.input) for image in images]
@@ -95,7 +100,7 @@ class Predictor:
             found = jax.device_get(self._detector(stacked, sizes, boxes))
             for row, i in enumerate(batch[: len(set(batch))]):
                 one = jax.tree.map(lambda x, row=row: x[row], found)
-                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config, crops)
+                results[i] = to_original(one, images[i].shape[:2], fitted[i].scale, self.config)
         return [r for r in results if r is not None]
 
     def _batches(self, fitted: Sequence[Fitted]) -> list[list[int]]:
@@ -126,16 +131,14 @@ def to_original(
     size: tuple[int, int],
     scale: tuple[float, float],
     config: ModelConfig,
-    crops: bool = False,
 ) -> Detections:
-    """One image's detections without padding, in its own pixels.
+    """One image's detections without padding, in its own pixels, with masks as `Crops`.
 
     Args:
         detections: `[D]` slots, as `detect` gives them.
         size: `(height, width)` of the image.
         scale: `(x, y)` network pixels per image pixel.
         config: Of the model.
-        crops: Keep the masks as `Crops`, which are pasted on access.
     """
     kept = jax.tree.map(lambda x: x[detections.valid], detections)
     height, width = size
@@ -143,10 +146,6 @@ def to_original(
     masks = kept.masks
     if masks is not None and config.mask_head is not None:
         regions = snap(boxes, masks.shape[-1], config.mask_head.paste)
-        if crops:
-            window = (0, 0, width, height)
-            patches = [(Patch(mask, region, window),) for mask, region in zip(masks, regions, strict=True)]
-            return kept._replace(boxes=boxes, masks=Crops(patches))
-        pasted = [paste_mask(mask, region, height, width) for mask, region in zip(masks, regions, strict=True)]
-        masks = np.stack(pasted) if pasted else np.zeros((0, height, width), bool)
+        window = (0, 0, width, height)
+        masks = Crops([(Patch(mask, region, window),) for mask, region in zip(masks, regions, strict=True)])
     return kept._replace(boxes=boxes, masks=masks)

@@ -1,6 +1,7 @@
 """Prediction on images much larger than the network's input: in overlapping tiles, at several scales."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,8 +9,10 @@ from jaxtyping import UInt8
 
 from maskrcnn_jax.masks.lazy_masks import Window, select
 from maskrcnn_jax.ops.images import InputConfig
+from maskrcnn_jax.prediction.images import load_image
 from maskrcnn_jax.prediction.merge_tiles import MIN_SCORE_RATIO, TileDetections, gather, join
 from maskrcnn_jax.prediction.predictor import Predictor
+from maskrcnn_jax.prediction.result import Result
 from maskrcnn_jax.structs import Detections
 
 OVERLAP = 0.25
@@ -41,12 +44,12 @@ def native_shape(config: InputConfig) -> tuple[int, int]:
 
 def predict_tiled(
     predictor: Predictor,
-    image: UInt8[np.ndarray, "h w 3"],
+    image: Any,
     *,
     shape: tuple[int, int] | None = None,
     overlap: float = OVERLAP,
     min_score: float = 0.0,
-) -> Detections:
+) -> Result:
     """Detects small and large objects in an image of any size.
 
     The image is divided into overlapping tiles; then again at half its size, a quarter, …, until it fits one tile,
@@ -55,16 +58,33 @@ def predict_tiled(
 
     Args:
         predictor: Detects in the tiles.
-        image: RGB.
+        image: A path, URL, Pillow image or array, as for `Predictor`.
         shape: (height, width) of a tile, pixels; by default the network's own. Smaller tiles are enlarged, which
             helps with very small objects.
         overlap: Share of a tile's side that overlaps with the next tile.
         min_score: Detections below are left out.
 
     Returns:
-        Detections in the image's pixels, best first, masks as `Crops`. There may be more than the network finds in
-        one image.
+        Objects in the image's pixels, best first. There may be more than the network finds in one image.
+
+    Raises:
+        ValueError: `image` is no image, a tile has no pixels, or the overlap is not in [0, 1).
+        OSError: A file or URL cannot be read.
     """
+    loaded = load_image(image, "image")
+    found = detect_tiled(predictor, loaded.pixels, shape=shape, overlap=overlap, min_score=min_score)
+    return Result(*loaded, found, predictor.class_names)
+
+
+def detect_tiled(
+    predictor: Predictor,
+    image: UInt8[np.ndarray, "h w 3"],
+    *,
+    shape: tuple[int, int] | None = None,
+    overlap: float = OVERLAP,
+    min_score: float = 0.0,
+) -> Detections:
+    """The detections of `predict_tiled`, masks as `Crops`; arguments as there, the image as RGB."""
     (height, width), shape = image.shape[:2], shape or native_shape(predictor.config.input)
     seen: list[TileDetections] = []
     while True:
@@ -73,7 +93,7 @@ def predict_tiled(
         for start in range(0, len(windows), predictor.batch_size):
             part = windows[start : start + predictor.batch_size]
             tiles = [image[y0:y1, x0:x1] for x0, y0, x1, y1 in part]
-            for window, found in zip(part, predictor(tiles, crops=True), strict=True):
+            for window, found in zip(part, predictor.detect(tiles), strict=True):
                 # Detections with lower scores may still confirm those of another window.
                 kept = select(found, found.scores >= MIN_SCORE_RATIO * min_score)
                 seen.append(gather(kept, window, scale, (height, width)))

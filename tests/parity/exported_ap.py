@@ -16,13 +16,13 @@ from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.checkpoints.saving import save_pretrained
 from maskrcnn_jax.config.loading import read_config
 from maskrcnn_jax.evaluation.coco import coco_metrics
-from maskrcnn_jax.prediction.coco_results import Result
+from maskrcnn_jax.prediction.coco_results import CocoResult
 from maskrcnn_jax.prediction.predictor import Predictor
 
 
 def results(
     image_id: int, boxes: np.ndarray, scores: np.ndarray, categories: list[int], masks: np.ndarray
-) -> list[Result]:
+) -> list[CocoResult]:
     """One image's detections in COCO's results format; masks `[n, h, w]` bool."""
     found = []
     for box, score, category, mask in zip(boxes.tolist(), scores.tolist(), categories, masks, strict=True):

@@ -36,7 +36,7 @@ class FindsWhite(Predictor):
         self.config, self.class_names, self.batch_size = config, config.class_names, batch_size
         self.batches: list[int] = []
 
-    def __call__(self, images, proposals=None, *, crops=False):
+    def detect(self, images, proposals=None):
         self.batches.append(len(images))
         return [self.find(image) for image in images]
 

@@ -2,13 +2,11 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
 from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from small import change
 from whole_runs import TINY
 
@@ -59,8 +57,8 @@ def test_detections_lie_in_their_own_image(predictor: Predictor):
         count = len(found.boxes)
         assert found.boxes.shape == (count, 4) and found.boxes.dtype == np.float32
         assert found.masks is not None and found.masks.shape == (count, height, width) and found.masks.dtype == bool
-        assert found.scores.shape == found.labels.shape == found.valid.shape == (count,)
-        assert found.valid.all() and ((found.labels >= 0) & (found.labels < 3)).all()
+        assert found.scores.shape == found.labels.shape == (count,)
+        assert ((found.labels >= 0) & (found.labels < 3)).all()
         assert (np.diff(found.scores) <= 0).all() and (found.scores > predictor.config.detect.score_threshold).all()
         assert (found.boxes >= 0).all() and (found.boxes <= [width, height, width, height]).all()
 
@@ -175,7 +173,11 @@ def test_masks_are_pasted_by_the_rule(rule):
     # Outward: the box grows by a seventh to 1.27 … 6.58 × 2.13 … 4.13, so to pixels 1 … 6 and 2 … 4. Of their 16 cells
     # per side, 6 / 16 and 3 / 16 of a pixel long, the outer are empty: the mask covers 1.375 … 6.625 × 2.19 … 4.81.
     expected[{"exact": np.s_[2:4, 2:6], "outward": np.s_[2:5, 1:7], "rounded": np.s_[2:4, 2:6]}[rule]] = True
-    np.testing.assert_array_equal(back.masks[0], expected)
+    crop = back.masks[0]
+    height, width = crop.mask.shape
+    found_there = np.zeros_like(expected)
+    found_there[crop.y : crop.y + height, crop.x : crop.x + width] = crop.mask
+    np.testing.assert_array_equal(found_there, expected)
 
 
 def test_a_predictor_uses_the_rule_of_its_model(model: MaskRCNN, monkeypatch: pytest.MonkeyPatch):
@@ -195,31 +197,6 @@ def test_proposals_are_padded_to_a_power_of_two():
     np.testing.assert_array_equal(padded.scores, padded.valid.astype(np.float32))
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((9, 9), np.uint8),
-        np.zeros((9, 9, 4), np.uint8),
-        np.zeros((9, 9, 3), np.float32),
-        np.zeros((9, 9, 3), np.uint16),
-        np.zeros((0, 9, 3), np.uint8),
-    ],
-    ids=["gray", "four channels", "float", "16 bit", "no pixels"],
-)
-def test_images_that_are_not_rgb(predictor: Predictor, image: np.ndarray):
-    with pytest.raises(
-        ValueError, match=r"images\[1\] is \w+ of shape .*: pass uint8 RGB of shape \(height, width, 3\)"
-    ):
-        predictor([make_image(8, 8), image])
-
-
-def test_a_single_image_or_one_of_another_library(predictor: Predictor):
-    with pytest.raises(ValueError, match=r"images is one image of shape \(8, 9, 3\): pass a list of images"):
-        predictor(make_image(8, 9))
-    with pytest.raises(ValueError, match=r"images\[0\] is a Image: pass an array, uint8 RGB"):
-        predictor([Image.fromarray(make_image(8, 9))])
-
-
 def test_proposals_must_be_one_array_per_image(predictor: Predictor):
     with pytest.raises(ValueError, match=r"1 arrays of proposals for 2 images: pass one per image"):
         predictor([make_image(8, 8)] * 2, proposals=[np.zeros((1, 4))])
@@ -234,19 +211,3 @@ def test_a_model_without_mask_head_gives_boxes_alone(model: MaskRCNN):
     config = dataclasses.replace(model.config, mask_head=None)
     (found,) = Predictor(MaskRCNN(config, rngs=nnx.Rngs(0)))([make_image(64, 64)])
     assert found.masks is None and len(found.boxes)
-
-
-def test_detections_are_on_the_host(predictor: Predictor):
-    (found,) = predictor([make_image(64, 64)])
-    assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(found))
-
-
-def test_crops_are_the_same_masks(predictor: Predictor):
-    images = [make_image(90, 60, 2), make_image(128, 200, 3)]
-    for whole, cropped in zip(predictor(images), predictor(images, crops=True), strict=True):
-        np.testing.assert_array_equal(whole.boxes, cropped.boxes)
-        assert len(whole.masks) == len(cropped.masks) > 0
-        for mask, crop in zip(whole.masks, cropped.masks, strict=True):
-            height, width = crop.mask.shape
-            assert mask.sum() == crop.mask.sum()
-            np.testing.assert_array_equal(mask[crop.y : crop.y + height, crop.x : crop.x + width], crop.mask)

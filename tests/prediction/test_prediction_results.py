@@ -8,7 +8,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
-from maskrcnn_jax.prediction.results import ResultsWriter, results
+from maskrcnn_jax.prediction.results_writer import ResultsWriter, results
 from maskrcnn_jax.structs import Detections
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

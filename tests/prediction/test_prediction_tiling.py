@@ -12,7 +12,7 @@ from maskrcnn_jax.config import DetectConfig, InputConfig, ModelConfig
 from maskrcnn_jax.masks.lazy_masks import Crops, Patch
 from maskrcnn_jax.prediction.merge_tiles import gather, join
 from maskrcnn_jax.prediction.predictor import Predictor
-from maskrcnn_jax.prediction.tiling import native_shape, predict_tiled, tile
+from maskrcnn_jax.prediction.tiling import detect_tiled, native_shape, tile
 from maskrcnn_jax.structs import Detections
 
 SIDE = 64
@@ -28,8 +28,8 @@ class BrightParts(Predictor):
         self.masks = masks
         self.seen: list[tuple[int, ...]] = []
 
-    def __call__(self, images, proposals=None, *, crops=False):
-        assert crops and len(images) <= self.batch_size
+    def detect(self, images, proposals=None):
+        assert len(images) <= self.batch_size
         self.seen += [image.shape[:2] for image in images]
         return [self.find(image) for image in images]
 
@@ -107,7 +107,7 @@ def test_the_network_looks_at_its_own_pixels():
     ids=["inside one", "cut by one", "longer than a tile", "larger", "across all", "tall", "at a corner", "everything"],
 )
 def test_one_object_is_found_once(box, masks):
-    found = predict_tiled(BrightParts(masks=masks), make_image(200, 200, [box]))
+    found = detect_tiled(BrightParts(masks=masks), make_image(200, 200, [box]))
     assert matched(found, [box], 4)  # at a quarter of the size a pixel is four
     assert found.valid.all() and found.scores.tolist() == pytest.approx([0.9])
     if masks:
@@ -126,19 +126,19 @@ def test_many_objects_are_found_once_each(there, side, masks):
     """Squares on a grid: gaps of 16 pixels are left of it at a quarter of the size."""
     corners = [(48 * (i % 6) + 3, 48 * (i // 6) + 3) for i in range(30) if there[i]]
     boxes = [(x, y, x + side, y + side) for x, y in corners]
-    found = predict_tiled(BrightParts(masks=masks), make_image(240, 288, boxes))
+    found = detect_tiled(BrightParts(masks=masks), make_image(240, 288, boxes))
     assert matched(found, boxes, 1)
 
 
 def test_a_small_image_is_predicted_once():
     predictor = BrightParts()
-    found = predict_tiled(predictor, make_image(SIDE, 40, [(5, 5, 20, 20)]))
+    found = detect_tiled(predictor, make_image(SIDE, 40, [(5, 5, 20, 20)]))
     assert predictor.seen == [(SIDE, 40)] and matched(found, [(5, 5, 20, 20)], 0)
 
 
 def test_half_the_size_until_one_tile_holds_it():
     predictor = BrightParts()
-    assert len(predict_tiled(predictor, make_image(150, 64, [])).boxes) == 0
+    assert len(detect_tiled(predictor, make_image(150, 64, [])).boxes) == 0
     # Height 150: steps of 48, so 0, 43, 86; 75 × 32: tiles of 64 × 32 at 0 and 11; then what fits, 64 × 27.
     assert predictor.seen == [(64, 64)] * 3 + [(64, 32)] * 2 + [(64, 27)]
 
@@ -197,6 +197,6 @@ def test_low_scores_confirm_and_are_left_out():
             return found._replace(scores=np.where(np.abs(middle) < 16, 0.9, 0.4).astype(np.float32))
 
     box = (50, 20, 75, 40)  # of the tiles at 0, 34 and 68 … 128 the second has it in its middle
-    found = predict_tiled(Unsure(), make_image(64, 192, [box]), min_score=0.5)
+    found = detect_tiled(Unsure(), make_image(64, 192, [box]), min_score=0.5)
     assert matched(found, [box], 2) and found.scores.tolist() == pytest.approx([0.9])
-    assert len(predict_tiled(Unsure(), make_image(64, 192, [box]), min_score=0.95).boxes) == 0
+    assert len(detect_tiled(Unsure(), make_image(64, 192, [box]), min_score=0.95).boxes) == 0

@@ -27,11 +27,9 @@ from maskrcnn_jax.config import Config, ConfigError, Phase
 from maskrcnn_jax.config.loading import load_config, read_config, save_config
 from maskrcnn_jax.evaluation.coco import METRICS
 from maskrcnn_jax.evaluation.run import SUMMARY
-from maskrcnn_jax.structs import Detections
 from maskrcnn_jax.training import metrics
 from maskrcnn_jax.training.loop import describe_phase, with_class_names
 from maskrcnn_jax.training.progress import NonFiniteLoss, Progress
-from maskrcnn_jax.training.report import confident
 from maskrcnn_jax.training.run_folder import examine, only_writer, read_history
 
 STEPS = 40
@@ -313,11 +311,6 @@ def test_without_arguments_it_says_how_it_is_used(monkeypatch: pytest.MonkeyPatc
 def test_a_missing_experiment_ends_with_its_message_alone(monkeypatch: pytest.MonkeyPatch):
     message = run_main(monkeypatch, TINY.with_name("tinny.py"))
     assert message.startswith("error: ") and f"did you mean {TINY}?" in message
-
-
-def test_only_confident_detections_are_drawn():
-    found = Detections(np.zeros((3, 4)), np.array([0.9, 0.5, 0.4]), np.zeros(3), np.ones(3, bool), None)
-    assert confident(found).scores.tolist() == [0.9, 0.5]
 
 
 def test_only_a_run_that_begins_reads_the_weights_to_begin_with(

@@ -19,7 +19,7 @@ from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_res
 from maskrcnn_jax.masks.paste import Crop
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.ops.images import Images, ImageSizes, valid_regions
-from maskrcnn_jax.prediction.coco_results import Result, image_results
+from maskrcnn_jax.prediction.coco_results import CocoResult, image_results
 from maskrcnn_jax.prediction.predictor import to_original
 from maskrcnn_jax.structs import Array, Detections, GroundTruth, ImageRecord, Trace
 
@@ -73,7 +73,7 @@ class InspectedImage:
     @property
     def found(self) -> Detections:
         """The detections in pixels of the view, masks as `Crops`; without padding."""
-        return to_original(self.from_corner, self.view.image.shape[:2], (1.0, 1.0), self.config, crops=True)
+        return to_original(self.from_corner, self.view.image.shape[:2], (1.0, 1.0), self.config)
 
     @property
     def from_corner(self) -> Detections:
@@ -90,7 +90,7 @@ class InspectedImage:
         objects = annotations(example, example.image_id, source.category_ids)
         return compare_results(self.results(source, example.image_id), objects, masks=self.config.mask_head is not None)
 
-    def results(self, source: ImageSource, image_id: int) -> list[Result]:
+    def results(self, source: ImageSource, image_id: int) -> list[CocoResult]:
         """The detections in COCO's results format, in pixels of the image itself and categories of a data set."""
         config, (height, width) = self.config, self.image.shape[:2]
         return image_results(

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from maskrcnn_jax.data.sources.example import Example
 from maskrcnn_jax.masks.rle import encode_mask
-from maskrcnn_jax.prediction.coco_results import Result
+from maskrcnn_jax.prediction.coco_results import CocoResult
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
 """TIDE's thresholds: from the first on a prediction is on an object, up to the second it is on none."""
@@ -78,7 +78,7 @@ def annotations(example: Example, image_id: int, category_ids: Sequence[int]) ->
     ]
 
 
-def compare_results(results: Sequence[Result], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
+def compare_results(results: Sequence[CocoResult], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
     """Overlaps of an image's predictions with its objects, as in COCO's evaluation.
 
     Args:

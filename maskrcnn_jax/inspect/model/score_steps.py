@@ -15,7 +15,7 @@ from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
-from maskrcnn_jax.prediction.coco_results import Result
+from maskrcnn_jax.prediction.coco_results import CocoResult
 
 IMAGES = 10
 """Number of images whose average precision is computed by default."""
@@ -71,7 +71,7 @@ def score_images(
     source, masks = annotated.source, model.config.mask_head is not None
     images: list[dict[str, Any]] = []
     objects: list[dict[str, Any]] = []
-    results: list[Result] = []
+    results: list[CocoResult] = []
     entries: list[tuple[Any, ...]] = []
     for position in positions:
         example = source[position]

@@ -12,7 +12,7 @@ import numpy as np
 from maskrcnn_jax.files.lock import turn
 from maskrcnn_jax.files.writing import write_text, written_whole
 from maskrcnn_jax.masks.lazy_masks import as_crop
-from maskrcnn_jax.prediction.coco_results import Result, encode_crop
+from maskrcnn_jax.prediction.coco_results import CocoResult, encode_crop
 from maskrcnn_jax.structs import Detections
 
 
@@ -106,7 +106,7 @@ class ResultsWriter:
             self.objects += 1
 
 
-def results(detections: Detections, image_id: int, size: tuple[int, int]) -> list[Result]:
+def results(detections: Detections, image_id: int, size: tuple[int, int]) -> list[CocoResult]:
     """One image's detections in COCO's results format.
 
     Args:
@@ -116,7 +116,7 @@ def results(detections: Detections, image_id: int, size: tuple[int, int]) -> lis
     """
     found = []
     for row, (x0, y0, x1, y1) in enumerate(np.asarray(detections.boxes, float).tolist()):
-        result: Result = {
+        result: CocoResult = {
             "image_id": image_id,
             "category_id": int(detections.labels[row]) + 1,
             "bbox": [x0, y0, x1 - x0, y1 - y0],
