@@ -37,9 +37,10 @@ class Example(NamedTuple):
             image: `[H, W, 3]` uint8 RGB.
             image_id: the data set's own number of the image.
             labels: one per object, in `[0, C)`.
-            masks: one per object, `[H, W]` uint8 in {0, 1}.
+            masks: one per object, `[H, W]` uint8 in {0, 1} or bool.
             is_crowd: one per object; none is a crowd by default.
         """
+        masks = [mask.view(np.uint8) if mask.dtype == bool else mask for mask in masks]
         extents = [cv2.boundingRect(mask) for mask in masks]
         visible = [i for i, (_, _, width, _) in enumerate(extents) if width > 0]
         boxes = [(x, y, x + width, y + height) for x, y, width, height in (extents[i] for i in visible)]
