@@ -128,6 +128,19 @@ def test_boolean_masks_are_stored_as_uint8():
     np.testing.assert_array_equal(example.masks[0], mask)
 
 
+@pytest.mark.parametrize(
+    ("labels", "is_crowd", "message"),
+    [
+        ([0, 1], None, r"labels of image 4 = 2: must be one per mask, 1"),
+        ([], None, r"labels of image 4 = 0: must be one per mask, 1"),
+        ([0], [False, True], r"is_crowd of image 4 = 2: must be one per mask, 1"),
+    ],
+)
+def test_labels_and_masks_that_are_not_equally_many(labels: list[int], is_crowd: list[bool] | None, message: str):
+    with pytest.raises(ConfigError, match=message):
+        Example.of(np.zeros((4, 6, 3), np.uint8), 4, labels, [np.ones((4, 6), np.uint8)], is_crowd)
+
+
 def test_two_images_of_one_number_are_an_error():
     example = Discs(1).open()[0]
     with pytest.raises(ConfigError, match=r"image_id of the examples = \[10\]: belong to several images"):
