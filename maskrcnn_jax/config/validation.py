@@ -90,7 +90,7 @@ def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:
         remedy = f"must increase, stay above 0 and below run.steps = {steps}; scale them with a shorter run"
         require(rising, "optimizer.milestones", optimizer.milestones, remedy)
     warmup = optimizer.warmup_steps
-    remedy = f"must be 0 or more and below run.steps = {steps}; shorten it with a shorter run"
+    remedy = f"must be 0 or more and below run.steps = {steps}; set it lower, 0 for no warm-up"
     require(0 <= warmup < steps, "optimizer.warmup_steps", warmup, remedy)
     require_fraction("optimizer.warmup_start", optimizer.warmup_start)
     if optimizer.clip_norm is not None:
