@@ -159,7 +159,8 @@ class Loss(Value):
 
         Args:
             model: the network; `model.config` has its numbers, such as the classes.
-            trace: every tensor of the forward pass in training.
+            trace: every tensor of the forward pass in training. `trace.rois` are the sampled RoIs and their matched
+                objects, `trace.box` what the box head predicts for each; `structs.py` documents all fields.
             batch: images and ground truth, boxes as in the network (`ModelConfig.inclusive_boxes`).
             key: random key of this loss at this step.
         """

@@ -120,7 +120,8 @@ def load_pretrained(
             such arrays by name, for example `module.state_dict()`.
         step: the checkpoint of a run folder; the latest by default.
         config: the model to build, in place of the one that the weights belong to; or an experiment, whose `customize`
-            is applied, too.
+            is applied, too. Values that were set on the run's command line are not taken from the run: repeat them,
+            `load_config(path, ["--model.mask-head.pool-size", "28"])`.
         class_names: of the classes to train on.
 
     Raises:
@@ -152,7 +153,10 @@ def load_pretrained(
             model = dataclasses.replace(model, num_classes=len(class_names), class_names=tuple(class_names))
         return _fill(dataclasses.replace(experiment, model=model), found)
     except ConversionError as error:
-        raise ConversionError(f"{source}: {error}" if isinstance(source, str | Path) else str(error)) from error
+        message = f"{source}: {error}" if isinstance(source, str | Path) else str(error)
+        if isinstance(config, Config):
+            message += "\n  if the run's command line set values of the model, give them too: load_config(path, flags)"
+        raise ConversionError(message) from error
 
 
 def _customized(experiment: Config, saved: Config) -> Config:

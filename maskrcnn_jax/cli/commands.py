@@ -172,7 +172,7 @@ def curves(
 def convert(
     source: Annotated[Path, tyro.conf.Positional],
     out: Annotated[Path, tyro.conf.Positional],
-    to: Literal["torchvision", "safetensors"],
+    to: Literal["torchvision", "safetensors"] | None = None,
     step: int | None = None,
     overwrite: bool = False,
     trust_code: bool = False,
@@ -182,7 +182,8 @@ def convert(
     Args:
         source: A run folder, or a weight file of torchvision, Detectron2, Matterport or this package.
         out: The file to write. For torchvision a Python file that builds the model is written beside it.
-        to: "torchvision" writes a state dict (.pth), "safetensors" this package's names and the configuration.
+        to: "torchvision" writes a state dict (.pth or .pt), "safetensors" this package's names and the configuration;
+            the ending of the file decides if left out.
         step: The checkpoint of a run folder; the latest if left out.
         overwrite: Replace files that exist.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.

@@ -6,11 +6,12 @@ runs no code: functions of this package are looked up, others stay names until `
 
 import dataclasses
 import importlib
+import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from maskrcnn_jax.config import Config, ForeignFunction, Value, require
 from maskrcnn_jax.config.types import PACKAGE, FindType, imported, is_own, refuse, resolve_type, type_name
@@ -115,6 +116,7 @@ def _record(kind: Any, value: Any, where: str, find_type: FindType) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fits = isinstance(value, kind)
         require(fits, where or kind.__name__, value, f"must be a {kind.__name__}")
+        _require_decorator(type(value), where)
         kind, value = type(value), {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     require(isinstance(value, dict), where or kind.__name__, value, f"must hold the fields of {kind.__name__}")
     prefix = f"{where}." if where else ""
@@ -135,6 +137,16 @@ def _record(kind: Any, value: Any, where: str, find_type: FindType) -> Any:
             for name, v in value.items()
         }
     )
+
+
+def _require_decorator(kind: type, where: str) -> None:
+    """Raises ConfigError if a class declares fields without being a dataclass itself: they would not be recorded."""
+    if "__dataclass_fields__" in vars(kind):
+        return
+    annotations = inspect.get_annotations(kind).items()
+    fields = [name for name, type_ in annotations if type_ is not ClassVar and get_origin(type_) is not ClassVar]
+    remedy = f"declares {', '.join(fields)} without being a dataclass; add @dataclass(frozen=True) above the class"
+    require(not fields, where, kind, remedy)
 
 
 def _usual_type(kind: Any, field: dataclasses.Field, value: Any) -> Any:

@@ -20,28 +20,47 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: Names the field, its value and the remedy.
     """
+    require_names(config)
     config.model.validate("model")
     config.sampling.validate("sampling")
     for loss in config.losses:
         require_not_negative(f"losses.{loss.name}.weight", loss.weight)
         loss.validate(f"losses.{loss.name}")
-    _names("losses", config.losses)
     require(len(config.losses) > 0, "losses", config.losses, "must hold at least one")
     for evaluator in config.evaluators:
         evaluator.validate(f"evaluators.{evaluator.name}")
-    _names("evaluators", config.evaluators, taken=("bbox", "segm"))
     _data(config.data, config.model.input.size_divisibility)
     _run(config.run)
     _optimizer(config.optimizer, config.run.steps)
     _together(config)
 
 
+def require_names(config: Config) -> None:
+    """Checks the names of losses, heads, transforms and metrics, which flags are made of.
+
+    Raises:
+        ConfigError: A value has no name, or that of another.
+    """
+    _require_declared("model.heads", config.model.heads)
+    _names("losses", config.losses)
+    _names("evaluators", config.evaluators, taken=("bbox", "segm"))
+    _names("data.transforms", config.data.transforms)
+
+
 def _names(where: str, values: Sequence[Any], taken: Sequence[str] = ()) -> None:
     """Raises ConfigError unless values have names that flags and metrics can be called by."""
+    _require_declared(where, values)
     names = [value.name for value in values]
     fits = len({*names, *taken}) == len(names) + len(taken) and all(name.isidentifier() for name in names)
     remedy = "must have names of their own that are Python identifiers" + (f", not {', '.join(taken)}" * bool(taken))
     require(fits, where, names, remedy)
+
+
+def _require_declared(where: str, values: Sequence[Any]) -> None:
+    """Raises ConfigError unless each value has a name."""
+    for i, value in enumerate(values):
+        remedy = f'has no name; add `name: ClassVar = "…"` to the class {type(value).__name__}'
+        require(isinstance(getattr(value, "name", None), str), f"{where}[{i}]", value, remedy)
 
 
 def _data(data: DataConfig, divisibility: int) -> None:
@@ -54,7 +73,6 @@ def _data(data: DataConfig, divisibility: int) -> None:
     require_positive("data.threads", data.threads)
     require_not_negative("data.max_broken", data.max_broken)
     require_buckets("data.buckets", data.buckets, divisibility)
-    _names("data.transforms", data.transforms)
     for transform in data.transforms:
         transform.validate(f"data.transforms.{transform.name}")
         transform.check_buckets(f"data.transforms.{transform.name}", data.buckets)
@@ -72,7 +90,7 @@ def _optimizer(optimizer: OptimizerConfig, steps: int) -> None:
         remedy = f"must increase, stay above 0 and below run.steps = {steps}; scale them with a shorter run"
         require(rising, "optimizer.milestones", optimizer.milestones, remedy)
     warmup = optimizer.warmup_steps
-    remedy = f"must be 0 or more and below run.steps = {steps}; shorten it with a shorter run"
+    remedy = f"must be 0 or more and below run.steps = {steps}; set it lower, 0 for no warm-up"
     require(0 <= warmup < steps, "optimizer.warmup_steps", warmup, remedy)
     require_fraction("optimizer.warmup_start", optimizer.warmup_start)
     if optimizer.clip_norm is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn_jax.checkpoints.checkpoint import steps
-from maskrcnn_jax.config import Config, ForeignFunction, require
+from maskrcnn_jax.config import Config, ForeignFunction, Value, require
 from maskrcnn_jax.config.loading import FILE_NAME, read_config, save_config
 from maskrcnn_jax.config.serialization import to_json, to_plain
 from maskrcnn_jax.config.types import types_of
@@ -107,8 +107,9 @@ def examine(config: Config) -> Resumption:
 def differences(saved: Any, given: Any, name: str = "") -> list[Difference]:
     """The fields of two configurations that differ, by dotted name.
 
-    Paths are compared by where they lead. `run.folder` is where the run lies, not what it is; a `run.init` that is not
-    given asks for no other.
+    Named values, such as the losses, are compared one by one if both configurations have the same names. Paths are
+    compared by where they lead. `run.folder` is where the run lies, not what it is; a `run.init` that is not given asks
+    for no other.
     """
     if name == "run.folder" or (name == "run.init" and given is None):
         return []
@@ -119,6 +120,10 @@ def differences(saved: Any, given: Any, name: str = "") -> list[Difference]:
             for field in dataclasses.fields(saved)
             for difference in differences(getattr(saved, field.name), getattr(given, field.name), prefix + field.name)
         ]
+    names = _names(saved)
+    if names and names == _names(given):
+        pairs = zip(names, saved, given, strict=True)
+        return [found for own, old, new in pairs for found in differences(old, new, f"{name}.{own}")]
     return [] if _key(saved) == _key(given) else [Difference(name, saved, given)]
 
 
@@ -214,11 +219,17 @@ def _is_fixed(name: str) -> bool:
     return any(name == fixed or name.startswith(f"{fixed}.") for fixed in FIXED)
 
 
+def _names(value: Any) -> list[str]:
+    """The names of a tuple of named values; empty for anything else."""
+    values = value if isinstance(value, tuple) else ()
+    return [getattr(entry, "name", "") for entry in values if isinstance(entry, Value)]
+
+
 def _key(value: Any) -> Any:
     """What of a value decides whether it is the same."""
     if isinstance(value, Path):
         return os.path.realpath(value)
-    if callable(value) and not isinstance(value, type):
+    if callable(value) and not isinstance(value, type | Value):
         module, _, name = to_json(value).rpartition(":")
         return (os.path.realpath(module) if module.endswith(".py") else module, name)
     return value
@@ -227,7 +238,7 @@ def _key(value: Any) -> Any:
 def _shown(value: Any) -> str:
     if isinstance(value, Path):
         return repr(str(value))
-    if isinstance(value, ForeignFunction) or callable(value):
+    if isinstance(value, ForeignFunction) or (callable(value) and not isinstance(value, Value)):
         return repr(to_json(value))
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}…"

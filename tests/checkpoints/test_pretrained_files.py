@@ -164,6 +164,8 @@ def test_what_does_not_fit_is_listed_with_the_name_of_the_file(tmp_path: Path):
         "shape: rpn.head.cls_logits.weight (3, 16, 1, 1) does not make rpn_head.logits.kernel (1, 1, 24, 3)" in message
     )
     assert "unexpected: roi_heads.mask_predictor.mask_fcn_logits.bias (4,)" in message
+    with pytest.raises(ConversionError, match=r"give them too: load_config\(path, flags\)$"):
+        load_pretrained(source, config=Config(model=config))
 
 
 def test_bad_sources_are_refused_by_name(tmp_path: Path):

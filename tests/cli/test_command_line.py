@@ -88,10 +88,10 @@ def weights(tmp_path: Path) -> Path:
 
 def test_convert(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     """To torchvision and back again: the names of the classes are in the Python file alone."""
-    run(monkeypatch, "convert", weights, "--to", "torchvision", tmp_path / "there.pth")
+    run(monkeypatch, "convert", weights, tmp_path / "there.pth")
     assert capsys.readouterr().out == f"wrote {tmp_path / 'there.pth'} and {tmp_path / 'there.py'}\n"
     assert '"__background__", "cat", "dog"' in (tmp_path / "there.py").read_text()
-    run(monkeypatch, "convert", tmp_path / "there.pth", "--to", "safetensors", tmp_path / "back.safetensors")
+    run(monkeypatch, "convert", tmp_path / "there.pth", tmp_path / "back.safetensors")
     first, last = (load_pretrained(path) for path in (weights, tmp_path / "back.safetensors"))
     assert last.config == change(first.config, class_names=())
     assert all((a == b).all() for a, b in zip(*(flatten(model)[1].values() for model in (first, last)), strict=True))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskrcnn_jax.config import BoxRegression, Config, Mask, ResNet
+from maskrcnn_jax.config import BoxRegression, Config, ConfigError, Mask, ResNet
 from maskrcnn_jax.config.loading import load_config
 
 SHAPES = Path(__file__).parents[2] / "configs" / "shapes.py"
@@ -79,3 +79,21 @@ config = Config(model=ModelConfig(backbone=Wide()), losses=(*LOSSES, Edges()))
     config = load_config(path, ["--model.backbone.extra", "5", "--losses.edges.sharpness", "2", "--run.seed", "7"])
     assert (config.model.backbone.extra, config.losses[5].sharpness, config.run.seed) == (5, 2.0, 7)
     assert type(config.model.backbone).__name__ == "Wide" and type(config.losses[5]).__name__ == "Edges"
+
+
+@pytest.mark.parametrize(
+    ("definition", "losses", "message"),
+    [
+        ("class Edges(Loss): pass", "Edges()", r"losses\[0\] = .*: has no name; add .* to the class Edges"),
+        ("class Edges(Loss): name = 'edges'", "Edges(), Edges()", r"losses = \['edges', 'edges'\]: must have names"),
+        (
+            "class Edges(Loss):\n    name: ClassVar = 'edges'\n    sharpness: float = 1.0",
+            "Edges()",
+            r"losses\[0\] = .*Edges'>: declares sharpness without being a dataclass; add @dataclass\(frozen=True\)",
+        ),
+    ],
+)
+def test_a_value_that_cannot_have_flags_is_named(tmp_path: Path, definition: str, losses: str, message: str):
+    path = write(tmp_path, f"from typing import ClassVar\n{definition}\nconfig = Config(losses=({losses},))")
+    with pytest.raises(ConfigError, match=message):
+        load_config(path, ["--run.seed", "7"])

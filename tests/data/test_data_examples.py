@@ -72,7 +72,8 @@ def test_coco_form_of_examples():
     crowd = np.zeros((4, 6), np.uint8)
     crowd[0, 0] = 1
     example = Example.of(np.zeros((4, 6, 3), np.uint8), 9, [1, 0], [mask, crowd], [False, True])
-    truth = Examples(["a", "b"], [example, example], category_ids=[3, 8], file_names=["p", "q"]).coco()
+    examples = [example._replace(image_id=8), example]
+    truth = Examples(["a", "b"], examples, category_ids=[3, 8], file_names=["p", "q"]).coco()
     assert truth["images"][1] == {"id": 9, "file_name": "q", "height": 4, "width": 6}
     assert truth["categories"] == [{"id": 3, "name": "a"}, {"id": 8, "name": "b"}]
     first, second, third, _ = truth["annotations"]
@@ -117,3 +118,32 @@ def test_what_is_given_must_be_of_all_images():
         Examples(["a"], [GOOD], image_ids=[1, 2])
     with pytest.raises(ConfigError, match="category_ids"):
         Examples(["a"], [GOOD], category_ids=[1, 2])
+
+
+def test_boolean_masks_are_stored_as_uint8():
+    mask = np.zeros((4, 6), bool)
+    mask[1:3, 2:5] = True
+    example = Example.of(np.zeros((4, 6, 3), np.uint8), 1, [0], [mask])
+    assert example.boxes.tolist() == [[2, 1, 5, 3]] and example.masks[0].dtype == np.uint8
+    np.testing.assert_array_equal(example.masks[0], mask)
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_crowd", "message"),
+    [
+        ([0, 1], None, r"labels of image 4 = 2: must be one per mask, 1"),
+        ([], None, r"labels of image 4 = 0: must be one per mask, 1"),
+        ([0], [False, True], r"is_crowd of image 4 = 2: must be one per mask, 1"),
+    ],
+)
+def test_labels_and_masks_that_are_not_equally_many(labels: list[int], is_crowd: list[bool] | None, message: str):
+    with pytest.raises(ConfigError, match=message):
+        Example.of(np.zeros((4, 6, 3), np.uint8), 4, labels, [np.ones((4, 6), np.uint8)], is_crowd)
+
+
+def test_two_images_of_one_number_are_an_error():
+    example = Discs(1).open()[0]
+    with pytest.raises(ConfigError, match=r"image_id of the examples = \[10\]: belong to several images"):
+        _ = Examples(["disc"], [example, example]).image_ids
+    with pytest.raises(ConfigError, match=r"image_ids = \[7\]: belong to several images"):
+        Examples(["disc"], [example, example], image_ids=[7, 7])

@@ -1,5 +1,8 @@
 """The train step on a small model: what it returns, what it changes, and that it resumes where it stopped."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +12,7 @@ from jax.extend.core import jaxprs_in_params
 from small import CONFIG, OBJECTS, abstract, batch, build, change, jit, mixed, trained, truth
 
 from maskrcnn_jax.checkpoints.checkpoint import Checkpoints
-from maskrcnn_jax.config import Phase
+from maskrcnn_jax.config import ConfigError, Loss, Phase
 from maskrcnn_jax.data.pipeline import train_batches
 from maskrcnn_jax.training.step import TrainState, compute_losses, start, to_model_boxes
 
@@ -157,6 +160,21 @@ def test_losses_in_bfloat16():
     # Proposals may be in another order, so that other rois are drawn; the anchors drawn are the same.
     for name in ("rpn_objectness", "rpn_box"):
         np.testing.assert_allclose(losses[name], metrics[f"loss/{name}"], rtol=0.1)
+
+
+def test_a_loss_that_is_no_scalar_is_named():
+    @dataclass(frozen=True)
+    class Scores(Loss):
+        name: ClassVar = "scores"
+
+        def __call__(self, model, trace, batch, key):
+            return trace.rpn.logits.sum(-1)
+
+    config = change(CONFIG, losses=(Scores(),))
+    state = jax.eval_shape(lambda model: start(model, config)[0], abstract(config.model))
+    _, step = start(build(config.model), config)
+    with pytest.raises(ConfigError, match=r"losses\.scores = \(4,\): must return a scalar; take a mean or sum"):
+        jax.eval_shape(step, state, mixed())
 
 
 def test_no_index_in_bfloat16():

@@ -36,6 +36,9 @@ EXPRESSIBLE: dict[str, tuple[object, ...]] = {
 }
 """Fields of which torchvision supports these values only."""
 
+ENDINGS = (".pth", ".pt")
+"""Of the file of weights."""
+
 
 def written_files(path: Path) -> list[Path]:
     """What `write_torchvision` writes for a path: the file of weights, and beside it the Python file.
@@ -44,7 +47,7 @@ def written_files(path: Path) -> list[Path]:
         WrongEnding: the path does not end in .pth or .pt.
         ConfigError: Python would import the second file in place of a module that it needs.
     """
-    require_ending(path, (".pth", ".pt"), "a state dict of torch")
+    require_ending(path, ENDINGS, "a state dict of torch")
     builder = path.with_suffix(".py")
     taken = builder.stem in sys.stdlib_module_names | {"torch", "torchvision", "numpy"}
     remedy = f"{builder.name} beside it would be imported in place of Python's or torch's module; choose another name"

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import cv2
 import numpy as np
 
+from maskrcnn_jax.messages.config_error import require
+
 
 class Example(NamedTuple):
     """One image and its annotated objects, as stored."""
@@ -37,13 +39,26 @@ class Example(NamedTuple):
             image: `[H, W, 3]` uint8 RGB.
             image_id: the data set's own number of the image.
             labels: one per object, in `[0, C)`.
-            masks: one per object, `[H, W]` uint8 in {0, 1}.
+            masks: one per object, `[H, W]` uint8 in {0, 1} or bool.
             is_crowd: one per object; none is a crowd by default.
+
+        Raises:
+            ConfigError: labels, masks and `is_crowd` are not equally many.
         """
+        require(
+            len(labels) == len(masks), f"labels of image {image_id}", len(labels), f"must be one per mask, {len(masks)}"
+        )
+        masks = [mask.view(np.uint8) if mask.dtype == bool else mask for mask in masks]
         extents = [cv2.boundingRect(mask) for mask in masks]
         visible = [i for i, (_, _, width, _) in enumerate(extents) if width > 0]
         boxes = [(x, y, x + width, y + height) for x, y, width, height in (extents[i] for i in visible)]
         crowds = np.zeros(len(masks), bool) if is_crowd is None else np.asarray(is_crowd, bool)
+        require(
+            len(crowds) == len(masks),
+            f"is_crowd of image {image_id}",
+            len(crowds),
+            f"must be one per mask, {len(masks)}",
+        )
         return cls(
             image,
             image_id,

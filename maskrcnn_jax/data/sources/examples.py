@@ -1,5 +1,6 @@
 """Any sequence of examples as a data set."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -32,7 +33,7 @@ class Examples:
         category_ids: The data set's own number of each label; 1, 2, … by default.
         sizes: `[len, 2]` `(height, width)` of every image.
         num_objects: `[len]` objects per image, crowds included, or an upper bound.
-        image_ids: The data set's own number of every image.
+        image_ids: The data set's own number of every image; no two are equal.
         file_names: The name of every image; by default its number.
         has_masks: Whether objects have masks; see `ImageSource`. If not, use `FilledBoxes`.
 
@@ -63,6 +64,8 @@ class Examples:
             if values is not None:
                 require(len(values) == len(self), name, len(values), f"must be one per image, {len(self)}")
                 setattr(self, name, values)
+        if image_ids is not None:
+            _require_unique("image_ids", image_ids)
         classes = len(self.class_names)
         require(len(self.category_ids) == classes, "category_ids", self.category_ids, f"must be of {classes} classes")
 
@@ -95,6 +98,7 @@ class Examples:
         examples = (self[index] for index in range(len(self)))
         entries = [(*example.image.shape[:2], len(example.labels), int(example.image_id)) for example in examples]
         table = np.array(entries, np.int64).reshape(-1, 4)
+        _require_unique("image_id of the examples", table[:, 3].tolist())
         return table[:, :2].astype(np.int32), table[:, 2].astype(np.int32), tuple(table[:, 3].tolist())
 
     @cached_property
@@ -124,3 +128,9 @@ class Examples:
             BrokenImage: An image cannot be decoded.
         """
         return of_examples(self)
+
+
+def _require_unique(where: str, ids: Sequence[int]) -> None:
+    """Raises ConfigError if two images have the same number: evaluation matches detections and objects by it."""
+    twice = [number for number, count in Counter(ids).items() if count > 1]
+    require(not twice, where, twice, "belong to several images; give every image a number of its own")

@@ -20,7 +20,11 @@ from maskrcnn_jax.structs import BoxOutput
 
 @dataclass(frozen=True)
 class BoxHead(Head):
-    """Classification and box regression of each RoI. A fork that replaces the module derives from it."""
+    """Classification and box regression of each RoI.
+
+    `convs=4, fcs=(1024,), norm="group"` is Detectron2's head of four convolutions and one fully connected layer. A fork
+    that replaces the module derives from this class; prediction and losses use `box_weights` and `class_agnostic`.
+    """
 
     pool_size: int = 7
     convs: int = 0
@@ -50,7 +54,11 @@ class BoxHead(Head):
                 require_groups(f"{where}.fcs", width)
 
     def build(self, channels: int, classes: int, outputs: int, *, dtype: Dtype, rngs: nnx.Rngs) -> nnx.Module:
-        """Makes the module: RoI features to logits `[b, n, C + 1]` and deltas `[b, n, C or 1, 4]`, float32."""
+        """Makes the module: RoI features `[b, n, pool_size, pool_size, channels]` to a `BoxOutput` or such a pair.
+
+        Logits `[b, n, C + 1]` have the background last; deltas are `[b, n, C, 4]`, or `[b, n, 1, 4]` if
+        `class_agnostic`. Both are float32. See `Head.build` for the arguments.
+        """
         return BoxHeadModule(self, channels, classes, outputs, dtype=dtype, rngs=rngs)
 
     def check_output(self, output: BoxOutput, classes: int) -> None:

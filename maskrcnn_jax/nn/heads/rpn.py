@@ -36,7 +36,7 @@ class ProposalConfig:
     clip_to_canvas: bool = False
     """Candidates may reach into the padding (Matterport); False clips them to the image."""
     max_log_scale: float | None = math.log(1000 / 16)
-    """Cap of the encoded log width and height. None for no cap (Matterport)."""
+    """Cap of the encoded log width and height, also of the box head's. None for no cap (Matterport)."""
     box_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 
     def validate(self, where: str) -> None:
