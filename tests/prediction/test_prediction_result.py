@@ -37,7 +37,7 @@ def test_arrays_names_and_length():
 
 
 @pytest.mark.parametrize(
-    ("indices", "rows"),
+    ("indices", "kept"),
     [
         (slice(0, 2), [0, 1]),
         (slice(None, None, -1), [2, 1, 0]),
@@ -48,12 +48,12 @@ def test_arrays_names_and_length():
     ],
     ids=["slice", "reversed", "list", "indices", "mask", "none"],
 )
-def test_indexing_gives_a_result(indices, rows: list[int]):
+def test_indexing_gives_a_result(indices, kept: list[int]):
     found = result()[indices]
     assert isinstance(found, Result) and found.source == "street.jpg" and found.class_names == ("cat", "dog")
-    np.testing.assert_array_equal(found.boxes, BOXES[rows])
-    np.testing.assert_array_equal(found.masks, MASKS[rows])
-    np.testing.assert_array_equal(found.extras["heat"][:, 0], np.array([1, 2, 3])[rows])
+    np.testing.assert_array_equal(found.boxes, BOXES[kept])
+    np.testing.assert_array_equal(found.masks, MASKS[kept])
+    np.testing.assert_array_equal(found.extras["heat"][:, 0], np.array([1, 2, 3])[kept])
 
 
 def test_iteration_gives_objects():
