@@ -203,5 +203,8 @@ class Scores(Protocol):
         ...
 
     def metrics(self) -> dict[str, float]:
-        """Scores everything added in all processes, which call this together; every process gets the metrics."""
+        """Scores everything added in all processes, which call this together; every process gets the metrics.
+
+        Each process has added its share of the images: `distributed.processes.gather` gives a list of all processes.
+        """
         ...
