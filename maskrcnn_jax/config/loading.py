@@ -10,6 +10,7 @@ from pathlib import Path
 from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
 from maskrcnn_jax.config.flags import apply_flags
 from maskrcnn_jax.config.migration import upgrade
+from maskrcnn_jax.config.names import require_names
 from maskrcnn_jax.config.python_file import run_python_file
 from maskrcnn_jax.config.serialization import from_json, to_plain, trusted
 from maskrcnn_jax.config.shipped import find_experiment
@@ -47,6 +48,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
     # Dataclasses check no types and keep lists; converting through plain values checks and makes tuples.
     config = from_json(Config, _run(find_experiment(Path(path))), "")
     config = config if model is None else dataclasses.replace(config, model=model)
+    require_names(config)  # flags are called by them
     if overrides:
         config = apply_flags(config, overrides, f"{Path(sys.argv[0]).name} {path}")
     validate(config)

@@ -6,10 +6,9 @@ Each value checks itself (`Value.validate`); here are the other sections, and re
 import itertools
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from maskrcnn_jax.config import Config, DataConfig, ForeignFunction, OptimizerConfig, Phase, RunConfig, ShapesSource
+from maskrcnn_jax.config.names import require_names
 from maskrcnn_jax.messages.config_error import require, require_fraction, require_not_negative, require_positive
 from maskrcnn_jax.ops.images import require_buckets
 
@@ -20,28 +19,19 @@ def validate(config: Config) -> None:
     Raises:
         ConfigError: Names the field, its value and the remedy.
     """
+    require_names(config)
     config.model.validate("model")
     config.sampling.validate("sampling")
     for loss in config.losses:
         require_not_negative(f"losses.{loss.name}.weight", loss.weight)
         loss.validate(f"losses.{loss.name}")
-    _names("losses", config.losses)
     require(len(config.losses) > 0, "losses", config.losses, "must hold at least one")
     for evaluator in config.evaluators:
         evaluator.validate(f"evaluators.{evaluator.name}")
-    _names("evaluators", config.evaluators, taken=("bbox", "segm"))
     _data(config.data, config.model.input.size_divisibility)
     _run(config.run)
     _optimizer(config.optimizer, config.run.steps)
     _together(config)
-
-
-def _names(where: str, values: Sequence[Any], taken: Sequence[str] = ()) -> None:
-    """Raises ConfigError unless values have names that flags and metrics can be called by."""
-    names = [value.name for value in values]
-    fits = len({*names, *taken}) == len(names) + len(taken) and all(name.isidentifier() for name in names)
-    remedy = "must have names of their own that are Python identifiers" + (f", not {', '.join(taken)}" * bool(taken))
-    require(fits, where, names, remedy)
 
 
 def _data(data: DataConfig, divisibility: int) -> None:
@@ -54,7 +44,6 @@ def _data(data: DataConfig, divisibility: int) -> None:
     require_positive("data.threads", data.threads)
     require_not_negative("data.max_broken", data.max_broken)
     require_buckets("data.buckets", data.buckets, divisibility)
-    _names("data.transforms", data.transforms)
     for transform in data.transforms:
         transform.validate(f"data.transforms.{transform.name}")
         transform.check_buckets(f"data.transforms.{transform.name}", data.buckets)
