@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from maskrcnn_jax.config import Config, Loss, ModelConfig, SamplingConfig
 from maskrcnn_jax.distributed.mesh import replicate, replicated
+from maskrcnn_jax.messages.config_error import require
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.model.sampler import Training
 from maskrcnn_jax.nn.params import Arrays, Structure, flatten, unflatten
@@ -72,11 +73,19 @@ def compute_losses(
         key: determines which anchors and RoIs are sampled, and what else is random in a loss.
         losses: which to compute.
         sampling: numbers and thresholds of the sampled anchors and RoIs.
+
+    Raises:
+        ConfigError: a loss is no scalar.
     """
     batch = batch._replace(ground_truth=to_model_boxes(batch.ground_truth, model.config))
     trace = model(batch.images, batch.image_sizes, Training(key, batch.ground_truth, sampling))
     keys = {loss.name: jax.random.fold_in(key, zlib.crc32(loss.name.encode())) for loss in losses}
-    return {loss.name: loss(model, trace, batch, keys[loss.name]) for loss in losses}
+    values = {loss.name: loss(model, trace, batch, keys[loss.name]) for loss in losses}
+    for name, value in values.items():
+        require(
+            jnp.shape(value) == (), f"shape of losses.{name}", jnp.shape(value), "must be (), a scalar; take a mean"
+        )
+    return values
 
 
 @jax.tree_util.register_static
