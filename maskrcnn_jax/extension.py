@@ -3,7 +3,8 @@
 Each is a frozen dataclass with one method. The configuration holds the value itself, `backbone=ResNet(depth=50)` or
 `backbone=my_file.ConvNeXt(widths=(96, 192, 384, 768))`; its fields are command-line flags, are recorded in run folders
 with their type, and travel with exported weights. Fields must be of types that JSON can hold: numbers, strings,
-booleans, paths, tuples of them, `Literal`s, and other frozen dataclasses.
+booleans, paths, tuples of them, `Literal`s, and other frozen dataclasses. Import the base classes
+from `maskrcnn_jax.config`, which has `Source` and `Transform` as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -204,5 +205,8 @@ class Scores(Protocol):
         ...
 
     def metrics(self) -> dict[str, float]:
-        """Scores everything added in all processes, which call this together; every process gets the metrics."""
+        """Scores everything added in all processes, which call this together; every process gets the metrics.
+
+        Each process has added its share of the images: `distributed.processes.gather` gives a list of all processes.
+        """
         ...

@@ -174,8 +174,8 @@ def _customized(experiment: Config, saved: Config) -> Config:
 
 
 def in_inference(model: MaskRCNN) -> MaskRCNN:
-    """The model with dropout and stochastic depth turned off, as it is everywhere but in training."""
-    model.set_attributes(deterministic=True, raise_if_not_found=False)
+    """The model as it is everywhere but in training: without dropout, batch norms with their running statistics."""
+    model.set_attributes(deterministic=True, use_running_average=True, raise_if_not_found=False)
     return model
 
 

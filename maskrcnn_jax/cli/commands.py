@@ -217,7 +217,6 @@ def plan(
     # Read when JAX is imported: the compiler for GPUs logs each of its attempts.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from maskrcnn_jax.config.loading import load_config
-    from maskrcnn_jax.distributed.devices import require_devices
     from maskrcnn_jax.plan.report import make_plan
     from maskrcnn_jax.plan.targets import parse
     from maskrcnn_jax.plan.text import to_json, to_text
@@ -225,7 +224,7 @@ def plan(
     logging.getLogger("maskrcnn_jax.plan").setLevel(logging.INFO)
     if out is not None:
         require_writable(out)
-    require_devices()
+    # Not `require_devices`: JAX's devices start in `make_plan`, as many as the target has.
     found = make_plan(load_config(config, overrides), parse(target), batch)
     print(to_text(found))
     if out is not None:

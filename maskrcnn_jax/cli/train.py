@@ -10,7 +10,7 @@ such as shapes: `maskrcnn-jax configs` lists them. What can be set is listed by
 The run folder gets the resolved configuration, metrics.jsonl and TensorBoard's files, checkpoints, and at the end the
 COCO metrics, the training curves and a grid of predicted images. Started again on the same run folder it resumes
 from the last checkpoint. Lengths, intervals, learning rates, batches and augmentation may then be others. Another
-model, other data, another seed or --init is an error: that is another run. SIGTERM or Ctrl-C save and stop.
+model, other data, another seed or --init are an error: they need another --run.folder. SIGTERM or Ctrl-C save and stop.
 """
 
 import logging

@@ -10,11 +10,12 @@ from pathlib import Path
 from maskrcnn_jax.config import Config, ConfigError, ForeignFunction, ModelConfig
 from maskrcnn_jax.config.flags import apply_flags
 from maskrcnn_jax.config.migration import upgrade
+from maskrcnn_jax.config.names import require_names
 from maskrcnn_jax.config.python_file import run_python_file
 from maskrcnn_jax.config.serialization import from_json, to_plain, trusted
 from maskrcnn_jax.config.shipped import find_experiment
 from maskrcnn_jax.config.types import FindType, import_type, refuse
-from maskrcnn_jax.config.validation import require_names, validate
+from maskrcnn_jax.config.validation import validate
 from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.reading import read_bytes, require_regular
 from maskrcnn_jax.files.writing import write_text
@@ -48,7 +49,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), model: ModelCon
     config = from_json(Config, _run(find_experiment(Path(path))), "")
     config = config if model is None else dataclasses.replace(config, model=model)
     if overrides:
-        require_names(config)
+        require_names(config)  # flags are called by them
         config = apply_flags(config, overrides, f"{Path(sys.argv[0]).name} {path}")
     validate(config)
     return config

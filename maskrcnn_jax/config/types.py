@@ -108,6 +108,9 @@ def imported(name: str, where: str) -> Any:
         if module.endswith(".py"):
             return getattr(run_python_file(Path(module)), qualified)
         return attrgetter(qualified)(importlib.import_module(module))
+    except FileNotFoundError as error:
+        remedy = f"cannot be imported: there is no file {error.filename}; start where it can be found, or name another"
+        raise ConfigError(f"{where} = {name!r}: {remedy}") from error
     except Exception as error:
         remedy = f"cannot be imported ({error!r}); start where that module can be found, or name another"
         raise ConfigError(f"{where} = {name!r}: {remedy}") from error

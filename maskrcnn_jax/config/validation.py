@@ -6,10 +6,9 @@ Each value checks itself (`Value.validate`); here are the other sections, and re
 import itertools
 import math
 import re
-from collections.abc import Sequence
-from typing import Any
 
 from maskrcnn_jax.config import Config, DataConfig, ForeignFunction, OptimizerConfig, Phase, RunConfig, ShapesSource
+from maskrcnn_jax.config.names import require_names
 from maskrcnn_jax.messages.config_error import require, require_fraction, require_not_negative, require_positive
 from maskrcnn_jax.ops.images import require_buckets
 
@@ -33,34 +32,6 @@ def validate(config: Config) -> None:
     _run(config.run)
     _optimizer(config.optimizer, config.run.steps)
     _together(config)
-
-
-def require_names(config: Config) -> None:
-    """Checks the names of losses, heads, transforms and metrics, which flags are made of.
-
-    Raises:
-        ConfigError: A value has no name, or that of another.
-    """
-    _require_declared("model.heads", config.model.heads)
-    _names("losses", config.losses)
-    _names("evaluators", config.evaluators, taken=("bbox", "segm"))
-    _names("data.transforms", config.data.transforms)
-
-
-def _names(where: str, values: Sequence[Any], taken: Sequence[str] = ()) -> None:
-    """Raises ConfigError unless values have names that flags and metrics can be called by."""
-    _require_declared(where, values)
-    names = [value.name for value in values]
-    fits = len({*names, *taken}) == len(names) + len(taken) and all(name.isidentifier() for name in names)
-    remedy = "must have names of their own that are Python identifiers" + (f", not {', '.join(taken)}" * bool(taken))
-    require(fits, where, names, remedy)
-
-
-def _require_declared(where: str, values: Sequence[Any]) -> None:
-    """Raises ConfigError unless each value has a name."""
-    for i, value in enumerate(values):
-        remedy = f'has no name; add `name: ClassVar = "…"` to the class {type(value).__name__}'
-        require(isinstance(getattr(value, "name", None), str), f"{where}[{i}]", value, remedy)
 
 
 def _data(data: DataConfig, divisibility: int) -> None:

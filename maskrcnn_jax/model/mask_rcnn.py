@@ -16,6 +16,7 @@ from maskrcnn_jax.model import stages
 from maskrcnn_jax.model.sampler import Inference, Sampler
 from maskrcnn_jax.model.stages import DetectConfig
 from maskrcnn_jax.nn.backbones.resnet import ResNet
+from maskrcnn_jax.nn.feature_maps import require_maps
 from maskrcnn_jax.nn.heads.box import BoxHead
 from maskrcnn_jax.nn.heads.mask import MaskHead
 from maskrcnn_jax.nn.heads.rpn import RPN
@@ -209,7 +210,12 @@ class MaskRCNN(nnx.Module):
     @jax.named_scope("features")
     def extract(self, inputs: Inputs) -> tuple[Float[Array, "b _h _w f"], ...]:
         """The levels of the pyramid."""
-        return self.fpn(self.backbone(inputs.pixels.astype(self.config.dtype)))
+        config, shape = self.config, inputs.image_shape
+        maps = self.backbone(inputs.pixels.astype(config.dtype))
+        require_maps("model.backbone", maps, config.backbone.channels, config.backbone.strides, shape)
+        levels = self.fpn(maps)
+        require_maps("model.fpn", levels, [config.fpn.channels] * len(config.strides), config.strides, shape)
+        return levels
 
     @jax.named_scope("proposals")
     def score_anchors(self, features: tuple[Float[Array, "b _h _w f"], ...]) -> RPNOutput:

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool
 
 from maskrcnn_jax.distributed.sharding import shard_over_images
+from maskrcnn_jax.messages.config_error import require
 from maskrcnn_jax.nn.params import flatten, unflatten
 from maskrcnn_jax.nn.winograd import IN_TRAINING, uses_winograd
 
@@ -32,14 +34,17 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
 
     Returns:
         `[b, r, …]`; finite in slots that do not count: what the head makes of them, or zero.
+
+    Raises:
+        ConfigError: the head returns another shape.
     """
     # XLA's own convolutions have one thread in a loop: with them a training of small images took three times as long.
     if _changes(head) or not uses_winograd((SLOTS_AT_ONCE, *x.shape[2:]), x.shape[-1], x.dtype, IN_TRAINING):
-        return head(x)
+        return _applied(head, x)
     structure, *weights = flatten(head)
 
     def all_at_once(weights, x, _):
-        return unflatten(structure, *weights)(x)
+        return _applied(unflatten(structure, *weights), x)
 
     def group_by_group(weights, x, valid):
         images = x.shape[0] if isinstance(x.shape[0], int) else 1  # a symbol where any number can be exported
@@ -47,7 +52,7 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
         size = math.ceil(x.shape[1] / count)
 
         def compute(some):
-            return unflatten(structure, *weights)(some)
+            return _applied(unflatten(structure, *weights), some)
 
         def skip(some):
             out = jax.eval_shape(compute, some)
@@ -62,6 +67,13 @@ def apply_to_valid(head: nnx.Module, x: Array, valid: Bool[Array, "b r"]) -> Arr
 
     on_cpu = partial(shard_over_images, group_by_group)
     return jax.lax.platform_dependent(weights, x, valid, cpu=on_cpu, default=all_at_once)
+
+
+def _applied(head: Any, x: Array) -> Array:
+    output = head(x)
+    remedy = f"must begin with {tuple(x.shape[:2])}, images and RoIs, as its input does"
+    require(output.shape[:2] == x.shape[:2], f"shape of the output of {type(head).__name__}", output.shape, remedy)
+    return output
 
 
 def _changes(head: nnx.Module) -> bool:

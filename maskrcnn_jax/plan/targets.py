@@ -15,6 +15,8 @@ from typing import Literal
 import jax
 from jax.experimental import topologies
 
+from maskrcnn_jax.messages.counts import pluralize
+
 GIB = 2**30
 
 
@@ -133,9 +135,10 @@ def _cpu(target: Target) -> list[jax.Device]:
         jax.config.update("jax_num_cpu_devices", target.count)
     found = jax.devices("cpu")
     if len(found) < target.count:
+        started = pluralize(len(found), "CPU device")
         raise TargetError(
-            f"target = {target.name!r}: JAX has started with {len(found)} CPU devices here; "
-            "plan in a process of its own"
+            f"target = {target.name!r}: JAX has already started in this process, with {started}; "
+            "plan in a new process, with an experiment whose file computes nothing with JAX when it is loaded"
         )
     return found[: target.count]
 

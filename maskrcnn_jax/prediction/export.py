@@ -30,8 +30,9 @@ def export_model(
 
     It takes images `[b, H, W, 3]` uint8 RGB, resized and padded as `model.config.input` says (`fit` does it), and their
     sizes `[b, 2]` float32, `(height, width)` of the images inside the padding. It returns a dict: boxes `[b, D, 4]`
-    in pixels from the images' upper left corners, scores `[b, D]`, labels `[b, D]`, valid `[b, D]`, and, of a model
-    with mask head, masks `[b, D, m, m]`, probabilities over each box. It normalises the images itself.
+    in pixels from the images' upper left corners, scores `[b, D]`, labels `[b, D]`, valid `[b, D]`; of a model with
+    mask head masks `[b, D, m, m]`, probabilities over each box; and of one with further heads extras, a dict of their
+    results `[b, D, …]` by name. It normalises the images itself.
 
     Args:
         model: the network.

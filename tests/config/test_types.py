@@ -101,6 +101,12 @@ def test_a_trusted_type_that_is_gone_is_named(run: Path):
         read_trusted_config(run)
 
 
+def test_a_trusted_file_that_is_not_found_is_named(run: Path):
+    (run.parent / "fork.py").unlink()
+    with pytest.raises(ConfigError, match=r"cannot be imported: there is no file /.*/fork\.py; start where it can be"):
+        read_trusted_config(run)
+
+
 def edited(folder: Path, type_: object) -> Path:
     save_config(Config(), folder)
     values = json.loads((folder / "config.json").read_text())

@@ -12,6 +12,7 @@ from flax import nnx
 
 from maskrcnn_jax.config import Evaluator, Head, Loss, Phase
 from maskrcnn_jax.config.loading import load_config
+from maskrcnn_jax.distributed.processes import gather
 from maskrcnn_jax.training.losses import masked_mean
 
 
@@ -93,7 +94,8 @@ class CenterScores:
                 self.distances.extend(gaps.min(axis=1).tolist())
 
     def metrics(self):
-        return {"distance": float(np.mean(self.distances)) if self.distances else -1.0}
+        distances = gather(self.distances)
+        return {"distance": float(np.mean(distances)) if distances else -1.0}
 
 
 base = load_config(Path("tests/configs/tiny.py"))

@@ -135,6 +135,9 @@ def test_it_is_exported(fork: Fork):
     expected = detections(fork, fork.model)
     np.testing.assert_allclose(found["boxes"], expected.boxes, rtol=1e-4, atol=1e-3)
     np.testing.assert_array_equal(found["valid"], expected.valid)
+    assert found.get("extras", {}).keys() == expected.extras.keys()
+    for name, value in expected.extras.items():
+        np.testing.assert_allclose(found["extras"][name], value, rtol=1e-4, atol=1e-3)
 
 
 def test_it_is_inspected(fork: Fork, tmp_path: Path):

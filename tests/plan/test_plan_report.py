@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -188,6 +190,30 @@ def test_command(steps: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     assert re.search(r"\b3\b.*\b64 × 64\b", capsys.readouterr().out)
     assert json.loads((tmp_path / "plan.json").read_text())["train"]["images"] == 3
+
+
+def test_the_command_starts_as_many_cpu_devices_as_the_target_has():
+    script = """
+import sys
+from maskrcnn_jax.cli.commands import main
+from maskrcnn_jax.plan import report
+
+def found(config, target, batch):
+    print(len(report.devices(target)))
+    sys.exit(0)
+
+report.make_plan = found
+main()
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "plan", str(TINY), "--target", "cpu:3"],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_cpu_devices():
 
 
 def test_more_cpu_devices_than_jax_has_started_with():
-    with pytest.raises(TargetError, match="JAX has started with 4 CPU devices here; plan in a process of its own"):
+    with pytest.raises(TargetError, match="JAX has already started in this process, with 4 CPU devices; plan in a new"):
         devices(parse("cpu:5"))
 
 

@@ -21,6 +21,9 @@ class Transform(Value):
 
     Declares, as a field, property or class attribute:
         name: a Python identifier of its own in the tuple; `--data.transforms.<name>.…` on the command line.
+        needs_masks: a data set without masks is an error; False by default.
+        shares_generator: draws from the image's shared generator, in the order of the tuple. By default it has its own
+            generator of (seed, step, slot, name), so that adding it does not change what the rest draws.
     """
 
     if TYPE_CHECKING:
@@ -29,8 +32,6 @@ class Transform(Value):
         def name(self) -> str: ...
 
     shares_generator: ClassVar[bool] = False
-    """Whether it draws from the image's shared generator, in the order of the tuple. Others have their own generator of
-    (seed, step, slot, name), so that adding them does not change what the rest draws."""
     needs_masks: ClassVar[bool] = False
 
     def place(self, placement: Placement, bucket: Bucket, rng: np.random.Generator) -> Placement:
