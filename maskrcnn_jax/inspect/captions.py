@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from maskrcnn_jax.draw.colors import contrast
 from maskrcnn_jax.draw.label_layout import find_position
-from maskrcnn_jax.inspect.panels import Color
+from maskrcnn_jax.inspect.colors import Color
 
 MOST = 20
 """Labels of one panel, at most: more would cover the image."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from inspected import NAMED, NAMES, VIEW, by_hand, drawn, figure, numbers, texts, trace
 
+from maskrcnn_jax.inspect.colors import COLORS
 from maskrcnn_jax.inspect.model.box_head_steps import (
     class_probabilities,
     crop,
@@ -16,7 +17,6 @@ from maskrcnn_jax.inspect.model.box_head_steps import (
     roi_refinement,
 )
 from maskrcnn_jax.inspect.model.proposal_steps import deltas
-from maskrcnn_jax.inspect.panels import COLORS
 
 ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
 """Those of the trace in pixels of the view."""

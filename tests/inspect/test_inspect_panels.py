@@ -6,7 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, connect, draw_boxes, legend, panels, show, tint
+from maskrcnn_jax.inspect.colors import COLORS, Ink, class_colors
+from maskrcnn_jax.inspect.panels import connect, draw_boxes, legend, panels, show, tint
 
 BOXES = np.array([[2.0, 3.0, 10.0, 5.0], [0.5, 1.0, 4.0, 8.0]], np.float32)
 

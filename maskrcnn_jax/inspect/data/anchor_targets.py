@@ -31,6 +31,13 @@ class Pyramid(NamedTuple):
     names: tuple[str, ...]
     """Of the levels: "P2", "P3", …"""
 
+    def of_cell(self, level: int, cell: int) -> Float[np.ndarray, "r 4"]:
+        """The anchors of a cell of a level, one for each ratio, pixels; cells are counted row by row."""
+        height, width = self.cells[level]
+        ratios = self.counts[level] // (height * width)
+        first = sum(self.counts[:level]) + ratios * cell
+        return self.anchors[first : first + ratios]
+
     def levels(self) -> np.ndarray:
         """`[a]`: the level of each anchor, 0 for P2."""
         return np.repeat(np.arange(len(self.counts)), self.counts)

@@ -52,6 +52,11 @@ class DataNumbers(NamedTuple):
         """Objects in each image."""
         return np.array([len(image.labels) for image in self.images])
 
+    def box_sides(self) -> Float[np.ndarray, "n 2"]:
+        """(height, width) of all boxes, pixels of the stored images."""
+        boxes = self.objects("boxes")
+        return boxes[:, :1:-1] - boxes[:, 1::-1]
+
     def colors(self) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
         """Mean and standard deviation of red, green and blue; every image counts the same."""
         mean = np.mean([image.mean for image in self.images], axis=0)

@@ -16,8 +16,9 @@ from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.masks import crop_mask
 from maskrcnn_jax.data.transforms.placing import Flip, ScaleJitter
 from maskrcnn_jax.data.transforms.transform import Transform
+from maskrcnn_jax.inspect.colors import Ink, class_colors
 from maskrcnn_jax.inspect.data.inspected import InspectedData, without_randomness
-from maskrcnn_jax.inspect.panels import Ink, class_colors, draw_boxes, legend, panels, show, tint
+from maskrcnn_jax.inspect.panels import draw_boxes, legend, panels, show, tint
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tensors import trace_table
 from maskrcnn_jax.inspect.tiles import Tile, tile_figure

@@ -7,9 +7,10 @@ import numpy as np
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.draw.detections import class_name, splash
 from maskrcnn_jax.inspect.captions import caption
-from maskrcnn_jax.inspect.model.box_head_steps import by_label, roi_probabilities, scored_names
-from maskrcnn_jax.inspect.model.inspected import InspectedImage, full
-from maskrcnn_jax.inspect.panels import GRAY, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.colors import GRAY, Ink, class_colors, label_colors
+from maskrcnn_jax.inspect.model.box_head_steps import roi_probabilities, scored_names
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
+from maskrcnn_jax.inspect.panels import draw_boxes, fade, legend, panel, tint
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.messages.counts import pluralize
@@ -28,11 +29,11 @@ def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
     keep = np.asarray(pairs.keep[0])[some]
     kept, dropped = some[keep], some[~keep]
     boxes, labels = view.place(pairs.boxes[0]), np.asarray(pairs.labels[0])
-    colors = by_label(labels[kept])
-    figure, [axes] = panels(1, 1, view.image.shape)
+    colors = label_colors(labels[kept])
     which = f"the {len(some)} best of {valid.sum()}" if valid.sum() > len(some) else f"{len(some)}"
-    show(axes, fade(view.image), f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped")
-    draw_boxes(axes, boxes[dropped], [GRAY] * len(dropped), "--", 0.6)
+    title = f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped"
+    figure, axes = panel(fade(view.image), title)
+    draw_boxes(axes, boxes[dropped], GRAY, "--", 0.6)
     draw_boxes(axes, boxes[kept], colors)
     caption(axes, scored_names(names, labels[kept], pairs.scores[0][kept]), boxes[kept], colors)
     classes = class_colors(labels[kept].tolist())
@@ -50,13 +51,13 @@ def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
 
 def detections(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step:
     """The detections with a score of at least `min_score` over the image; the best on top."""
-    view, found = seen.view, seen.found
+    found = seen.found
     best = np.flatnonzero(found.scores >= min_score)
-    colors, shape = by_label(found.labels[best]), view.image.shape[:2]
-    figure, [axes] = panels(1, 1, view.image.shape)
-    show(axes, view.image, f"{pluralize(len(best), 'detection')} with a score of {min_score} or more")
+    colors = label_colors(found.labels[best])
+    title = f"{pluralize(len(best), 'detection')} with a score of {min_score} or more"
+    figure, axes = panel(seen.view.image, title)
     if found.masks is not None:
-        tint(axes, (full(found.masks[n], shape) for n in best[::-1].tolist()), colors[::-1])
+        tint(axes, found.masks[best][::-1], colors[::-1])
     draw_boxes(axes, found.boxes[best][::-1], colors[::-1])
     caption(axes, scored_names(seen.names, found.labels[best], found.scores[best]), found.boxes[best], colors)
     return Step(
@@ -77,18 +78,12 @@ def color_splash(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step | N
     found = seen.found
     if found.masks is None or not len(found.scores):
         return None
-    figure, [axes] = panels(1, 1, seen.view.image.shape)
-    show(axes, splash(seen.view.image, found, min_score=min_score))
+    figure, _ = panel(splash(seen.view.image, found, min_score=min_score))
     return Step("Colour splash", f"Gray where no object with a score of {min_score} or more is.", [figure])
 
 
 def filter_table(trace: Trace, config: ModelConfig) -> Table:
-    """The number of RoIs, pairs and detections after each rule.
-
-    Args:
-        trace: of one image.
-        config: of the network.
-    """
+    """The number of RoIs, pairs and detections of a trace of one image after each rule."""
     likely, rule, pairs = roi_probabilities(trace), config.detect, trace.pairs
     positive = likely.argmax(axis=1) < config.num_classes
     passing = (likely[:, : config.num_classes] > rule.score_threshold).sum()
@@ -106,13 +101,7 @@ def filter_table(trace: Trace, config: ModelConfig) -> Table:
 
 
 def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) -> Table:
-    """The RoIs of each class that enter suppression and that it keeps, best first.
-
-    Args:
-        trace: of one image.
-        names: one per class.
-        most: RoIs that are listed.
-    """
+    """The RoIs of each class that enter suppression and that it keeps, best first; at most `most` are listed."""
     pairs = trace.pairs
     valid, keep = np.asarray(pairs.valid[0]), np.asarray(pairs.keep[0])
     labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi_index[0])

@@ -1,13 +1,14 @@
 """Steps on the mask head: its masks, and the masks pasted into the image."""
 
 import cv2
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from maskrcnn_jax.draw.detections import class_name
-from maskrcnn_jax.inspect.model.box_head_steps import by_label, scored_names
-from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage, full
-from maskrcnn_jax.inspect.panels import Color
+from maskrcnn_jax.inspect.colors import Color, label_colors
+from maskrcnn_jax.inspect.model.box_head_steps import scored_names
+from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 
@@ -21,17 +22,15 @@ def masks(seen: InspectedImage, count: int = 8) -> Step | None:
     if found.masks is None or not len(found.boxes):
         return None
     predicted = np.asarray(seen.trace.detections.masks)[0, np.asarray(seen.trace.detections.valid[0])]
-    colors = by_label(found.labels)
+    colors = label_colors(found.labels)
     texts = scored_names(seen.names, found.labels, found.scores)
     grid: tuple[list[Tile], ...] = ([], [], [])
-    for index in range(min(count, len(found.boxes))):
-        window = surroundings(view, found.boxes[index])
-        x0, y0, x1, y1 = window
-        pasted = full(found.masks[index], view.image.shape[:2])
-        region, inside = view.image[y0:y1, x0:x1], pasted[y0:y1, x0:x1]
-        side = predicted.shape[1]
+    for index, square in enumerate(predicted[:count]):
+        x0, y0, x1, y1 = surroundings(view, found.boxes[index])
+        region, inside = view.image[y0:y1, x0:x1], found.masks[index, y0:y1, x0:x1]
+        size = "{} × {}".format(*square.shape)
         grid[0].append(Tile(region, texts[index]))
-        grid[1].append(Tile(heat(predicted[index], 0.0, 1.0), f"{side} × {side}: {_span(predicted[index])}"))
+        grid[1].append(Tile(heat(square, 0.0, 1.0), f"{size}: {square.min():.2f} … {square.max():.2f}"))
         grid[2].append(Tile(cut_out(region, inside, colors[index]), f"{inside.sum():,} pixels"))
     return Step(
         "Masks",
@@ -54,7 +53,7 @@ def class_masks(seen: InspectedImage, count: int = 8, classes: int = 6) -> Step 
     labels = sorted(list(dict.fromkeys([*own, *range(total)]))[:classes])
     grid = []
     for label in labels:
-        scores = np.exp(-np.logaddexp(0.0, -np.asarray(trace.mask_logits[0, shown, :, :, label])))  # the sigmoid
+        scores = np.asarray(jax.nn.sigmoid(trace.mask_logits[0, shown, :, :, label]))
         captions = ["its class" if label == mine else "" for mine in own]
         grid.append([Tile(heat(one, 0.0, 1.0), text) for one, text in zip(scores, captions, strict=True)])
     return Step(
@@ -83,7 +82,3 @@ def cut_out(
     outline = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).astype(bool)
     drawn[outline] = np.rint(255 * np.array(color))
     return drawn
-
-
-def _span(values: Float[np.ndarray, "m m"]) -> str:
-    return f"{values.min():.2f} … {values.max():.2f}"

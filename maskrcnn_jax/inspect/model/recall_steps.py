@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.curves import CURVES
-from maskrcnn_jax.draw.literal_figure import LiteralFigure
+from maskrcnn_jax.inspect.charts import INK, charts
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
@@ -99,17 +98,14 @@ def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], n
 
 def recall_figure(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Recall of every stage over the least overlap."""
-    figure = LiteralFigure(figsize=(7.5, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, [axes] = charts((7.5, 4))
     asked = np.linspace(0.3, 1, 141)
-    styles = ("-", "--", "-.", ":")
-    for index, (name, (of_objects, of_boxes)) in enumerate(overlaps.items()):
-        color = tuple(value / 255 for value in CURVES[(0, 1, 4, 5)[index % 4]])
+    looks = (("-", INK[0]), ("--", INK[1]), ("-.", INK[4]), (":", INK[5]))
+    for (style, color), (name, (of_objects, of_boxes)) in zip(looks, overlaps.items(), strict=True):
         label = f"{name} ({len(of_boxes):,})"
-        axes.plot(asked, recall_at(of_objects, asked), styles[index % 4], color=color, label=label, linewidth=2)
+        axes.plot(asked, recall_at(of_objects, asked), style, color=color, label=label, linewidth=2)
     axes.axvline(POSITIVE, color="0.8", linewidth=1, zorder=0)
     axes.set(xlabel="IoU with the object, at least", ylabel="share of objects found", xlim=(0.3, 1), ylim=(-0.02, 1.04))
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="lower left")
     return figure

@@ -82,9 +82,8 @@ def read_source(source: Path | str, step: int | None = None, *, as_stored: bool 
         return _converted(file, str(source))
     except (ConversionError, ForeignTypeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
-        return WeightSource(
-            str(source), dict(file), f"In the file's own names, as it does not convert: {reason}.", None
-        )
+        about = f"In the file's own names, as it does not convert: {reason}."
+        return WeightSource(str(source), dict(file), about, None)
 
 
 def with_same_names(*sources: WeightSource) -> tuple[WeightSource, ...]:
