@@ -29,16 +29,7 @@ def charts(
     h_pad: float = 0.04,
     sharey: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of some (width, height) in inches with empty axes, line by line.
-
-    Args:
-        size: of the figure.
-        lines: of axes.
-        columns: of axes.
-        w_pad: inches left and right of every axes.
-        h_pad: inches above and below.
-        sharey: one y axis for all.
-    """
+    """A figure of some (width, height) with empty axes, line by line, and pads around each; all in inches."""
     figure = LiteralFigure(figsize=size)
     figure.set_layout_engine("constrained", w_pad=w_pad, h_pad=h_pad)
     axes = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).ravel())

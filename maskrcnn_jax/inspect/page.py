@@ -66,21 +66,14 @@ def _replaceable(folder: Path) -> list[str]:
         raise ValueError(f"{folder} is a file; name a folder")
     if not folder.exists() or all(entry.name.startswith(".") for entry in folder.iterdir()):
         return []
-    images = _earlier_images(folder / FILE_NAME)
-    if images is None:
-        raise ValueError(f"{folder} holds files that are not a report; name an empty folder or a new one")
-    return images
-
-
-def _earlier_images(page: Path) -> list[str] | None:
-    """The images beside a page that `write_page` wrote; None if it is another page, or absent."""
-    try:
-        with page.open(encoding="utf-8", errors="replace") as file:
+    start = ""
+    if (folder / FILE_NAME).exists():
+        with (folder / FILE_NAME).open(encoding="utf-8", errors="replace") as file:
             start = file.readline(100) + file.readline(100_000)
-    except FileNotFoundError:
-        return None
     found = re.match(r'<!DOCTYPE html>\n<html lang="en" data-report-of="maskrcnn_jax" data-images="([\w. ]*)">', start)
-    return found[1].split() if found else None
+    if not found:
+        raise ValueError(f"{folder} holds files that are not a report; name an empty folder or a new one")
+    return found[1].split()
 
 
 def _section(step: Step, number: int, folder: Path) -> str:

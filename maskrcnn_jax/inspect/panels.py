@@ -1,6 +1,7 @@
-"""Panels with images, boxes and masks, visible on light and on dark images."""
+"""Panels with images, boxes, masks and captions, visible on light and on dark images."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from maskrcnn_jax.draw.colors import contrast
+from maskrcnn_jax.draw.label_layout import find_position
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
 from maskrcnn_jax.inspect.colors import Color, Ink, Style
 from maskrcnn_jax.structs import Array
@@ -25,6 +28,12 @@ TITLE = 0.32
 """Height of a panel's title, inches."""
 SMALL = 9
 """Points."""
+CAPTIONS = 20
+"""Labels of one panel, at most: more would cover the image."""
+CAPTION_SIZE = 7.5
+"""Points."""
+LETTER_WIDTH, LINE_HEIGHT = 0.62, 1.5
+"""Width of a letter and height of a line in units of a caption's size, slightly overestimated."""
 
 
 def panels(count: int, columns: int, shape: Sequence[int]) -> tuple[Figure, list[Axes]]:
@@ -117,3 +126,37 @@ def legend(figure: Figure, names: Mapping[str, Ink]) -> None:
     figure.legend(lines, [name for name, _ in by_column], loc="outside lower center", ncols=columns, **looks)
     lines_below = -(-len(names) // columns)
     figure.set_figheight(figure.get_figheight() + 0.1 + 0.2 * lines_below)
+
+
+def caption(axes: Axes, texts: Sequence[str], boxes: Float[np.ndarray, "n 4"], colors: Sequence[Color]) -> None:
+    """Writes a label beside each of the first `CAPTIONS` boxes, on its colour, in the order of the boxes.
+
+    A label without room beside the others is left out. Call it after the image is shown: the size of letters depends on
+    the limits of the axes.
+    """
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "the panel belongs to no figure"
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    spec = axes.get_subplotspec()
+    columns = 1 if spec is None else spec.get_gridspec().ncols
+    point = (right - left) * columns / (72 * figure.get_figwidth())
+    taken = np.zeros((0, 4))
+    for text, box, color in islice(zip(texts, boxes.astype(float), colors, strict=True), CAPTIONS):
+        wide, high = ((LETTER_WIDTH * len(text) + 0.5) * CAPTION_SIZE * point, LINE_HEIGHT * CAPTION_SIZE * point)
+        tag = find_position(box, (wide, high), (left, top, right, bottom), boxes, taken)
+        if tag is None:
+            continue
+        taken = np.concatenate([taken, tag[None]])
+        red, green, blue = (round(255 * channel) for channel in color)
+        ink = "black" if contrast((red, green, blue)) == (0, 0, 0) else "white"
+        axes.text(
+            tag[0] + 0.25 * CAPTION_SIZE * point,
+            tag[1] + high / 2,
+            text,
+            color=ink,
+            fontsize=CAPTION_SIZE,
+            ha="left",
+            va="center_baseline",
+            bbox={"facecolor": color, "edgecolor": "none", "pad": 0.8},
+        )

@@ -31,13 +31,13 @@ def time_figure(seconds: Seconds, title: str = "", closer: Collection[str] = ())
     shown: list[Seconds] = [seconds, *([{name: seconds[name] for name in closer}] if closer else [])]
     lines = [len(bars) for bars in shown]
     figure = LiteralFigure(figsize=(10, 0.5 + sum(0.5 + 0.5 * count for count in lines)), layout="constrained")
-    panels = figure.subplots(len(shown), squeeze=False, height_ratios=lines)[:, 0]
-    for axes, bars in zip(panels, shown, strict=True):
+    grid = figure.subplots(len(shown), squeeze=False, height_ratios=lines)[:, 0]
+    for axes, bars in zip(grid, shown, strict=True):
         _draw(axes, bars, colors)
-    panels[0].set_title(title)
-    panels[-1].set_xlabel("ms")
+    grid[0].set_title(title)
+    grid[-1].set_xlabel("ms")
     if len(parts) > 1:
-        handles, names = panels[0].get_legend_handles_labels()
+        handles, names = grid[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower right", ncols=len(parts), frameon=False)
     return figure
 

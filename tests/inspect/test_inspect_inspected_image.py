@@ -40,6 +40,20 @@ def test_boxes_move_with_the_corner_of_the_image():
     assert VIEW.place(np.array([[2.0, 4.0, 12.0, 14.0]])).tolist() == [[0, 0, 10, 10]]
 
 
+@pytest.mark.parametrize(
+    ("box", "margin", "y", "x"),
+    [
+        ([3.4, 2.2, 7.1, 9.9], 0, (2, 10), (3, 7)),
+        ([20, 10, 40, 30], 4, (6, 34), (16, 44)),
+        ([-5, -5, 4, 6], 0, (0, 6), (0, 4)),
+        ([5, 5, 5, 5], 0, (5, 6), (5, 6)),  # at least a pixel
+        ([100, 100, 120, 120], 0, (39, 40), (59, 60)),
+    ],
+)
+def test_windows_stay_inside(box, margin, y, x):
+    assert VIEW.window(np.array(box, np.float32), np.full(2, margin)) == (slice(*y), slice(*x))
+
+
 ELSEWHERE = change(
     CONFIG.model, input__centered=True, input__bgr=True, inclusive_boxes=True, mask_head__paste="rounded"
 )

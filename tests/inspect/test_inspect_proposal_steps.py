@@ -49,13 +49,6 @@ def test_objectness_by_level():
     assert shown == [[2, 3, 2, 0.02, 0.95], [3, 1, 2, 0, 0.88]]  # level, cells, least and greatest score
 
 
-def test_objectness_without_overflow():
-    found = trace()
-    extreme = found._replace(rpn=found.rpn._replace(logits=np.float32([[-1e4] * 4 + [1e4] * 4])))
-    shown = [numbers(text)[-2:] for text in texts(figure(objectness(by_hand(extreme))))]
-    assert shown == [[0, 1], [1, 1]]
-
-
 def test_the_best_anchor_of_a_cell_counts():
     found = trace()
     two = found._replace(

@@ -1,6 +1,6 @@
 """Steps on anchors: those of one cell per level, and the targets of all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -46,12 +46,8 @@ def anchor_assignment(data: InspectedData) -> Step:
     match = data.config.sampling.anchors
     positive = targets.which(Assignment.POSITIVE, sampled=False)
     distances = nearest(targets.refined[positive], truth)[1] if len(positive) else np.zeros(0)
-    usable = truth.valid & ~truth.is_crowd
-
-    def figures() -> Iterator[Figure]:
-        yield positive_anchor_figure(data.sample.images, pyramid, targets, truth, data.names)
-        yield other_anchor_figure(data)
-
+    lost = truth.valid & ~truth.is_crowd & (targets.overlaps < match.foreground_iou)
+    positives = positive_anchor_figure(data.sample.images, pyramid, targets, truth, data.names)
     return Step(
         "Anchors and objects",
         f"An anchor is positive if it overlaps an object by at least {match.foreground_iou:g}"
@@ -59,7 +55,7 @@ def anchor_assignment(data: InspectedData) -> Step:
         f"{match.background_iou:g}, and ignored otherwise. The loss uses a sample of positive and negative ones. With "
         "its target applied, every positive anchor (dashed) must lie on an object (full); the distance is a rounding "
         "error.",
-        figures(),
+        [positives, other_anchor_figure(data)],
         facts={
             "Positive": len(positive),
             "negative": len(targets.which(Assignment.NEGATIVE, sampled=False)),
@@ -67,9 +63,7 @@ def anchor_assignment(data: InspectedData) -> Step:
             "Sampled": len(targets.sampled),
             "positive ones": len(targets.which(Assignment.POSITIVE, sampled=True)),
             "Largest distance of refined anchors and objects": largest(distances),
-            f"Objects without an anchor of IoU {match.foreground_iou:g}": int(
-                (targets.overlaps[usable] < match.foreground_iou).sum()
-            ),
+            f"Objects without an anchor of IoU {match.foreground_iou:g}": int(lost.sum()),
         },
         tables=[assignment_table(pyramid, targets), object_anchor_table(data), trace_table(targets)],
     )
@@ -101,12 +95,7 @@ def positive_anchor_figure(
 ) -> Figure:
     """Sampled positive anchors, dashed, and with their targets applied, full: on the box of an object.
 
-    Args:
-        image: `[H, W, 3]` the padded network input, RGB in [0, 255].
-        pyramid: of this padded size.
-        targets: for this image.
-        truth: of the same image.
-        class_names: one per label.
+    The image is `[H, W, 3]`, RGB in [0, 255]; all boxes are in its pixels.
     """
     positive = targets.which(Assignment.POSITIVE, sampled=True)
     drawn = positive[:POSITIVE]

@@ -80,10 +80,7 @@ def size_figure(sizes: Integer[np.ndarray, "n 2"]) -> Figure:
 def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors: AnchorConfig) -> Figure:
     """Objects per image, their sizes in the network's input, and their aspect ratios, beside those of the anchors.
 
-    Args:
-        numbers: of the data set.
-        scales: network pixels per stored pixel, of each image.
-        anchors: whose sizes and ratios are marked.
+    Scales are network pixels per stored pixel, of each image.
     """
     figure, (left, middle, right) = charts(THREE, 1, 3, w_pad=0.12)
     counts = numbers.counts()

@@ -65,13 +65,7 @@ class DataNumbers(NamedTuple):
 
 
 def read_numbers(source: ImageSource, positions: Iterable[int], threads: int) -> DataNumbers:
-    """Decodes images and their masks with threads and keeps only their statistics.
-
-    Args:
-        source: the data set.
-        positions: of the images in it.
-        threads: number of threads.
-    """
+    """Decodes images and their masks with some threads and keeps only their statistics."""
 
     def read(position: int) -> ImageNumbers | str:
         try:

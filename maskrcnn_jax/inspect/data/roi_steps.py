@@ -83,7 +83,7 @@ def batches(data: InspectedData) -> Step:
         first = next(reading)
         several = chain([first], islice(reading, BATCHES - 1))
         counts = list(count_rois(several, config, len(data.names), data.seed))
-    shares = [count.foreground / max(count.rois, 1) for count in counts]
+    shares = np.array([count.share for count in counts])
     wanted = config.sampling.rois.foreground_fraction
     return Step(
         "Foreground over batches",
@@ -93,9 +93,9 @@ def batches(data: InspectedData) -> Step:
         [share_figure(counts, wanted)],
         facts={
             "Images": len(counts),
-            "Mean share of foreground": f"{np.mean(shares):.1%}",
+            "Mean share of foreground": f"{shares.mean():.1%}",
             "at most": f"{wanted:.1%}",
-            "Images without foreground": sum(share == 0 for share in shares),
+            "Images without foreground": int(np.sum(shares == 0)),
         },
         tables=[roi_count_table(counts), trace_table(first)],
     )
@@ -141,12 +141,10 @@ def mask_target_figure(data: InspectedData) -> Figure:
 def share_figure(counts: Sequence[RoiCount], wanted: float) -> Figure:
     """The share of foreground among the sampled RoIs of every image, and how it depends on the number of objects.
 
-    Args:
-        counts: of the images, at least one.
-        wanted: the greatest share, `MatchConfig.foreground_fraction`.
+    The greatest share, `wanted`, is `MatchConfig.foreground_fraction`.
     """
     figure, (left, right) = charts((9, 3.4), 1, 2, w_pad=0.12)
-    shares = np.array([count.foreground / max(count.rois, 1) for count in counts])
+    shares = np.array([count.share for count in counts])
     left.stairs(*np.histogram(shares, np.linspace(0, max(wanted, shares.max()) + 1e-6, 21)), fill=True, color=BLUE)
     left.axvline(shares.mean(), color="black", label=f"mean {shares.mean():.1%}")
     left.axvline(wanted, color=ORANGE, linestyle="--", label=f"at most {wanted:.0%}")

@@ -25,7 +25,7 @@ WHITE = (1.0, 1.0, 1.0)
 def data_set(data: InspectedData) -> Step:
     """The number of images and classes, and the classes by label."""
     source, numbers = data.source, data.numbers
-    broken = [Table(("message",), [(message,) for message in numbers.broken], "Broken images")]
+    broken = Table(("message",), [(message,) for message in numbers.broken], "Broken images")
     return Step(
         "The data set",
         "Labels count from 0, and background is not a class. Marked classes have no object among the images that were "
@@ -36,7 +36,7 @@ def data_set(data: InspectedData) -> Step:
             "broken": len(numbers.broken),
             "Classes": len(data.names),
         },
-        tables=[class_table(numbers, source), *(broken if numbers.broken else [])],
+        tables=[class_table(numbers, source), *([broken] if numbers.broken else [])],
     )
 
 
@@ -98,12 +98,7 @@ def box_table(example: Example, class_names: Sequence[str]) -> Table:
 
 
 def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
-    """An image, and beside it the classes that cover most of it, each instance in a colour of its own.
-
-    Args:
-        example: from an `ImageSource`.
-        class_names: one per label.
-    """
+    """An image, and beside it the classes that cover most of it, each instance in a colour of its own."""
     figure, [first, *others] = panels(1 + CLASSES, 1 + CLASSES, example.image.shape)
     height, width = example.image.shape[:2]
     objects = pluralize(len(example.labels), "object")
@@ -113,8 +108,7 @@ def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
         areas[label] += int(np.count_nonzero(mask))
     pale = fade(example.image)
     for axes, (label, area) in zip(others, areas.most_common(CLASSES), strict=False):
-        instances = np.flatnonzero(example.labels == label).tolist()
-        share = area / (height * width)
+        instances, share = np.flatnonzero(example.labels == label).tolist(), area / (height * width)
         percent = f"{share:.1%}" if share >= 0.001 else "below 0.1%"
         show(axes, pale, f"{class_names[label]} × {len(instances)}, {percent}")
         tint(axes, (example.masks[i] > 0 for i in instances), distinct_colors(len(instances)), 0.9)
@@ -122,12 +116,7 @@ def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
 
 
 def boxes_figure(example: Example, class_names: Sequence[str]) -> Figure:
-    """Every object's mask, the box around it with a full line, and the annotated box with a white dashed one.
-
-    Args:
-        example: from an `ImageSource`.
-        class_names: one per label.
-    """
+    """Every object's mask, the box around it with a full line, and the annotated box with a white dashed one."""
     title = f"id {example.image_id}: boxes of the masks full, annotated boxes dashed"
     figure, axes = panel(example.image, title)
     colors = label_colors(example.labels)

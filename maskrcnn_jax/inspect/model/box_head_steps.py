@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from maskrcnn_jax.draw.detections import class_name
-from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.charts import charts, heat_map
 from maskrcnn_jax.inspect.colors import COLORS, GRAY, label_colors
-from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage
-from maskrcnn_jax.inspect.panels import WIDTH, draw_boxes, draw_moves, fade, panel, panels, show
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
+from maskrcnn_jax.inspect.panels import WIDTH, caption, draw_boxes, draw_moves, fade, panel, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
@@ -31,7 +30,7 @@ def roi_levels(seen: InspectedImage, count: int = 60) -> Step:
         which = f"{count} of {len(mine)}" if len(mine) > count else str(len(mine))
         show(axes, fade(view.image), f"{names[level]}, a cell every {strides[level]} pixels; RoIs: {which}")
         boxes = view.place(trace.rois.boxes[0])[mine[:count]]
-        draw_boxes(axes, boxes, [COLORS[level]] * len(boxes), width=0.8)
+        draw_boxes(axes, boxes, COLORS[level], width=0.8)
     return Step(
         "Levels of RoIs",
         "Every proposal is a region of interest, a RoI. Its features are pooled from the level that fits its size: the "
@@ -48,11 +47,12 @@ def roi_features(seen: InspectedImage, count: int = 8) -> Step:
     rois = list(dict.fromkeys([*found, *np.flatnonzero(trace.rois.valid[0]).tolist()]))[:count]
     if not rois:
         return Step("Features of RoIs", "There is no RoI.")
-    boxes = view.place(trace.rois.boxes[0])
+    windows = [view.window(box) for box in view.place(trace.rois.boxes[0, rois])]
+    names = [f"RoI {roi}, {seen.config.level_names[trace.roi_levels[0, roi]]}" for roi in rois]
     features = np.asarray(trace.roi_features[0, rois], np.float32)
     busiest = np.argsort(-features.std(axis=(0, 1, 2)))[:2].tolist()
     grid = [
-        [Tile(crop(view, boxes[roi]), f"RoI {roi}, P{trace.roi_levels[0, roi] + 2}") for roi in rois],
+        [Tile(view.image[window], name) for window, name in zip(windows, names, strict=True)],
         [Tile(heat(np.abs(one).mean(axis=2)), "mean magnitude") for one in features],
         *([Tile(heat(one[..., channel]), f"channel {channel}") for one in features] for channel in busiest),
     ]
@@ -175,11 +175,3 @@ def scored_names(names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Fl
     """Labels and scores as text."""
     pairs = zip(labels.tolist(), scores.tolist(), strict=True)
     return [f"{class_name(names, label)} {score:.2f}" for label, score in pairs]
-
-
-def crop(view: InputView, box: Float[np.ndarray, "4"]) -> np.ndarray:
-    """The image inside a box, at least one pixel; the box is in pixels of the view."""
-    height, width = view.image.shape[:2]
-    x0, y0 = np.clip(np.floor(box[:2]).astype(int), 0, (width - 1, height - 1)).tolist()
-    x1, y1 = np.clip(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1), (width, height)).tolist()
-    return view.image[y0:y1, x0:x1]

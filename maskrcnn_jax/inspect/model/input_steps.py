@@ -92,12 +92,7 @@ def pyramid(seen: InspectedImage) -> Step:
 
 
 def activation_figure(stages: Mapping[str, Array], count: int = 4) -> Figure:
-    """The first channels of each stage, each from its least value to its greatest, and the mean magnitude of all.
-
-    Args:
-        stages: by name, `[1, h, w, channels]`.
-        count: channels that are shown.
-    """
+    """The first channels of each stage, `[1, h, w, channels]`, and the mean magnitude of all its channels."""
     grid = []
     for stage in stages.values():
         values = np.asarray(stage[0], np.float32)

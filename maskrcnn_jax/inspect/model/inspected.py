@@ -24,6 +24,7 @@ from maskrcnn_jax.prediction.coco_results import Result, image_results
 from maskrcnn_jax.prediction.predictor import to_original
 from maskrcnn_jax.structs import Array, Detections, GroundTruth, ImageRecord, Trace
 
+NO_MARGIN = np.zeros(2)
 STEM, BACKBONE = "backbone.stem", "backbone"
 
 
@@ -38,6 +39,13 @@ class InputView(NamedTuple):
     def place(self, boxes: Array) -> np.ndarray:
         """Boxes of a trace, `[n, 4]` pixels of the padded input, in pixels of the view."""
         return np.asarray(boxes, np.float32) - np.tile(self.corner, 2)
+
+    def window(self, box: Float[np.ndarray, "4"], margin: Array = NO_MARGIN) -> tuple[slice, slice]:
+        """Lines and columns of the view in a box, at least one of each; a margin `(x, y)` is added on all sides."""
+        height, width = self.image.shape[:2]
+        x0, y0, x1, y1 = np.rint(box + np.concatenate([-margin, margin])).astype(int).tolist()
+        x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
+        return slice(y0, min(max(y1, y0 + 1), height)), slice(x0, min(max(x1, x0 + 1), width))
 
 
 @dataclass(frozen=True)
@@ -145,13 +153,7 @@ def _run(
 
 
 def input_view(trace: Trace, region: Float[np.ndarray, "4"], config: InputConfig) -> InputView:
-    """The image in the first input of a trace, its normalisation undone.
-
-    Args:
-        trace: Of a batch.
-        region: The valid region of the input; see `ops.images.valid_regions`.
-        config: How the network's inputs are normalised.
-    """
+    """The image in the valid region of the first input of a trace, its normalisation undone."""
     x0, y0, x1, y1 = (int(edge) for edge in region)
     pixels = np.asarray(trace.images[0, y0:y1, x0:x1], np.float32)
     pixels = pixels[..., ::-1] if config.bgr else pixels

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.captions import caption
 from maskrcnn_jax.inspect.charts import INK, charts, heat_map
 from maskrcnn_jax.inspect.colors import COLORS, GRAY, Ink
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
@@ -19,7 +18,7 @@ from maskrcnn_jax.inspect.model.matches import (
     match_predictions,
     precision_recall,
 )
-from maskrcnn_jax.inspect.panels import draw_boxes, fade, legend, panel
+from maskrcnn_jax.inspect.panels import caption, draw_boxes, fade, legend, panel
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.messages.counts import pluralize
@@ -107,12 +106,7 @@ def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.7
 
 
 def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
-    """The overlap of every prediction with every object; matches and pairs of different classes are marked.
-
-    Args:
-        outcome: of an image.
-        names: of the categories.
-    """
+    """The overlap of every prediction with every object; matches and pairs of different classes are marked."""
     tall, wide = (min(MOST, side) for side in outcome.iou.shape)
     found = match_predictions(outcome, 0.5)
     figure, [axes] = charts((2.8 + 0.42 * max(wide, 4), 1.7 + 0.27 * max(tall, 3)))
@@ -132,12 +126,7 @@ def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
 def error_figure(image: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
     """Predictions with class, score and best overlap, coloured by kind, and the objects without a prediction.
 
-    Of each kind except `FOUND` only the best are drawn, as many would cover the image.
-
-    Args:
-        image: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
-        outcome: of an image.
-        names: of the categories.
+    Of each kind except `FOUND` only the best are drawn, as many would cover the image, `[h, w, 3]` uint8 RGB.
     """
     kinds, objects = (np.array(side, object) for side in error_kinds(outcome))
     errors = np.sum((kinds != Kind.FOUND) & (kinds != Kind.IGNORED))

@@ -53,13 +53,7 @@ class Outcome(NamedTuple):
 
 
 def compare_results(results: Sequence[Result], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
-    """Overlaps of an image's predictions with its objects, as in COCO's evaluation.
-
-    Args:
-        results: in COCO's results format, best first.
-        objects: annotations in COCO's form.
-        masks: compare masks, not boxes.
-    """
+    """Overlaps of masks, or boxes, of an image's predictions, best first, and its objects, as in COCO's evaluation."""
     key = "segmentation" if masks else "bbox"
     crowd = [int(entry["iscrowd"]) for entry in objects]
     shared = np.zeros((len(results), len(objects)))
@@ -74,10 +68,6 @@ def match_predictions(outcome: Outcome, threshold: float) -> Int[np.ndarray, " d
     """The object of its class that each prediction is matched with, −1 for none: the best predictions first.
 
     An object is matched once; a crowd takes any number of predictions that are not matched with an object.
-
-    Args:
-        outcome: of an image.
-        threshold: least overlap.
 
     Source: pycocotools `COCOeval.evaluateImg`.
     """

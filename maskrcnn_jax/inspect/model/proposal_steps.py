@@ -137,20 +137,14 @@ def proposal_corners(seen: InspectedImage) -> Step:
     figure, grid = _panels(seen, f"Upper left {of_all}", f"Lower right {of_all}")
     for axes, corners in zip(grid, (boxes[:, :2], boxes[:, 2:]), strict=True):
         axes.plot(*corners.T, "o", color=COLORS[4], markersize=3.5, markeredgecolor="white", markeredgewidth=0.4)
-    return Step(
-        "Corners of proposals",
-        "An even spread means that the network does not locate objects.",
-        [figure],
-    )
+    return Step("Corners of proposals", "An even spread means that the network does not locate objects.", [figure])
 
 
 def deltas(seen: InspectedImage) -> Step:
     """Histograms of the deltas of anchors, candidates and RoIs."""
-    trace = seen.trace
-    pairs, valid = trace.pairs, np.asarray(trace.pairs.valid[0])
-    of_anchors = np.asarray(trace.rpn.deltas[0])
-    of_candidates = of_anchors[np.asarray(trace.candidates.anchor_index[0])]
-    of_rois = np.asarray(trace.box.deltas[0])
+    trace, pairs, valid = seen.trace, seen.trace.pairs, seen.trace.pairs.valid[0]
+    of_anchors, of_rois = trace.rpn.deltas[0], trace.box.deltas[0]
+    of_candidates = of_anchors[trace.candidates.anchor_index[0]]
     boxes = np.minimum(pairs.labels[0][valid], of_rois.shape[1] - 1)  # one for all classes of a class-agnostic head
     of_pairs = of_rois[pairs.roi_index[0][valid], boxes]
     figure, grid = charts((WIDTH, 4.8), 2, 4, w_pad=0.12, h_pad=0.12)

@@ -48,14 +48,9 @@ def stage_boxes(trace: Trace) -> dict[str, np.ndarray]:
 
 
 def stage_overlaps(trace: Trace, objects: Float[np.ndarray, "g 4"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By stage: each object's best overlap with a box of it, and each box's best overlap with an object.
+    """By stage: each object's best IoU with a box of it, and each box's best IoU with an object; 0 if there is none.
 
-    Args:
-        trace: of one image.
-        objects: boxes of the objects to be found, without crowds; pixels of the network input.
-
-    Returns:
-        IoU in [0, 1]; 0 where there is no box, or no object.
+    Boxes of objects, without crowds, are in pixels of the network input, as are those of the trace of one image.
     """
     overlaps = {}
     for name, boxes in stage_boxes(trace).items():
@@ -84,12 +79,7 @@ def recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table
 
 
 def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> Table:
-    """The best overlap of every object with a box of each stage; an entry shows the stage that lost the object.
-
-    Args:
-        overlaps: see `stage_overlaps`.
-        names: one per object.
-    """
+    """The best overlap of every object with a box of each stage; an entry shows the stage that lost the object."""
     best = zip(*(of_objects.tolist() for of_objects, _ in overlaps.values()), strict=True)
     entries = [(name, *values) for name, values in zip(names, best, strict=True)]
     missed = [index for index, entry in enumerate(entries) if entry[-1] < 0.5]

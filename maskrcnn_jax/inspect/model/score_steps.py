@@ -42,13 +42,7 @@ def scores(seen: InspectedImage, images: int = IMAGES) -> Step | None:
 
 
 def same_input(annotated: AnnotatedImage, count: int, seed: int = 0) -> list[int]:
-    """Images of the data set, drawn at random, that are padded to the size of this one, so that nothing is recompiled.
-
-    Args:
-        annotated: The image.
-        count: how many, at most.
-        seed: of the random images.
-    """
+    """Up to `count` random images of the data set that are padded to the size of this one: nothing is recompiled."""
     _, padded = fitted_sizes(np.asarray(annotated.source.sizes), annotated.config.model.input)
     same = np.flatnonzero((padded == padded[annotated.position]).all(axis=1))
     return sorted(np.random.default_rng(seed).permutation(same)[:count].tolist())
@@ -58,11 +52,6 @@ def score_images(
     model: MaskRCNN, annotated: AnnotatedImage, positions: Sequence[int]
 ) -> tuple[Table, dict[str, float]]:
     """Average precision of several images, of each one and of all together.
-
-    Args:
-        model: the network.
-        annotated: An image of the data set.
-        positions: Of its images.
 
     Returns:
         An entry per image, all classes together, and the metrics of `coco.coco_metrics` over all images.

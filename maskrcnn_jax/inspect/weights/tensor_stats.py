@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn_jax.inspect.numbers import Numbers, measure
 from maskrcnn_jax.inspect.table import Table
+from maskrcnn_jax.inspect.tensors import Numbers, measure
 from maskrcnn_jax.inspect.weights.layer_kinds import FRESH, Kind, fan_in, layer_kinds
 
 OVERFLOW = 1000.0
