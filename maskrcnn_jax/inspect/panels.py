@@ -86,7 +86,7 @@ def draw_boxes(
     axes.add_collection(lines, autolim=False)
 
 
-def draw_moves(
+def draw_refined(
     axes: Axes,
     before: Float[np.ndarray, "n 4"],
     after: Float[np.ndarray, "n 4"],

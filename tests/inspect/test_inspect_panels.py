@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.colors import COLORS, Ink, class_colors
-from maskrcnn_jax.inspect.panels import draw_boxes, draw_moves, legend, panels, show, tint
+from maskrcnn_jax.inspect.panels import draw_boxes, draw_refined, legend, panels, show, tint
 
 BOXES = np.array([[2.0, 3.0, 10.0, 5.0], [0.5, 1.0, 4.0, 8.0]], np.float32)
 
@@ -53,7 +53,7 @@ def test_coordinates_are_pixels_of_the_image():
 def test_boxes_and_lines_lie_where_they_are():
     _, [axes] = panels(1, 1, (10, 10))
     show(axes, np.zeros((10, 10, 3), np.uint8))
-    draw_moves(axes, BOXES, BOXES + 1, COLORS[:2])
+    draw_refined(axes, BOXES, BOXES + 1, COLORS[:2])
     boxes, moved, lines = axes.collections
     for layer, expected in ((boxes, BOXES), (moved, BOXES + 1)):
         for path, (x0, y0, x1, y1) in zip(layer.get_paths(), expected, strict=True):

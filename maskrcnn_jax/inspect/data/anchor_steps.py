@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.inspect.colors import LEVELS, Ink, class_colors
 from maskrcnn_jax.inspect.data.anchor_targets import AnchorTargets, Pyramid, nearest
 from maskrcnn_jax.inspect.data.inspected import InspectedData
-from maskrcnn_jax.inspect.panels import draw_boxes, draw_moves, fade, legend, panel, panels, show
+from maskrcnn_jax.inspect.panels import draw_boxes, draw_refined, fade, legend, panel, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.tensors import trace_table
@@ -106,7 +106,7 @@ def positive_anchor_figure(
     refined = targets.refined[drawn]
     chosen = class_colors(truth.labels[truth.valid].tolist())
     colors = [chosen[label] for label in truth.labels[nearest(refined, truth)[0]].tolist()]
-    draw_moves(axes, pyramid.anchors[drawn], refined, colors)
+    draw_refined(axes, pyramid.anchors[drawn], refined, colors)
     legend(figure, {class_names[label]: Ink(color) for label, color in chosen.items()})
     return figure
 

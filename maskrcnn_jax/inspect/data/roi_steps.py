@@ -15,7 +15,7 @@ from maskrcnn_jax.inspect.colors import COLORS, Ink, class_colors
 from maskrcnn_jax.inspect.data.anchor_steps import largest
 from maskrcnn_jax.inspect.data.inspected import InspectedData
 from maskrcnn_jax.inspect.data.roi_targets import NEAR, RANDOM_ROIS, RoiCount, count_rois
-from maskrcnn_jax.inspect.panels import draw_boxes, draw_moves, fade, legend, panel, panels, show, tint
+from maskrcnn_jax.inspect.panels import draw_boxes, draw_refined, fade, legend, panel, panels, show, tint
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.tensors import trace_table
@@ -115,7 +115,7 @@ def roi_figure(data: InspectedData) -> Figure:
     if targets.masks is not None:
         tint(axes, (paste_mask(targets.masks[n], rois.boxes[n], *image.shape) for n in foreground), colors)
     draw_boxes(axes, rois.boxes[background[:DRAWN]], BACKGROUND, "--", 1.0)
-    draw_moves(axes, rois.boxes[foreground], targets.refined[foreground], colors)
+    draw_refined(axes, rois.boxes[foreground], targets.refined[foreground], colors)
     names = {data.names[label]: Ink(color) for label, color in chosen.items()}
     legend(figure, names | ({"background": Ink(BACKGROUND, "--")} if len(background) else {}))
     return figure

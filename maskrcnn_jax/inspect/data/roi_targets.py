@@ -57,13 +57,8 @@ def random_proposals(
 ) -> Proposals:
     """Random boxes: nine of ten around an object, the others anywhere in the image.
 
-    Those around an object have their corners in its box, enlarged by its width and height on each side.
-
-    Args:
-        rng: consumed.
-        truth: of one image; there are no boxes around crowds.
-        region: the image, a box in pixels.
-        count: how many; those with a side below a pixel are not valid.
+    Those around an object, which is no crowd, have their corners in its box, enlarged by its width and height on each
+    side. All are in the region of the image, in pixels; those with a side below a pixel are not valid.
 
     Source: Matterport `generate_random_rois`.
     """

@@ -10,7 +10,7 @@ from maskrcnn_jax.draw.detections import class_name
 from maskrcnn_jax.inspect.charts import charts, heat_map
 from maskrcnn_jax.inspect.colors import COLORS, GRAY, label_colors
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
-from maskrcnn_jax.inspect.panels import WIDTH, caption, draw_boxes, draw_moves, fade, panel, panels, show
+from maskrcnn_jax.inspect.panels import WIDTH, caption, draw_boxes, draw_refined, fade, panel, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
@@ -124,7 +124,7 @@ def roi_refinement(seen: InspectedImage, count: int = 6, seed: int = 0) -> Step:
     colors = label_colors(labels)
     title = f"{len(some)} of {len(valid)} RoIs with a class: dotted before, full after its deltas"
     figure, axes = panel(fade(view.image), title)
-    draw_moves(axes, before, after, colors, ":", 1.6)
+    draw_refined(axes, before, after, colors, ":", 1.6)
     caption(axes, scored_names(names, labels, pairs.scores[0][some]), after, colors)
     return Step(
         "Deltas of classes",

@@ -13,7 +13,7 @@ from maskrcnn_jax.inspect.colors import COLORS, GRAY, Color, Ink
 from maskrcnn_jax.inspect.data import anchor_targets as training
 from maskrcnn_jax.inspect.data.anchor_steps import assignment_table, positive_anchor_figure
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
-from maskrcnn_jax.inspect.panels import WIDTH, draw_boxes, draw_moves, fade, legend, panels, show
+from maskrcnn_jax.inspect.panels import WIDTH, draw_boxes, draw_refined, fade, legend, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.structs import Trace
@@ -87,7 +87,7 @@ def refined(seen: InspectedImage, count: int = 50) -> Step:
     anchors = view.place(trace.anchors[candidates.anchor_index[0, best]])
     title = f"The {len(best)} best candidates: anchors and their deltas applied"
     figure, (left, right) = _panels(seen, title, "clipped to the image", margin=MARGIN)
-    draw_moves(left, anchors, view.place(candidates.decoded[0, best]), _by_level(levels), ":", 1.0)
+    draw_refined(left, anchors, view.place(candidates.decoded[0, best]), _by_level(levels), ":", 1.0)
     draw_boxes(right, view.place(candidates.boxes[0, best]), _by_level(levels), width=1.0)
     legend(figure, _level_inks(levels, seen))
     return Step(
