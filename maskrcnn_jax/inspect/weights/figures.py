@@ -43,10 +43,10 @@ def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
     relative = {change.name: change.relative for change in kernels if change.difference}
     for page in _pages(kernels if relative else [], LAYERS):
         figure, (left, right) = _layers([change.name for change in page], 2)
-        changed, fine = [relative.get(change.name, math.nan) for change in page], [False] * len(page)
-        _points(left, changed, fine, "‖after − before‖ / ‖before‖", _decades(relative.values()))
+        changed, unflagged = [relative.get(change.name, math.nan) for change in page], [False] * len(page)
+        _points(left, changed, unflagged, "‖after − before‖ / ‖before‖", _decades(relative.values()))
         angles = np.degrees(np.arccos(np.clip([change.cosine for change in page], -1, 1)))
-        _points(right, np.where(np.isnan(changed), np.nan, angles), fine, "angle between before and after, °")
+        _points(right, np.where(np.isnan(changed), np.nan, angles), unflagged, "angle between before and after, °")
         right.set(xlim=(-5, 185), xticks=range(0, 181, 30))
         yield figure
 
