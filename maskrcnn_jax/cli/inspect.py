@@ -41,10 +41,11 @@ def inspect_data(
 
     require_devices()
     enable_compilation_cache()
-    report = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
-    for message in report.broken:
+    page, data = write(load_config(config, overrides), out, split=split, seed=seed, image_id=image_id, images=images)
+    read, broken = data.numbers
+    for message in broken:
         print(printable(f"broken: {message}"))
-    print(printable(f"{pluralize(report.images, 'image')} read, {len(report.broken)} broken: {report.page}"))
+    print(printable(f"{pluralize(len(read), 'image')} read, {len(broken)} broken: {page}"))
 
 
 @INSPECT.command(name="model")
@@ -83,7 +84,7 @@ def inspect_model(
     require_devices()
     enable_compilation_cache()
     try:
-        report = write(
+        page, seen = write(
             checkpoint,
             out,
             image=image,
@@ -96,9 +97,8 @@ def inspect_model(
         )
     except CheckpointError as error:
         raise ValueError(str(error)) from error
-    trace = report.seen.trace
-    proposals = pluralize(int(trace.proposals.valid.sum()), "proposal")
-    print(printable(f"{proposals}, {pluralize(int(trace.detections.valid.sum()), 'detection')}: {report.page}"))
+    proposals, detections = (int(found.valid.sum()) for found in (seen.trace.proposals, seen.trace.detections))
+    print(printable(f"{pluralize(proposals, 'proposal')}, {pluralize(detections, 'detection')}: {page}"))
 
 
 @INSPECT.command(name="weights")
@@ -124,11 +124,11 @@ def inspect_weights(
 
     require_devices()
     try:
-        report = write(source, out, against, step=step, against_step=against_step)
+        page, weights = write(source, out, against, step=step, against_step=against_step)
     except CheckpointError as error:
         raise ValueError(str(error)) from error
-    tensors = report.weights.tensors
+    tensors = weights.tensors
     flagged = [one for one in tensors if one.flags]
     for one in flagged:
         print(printable(f"{one.name}: {'; '.join(one.flags)}"))
-    print(printable(f"{len(flagged)} of {len(tensors)} tensors are flagged: {report.page}"))
+    print(printable(f"{len(flagged)} of {len(tensors)} tensors are flagged: {page}"))

@@ -1,12 +1,12 @@
 """Outputs of any module inside the network, by the module's path of attributes."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 from flax import nnx
 
+from maskrcnn_jax.inspect.tensors import did_you_mean
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN, forward
 from maskrcnn_jax.ops.images import Images, ImageSizes
 from maskrcnn_jax.structs import Trace
@@ -67,18 +67,21 @@ def observe(
     Raises:
         ValueError: there is no such module, and the message names similar ones; or the forward pass does not call it.
     """
-    known = set(module_names(model))
+    known = module_names(model)
     for name in names:
         if name not in known:
-            raise ValueError(f"the model has no module {name!r} that returns something; {_similar(name, known)}")
+            parts = sorted({known_name.partition(".")[0] for known_name in known})
+            hint = did_you_mean(name, known) or f"its parts are {', '.join(parts)}"
+            raise ValueError(f"the model has no module {name!r} that returns something; {hint}")
     wrapped = jax.tree.map(lambda leaf: leaf, model)
-    parents = {name: _parent(wrapped, name) for name in names}
-    taps = {}
-    for name in names:
-        parent, key = parents[name]
-        taps[name] = tap = _Tap(_child(parent, key))
+    modules = dict(nnx.iter_modules(wrapped))
+    paths: dict[str, tuple[Any, ...]] = {".".join(map(str, path)): path for path in modules}
+    taps = {name: _Tap(modules[paths[name]]) for name in names}
+    for name, tap in taps.items():
+        *place, key = paths[name]
+        parent = modules[tuple(place)]
         if isinstance(parent, nnx.List):
-            parent[int(key)] = tap
+            parent[key] = tap
         else:
             setattr(parent, key, tap)
     trace = forward(wrapped, images, image_sizes)
@@ -87,24 +90,3 @@ def observe(
         raise ValueError(f"the forward pass does not call {', '.join(silent)}; name the module around it")
     returned = {name: tap.returned[0] if len(tap.returned) == 1 else tap.returned for name, tap in taps.items()}
     return trace, returned
-
-
-def _child(parent: Any, key: str) -> Any:
-    return parent[int(key)] if isinstance(parent, nnx.List) else getattr(parent, key)
-
-
-def _parent(model: nnx.Module, name: str) -> tuple[Any, str]:
-    """The parent of a module, and the module's key in it."""
-    *parents, key = name.split(".")
-    parent: Any = model
-    for part in parents:
-        parent = _child(parent, part)
-    return parent, key
-
-
-def _similar(wanted: str, names: set[str]) -> str:
-    near = [name for name in names if name.startswith(f"{wanted}.") or name.endswith(f".{wanted}")]
-    near = sorted(near, key=lambda name: (len(name), name))
-    near = near or difflib.get_close_matches(wanted, sorted(names), n=5, cutoff=0.5)
-    parts = sorted({name.partition(".")[0] for name in names})
-    return f"did you mean {', '.join(near[:5])}?" if near else f"its parts are {', '.join(parts)}"

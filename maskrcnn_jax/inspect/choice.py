@@ -10,13 +10,7 @@ from maskrcnn_jax.data.pipeline import require_images
 
 
 def choose_image(source: ImageSource, image_id: int | str | None, seed: int = 0) -> int:
-    """The position of the image to show.
-
-    Args:
-        source: the data set.
-        image_id: the data set's own number of the image, or its file name; one with objects, drawn at random, if
-            None.
-        seed: of the random image.
+    """The position of an image, by the data set's own number or its file name; one with objects, at random, if None.
 
     Raises:
         ConfigError: the source is empty.

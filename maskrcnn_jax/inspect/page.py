@@ -3,11 +3,10 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, TextIO
 
 import cv2
 import numpy as np
@@ -17,29 +16,11 @@ from matplotlib.figure import Figure
 from maskrcnn_jax.draw.images import save_png
 from maskrcnn_jax.inspect.panels import DPI
 from maskrcnn_jax.inspect.step import Step
-from maskrcnn_jax.inspect.table import Table, shown
+from maskrcnn_jax.inspect.table import shown
 
 FILE_NAME = "index.html"
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 """Colours in full resolution, so that coloured text and lines stay sharp."""
-
-
-class _Image(NamedTuple):
-    """A file and the size at which it is shown, in CSS pixels."""
-
-    path: Path
-    width: int
-    height: int
-
-
-class _Section(NamedTuple):
-    """A step whose figures are written."""
-
-    title: str
-    text: str
-    images: Sequence[_Image]
-    facts: Mapping[str, object]
-    tables: Sequence[Table]
 
 
 def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> Path:
@@ -65,12 +46,13 @@ def write_page(folder: Path | str, title: str, steps: Iterable[Step | None]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".unfinished-") as name:
         scratch = Path(name)
-        sections: list[_Section] = []
+        sections: list[tuple[str, str]] = []
         for step in steps:
             if step is not None:
-                sections.append(_write_figures(step, len(sections) + 1, scratch))
+                sections.append((escape(step.title), _section(step, len(sections) + 1, scratch)))
             del step  # and its figures, before the next is made
-        _write_html(scratch / FILE_NAME, title, sections)
+        names = sorted(path.name for path in scratch.iterdir())
+        (scratch / FILE_NAME).write_text(_page(escape(title), names, sections), encoding="utf-8")
         for old in replaced:
             (folder / old).unlink(missing_ok=True)
         for new in sorted(scratch.iterdir(), key=lambda path: path.name == FILE_NAME):  # the page last
@@ -84,42 +66,48 @@ def _replaceable(folder: Path) -> list[str]:
         raise ValueError(f"{folder} is a file; name a folder")
     if not folder.exists() or all(entry.name.startswith(".") for entry in folder.iterdir()):
         return []
-    images = _earlier_images(folder / FILE_NAME)
-    if images is None:
-        raise ValueError(f"{folder} holds files that are not a report; name an empty folder or a new one")
-    return images
-
-
-def _earlier_images(page: Path) -> list[str] | None:
-    """The images beside a page that `write_page` wrote; None if it is another page, or absent."""
-    try:
-        with page.open(encoding="utf-8", errors="replace") as file:
+    start = ""
+    if (folder / FILE_NAME).exists():
+        with (folder / FILE_NAME).open(encoding="utf-8", errors="replace") as file:
             start = file.readline(100) + file.readline(100_000)
-    except FileNotFoundError:
-        return None
     found = re.match(r'<!DOCTYPE html>\n<html lang="en" data-report-of="maskrcnn_jax" data-images="([\w. ]*)">', start)
-    return found[1].split() if found else None
+    if not found:
+        raise ValueError(f"{folder} holds files that are not a report; name an empty folder or a new one")
+    return found[1].split()
 
 
-def _write_figures(step: Step, number: int, folder: Path) -> _Section:
-    images: list[_Image] = []
-    figures = iter(step.figures)
+def _section(step: Step, number: int, folder: Path) -> str:
+    """The section of a step as HTML, with its figures, which are written to the folder, too."""
+    title = escape(step.title)
+    parts = [f'<h2 id="title-{number}"><span>{number}</span> {title}</h2>\n<p>{escape(step.text)}</p>\n']
+    if step.facts:
+        facts = (f"<div><dt>{escape(k)}</dt><dd>{escape(shown(v))}</dd></div>" for k, v in step.facts.items())
+        parts.append(f"<dl>{''.join(facts)}</dl>\n")
+    figures, count = iter(step.figures), 0
     while (figure := next(figures, None)) is not None:
-        ending = f"_{len(images) + 1}" if images else ""
-        path = folder / f"{number:02}_{_slug(step.title)}{ending}.png"
-        images.append(_Image(path, *_save(figure, path)))
+        count += 1
+        ending = f"_{count}" if count > 1 else ""
+        source = _write_figure(figure, folder / f"{number:02}_{_slug(step.title)}{ending}.png")
+        width, height = (round(96 * side) for side in figure.get_size_inches())
+        alt = f"{title}, figure {count}" if count > 1 else title
+        parts.append(f'<img width="{width}" height="{height}" alt="{alt}" src="{source}">\n')
         del figure  # before the next is made
-    return _Section(step.title, step.text, images, step.facts, step.tables)
+    parts += [table.html(folded=bool(count or step.facts)) for table in step.tables]
+    return "".join(parts)
 
 
-def _save(figure: Figure, path: Path) -> tuple[int, int]:
-    """Writes a figure; its width and height on the page."""
-    width, height = figure.get_size_inches()
+def _write_figure(figure: Figure, path: Path) -> str:
+    """Writes a figure as PNG; its URL for the page is a JPEG if that takes less than half, as for photographs."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    save_png(path, np.asarray(canvas.buffer_rgba())[..., :3])  # savefig takes three times as long to encode photographs
-    return round(96 * width), round(96 * height)
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    save_png(path, pixels)  # savefig takes three times as long to encode photographs
+    kind, data = "png", path.read_bytes()
+    coded = cv2.imencode(".jpg", pixels[..., ::-1], JPEG)[1].tobytes()
+    if 2 * len(coded) < len(data):
+        kind, data = "jpeg", coded
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _slug(title: str) -> str:
@@ -127,57 +115,38 @@ def _slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or "step"
 
 
-def _write_html(path: Path, title: str, sections: Sequence[_Section]) -> None:
-    """Writes the page, reading one image at a time from its file."""
-    names = " ".join(image.path.name for section in sections for image in section.images)
-    with path.open("w", encoding="utf-8") as file:
-        file.write(
-            f'<!DOCTYPE html>\n<html lang="en" data-report-of="maskrcnn_jax" data-images="{names}">\n'
-            f'<head>\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<meta name="color-scheme" content="light dark">\n<title>{escape(title)}</title>\n'
-            f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
-            f'<nav id="contents" aria-label="Contents">\n<ol>\n'
+def _page(title: str, images: Sequence[str], sections: Sequence[tuple[str, str]]) -> str:
+    """The page as HTML: a list of contents and the sections, each a title and its HTML, with links to the next ones."""
+    titles, parts = [name for name, _ in sections], []
+    for number, (_, section) in enumerate(sections, start=1):
+        before = f'<a rel="prev" href="#step-{number - 1}">← {titles[number - 2]}</a>' if number > 1 else ""
+        after = f'<a rel="next" href="#step-{number + 1}">{titles[number]} →</a>' if number < len(titles) else ""
+        parts.append(
+            f'<section id="step-{number}" aria-labelledby="title-{number}">\n{section}'
+            f'<nav class="steps" aria-label="From step {number}">\n<span>{before}</span>'
+            f'<a href="#contents">Contents</a><span>{after}</span>\n</nav>\n</section>\n'
         )
-        for number, section in enumerate(sections, start=1):
-            file.write(f'<li><a href="#step-{number}">{escape(section.title)}</a></li>\n')
-        file.write("</ol>\n</nav>\n")
-        for number, section in enumerate(sections, start=1):
-            _write_section(file, number, section, [other.title for other in sections])
-        file.write("</main>\n</body>\n</html>\n")
-
-
-def _write_section(file: TextIO, number: int, section: _Section, titles: Sequence[str]) -> None:
-    title = escape(section.title)
-    file.write(
-        f'<section id="step-{number}" aria-labelledby="title-{number}">\n'
-        f'<h2 id="title-{number}"><span>{number}</span> {title}</h2>\n<p>{escape(section.text)}</p>\n'
-    )
-    if section.facts:
-        facts = (f"<div><dt>{escape(k)}</dt><dd>{escape(shown(v))}</dd></div>" for k, v in section.facts.items())
-        file.write(f"<dl>{''.join(facts)}</dl>\n")
-    for index, (image, width, height) in enumerate(section.images, start=1):
-        which = f", figure {index} of {len(section.images)}" if len(section.images) > 1 else ""
-        source = _data_url(image)
-        file.write(f'<img width="{width}" height="{height}" alt="{title}{which}" src="{source}">\n')
-    for table in section.tables:
-        file.write(table.html(folded=bool(section.images or section.facts)))
-    before = f'<a rel="prev" href="#step-{number - 1}">← {escape(titles[number - 2])}</a>' if number > 1 else ""
-    after = f'<a rel="next" href="#step-{number + 1}">{escape(titles[number])} →</a>' if number < len(titles) else ""
-    file.write(
-        f'<nav class="steps" aria-label="From step {number}">\n<span>{before}</span>'
-        f'<a href="#contents">Contents</a><span>{after}</span>\n</nav>\n</section>\n'
-    )
-
-
-def _data_url(image: Path) -> str:
-    """An image for the page: as JPEG where PNG takes more than twice as much, as for photographs."""
-    kind, data = "png", image.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert pixels is not None, f"{image} is not an image"
-    coded = cv2.imencode(".jpg", pixels, JPEG)[1].tobytes()
-    if 2 * len(coded) < len(data):
-        kind, data = "jpeg", coded
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    contents = "".join(f'<li><a href="#step-{number}">{name}</a></li>\n' for number, name in enumerate(titles, 1))
+    return f"""<!DOCTYPE html>
+<html lang="en" data-report-of="maskrcnn_jax" data-images="{" ".join(images)}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<nav id="contents" aria-label="Contents">
+<ol>
+{contents}</ol>
+</nav>
+{"".join(parts)}</main>
+</body>
+</html>
+"""
 
 
 STYLE = """

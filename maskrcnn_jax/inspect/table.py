@@ -24,7 +24,7 @@ class Table(NamedTuple):
     def __str__(self) -> str:
         """The table as text."""
         cells = [tuple(map(shown, entry)) for entry in self.entries]
-        right = [_is_numeric(self, column) for column in range(len(self.columns))]
+        right = self._numeric()
         widths = [max(map(len, column)) for column in zip(self.columns, *cells, strict=True)]
         lines = [self.caption] if self.caption else []
         for entry in (self.columns, *cells):
@@ -43,28 +43,31 @@ class Table(NamedTuple):
         printer.text(str(self))
 
     def html(self, *, folded: bool = False) -> str:
-        """The table as HTML; a long one can be folded.
-
-        Args:
-            folded: A long table is folded at first.
-        """
-        caption = escape(self.caption)
-        long = len(self.entries) > LONG
-        parts = []
-        if long:
-            title = f"{caption or 'Table'} ({len(self.entries)} entries)"
-            parts.append(f"<details{'' if folded else ' open'}><summary>{title}</summary>\n")
-        elif caption:
-            parts.append(f'<p class="caption">{caption}</p>\n')
-        kinds = [' class="number"' if _is_numeric(self, column) else "" for column in range(len(self.columns))]
-        titles = "".join(f'<th scope="col"{kind}>{escape(c)}</th>' for c, kind in zip(self.columns, kinds, strict=True))
-        parts.append(f'<div class="table"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n')
-        for index, row in enumerate(self.entries):
-            cells = "".join(f"<td{kind}>{escape(shown(cell))}</td>" for cell, kind in zip(row, kinds, strict=True))
+        """The table as HTML; a long one can be folded, and is so at first if `folded`."""
+        kinds = [' class="number"' if numeric else "" for numeric in self._numeric()]
+        head = "".join(f'<th scope="col"{kind}>{escape(c)}</th>' for c, kind in zip(self.columns, kinds, strict=True))
+        lines = []
+        for index, entry in enumerate(self.entries):
             marked = ' class="marked"' if index in self.marked else ""
-            parts.append(f"<tr{marked}>{cells}</tr>\n")
-        parts.append(f"</tbody>\n</table></div>\n{'</details>' if long else ''}\n")
-        return "".join(parts)
+            cells = "".join(f"<td{kind}>{escape(shown(cell))}</td>" for cell, kind in zip(entry, kinds, strict=True))
+            lines.append(f"<tr{marked}>{cells}</tr>\n")
+        table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody>\n</table>"
+        table = f'<div class="table">{table}</div>\n'
+        caption = escape(self.caption)
+        if len(self.entries) > LONG:
+            title = f"{caption or 'Table'} ({len(self.entries)} entries)"
+            return f"<details{'' if folded else ' open'}><summary>{title}</summary>\n{table}</details>\n"
+        return f'<p class="caption">{caption}</p>\n{table}' if caption else table
+
+    def _numeric(self) -> list[bool]:
+        """Whether each column holds numbers, empty cells, and texts that begin with a digit alone."""
+
+        def numeric(value: object) -> bool:
+            if isinstance(value, str):
+                return not value or bool(re.match(r"[−-]?\d", value))
+            return value is None or isinstance(value, int | float | np.number)
+
+        return [all(numeric(entry[column]) for entry in self.entries) for column in range(len(self.columns))]
 
 
 def shown(value: object) -> str:
@@ -76,14 +79,3 @@ def shown(value: object) -> str:
     if isinstance(value, tuple):
         return "×".join(map(str, value)) or "scalar"
     return str(value)
-
-
-def _is_numeric(table: Table, column: int) -> bool:
-    """Whether a column holds numbers, empty cells, and texts that begin with a digit alone."""
-    return all(
-        value is None
-        or value == ""
-        or isinstance(value, int | float | np.number)
-        or bool(isinstance(value, str) and re.match(r"[−-]?\d", value))
-        for value in (row[column] for row in table.entries)
-    )

@@ -30,12 +30,9 @@ class Tile(NamedTuple):
 def heat(
     values: Float[np.ndarray, "h w"], low: float | None = None, high: float | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Values as colours from dark blue over green to yellow; dark blue if all are equal.
+    """Values as colours from dark blue, `low`, over green to yellow, `high`: by default the least and the greatest.
 
-    Args:
-        values: those that are not finite count as `low`.
-        low: the value of dark blue; the minimum if None.
-        high: the value of yellow; the maximum if None.
+    Values that are not finite count as `low`; all are dark blue if they are equal.
     """
     finite = np.isfinite(values)
     known = values[finite] if finite.any() else np.zeros(1)
@@ -46,11 +43,9 @@ def heat(
 
 
 def tile_figure(grid: Sequence[Sequence[Tile]], names: Sequence[str] = ()) -> Figure:
-    """Arranges tiles in lines of cells of one width; each is scaled to its cell.
+    """Arranges tiles in lines, at least one, of cells of one width; each is scaled to its cell.
 
-    Args:
-        grid: lines of tiles, at least one; the cells of a line have the shape of its tallest tile.
-        names: one per line, to the left of it.
+    The cells of a line have the shape of its tallest tile; to the left of it is its name, if there are names.
     """
     columns, left = max(map(len, grid)), NAME if names else 0.0
     shapes = [max(tile.image.shape[0] / tile.image.shape[1] for tile in line) for line in grid]

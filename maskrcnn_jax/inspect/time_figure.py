@@ -5,10 +5,9 @@ from collections.abc import Collection, Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.curves import CURVES
 from maskrcnn_jax.draw.literal_figure import LiteralFigure
+from maskrcnn_jax.inspect.charts import INK
 
-INK = tuple(tuple(value / 255 for value in color) for color in CURVES[1:])
 Seconds = Mapping[str, Mapping[str, float]]
 """Variant → part → time of the part, seconds."""
 
@@ -28,17 +27,17 @@ def time_figure(seconds: Seconds, title: str = "", closer: Collection[str] = ())
     if not seconds or unknown:
         raise ValueError(f"closer = {unknown} of {list(seconds)}: give at least one bar, and names of bars")
     parts = list(dict.fromkeys(part for bar in seconds.values() for part in bar))
-    colors = {part: INK[index % len(INK)] for index, part in enumerate(parts)}
+    colors = {part: INK[1 + index % (len(INK) - 1)] for index, part in enumerate(parts)}
     shown: list[Seconds] = [seconds, *([{name: seconds[name] for name in closer}] if closer else [])]
     lines = [len(bars) for bars in shown]
     figure = LiteralFigure(figsize=(10, 0.5 + sum(0.5 + 0.5 * count for count in lines)), layout="constrained")
-    panels = figure.subplots(len(shown), squeeze=False, height_ratios=lines)[:, 0]
-    for axes, bars in zip(panels, shown, strict=True):
+    grid = figure.subplots(len(shown), squeeze=False, height_ratios=lines)[:, 0]
+    for axes, bars in zip(grid, shown, strict=True):
         _draw(axes, bars, colors)
-    panels[0].set_title(title)
-    panels[-1].set_xlabel("ms")
+    grid[0].set_title(title)
+    grid[-1].set_xlabel("ms")
     if len(parts) > 1:
-        handles, names = panels[0].get_legend_handles_labels()
+        handles, names = grid[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower right", ncols=len(parts), frameon=False)
     return figure
 

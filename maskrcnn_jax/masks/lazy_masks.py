@@ -73,6 +73,20 @@ def as_crop(mask: Bool[np.ndarray, "h w"] | Crop) -> Crop:
     return mask if isinstance(mask, Crop) else Crop(mask, 0, 0)
 
 
+def whole_masks(
+    masks: Bool[np.ndarray, "n h w"] | Crops | None, size: tuple[int, int]
+) -> Bool[np.ndarray, "n h w"] | None:
+    """Masks over the whole image, `size` = (height, width); arrays and None as they are."""
+    if not isinstance(masks, Crops):
+        return masks
+    whole = np.zeros((len(masks), *size), bool)
+    for row, target in enumerate(whole):
+        crop = masks[row]
+        height, width = crop.mask.shape
+        target[crop.y : crop.y + height, crop.x : crop.x + width] = crop.mask
+    return whole
+
+
 def select(found: Detections, indices: Integer[np.ndarray, " n"] | Bool[np.ndarray, " d"]) -> Detections:
     """Some of an image's detections, in the order of `indices`; masks may be arrays, `Crops` or None."""
     kept = found._replace(masks=None)

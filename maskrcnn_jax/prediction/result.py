@@ -12,8 +12,7 @@ from jaxtyping import Bool, Float32, Int32, Integer, UInt8
 
 from maskrcnn_jax.draw.detections import class_name, draw_detections
 from maskrcnn_jax.draw.images import encode, save_image
-from maskrcnn_jax.masks.lazy_masks import Crops, as_crop, select
-from maskrcnn_jax.masks.paste import Crop
+from maskrcnn_jax.masks.lazy_masks import as_crop, select, whole_masks
 from maskrcnn_jax.prediction.results_writer import results
 from maskrcnn_jax.structs import Detections
 
@@ -81,13 +80,7 @@ class Result:
     @cached_property
     def masks(self) -> Bool[np.ndarray, "D h w"] | None:
         """Over the whole image, pasted at the first access; None for a model without mask head."""
-        masks = self.detections.masks
-        if not isinstance(masks, Crops):
-            return masks
-        whole = np.zeros((len(self), *self.size), bool)
-        for row, target in enumerate(whole):
-            _paste(masks[row], target)
-        return whole
+        return whole_masks(self.detections.masks, self.size)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,10 +105,8 @@ class Result:
         return replace(self, detections=select(self.detections, np.arange(len(self))[indices]))
 
     def _object(self, row: int) -> DetectedObject:
-        mask = None
-        if self.detections.masks is not None:
-            mask = np.zeros(self.size, bool)
-            _paste(as_crop(self.detections.masks[row]), mask)
+        one = whole_masks(self[[row]].detections.masks, self.size)
+        mask = None if one is None else one[0]
         label = int(self.labels[row])
         name = class_name(self.class_names, label)
         return DetectedObject(self.boxes[row], float(self.scores[row]), label, name, mask)
@@ -209,11 +200,6 @@ class Result:
 
     def _repr_png_(self) -> bytes:
         return encode(self.draw(), ".png")
-
-
-def _paste(crop: Crop, target: Bool[np.ndarray, "h w"]) -> None:
-    height, width = crop.mask.shape
-    target[crop.y : crop.y + height, crop.x : crop.x + width] = crop.mask
 
 
 def _require(package: str) -> Any:

@@ -3,8 +3,11 @@
 from typing import Any
 
 import numpy as np
+from small import CONFIG, SIDE
 
 from maskrcnn_jax.data import BrokenImage, Example
+from maskrcnn_jax.inspect.data.inspected import InspectedData
+from maskrcnn_jax.inspect.data.numbers import DataNumbers
 
 
 def example(
@@ -57,3 +60,10 @@ class Images:
 
     def coco(self) -> dict[str, Any]:
         raise AssertionError("no report needs it")
+
+
+def inspected(**known: Any) -> InspectedData:
+    """Data of which nothing but some properties is known, such as `anchor_targets`."""
+    data = InspectedData(CONFIG, Images(), DataNumbers([], []), example(), (SIDE, SIDE), seed=0)
+    vars(data).update(known)  # as cached properties keep their values
+    return data

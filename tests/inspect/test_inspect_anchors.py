@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from examples import inspected
 from small import CONFIG, OBJECTS, SIDE, build, change, truth
 
 from maskrcnn_jax.config import Config
@@ -21,10 +22,11 @@ from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.model.stages import sample_anchors
 from maskrcnn_jax.ops.boxes import iou
 from maskrcnn_jax.ops.matching import Assignment
-from maskrcnn_jax.structs import GroundTruth
+from maskrcnn_jax.structs import Batch, GroundTruth
 
 NAMES = ("cat", "dog", "owl")
 IMAGE = np.zeros((SIDE, SIDE, 3), np.uint8)
+SAMPLE = Batch(IMAGE, np.full(2, SIDE, np.float32), np.int32(7), truth())
 KEY = jax.random.key(0)
 POSITIVE, NEGATIVE, IGNORE = Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE
 
@@ -56,7 +58,7 @@ def test_anchors_are_those_of_the_forward_pass():
 
 
 def test_table_of_anchors(pyramid: Pyramid):
-    entries = anchor_table(pyramid, CONFIG.model.rpn.anchors).entries
+    entries = anchor_table(inspected(pyramid=pyramid)).entries
     # 16 pixels: 16 / √½ = 22.6 wide and 16 · √½ = 11.3 high
     assert entries[1] == ("P3", "8 × 8", 8, 16, "11 × 23, 16 × 16, 23 × 11", 192)
     assert [row[2] for row in entries] == [4, 8, 16, 32, None]  # a single cell has no stride
@@ -111,7 +113,7 @@ def test_without_objects_everything_is_negative(pyramid: Pyramid):
     assert (targets.assignment == NEGATIVE).all() and len(targets.sampled) == CONFIG.sampling.anchors.count
     figure = positive_anchor_figure(IMAGE, pyramid, targets, nothing, NAMES)
     assert not figure.axes[0].collections
-    assert object_anchor_table(targets, nothing, NAMES, 0.7).entries == []
+    assert object_anchor_table(inspected(anchor_targets=targets, objects=nothing)).entries == []
 
 
 def test_tables_add_up(pyramid: Pyramid, targets: AnchorTargets):
@@ -125,19 +127,20 @@ def test_tables_add_up(pyramid: Pyramid, targets: AnchorTargets):
 def test_objects_and_their_anchors(targets: AnchorTargets):
     objects = host(truth(*OBJECTS[:3]))
     crowd = objects._replace(is_crowd=np.array([False, False, True, False]))
-    table = object_anchor_table(targets._replace(overlaps=np.float32([0.75, 0.5, 0.1, 0])), crowd, NAMES, 0.7)
+    by_hand = targets._replace(overlaps=np.float32([0.75, 0.5, 0.1, 0]))
+    table = object_anchor_table(inspected(anchor_targets=by_hand, objects=crowd))
     assert [row[:3] for row in table.entries] == [
         ("cat", "22 × 26", 0.75),
         ("dog", "36 × 30", 0.5),
         ("owl (crowd)", "24 × 18", pytest.approx(0.1)),
     ]
     assert table.marked == [1]  # the crowd is not to be found
-    whole = object_anchor_table(targets, objects, NAMES, 0.7)
+    whole = object_anchor_table(inspected(anchor_targets=targets, objects=objects))
     assert sum(row[3] for row in whole.entries) == len(targets.which(POSITIVE, sampled=False))
 
 
 def test_anchors_of_the_middle(pyramid: Pyramid):
-    figure = anchor_figure(IMAGE, pyramid, CONFIG.model.rpn.anchors)
+    figure = anchor_figure(inspected(sample=SAMPLE, pyramid=pyramid))
     axes = figure.axes[0]
     assert len(axes.collections) == 5 and all(len(boxes.get_paths()) == 3 for boxes in axes.collections)
     centres = [np.mean(path.vertices[:4], axis=0) for path in axes.collections[0].get_paths()]
@@ -159,7 +162,7 @@ def test_positive_anchors_and_where_they_lead(pyramid: Pyramid, targets: AnchorT
 
 
 def test_other_anchors(pyramid: Pyramid, targets: AnchorTargets):
-    figure = other_anchor_figure(IMAGE, pyramid, targets, np.random.default_rng(0))
+    figure = other_anchor_figure(inspected(sample=SAMPLE, pyramid=pyramid, anchor_targets=targets))
     for axes, which in zip(
         figure.axes, (targets.which(NEGATIVE, sampled=True), targets.which(IGNORE, sampled=False)), strict=True
     ):

@@ -2,21 +2,19 @@
 
 import numpy as np
 import pytest
-from inspected import NAMED, NAMES, VIEW, by_hand, drawn, figure, numbers, texts, trace
+from inspected import NAMED, NAMES, by_hand, drawn, figure, numbers, texts, trace
 
+from maskrcnn_jax.inspect.colors import COLORS
 from maskrcnn_jax.inspect.model.box_head_steps import (
     class_probabilities,
-    crop,
     likely_class_table,
     roi_classes,
     roi_features,
     roi_level_table,
     roi_levels,
-    roi_probabilities,
     roi_refinement,
 )
 from maskrcnn_jax.inspect.model.proposal_steps import deltas
-from maskrcnn_jax.inspect.panels import COLORS
 
 ROIS = [[0, 0, 10, 10], [8, 0, 38, 40]]
 """Those of the trace in pixels of the view."""
@@ -33,11 +31,6 @@ def without_rois():
 def with_pairs(**changes):
     found = trace()
     return found._replace(pairs=found.pairs._replace(**changes))
-
-
-def test_probabilities_by_hand():
-    np.testing.assert_allclose(roi_probabilities(trace()), [[0.6, 0.1, 0, 0.3], [0, 0, 0.2, 0.8]], atol=1e-5)
-    assert roi_probabilities(without_rois()).shape == (0, 4)
 
 
 def test_each_level_has_its_rois():
@@ -68,20 +61,6 @@ def test_rois_of_detections_come_first():
     second = with_pairs(keep=np.array([[False, True, False, False]]))
     assert numbers(texts(figure(roi_features(by_hand(second), 1)))[0]) == [1, 3]
     assert not roi_features(by_hand(without_rois())).figures
-
-
-@pytest.mark.parametrize(
-    ("box", "y", "x"),
-    [
-        ([3.5, 2.2, 7.1, 9.9], (2, 10), (3, 8)),
-        ([-5, -5, 4, 6], (0, 6), (0, 4)),
-        ([58, 38, 90, 90], (38, 40), (58, 60)),
-        ([5, 5, 5, 5], (5, 6), (5, 6)),  # at least a pixel
-        ([100, 100, 120, 120], (39, 40), (59, 60)),
-    ],
-)
-def test_crops_stay_inside(box, y, x):
-    np.testing.assert_array_equal(crop(VIEW, np.array(box, np.float32)), VIEW.image[slice(*y), slice(*x)])
 
 
 def test_classes_of_rois():

@@ -4,7 +4,6 @@ import dataclasses
 import sys
 from pathlib import Path
 
-import cv2
 import jax
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from small import CONFIG, SIDE
 
 from maskrcnn_jax.__main__ import main
 from maskrcnn_jax.config import (
-    CocoSource,
     ColorJitter,
     Config,
     ConfigError,
@@ -24,8 +22,7 @@ from maskrcnn_jax.config import (
     ShapesSource,
     Transform,
 )
-from maskrcnn_jax.data import Shapes, train_batches
-from maskrcnn_jax.data.prepare.run import prepare
+from maskrcnn_jax.data import Example, Shapes, train_batches
 from maskrcnn_jax.inspect.data.inspected import (
     InspectedData,
     bucket_of,
@@ -123,41 +120,28 @@ def data() -> InspectedData:
     return open_data(shapes(), images=12)
 
 
-def test_facts_of_data_and_sample(data: InspectedData):
+def test_facts(data: InspectedData):
+    """Of shapes, whose boxes are those of their masks, with three anchors for each cell of 16², 8², 4², 2² and 1."""
     assert data_set(data).facts["Images"] == "20"
-    assert boxes(data).facts["above 2 pixels"] == 0  # shapes have their boxes from their masks
+    assert boxes(data).facts["above 2 pixels"] == 0
     assert resized(data).facts["Stored"] == (SIDE, SIDE)
-
-
-def test_facts_of_anchors(data: InspectedData):
-    # three for each cell of 16², 8², 4², 2² and 1
-    count = 768 + 192 + 48 + 12 + 3
-    assert anchors(data).facts["Shape"] == (count, 4) == data.anchor_targets.refined.shape
-    facts = anchor_assignment(data).facts
-    assert sum(int(str(facts[kind])) for kind in ("Positive", "negative", "ignored")) == count
-    assert float(str(facts["Largest distance of refined anchors and objects"]).split()[0]) < 1e-3
-
-
-def test_facts_of_rois(data: InspectedData):
+    assert anchors(data).facts["Shape"] == (768 + 192 + 48 + 12 + 3, 4)
     facts, match = rois(data).facts, CONFIG.sampling.rois  # 16 RoIs, a quarter of them foreground
-    assert float(str(facts["Largest distance of refined RoIs and objects"]).split()[0]) < 1e-3
     assert (facts["RoIs"], facts["foreground"]) == (match.count, match.count // 4)
     assert facts["Share of foreground"] == f"{match.foreground_fraction:.1%}"
+    distances = (anchor_assignment(data).facts, "anchors"), (facts, "RoIs")
+    for found, kind in distances:
+        assert float(str(found[f"Largest distance of refined {kind} and objects"]).split()[0]) < 1e-3
     assert batches(data).facts["Images"] == 40  # ten batches of four
-
-
-def test_a_network_without_masks_has_no_mask_targets():
-    config = dataclasses.replace(shapes(), model=dataclasses.replace(CONFIG.model, mask_head=None))
-    assert mask_targets(open_data(config, images=2)) is None
 
 
 def test_every_step_is_a_section_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("maskrcnn_jax.inspect.page.DPI", 36)  # small images are written sooner
-    report = inspect_data(shapes(), tmp_path / "page", images=12)
-    assert (report.images, report.broken) == (12, [])
-    assert report.page.read_text(encoding="utf-8").count("<section ") == len(STEPS)
-    assert {int(path.name[:2]) for path in report.page.parent.glob("*.png")} == set(range(2, 17))
-    assert len(list(report.page.parent.glob("02_*.png"))) == 4
+    page, data = inspect_data(shapes(), tmp_path / "page", images=12)
+    assert (len(data.numbers.images), data.numbers.broken) == (12, [])
+    assert page.read_text(encoding="utf-8").count("<section ") == len(STEPS)
+    assert {int(path.name[:2]) for path in page.parent.glob("*.png")} == set(range(2, 17))
+    assert len(list(page.parent.glob("02_*.png"))) == 4
 
 
 def test_pasted_objects_are_those_of_other_images():
@@ -186,28 +170,13 @@ def test_what_is_not_random_is_not_shown():
 # Data sets of the user's own
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set whose only image has no object, beside one with a broken image."""
-    folder = tmp_path_factory.mktemp("mine")
-    for split in ("train", "val"):
-        (folder / split).mkdir()
-    (folder / "annotations").mkdir()
-    cv2.imwrite(str(folder / "train" / "a.png"), np.zeros((48, 64, 3), np.uint8))
-    cv2.imwrite(str(folder / "val" / "a.png"), np.full((48, 64, 3), 9, np.uint8))
-    category = '"categories": [{"id": 3, "name": "thing"}, {"id": 4, "name": "$x$"}]'
-    image = '{"id": 77, "file_name": "a.png", "height": 48, "width": 64}'
-    for split in ("train", "val"):
-        text = f'{{"images": [{image}], "annotations": [], {category}}}'
-        (folder / "annotations" / f"instances_{split}.json").write_text(text)
-    records = tmp_path_factory.mktemp("prepared") / "records"
-    prepare(folder, records)
-    return records
+def opened(monkeypatch: pytest.MonkeyPatch, *examples: Example | None) -> InspectedData:
+    monkeypatch.setattr(type(CONFIG.data.train), "open", lambda _: Images(*examples))
+    return open_data(CONFIG, images=5)
 
 
-def test_images_without_objects(empty: Path):
-    settings = dataclasses.replace(CONFIG.data, train=CocoSource(empty, "train", keep_empty=True))
-    data = open_data(dataclasses.replace(CONFIG, data=settings), images=5)
+def test_images_without_objects(monkeypatch: pytest.MonkeyPatch):
+    data = opened(monkeypatch, example(size=(48, 64)))
     made = {step: step(data) for step in STEPS}
     without = {step for step, result in made.items() if result is None or not list(result.figures)}
     assert without == {data_set, mask_targets}
@@ -216,13 +185,9 @@ def test_images_without_objects(empty: Path):
 
 
 def test_broken_images_are_named(monkeypatch: pytest.MonkeyPatch):
-    def opened(*examples):
-        monkeypatch.setattr(type(CONFIG.data.train), "open", lambda _: Images(*examples))
-        return open_data(CONFIG, images=5)
-
     with pytest.raises(ValueError, match=r"no image of 2 can be read, the first: image \d is broken"):
-        opened(None, None)
-    some = opened(None, example((0, (5, 5, 20, 20))))
+        opened(monkeypatch, None, None)
+    some = opened(monkeypatch, None, example((0, (5, 5, 20, 20))))
     assert some.numbers.broken == ["image 0 is broken"]
     assert data_set(some).tables[1].entries == [("image 0 is broken",)]
 

@@ -9,14 +9,16 @@ import pytest
 from inspected import NAMED, NAMES, VIEW, by_hand, drawn, figure, numbers, texts, trace, without_detections
 
 from maskrcnn_jax.inspect.model.detection_steps import (
+    class_masks,
     class_suppression,
     class_suppression_table,
     color_splash,
+    cut_out,
     detections,
     filter_table,
+    masks,
 )
 from maskrcnn_jax.inspect.model.input_steps import image
-from maskrcnn_jax.inspect.model.mask_steps import class_masks, cut_out, masks, surroundings
 
 MASKLESS = trace()._replace(detections=trace().detections._replace(masks=None), heads={})
 
@@ -113,18 +115,6 @@ def test_the_own_class_is_among_those_that_are_shown():
     rois = mask.rois._replace(labels=np.array([[2, 0]], np.int32))
     owl = found._replace(heads={"mask": mask._replace(rois=rois)})
     assert marked_classes(class_masks(by_hand(owl), classes=2)) == [("cat", False), ("owl", True)]
-
-
-@pytest.mark.parametrize(
-    ("box", "expected"),
-    [
-        ([20, 10, 40, 30], (16, 6, 44, 34)),  # a tenth of 20 and two pixels more
-        ([0, 0, 60, 40], (0, 0, 60, 40)),
-        ([70, 50, 80, 60], (59, 39, 60, 40)),  # outside: one pixel
-    ],
-)
-def test_surroundings_of_a_box(box, expected):
-    assert surroundings(VIEW, np.array(box, np.float32)) == expected
 
 
 def test_cut_outs():

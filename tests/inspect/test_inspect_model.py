@@ -1,9 +1,7 @@
 """The steps of an image on its way through a network: which do not apply, and the command."""
 
 import dataclasses
-import gc
 import sys
-import weakref
 from pathlib import Path
 
 import cv2
@@ -18,7 +16,7 @@ from maskrcnn_jax.config import ShapesSource
 from maskrcnn_jax.config.loading import load_config, save_config
 from maskrcnn_jax.inspect.model.annotated import read_annotated
 from maskrcnn_jax.inspect.model.inspected import InspectedImage, run_model
-from maskrcnn_jax.inspect.model.report import inspect_model, model_steps
+from maskrcnn_jax.inspect.model.report import inspect_model
 from maskrcnn_jax.inspect.model.steps import (
     STEPS,
     anchor_targets,
@@ -43,17 +41,6 @@ def left_out(network: InspectedImage) -> set:
 
 def test_without_mask_head_and_objects_the_steps_that_need_them_are_left_out():
     assert left_out(careless()) == MASKS | OBJECTS
-
-
-def test_plots_are_freed():
-    """None but that of the step itself is in memory."""
-    alive: list[weakref.ref] = []
-    for step in model_steps(careless(), 10):
-        gc.collect()
-        assert all(reference() is None for reference in alive)
-        alive += [weakref.ref(figure) for figure in (step.figures if step else ())]
-        del step
-    assert len(alive) == len(STEPS) - len(MASKS | OBJECTS) - 1  # of the tensors there is a table
 
 
 def test_objects_of_which_nothing_is_found():
@@ -113,10 +100,10 @@ def test_the_command_on_an_image_of_the_data(checkpoint: Path, tmp_path: Path, m
 def test_the_data_of_a_run_folder(checkpoint: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("maskrcnn_jax.inspect.model.report.model_steps", lambda *_: ())
     save_config(load_config(TINY), tmp_path)
-    report = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
-    assert report.seen.annotated is not None and report.seen.annotated.example.image_id == 1004
-    np.testing.assert_array_equal(report.seen.image, load_config(TINY).data.validation.open()[4].image)
-    assert report.seen.annotated.config.model == CONFIG.model
+    _, seen = inspect_model(checkpoint, tmp_path / "page", data=tmp_path, image_id=1004)
+    assert seen.annotated is not None and seen.annotated.example.image_id == 1004
+    np.testing.assert_array_equal(seen.image, load_config(TINY).data.validation.open()[4].image)
+    assert seen.annotated.config.model == CONFIG.model
 
 
 @pytest.mark.parametrize(

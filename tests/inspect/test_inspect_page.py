@@ -114,16 +114,11 @@ def test_links_lead_from_step_to_step(page: Page):
     assert [a["href"] for a in page.all("a")][:3] == ["#step-1", "#step-2", "#step-3"]  # the contents
 
 
-def test_text_is_text(page: Page):
+def test_text_is_text_and_numbers_are_to_the_right(page: Page):
     assert {"A <report>", "Some <b>text</b>.", "a < b", "0.1235", "1×2", "<i>", "Größe, Maße", "–"} <= set(page.words)
     assert not page.all("b") and not page.all("i")
-
-
-def test_tables(page: Page):
-    lines = page.all("tr")
-    assert [line.get("class") for line in lines] == [None, None, "marked"]
-    cells = page.all("td")
-    assert [cell.get("class") for cell in cells] == [None, "number"] * 2  # numbers to the right
+    assert [line.get("class") for line in page.all("tr")] == [None, None, "marked"]
+    assert [cell.get("class") for cell in page.all("td")] == [None, "number"] * 2
 
 
 def test_long_tables_are_folded_unless_they_are_all_there_is(tmp_path: Path):

@@ -6,7 +6,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.panels import COLORS, Ink, class_colors, connect, draw_boxes, legend, panels, show, tint
+from maskrcnn_jax.inspect.colors import COLORS, Ink, class_colors
+from maskrcnn_jax.inspect.panels import draw_boxes, draw_refined, legend, panels, show, tint
 
 BOXES = np.array([[2.0, 3.0, 10.0, 5.0], [0.5, 1.0, 4.0, 8.0]], np.float32)
 
@@ -52,11 +53,11 @@ def test_coordinates_are_pixels_of_the_image():
 def test_boxes_and_lines_lie_where_they_are():
     _, [axes] = panels(1, 1, (10, 10))
     show(axes, np.zeros((10, 10, 3), np.uint8))
-    draw_boxes(axes, BOXES, COLORS[:2], "--")
-    connect(axes, BOXES, BOXES + 1, COLORS[:2])
-    boxes, lines = axes.collections
-    for path, (x0, y0, x1, y1) in zip(boxes.get_paths(), BOXES, strict=True):
-        assert path.vertices[:4].tolist() == [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+    draw_refined(axes, BOXES, BOXES + 1, COLORS[:2])
+    boxes, moved, lines = axes.collections
+    for layer, expected in ((boxes, BOXES), (moved, BOXES + 1)):
+        for path, (x0, y0, x1, y1) in zip(layer.get_paths(), expected, strict=True):
+            assert path.vertices[:4].tolist() == [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
     assert [path.vertices.tolist() for path in lines.get_paths()] == [
         [[2, 3], [3, 4]],
         [[0.5, 1], [1.5, 2]],

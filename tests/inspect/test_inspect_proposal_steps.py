@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from inspected import ANCHORS, by_hand, drawn, figure, numbers, texts, trace
 
+from maskrcnn_jax.inspect.colors import COLORS
 from maskrcnn_jax.inspect.model.proposal_steps import (
     best_candidates,
     objectness,
@@ -11,9 +12,7 @@ from maskrcnn_jax.inspect.model.proposal_steps import (
     refined,
     suppression,
     top_anchors,
-    trace_pyramid,
 )
-from maskrcnn_jax.inspect.panels import COLORS
 
 CANDIDATES = [[0, 0, 10, 10], [1, 1, 10, 10], [-2, -4, -2, -4], [8, 0, 38, 40]]
 """Those of the trace in pixels of the view, whose corner is at (2, 4)."""
@@ -24,7 +23,7 @@ def placed(anchors: list[int]) -> list[list[float]]:
 
 
 def test_anchors_know_their_level():
-    pyramid = trace_pyramid(trace(), ("P2", "P3"))
+    pyramid = by_hand().pyramid
     assert pyramid.cells == ((3, 2), (1, 2)) and pyramid.counts == (6, 2)
     assert pyramid.levels().tolist() == [0] * 6 + [1] * 2
 
@@ -48,13 +47,6 @@ def test_objectness_by_level():
     # sigmoid(−4) = 0.018, sigmoid(3) = 0.953; sigmoid(−9) = 0.0001, sigmoid(2) = 0.881
     shown = [numbers(text) for text in texts(figure(objectness(by_hand())))]
     assert shown == [[2, 3, 2, 0.02, 0.95], [3, 1, 2, 0, 0.88]]  # level, cells, least and greatest score
-
-
-def test_objectness_without_overflow():
-    found = trace()
-    extreme = found._replace(rpn=found.rpn._replace(logits=np.float32([[-1e4] * 4 + [1e4] * 4])))
-    shown = [numbers(text)[-2:] for text in texts(figure(objectness(by_hand(extreme))))]
-    assert shown == [[0, 1], [1, 1]]
 
 
 def test_the_best_anchor_of_a_cell_counts():

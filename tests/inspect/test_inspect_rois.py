@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from examples import inspected
 from small import CONFIG, OBJECTS, SIDE, change, mixed, truth
 
 from maskrcnn_jax.inspect.data.roi_steps import (
@@ -17,12 +18,12 @@ from maskrcnn_jax.inspect.data.roi_steps import (
 )
 from maskrcnn_jax.inspect.data.roi_targets import RoiCount, RoiTargets, count_rois, random_proposals, roi_targets
 from maskrcnn_jax.model import stages
-from maskrcnn_jax.structs import GroundTruth, Proposals
+from maskrcnn_jax.structs import Batch, GroundTruth, Proposals
 
 NAMES = ("cat", "dog", "owl")
 BACKGROUND = len(NAMES)
 REGION = np.array([0, 0, SIDE, SIDE - 4], np.float32)
-IMAGE = np.zeros((SIDE, SIDE, 3), np.uint8)
+SAMPLE = Batch(np.zeros((SIDE, SIDE, 3), np.uint8), np.full(2, SIDE, np.float32), np.int32(7), truth())
 KEY = jax.random.key(3)
 
 
@@ -117,7 +118,7 @@ def test_a_network_without_masks():
     config = change(CONFIG, model__mask_head=None)
     targets = roi_targets(KEY, draw(*OBJECTS[:3]), host(truth(*OBJECTS[:3])), config, BACKGROUND)
     assert targets.masks is None
-    assert len(roi_figure(IMAGE, targets, NAMES).axes[0].images) == 1  # the image alone
+    assert len(roi_figure(inspected(sample=SAMPLE, roi_targets=targets)).axes[0].images) == 1  # the image alone
 
 
 def test_foreground_of_batches():
@@ -134,12 +135,12 @@ def test_foreground_of_batches():
 def test_tables_by_hand(targets: RoiTargets):
     counts = [RoiCount(0, 5, 2, 16, 4), RoiCount(0, 6, 0, 16, 0), RoiCount(1, 7, 1, 10, 1)]
     assert roi_count_table(counts).entries == [(0, 2, 2, 32, 4, "12.5%"), (1, 1, 1, 10, 1, "10.0%")]
-    entries = dict(roi_class_table(targets, NAMES).entries)
+    entries = dict(roi_class_table(inspected(roi_targets=targets)).entries)
     assert entries.pop("background") == 12 and sum(entries.values()) == 4 and set(entries) <= set(NAMES)
 
 
 def test_figure_of_rois(targets: RoiTargets):
-    figure = roi_figure(IMAGE, targets, NAMES)
+    figure = roi_figure(inspected(sample=SAMPLE, roi_targets=targets))
     background, rois, refined, lines = figure.axes[0].collections
     assert [len(c.get_paths()) for c in (background, rois, refined, lines)] == [DRAWN, 4, 4, 4]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -147,7 +148,7 @@ def test_figure_of_rois(targets: RoiTargets):
 
 
 def test_figure_of_mask_targets(targets: RoiTargets):
-    figure = mask_target_figure(IMAGE, targets, NAMES)
+    figure = mask_target_figure(inspected(sample=SAMPLE, roi_targets=targets))
     chosen = np.flatnonzero(targets.foreground)
     pairs = list(zip(figure.axes[::2], figure.axes[1::2], strict=True))[: len(chosen)]
     for (left, right), n in zip(pairs, chosen, strict=True):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from examples import Images, example
 
+from maskrcnn_jax.inspect.colors import COLORS
 from maskrcnn_jax.inspect.data.numbers import mask_boxes
 from maskrcnn_jax.inspect.data.stored_steps import box_table, boxes_figure, sample_figure
 from maskrcnn_jax.inspect.data.training_steps import full_masks, input_figure
-from maskrcnn_jax.inspect.panels import COLORS
 from maskrcnn_jax.structs import Batch, GroundTruth
 
 NAMES = Images.class_names

@@ -11,7 +11,7 @@ import pytest
 from small import CONFIG, build, change, mixed
 
 from maskrcnn_jax.inspect import take, trace_table
-from maskrcnn_jax.inspect.numbers import measure
+from maskrcnn_jax.inspect.tensors import measure
 from maskrcnn_jax.model.mask_rcnn import forward
 from maskrcnn_jax.structs import Proposals, Trace
 

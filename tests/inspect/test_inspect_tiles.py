@@ -5,8 +5,8 @@ import pytest
 from inspected import texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from maskrcnn_jax.inspect.captions import caption
-from maskrcnn_jax.inspect.panels import COLORS, DPI, WIDTH, panels, show
+from maskrcnn_jax.inspect.colors import COLORS
+from maskrcnn_jax.inspect.panels import DPI, WIDTH, caption, panels, show
 from maskrcnn_jax.inspect.tiles import TALLEST, Tile, heat, tile_figure
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

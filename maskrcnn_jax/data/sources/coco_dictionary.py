@@ -49,34 +49,35 @@ def coco_dictionary(
     return {"images": entries, "annotations": annotations, "categories": categories}
 
 
-def of_examples(source: ImageSource) -> dict[str, Any]:
-    """The dictionary made from the examples of a data set, which reads each of them; annotation ids count from 1.
+def of_examples(source: ImageSource, positions: Iterable[int] | None = None) -> dict[str, Any]:
+    """The dictionary made from examples of a data set, which reads each of them; annotation ids count from 1.
+
+    Args:
+        source: The data set.
+        positions: Of the examples; all by default.
 
     Raises:
         BrokenImage: An image cannot be decoded.
     """
-    return coco_dictionary(_truths(source), source.category_ids, source.class_names)
+    truths = _truths(source, range(len(source)) if positions is None else positions)
+    return coco_dictionary(truths, source.category_ids, source.class_names)
 
 
-def _truths(source: ImageSource) -> Iterator[ImageTruth]:
+def of_example(example: Example, file_name: str = "", before: int = 0, *, has_masks: bool = True) -> ImageTruth:
+    """The ground truth in an example, whose annotation ids follow those `before`."""
+    height, width = example.image.shape[:2]
+    ids = range(before + 1, before + 1 + len(example.labels))
+    areas, masks = _outlined(example) if has_masks else (_box_areas(example.boxes), None)
+    objects = (example.boxes, example.labels, example.is_crowd)
+    return ImageTruth(int(example.image_id), file_name, (height, width), *objects, areas, ids, masks)
+
+
+def _truths(source: ImageSource, positions: Iterable[int]) -> Iterator[ImageTruth]:
     count = 0
-    for index, file_name in enumerate(source.file_names):
-        example = source[index]
-        height, width = example.image.shape[:2]
-        ids = range(count + 1, count + 1 + len(example.labels))
-        count += len(ids)
-        areas, masks = _outlined(example) if source.has_masks else (_box_areas(example.boxes), None)
-        yield ImageTruth(
-            int(example.image_id),
-            file_name,
-            (height, width),
-            example.boxes,
-            example.labels,
-            example.is_crowd,
-            areas,
-            ids,
-            masks,
-        )
+    for position in positions:
+        truth = of_example(source[position], source.file_names[position], count, has_masks=source.has_masks)
+        count += len(truth.labels)
+        yield truth
 
 
 def _outlined(example: Example) -> tuple[list[float], list[bytes]]:

@@ -1,14 +1,14 @@
 """Steps on anchors: those of one cell per level, and the targets of all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.config import AnchorConfig
+from maskrcnn_jax.inspect.colors import LEVELS, Ink, class_colors
 from maskrcnn_jax.inspect.data.anchor_targets import AnchorTargets, Pyramid, nearest
 from maskrcnn_jax.inspect.data.inspected import InspectedData
-from maskrcnn_jax.inspect.panels import LEVELS, Ink, class_colors, connect, draw_boxes, fade, legend, panels, show
+from maskrcnn_jax.inspect.panels import draw_boxes, draw_refined, fade, legend, panel, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.tensors import trace_table
@@ -26,7 +26,7 @@ def anchors(data: InspectedData) -> Step:
         "Anchors",
         "The reference boxes of the region proposal network, in the order of level, row, column and ratio. Here are "
         "those of the cell in the middle of each level, dark to bright in the order of the ratios.",
-        [anchor_figure(data.sample.images, pyramid, settings)],
+        [anchor_figure(data)],
         facts={
             "Anchors": f"{len(pyramid.anchors):,}",
             "Levels": len(pyramid.counts),
@@ -36,22 +36,18 @@ def anchors(data: InspectedData) -> Step:
             "Shape": pyramid.anchors.shape,
             "Coordinates": f"{pyramid.anchors.min():g} … {pyramid.anchors.max():g} pixels",
         },
-        tables=[anchor_table(pyramid, settings)],
+        tables=[anchor_table(data)],
     )
 
 
 def anchor_assignment(data: InspectedData) -> Step:
     """Positive, negative and ignored anchors, and boxes of positive ones with their targets applied."""
-    pyramid, targets, truth, image = data.pyramid, data.anchor_targets, data.objects, data.sample.images
+    pyramid, targets, truth = data.pyramid, data.anchor_targets, data.objects
     match = data.config.sampling.anchors
     positive = targets.which(Assignment.POSITIVE, sampled=False)
     distances = nearest(targets.refined[positive], truth)[1] if len(positive) else np.zeros(0)
-    usable = truth.valid & ~truth.is_crowd
-
-    def figures() -> Iterator[Figure]:
-        yield positive_anchor_figure(image, pyramid, targets, truth, data.names)
-        yield other_anchor_figure(image, pyramid, targets, data.rng(2))
-
+    lost = truth.valid & ~truth.is_crowd & (targets.overlaps < match.foreground_iou)
+    positives = positive_anchor_figure(data.sample.images, pyramid, targets, truth, data.names)
     return Step(
         "Anchors and objects",
         f"An anchor is positive if it overlaps an object by at least {match.foreground_iou:g}"
@@ -59,7 +55,7 @@ def anchor_assignment(data: InspectedData) -> Step:
         f"{match.background_iou:g}, and ignored otherwise. The loss uses a sample of positive and negative ones. With "
         "its target applied, every positive anchor (dashed) must lie on an object (full); the distance is a rounding "
         "error.",
-        figures(),
+        [positives, other_anchor_figure(data)],
         facts={
             "Positive": len(positive),
             "negative": len(targets.which(Assignment.NEGATIVE, sampled=False)),
@@ -67,15 +63,9 @@ def anchor_assignment(data: InspectedData) -> Step:
             "Sampled": len(targets.sampled),
             "positive ones": len(targets.which(Assignment.POSITIVE, sampled=True)),
             "Largest distance of refined anchors and objects": largest(distances),
-            f"Objects without an anchor of IoU {match.foreground_iou:g}": int(
-                (targets.overlaps[usable] < match.foreground_iou).sum()
-            ),
+            f"Objects without an anchor of IoU {match.foreground_iou:g}": int(lost.sum()),
         },
-        tables=[
-            assignment_table(pyramid, targets),
-            object_anchor_table(targets, truth, data.names, match.foreground_iou),
-            trace_table(targets),
-        ],
+        tables=[assignment_table(pyramid, targets), object_anchor_table(data), trace_table(targets)],
     )
 
 
@@ -84,29 +74,17 @@ def largest(distances: np.ndarray) -> str | None:
     return f"{distances.max():.1g} pixels" if distances.size else None
 
 
-def anchor_figure(image: Array, pyramid: Pyramid, config: AnchorConfig) -> Figure:
-    """The anchors of every level's centre cell: a colour per level, dark to bright in the order of the ratios.
-
-    Args:
-        image: `[H, W, 3]` the padded network input, RGB in [0, 255].
-        pyramid: of this padded size.
-        config: of the anchors.
-    """
-    figure, [axes] = panels(1, 1, image.shape)
-    show(axes, fade(image))
-    ratios = config.per_cell
-    starts = np.cumsum([0, *pyramid.counts])
-    drawn = []
+def anchor_figure(data: InspectedData) -> Figure:
+    """The anchors of every level's centre cell: a colour per level, dark to bright in the order of the ratios."""
+    image, pyramid, config = data.sample.images, data.pyramid, data.config.model.rpn.anchors
+    figure, axes = panel(fade(image))
+    corners = [np.array([[0, 0, image.shape[1], image.shape[0]]])]
     for level, (height, width) in enumerate(pyramid.cells):
-        first = starts[level] + ratios * (height // 2 * width + width // 2)
-        boxes = pyramid.anchors[first : first + ratios]
-        color = np.array(LEVELS[level])
-        shades = [tuple((color * shade).tolist()) for shade in np.linspace(0.45, 1, ratios)]
-        draw_boxes(axes, boxes, shades)
-        drawn.append(boxes)
-    corners = np.concatenate([*drawn, [[0, 0, image.shape[1], image.shape[0]]]])
-    axes.set_xlim(corners[:, 0].min() - 4, corners[:, 2].max() + 4)
-    axes.set_ylim(corners[:, 3].max() + 4, corners[:, 1].min() - 4)
+        corners.append(pyramid.of_cell(level, height // 2 * width + width // 2))
+        shades = np.linspace(0.45, 1, config.per_cell)[:, None] * LEVELS[level]
+        draw_boxes(axes, corners[-1], [tuple(shade) for shade in shades.tolist()])
+    x0, y0, x1, y1 = np.concatenate(corners).T
+    axes.set(xlim=(x0.min() - 4, x1.max() + 4), ylim=(y1.max() + 4, y0.min() - 4))
     levels = enumerate(config.sizes)
     legend(figure, {f"{pyramid.names[level]}: {size:g} pixels": Ink(LEVELS[level]) for level, size in levels})
     return figure
@@ -117,97 +95,76 @@ def positive_anchor_figure(
 ) -> Figure:
     """Sampled positive anchors, dashed, and with their targets applied, full: on the box of an object.
 
-    Args:
-        image: `[H, W, 3]` the padded network input, RGB in [0, 255].
-        pyramid: of this padded size.
-        targets: for this image.
-        truth: of the same image.
-        class_names: one per label.
+    The image is `[H, W, 3]`, RGB in [0, 255]; all boxes are in its pixels.
     """
-    figure, [axes] = panels(1, 1, image.shape)
     positive = targets.which(Assignment.POSITIVE, sampled=True)
     drawn = positive[:POSITIVE]
-    show(axes, fade(image), f"{len(drawn)} of {len(positive)} sampled positive anchors: dashed, refined: full")
+    title = f"{len(drawn)} of {len(positive)} sampled positive anchors: dashed, refined: full"
+    figure, axes = panel(fade(image), title)
     if not len(drawn):
         return figure
-    anchors, refined = pyramid.anchors[drawn], targets.refined[drawn]
+    refined = targets.refined[drawn]
     chosen = class_colors(truth.labels[truth.valid].tolist())
     colors = [chosen[label] for label in truth.labels[nearest(refined, truth)[0]].tolist()]
-    draw_boxes(axes, anchors, colors, "--", 1.0)
-    draw_boxes(axes, refined, colors, width=2.2)
-    connect(axes, anchors, refined, colors)
+    draw_refined(axes, pyramid.anchors[drawn], refined, colors)
     legend(figure, {class_names[label]: Ink(color) for label, color in chosen.items()})
     return figure
 
 
-def other_anchor_figure(image: Array, pyramid: Pyramid, targets: AnchorTargets, rng: np.random.Generator) -> Figure:
-    """Sampled negative anchors, and ignored ones, in the colours of their levels.
-
-    Args:
-        image: `[H, W, 3]` the padded network input, RGB in [0, 255].
-        pyramid: of this padded size.
-        targets: for this image.
-        rng: selects the anchors; consumed.
-    """
-    figure, axes = panels(2, 2, image.shape)
+def other_anchor_figure(data: InspectedData) -> Figure:
+    """Sampled negative anchors, and ignored ones, drawn at random, in the colours of their levels."""
+    image, pyramid, targets, rng = fade(data.sample.images), data.pyramid, data.anchor_targets, data.rng(2)
+    figure, grid = panels(2, 2, image.shape)
     levels = pyramid.levels()
     negative = targets.which(Assignment.NEGATIVE, sampled=True)
     ignored = targets.which(Assignment.IGNORE, sampled=False)
     kinds = ((negative, "sampled negative"), (ignored, "ignored"))
-    for panel, (which, name) in zip(axes, kinds, strict=True):
+    for axes, (which, name) in zip(grid, kinds, strict=True):
         drawn = rng.permutation(which)[:OTHERS]
-        show(panel, fade(image), f"{len(drawn)} of {len(which)} {name} anchors")
-        draw_boxes(panel, pyramid.anchors[drawn], [LEVELS[level] for level in levels[drawn]], width=1.0)
+        show(axes, image, f"{len(drawn)} of {len(which)} {name} anchors")
+        draw_boxes(axes, pyramid.anchors[drawn], [LEVELS[level] for level in levels[drawn]], width=1.0)
     legend(figure, {name: Ink(LEVELS[level]) for level, name in enumerate(pyramid.names)})
     return figure
 
 
-def anchor_table(pyramid: Pyramid, config: AnchorConfig) -> Table:
+def anchor_table(data: InspectedData) -> Table:
     """The levels: cells, stride, and the sizes of the anchors of one cell."""
+    pyramid, areas = data.pyramid, data.config.model.rpn.anchors.sizes
     entries = []
-    starts, ratios = np.cumsum([0, *pyramid.counts]), config.per_cell
     for level, (height, width) in enumerate(pyramid.cells):
-        x0, y0, x1, y1 = pyramid.anchors[starts[level] : starts[level] + ratios].T
-        steps = np.diff(pyramid.anchors[starts[level] :: ratios, 0][:width])
-        stride = round(float(steps[0]), 3) if len(steps) else None
+        x0, y0, x1, y1 = pyramid.of_cell(level, 0).T
+        stride = round(float(pyramid.of_cell(level, 1)[0, 0] - x0[0]), 3) if width > 1 else None
         sizes = ", ".join(f"{h:.0f} × {w:.0f}" for h, w in zip(y1 - y0, x1 - x0, strict=True))
         cells = f"{height} × {width}"
-        entries.append((pyramid.names[level], cells, stride, config.sizes[level], sizes, pyramid.counts[level]))
+        entries.append((pyramid.names[level], cells, stride, areas[level], sizes, pyramid.counts[level]))
     columns = ("level", "cells", "stride", "√ area", "height × width of a cell's anchors", "anchors")
     return Table(columns, entries, "Anchors by level, pixels of the network's input")
 
 
 def assignment_table(pyramid: Pyramid, targets: AnchorTargets) -> Table:
     """Positive, negative and ignored anchors of each level, and those that the loss uses."""
-    levels = pyramid.levels()
-    kinds = (Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE)
-    counts = [np.bincount(levels[targets.which(k, sampled=False)], minlength=len(pyramid.counts)) for k in kinds]
-    counts += [np.bincount(levels[targets.which(k, sampled=True)], minlength=len(pyramid.counts)) for k in kinds[:2]]
-    entries: list[tuple[object, ...]] = [
-        (name, *line) for name, line in zip(pyramid.names, zip(*counts, strict=True), strict=True)
-    ]
-    entries.append(("all", *(count.sum() for count in counts)))
+    kinds = [(kind, False) for kind in (Assignment.POSITIVE, Assignment.NEGATIVE, Assignment.IGNORE)]
+    kinds += [(Assignment.POSITIVE, True), (Assignment.NEGATIVE, True)]
+    levels = [pyramid.levels()[targets.which(kind, sampled=sampled)] for kind, sampled in kinds]
+    counts = np.stack([np.bincount(of_kind, minlength=len(pyramid.counts)) for of_kind in levels], axis=1)
+    sums = zip((*pyramid.names, "all"), (*counts, counts.sum(axis=0)), strict=True)
+    entries = [(name, *line.tolist()) for name, line in sums]
     columns = ("level", "positive", "negative", "ignored", "sampled positive", "sampled negative")
     return Table(columns, entries, "Anchors by assignment")
 
 
-def object_anchor_table(targets: AnchorTargets, truth: GroundTruth, class_names: Sequence[str], least: float) -> Table:
-    """The objects and their anchors; objects that no anchor overlaps by `least` are marked."""
+def object_anchor_table(data: InspectedData) -> Table:
+    """The objects and their anchors; objects that no anchor overlaps enough to be positive are marked."""
+    targets, truth, least = data.anchor_targets, data.objects, data.config.sampling.anchors.foreground_iou
     positive = targets.which(Assignment.POSITIVE, sampled=False)
-    counts = np.zeros(len(truth.valid), int)
-    if len(positive):
-        counts = np.bincount(nearest(targets.refined[positive], truth)[0], minlength=len(counts))
-    entries: list[tuple[object, ...]] = []
-    marked = []
-    for slot in np.flatnonzero(truth.valid):
+    closest = nearest(targets.refined[positive], truth)[0] if len(positive) else positive
+    counts = np.bincount(closest, minlength=len(truth.valid))
+    slots = np.flatnonzero(truth.valid)
+    entries = []
+    for slot in slots:
         x0, y0, x1, y1 = truth.boxes[slot].tolist()
-        name = class_names[truth.labels[slot]] + (" (crowd)" if truth.is_crowd[slot] else "")
-        if not truth.is_crowd[slot] and targets.overlaps[slot] < least:
-            marked.append(len(entries))
+        name = data.names[truth.labels[slot]] + " (crowd)" * bool(truth.is_crowd[slot])
         entries.append((name, f"{y1 - y0:.0f} × {x1 - x0:.0f}", float(targets.overlaps[slot]), counts[slot]))
-    return Table(
-        ("object", "height × width", "best IoU with an anchor", "positive anchors"),
-        entries,
-        f"Objects; no anchor overlaps the marked ones by {least:g}",
-        marked,
-    )
+    marked = np.flatnonzero(~truth.is_crowd[slots] & (targets.overlaps[slots] < least)).tolist()
+    columns = ("object", "height × width", "best IoU with an anchor", "positive anchors")
+    return Table(columns, entries, f"Objects; no anchor overlaps the marked ones by {least:g}", marked)

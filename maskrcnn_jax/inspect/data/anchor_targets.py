@@ -31,6 +31,13 @@ class Pyramid(NamedTuple):
     names: tuple[str, ...]
     """Of the levels: "P2", "P3", …"""
 
+    def of_cell(self, level: int, cell: int) -> Float[np.ndarray, "r 4"]:
+        """The anchors of a cell of a level, one for each ratio, pixels; cells are counted row by row."""
+        height, width = self.cells[level]
+        ratios = self.counts[level] // (height * width)
+        first = sum(self.counts[:level]) + ratios * cell
+        return self.anchors[first : first + ratios]
+
     def levels(self) -> np.ndarray:
         """`[a]`: the level of each anchor, 0 for P2."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
@@ -68,14 +75,7 @@ def build_pyramid(config: Config, image_shape: tuple[int, int]) -> Pyramid:
 def anchor_targets(
     key: PRNGKeyArray, anchors: Float[np.ndarray, "a 4"], truth: GroundTruth, config: Config
 ) -> AnchorTargets:
-    """The targets of the anchors of one image.
-
-    Args:
-        key: random key that draws the sample; it is consumed.
-        anchors: pixels.
-        truth: of one image: no leading `B`.
-        config: of the experiment.
-    """
+    """The targets of the anchors of one image, of which `key` draws the sample; all boxes are in pixels."""
     # Empty slots would change nothing, but cost time; one is left if there is no object at all.
     used = np.flatnonzero(truth.valid) if truth.valid.any() else np.array([0])
     objects = GroundTruth(*(field[used] for field in truth))
@@ -106,14 +106,9 @@ def _targets(
 
 
 def nearest(boxes: Float[np.ndarray, "n 4"], truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]:
-    """The object whose box is nearest to each box, and the largest distance of their sides.
+    """The object, at least one of which is no crowd, whose box is nearest to each box: its slot, `[n]`.
 
-    Args:
-        boxes: pixels.
-        truth: of one image, with an object that is not a crowd.
-
-    Returns:
-        Slots `[n]`, and distances `[n]` in pixels.
+    And the largest distance of their sides, `[n]` pixels.
     """
     usable = np.flatnonzero(truth.valid & ~truth.is_crowd)
     distances = np.abs(boxes[:, None] - truth.boxes[usable][None]).max(axis=2)

@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
 from maskrcnn_jax.config import AnchorConfig
-from maskrcnn_jax.draw.curves import CURVES
-from maskrcnn_jax.draw.literal_figure import LiteralFigure
+from maskrcnn_jax.inspect.charts import BLUE, ORANGE, charts, count_in_whole_numbers, use_logarithm
 from maskrcnn_jax.inspect.data.inspected import InspectedData, network_scales
 from maskrcnn_jax.inspect.data.numbers import DataNumbers
 from maskrcnn_jax.inspect.panels import WIDTH
@@ -20,9 +19,10 @@ from maskrcnn_jax.inspect.table import Table
 AREAS = (256, 600, 1300)
 """Sides of the squares that bound the groups of images by area, pixels (Matterport's nucleus sample)."""
 BINS = 40
+THREE = (WIDTH, 3.4)
+"""Width and height of a figure of three histograms, inches."""
 CLASSES = 40
 """Number of classes that are drawn, the most frequent ones."""
-BLUE, ORANGE = (tuple(value / 255 for value in CURVES[index]) for index in (4, 5))
 
 
 def sizes(data: InspectedData) -> Step:
@@ -65,37 +65,30 @@ def classes(data: InspectedData) -> Step:
 
 def size_figure(sizes: Integer[np.ndarray, "n 2"]) -> Figure:
     """Heights, widths, and both together, of images `[n, 2]` (height, width) in pixels."""
-    figure, axes = _panels(3)
-    for panel, values, name in ((axes[0], sizes[:, 0], "height"), (axes[1], sizes[:, 1], "width")):
-        _histogram(panel, values, _edges(values, BINS), f"{name}, pixels", "images")
-    counts, heights, widths = np.histogram2d(
-        sizes[:, 0], sizes[:, 1], bins=(_edges(sizes[:, 0], BINS), _edges(sizes[:, 1], BINS))
-    )
-    shades = axes[2].pcolormesh(widths, heights, np.where(counts > 0, counts, np.nan), cmap="viridis_r", vmin=0)
+    figure, (left, middle, right) = charts(THREE, 1, 3, w_pad=0.12)
+    heights = _histogram(left, sizes[:, 0], "height, pixels")
+    widths = _histogram(middle, sizes[:, 1], "width, pixels")
+    counts, *_ = np.histogram2d(sizes[:, 0], sizes[:, 1], bins=(heights, widths))
+    shades = right.pcolormesh(widths, heights, np.where(counts > 0, counts, np.nan), cmap="viridis_r", vmin=0)
     ticks = MaxNLocator(integer=True, nbins=5, min_n_ticks=1)
-    figure.colorbar(shades, ax=axes[2], label="images", ticks=ticks, format=StrMethodFormatter("{x:,.0f}"))
-    axes[2].set(xlabel="width, pixels", ylabel="height, pixels", aspect="equal")
-    for axis in (axes[2].xaxis, axes[2].yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    figure.colorbar(shades, ax=right, label="images", ticks=ticks, format=StrMethodFormatter("{x:,.0f}"))
+    right.set(xlabel="width, pixels", ylabel="height, pixels", aspect="equal")
+    count_in_whole_numbers(right.xaxis, right.yaxis)
     return figure
 
 
 def object_figure(numbers: DataNumbers, scales: Float[np.ndarray, " i"], anchors: AnchorConfig) -> Figure:
     """Objects per image, their sizes in the network's input, and their aspect ratios, beside those of the anchors.
 
-    Args:
-        numbers: of the data set.
-        scales: network pixels per stored pixel, of each image.
-        anchors: whose sizes and ratios are marked.
+    Scales are network pixels per stored pixel, of each image.
     """
-    figure, axes = _panels(3)
+    figure, (left, middle, right) = charts(THREE, 1, 3, w_pad=0.12)
     counts = numbers.counts()
-    _histogram(axes[0], counts, _edges(counts, BINS), "objects in an image", "images")
-    boxes = numbers.objects("boxes")
-    width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3).T
+    _histogram(left, counts, "objects in an image")
+    height, width = np.maximum(numbers.box_sides(), 1e-3).T
     sides = np.sqrt(width * height) * np.repeat(scales, counts)
-    _logarithmic(axes[1], sides, anchors.sizes, "√ box area, pixels of the network's input")
-    _logarithmic(axes[2], height / width, anchors.aspect_ratios, "box height / width")
+    _logarithmic(middle, sides, anchors.sizes, "√ box area, pixels of the network's input")
+    _logarithmic(right, height / width, anchors.aspect_ratios, "box height / width")
     return figure
 
 
@@ -103,8 +96,7 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
     """Objects per class, the most frequent classes at the top; the title says if some are left out."""
     counts = np.bincount(numbers.objects("labels"), minlength=len(class_names))
     shown = np.argsort(-counts, kind="stable")[:CLASSES]
-    figure = LiteralFigure(figsize=(8, 0.8 + 0.2 * len(shown)), layout="constrained")
-    axes = figure.subplots()
+    figure, [axes] = charts((8, 0.8 + 0.2 * len(shown)))
     axes.barh(range(len(shown)), counts[shown], color=BLUE)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(range(len(shown)), [class_names[label] for label in shown], fontsize=8)
@@ -112,8 +104,7 @@ def class_figure(numbers: DataNumbers, class_names: Sequence[str]) -> Figure:
         left = len(counts) - len(shown)
         axes.set_title(f"The {CLASSES} most frequent; {left} more are in the table of classes", fontsize=9)
     axes.set_xlabel("objects")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.spines[["top", "right"]].set_visible(False)
+    count_in_whole_numbers(axes.xaxis)
     return figure
 
 
@@ -121,18 +112,14 @@ def spread_table(quantities: Sequence[tuple[str, np.ndarray]], caption: str) -> 
     """Mean, median and range of quantities, each with its values; NaN without values."""
     entries = []
     for name, values in quantities:
-        numbers = [float("nan")] * 6
-        if len(values):
-            low, median, high = np.percentile(values, (5, 50, 95))
-            numbers = [float(n) for n in (np.mean(values), values.min(), low, median, high, values.max())]
-        entries.append((name, len(values), *numbers))
+        some = values if len(values) else np.full(1, np.nan)
+        entries.append((name, len(values), float(some.mean()), *np.percentile(some, (0, 5, 50, 95, 100)).tolist()))
     return Table(("", "values", "mean", "least", "5 %", "median", "95 %", "greatest"), entries, caption)
 
 
 def object_size_table(numbers: DataNumbers) -> Table:
     """Objects per image, and the sizes of boxes and masks in pixels of the stored images."""
-    boxes = numbers.objects("boxes")
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    height, width = numbers.box_sides().T
     quantities = (
         ("objects in an image", numbers.counts()),
         ("box height", height),
@@ -155,8 +142,7 @@ def area_table(numbers: DataNumbers) -> Table:
         if not images:
             continue
         part = DataNumbers(images, [])
-        counts, boxes = part.counts(), part.objects("boxes")
-        width, height = (boxes[:, 2:] - boxes[:, :2]).T
+        counts, (height, width) = part.counts(), part.box_sides().T
         name = f"up to {high}²" if np.isfinite(high) else f"above {low}²"
         medians = [float(np.median(v)) if len(v) else float("nan") for v in (height, width, np.sqrt(width * height))]
         spread = (f"{counts.mean():.1f}", int(np.median(counts)), counts.min(), counts.max())
@@ -166,29 +152,15 @@ def area_table(numbers: DataNumbers) -> Table:
     return Table(columns, entries, "Objects by the area of their image")
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure = LiteralFigure(figsize=(WIDTH, 3.4))
-    figure.set_layout_engine("constrained", w_pad=0.12)
-    grid = list(figure.subplots(1, count))
-    for axes in grid:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
-    return figure, grid
-
-
-def _edges(values: np.ndarray, bins: int) -> np.ndarray:
-    """Edges of bins that hold equally many integers each, with an empty bin at both ends."""
+def _histogram(axes: Axes, values: Integer[np.ndarray, " i"], label: str) -> np.ndarray:
+    """A histogram of images; its edges, of bins of equally many integers each, with an empty one at both ends."""
     low, high = int(values.min()), int(values.max())
-    step = max(1, -(-(high + 1 - low) // bins))
-    return np.arange(low - step, high + 2 * step + 1, step) - 0.5
-
-
-def _histogram(axes: Axes, values: np.ndarray, edges: np.ndarray, label: str, what: str) -> None:
+    step = max(1, -(-(high + 1 - low) // BINS))
+    edges = np.arange(low - step, high + 2 * step + 1, step) - 0.5
     axes.stairs(*np.histogram(values, edges), fill=True, color=BLUE)
-    axes.set(xlabel=label, ylabel=what)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.set(xlabel=label, ylabel="images")
+    count_in_whole_numbers(axes.xaxis, axes.yaxis)
+    return edges
 
 
 def _logarithmic(axes: Axes, values: np.ndarray, marks: Sequence[float], label: str) -> None:
@@ -198,10 +170,8 @@ def _logarithmic(axes: Axes, values: np.ndarray, marks: Sequence[float], label: 
     axes.stairs(*np.histogram(values, edges), fill=True, color=BLUE)
     for mark in marks:
         axes.axvline(mark, color=ORANGE, linestyle="--", label=None if mark != marks[0] else "anchors")
-    axes.set_xscale("log", base=2)
+    use_logarithm(axes, 2)
     axes.xaxis.set_major_locator(LogLocator(base=2, numticks=8))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.set(xlabel=label, ylabel="objects")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, frameon=False)

@@ -52,6 +52,11 @@ class DataNumbers(NamedTuple):
         """Objects in each image."""
         return np.array([len(image.labels) for image in self.images])
 
+    def box_sides(self) -> Float[np.ndarray, "n 2"]:
+        """(height, width) of all boxes, pixels of the stored images."""
+        boxes = self.objects("boxes")
+        return boxes[:, :1:-1] - boxes[:, 1::-1]
+
     def colors(self) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
         """Mean and standard deviation of red, green and blue; every image counts the same."""
         mean = np.mean([image.mean for image in self.images], axis=0)
@@ -60,13 +65,7 @@ class DataNumbers(NamedTuple):
 
 
 def read_numbers(source: ImageSource, positions: Iterable[int], threads: int) -> DataNumbers:
-    """Decodes images and their masks with threads and keeps only their statistics.
-
-    Args:
-        source: the data set.
-        positions: of the images in it.
-        threads: number of threads.
-    """
+    """Decodes images and their masks with some threads and keeps only their statistics."""
 
     def read(position: int) -> ImageNumbers | str:
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from maskrcnn_jax.checkpoints.pretrained import abstract_model
 from maskrcnn_jax.config import Config, Mask
@@ -46,19 +46,19 @@ class RoiCount(NamedTuple):
     rois: int
     foreground: int
 
+    @property
+    def share(self) -> float:
+        """Of the foreground among the RoIs."""
+        return self.foreground / max(self.rois, 1)
+
 
 def random_proposals(
     rng: np.random.Generator, truth: GroundTruth, region: Float[np.ndarray, "4"], count: int = RANDOM_ROIS
 ) -> Proposals:
     """Random boxes: nine of ten around an object, the others anywhere in the image.
 
-    Those around an object have their corners in its box, enlarged by its width and height on each side.
-
-    Args:
-        rng: consumed.
-        truth: of one image; there are no boxes around crowds.
-        region: the image, a box in pixels.
-        count: how many; those with a side below a pixel are not valid.
+    Those around an object, which is no crowd, have their corners in its box, enlarged by its width and height on each
+    side. All are in the region of the image, in pixels; those with a side below a pixel are not valid.
 
     Source: Matterport `generate_random_rois`.
     """
@@ -80,22 +80,17 @@ def roi_targets(
 ) -> RoiTargets:
     """The RoIs that training samples from the proposals of one image, and their targets.
 
-    Args:
-        key: random key; it is consumed.
-        proposals: of the image.
-        truth: of the image.
-        config: of the experiment.
-        background: its label, the number of classes.
+    The label of background is the number of classes.
     """
     rois, refined, masks = jax.device_get(_targets(key, proposals, truth, config, background))
-    return RoiTargets(rois, refined, masks, _foreground(rois, background))
+    return RoiTargets(rois, refined, masks, rois.valid & (rois.labels < background))
 
 
 @partial(jax.jit, static_argnames=("config", "background"))
 def _draw(key: PRNGKeyArray, proposals: Proposals, truth: GroundTruth, config: Config, background: int) -> Rois:
     """The RoIs that training draws."""
-    match, append = config.sampling.rois, config.sampling.append_ground_truth
-    return stages.sample_rois(key, proposals, truth, background, match, append)
+    sampling = config.sampling
+    return stages.sample_rois(key, proposals, truth, background, sampling.rois, sampling.append_ground_truth)
 
 
 @partial(jax.jit, static_argnames=("config", "background"))
@@ -117,14 +112,7 @@ def _targets(
 
 
 def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: int) -> Iterator[RoiCount]:
-    """Draws RoIs for every image of batches and counts the foreground.
-
-    Args:
-        batches: as training gets them.
-        config: of the experiment.
-        background: its label, the number of classes.
-        seed: of the random boxes and of the samples.
-    """
+    """Draws RoIs from random boxes for every image of batches and counts the foreground."""
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
     for step, batch in enumerate(batches):
         windows = valid_regions(batch.image_sizes, (batch.images.shape[1], batch.images.shape[2]), config.model.input)
@@ -134,9 +122,5 @@ def count_rois(batches: Iterable[Batch], config: Config, background: int, seed: 
             proposals = random_proposals(rng, truth, region)
             key, own = jax.random.split(key)
             rois = jax.device_get(_draw(own, proposals, truth, config, background))
-            objects, foreground = np.sum(truth.valid & ~truth.is_crowd), np.sum(_foreground(rois, background))
-            yield RoiCount(step, int(batch.image_ids[slot]), int(objects), int(rois.valid.sum()), int(foreground))
-
-
-def _foreground(rois: Rois, background: int) -> Bool[np.ndarray, " n"]:
-    return rois.valid & (rois.labels < background)
+            sums = truth.valid & ~truth.is_crowd, rois.valid, rois.valid & (rois.labels < background)
+            yield RoiCount(step, int(batch.image_ids[slot]), *(int(each.sum()) for each in sums))

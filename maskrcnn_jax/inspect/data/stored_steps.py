@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from maskrcnn_jax.data.sources.example import Example, ImageSource
+from maskrcnn_jax.inspect.colors import Ink, class_colors, distinct_colors, label_colors
 from maskrcnn_jax.inspect.data.inspected import InspectedData
 from maskrcnn_jax.inspect.data.numbers import DataNumbers, mask_boxes
-from maskrcnn_jax.inspect.panels import Ink, class_colors, distinct_colors, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.panels import draw_boxes, fade, legend, panel, panels, show, tint
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.messages.counts import pluralize
@@ -24,7 +25,7 @@ WHITE = (1.0, 1.0, 1.0)
 def data_set(data: InspectedData) -> Step:
     """The number of images and classes, and the classes by label."""
     source, numbers = data.source, data.numbers
-    broken = [Table(("message",), [(message,) for message in numbers.broken], "Broken images")]
+    broken = Table(("message",), [(message,) for message in numbers.broken], "Broken images")
     return Step(
         "The data set",
         "Labels count from 0, and background is not a class. Marked classes have no object among the images that were "
@@ -35,7 +36,7 @@ def data_set(data: InspectedData) -> Step:
             "broken": len(numbers.broken),
             "Classes": len(data.names),
         },
-        tables=[class_table(numbers, source), *(broken if numbers.broken else [])],
+        tables=[class_table(numbers, source), *([broken] if numbers.broken else [])],
     )
 
 
@@ -87,54 +88,40 @@ def class_table(numbers: DataNumbers, source: ImageSource) -> Table:
 
 def box_table(example: Example, class_names: Sequence[str]) -> Table:
     """Every object's box as annotated and around its mask, and the largest distance of their sides, pixels."""
-    tight = mask_boxes(example)
-    pairs = zip(example.labels.tolist(), example.is_crowd.tolist(), strict=True)
-    names = [class_names[label] + " (crowd)" * crowd for label, crowd in pairs]
-    entries = [
-        (name, *(", ".join(f"{side:.1f}" for side in box) for box in pair), float(np.abs(np.subtract(*pair)).max()))
-        for name, *pair in zip(names, example.boxes, tight, strict=True)
-    ]
+    entries = []
+    objects = zip(example.labels.tolist(), example.is_crowd.tolist(), example.boxes, mask_boxes(example), strict=True)
+    for label, crowd, *pair in objects:
+        texts = (", ".join(f"{side:.1f}" for side in box) for box in pair)
+        distance = float(np.abs(np.subtract(*pair)).max())
+        entries.append((class_names[label] + " (crowd)" * crowd, *texts, distance))
     return Table(("object", "annotated box", "box of the mask", "distance"), entries, "Boxes (x0, y0, x1, y1)")
 
 
 def sample_figure(example: Example, class_names: Sequence[str]) -> Figure:
-    """An image, and beside it the classes that cover most of it, each instance in a colour of its own.
-
-    Args:
-        example: from an `ImageSource`.
-        class_names: one per label.
-    """
-    figure, axes = panels(1 + CLASSES, 1 + CLASSES, example.image.shape)
+    """An image, and beside it the classes that cover most of it, each instance in a colour of its own."""
+    figure, [first, *others] = panels(1 + CLASSES, 1 + CLASSES, example.image.shape)
     height, width = example.image.shape[:2]
     objects = pluralize(len(example.labels), "object")
-    show(axes[0], example.image, f"id {example.image_id}: {height} × {width}, {objects}")
+    show(first, example.image, f"id {example.image_id}: {height} × {width}, {objects}")
     areas: Counter[int] = Counter()
     for label, mask in zip(example.labels.tolist(), example.masks, strict=True):
         areas[label] += int(np.count_nonzero(mask))
     pale = fade(example.image)
-    for panel, (label, area) in zip(axes[1:], areas.most_common(CLASSES), strict=False):
-        instances = np.flatnonzero(example.labels == label).tolist()
-        share = area / (height * width)
+    for axes, (label, area) in zip(others, areas.most_common(CLASSES), strict=False):
+        instances, share = np.flatnonzero(example.labels == label).tolist(), area / (height * width)
         percent = f"{share:.1%}" if share >= 0.001 else "below 0.1%"
-        title = f"{class_names[label]} × {len(instances)}, {percent}"
-        show(panel, pale, title)
-        tint(panel, (example.masks[i] > 0 for i in instances), distinct_colors(len(instances)), 0.9)
+        show(axes, pale, f"{class_names[label]} × {len(instances)}, {percent}")
+        tint(axes, (example.masks[i] > 0 for i in instances), distinct_colors(len(instances)), 0.9)
     return figure
 
 
 def boxes_figure(example: Example, class_names: Sequence[str]) -> Figure:
-    """Every object's mask, the box around it with a full line, and the annotated box with a white dashed one.
-
-    Args:
-        example: from an `ImageSource`.
-        class_names: one per label.
-    """
-    figure, [axes] = panels(1, 1, example.image.shape)
-    show(axes, example.image, f"id {example.image_id}: boxes of the masks full, annotated boxes dashed")
-    chosen = class_colors(example.labels.tolist())
-    colors = [chosen[label] for label in example.labels.tolist()]
+    """Every object's mask, the box around it with a full line, and the annotated box with a white dashed one."""
+    title = f"id {example.image_id}: boxes of the masks full, annotated boxes dashed"
+    figure, axes = panel(example.image, title)
+    colors = label_colors(example.labels)
     tint(axes, (mask > 0 for mask in example.masks), colors)
     draw_boxes(axes, mask_boxes(example), colors, width=2.4)
-    draw_boxes(axes, example.boxes, [WHITE] * len(colors), "--", 0.8)
-    legend(figure, {class_names[label]: Ink(color) for label, color in chosen.items()})
+    draw_boxes(axes, example.boxes, WHITE, "--", 0.8)
+    legend(figure, {class_names[label]: Ink(color) for label, color in class_colors(example.labels.tolist()).items()})
     return figure

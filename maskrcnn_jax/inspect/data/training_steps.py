@@ -1,7 +1,7 @@
 """Steps on training samples: size, mask crops, augmentation, copy-paste."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -16,8 +16,9 @@ from maskrcnn_jax.data.transforms.generators import Generators
 from maskrcnn_jax.data.transforms.masks import crop_mask
 from maskrcnn_jax.data.transforms.placing import Flip, ScaleJitter
 from maskrcnn_jax.data.transforms.transform import Transform
+from maskrcnn_jax.inspect.colors import Ink, class_colors
 from maskrcnn_jax.inspect.data.inspected import InspectedData, without_randomness
-from maskrcnn_jax.inspect.panels import Ink, class_colors, draw_boxes, legend, panels, show, tint
+from maskrcnn_jax.inspect.panels import draw_boxes, legend, panels, show, tint
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tensors import trace_table
 from maskrcnn_jax.inspect.tiles import Tile, tile_figure
@@ -41,9 +42,12 @@ def mask_crops(example: Example, size: int) -> list[UInt8[np.ndarray, "{size} {s
 
 def crop_overlaps(example: Example, crops: Sequence[UInt8[np.ndarray, "m m"]]) -> Float[np.ndarray, " n"]:
     """IoU of every mask with its crop put back at full size; 1 where both are empty."""
-    restored = (_restore(example, crop, k) for k, crop in enumerate(crops))
-    pairs = ((mask > 0, back) for mask, back in zip(example.masks, restored, strict=True))
-    return np.array([np.sum(a & b) / max(np.sum(a | b), 1) if (a | b).any() else 1.0 for a, b in pairs])
+    overlaps = []
+    for k, (mask, crop) in enumerate(zip(example.masks, crops, strict=True)):
+        back = _restore(example, crop, k)
+        union = np.sum((mask > 0) | back)
+        overlaps.append(np.sum((mask > 0) & back) / union if union else 1.0)
+    return np.array(overlaps)
 
 
 def resized(data: InspectedData) -> Step:
@@ -75,19 +79,14 @@ def crops(data: InspectedData) -> Step:
     overlaps = crop_overlaps(example, made)
     plain = without_randomness(settings)
     flipped = data.augmented(dataclasses.replace(plain, transforms=(Flip(1.0), *plain.transforms)))
-
-    def figures() -> Iterator[Figure]:
-        if made:
-            yield crops_figure(example, made, data.names)
-        yield input_figure([data.sample, flipped], data.names, 2)
-
+    figures = [crops_figure(example, made, data.names)] if made else []
     cells, pixels = len(made) * settings.mask_size**2, len(made) * example.image.shape[0] * example.image.shape[1]
     return Step(
         "Crops against full masks",
         "A full-size mask for every object would fill the memory. Training keeps only the box of every mask, at a "
         "fixed number of cells; the loss is visible when the crop is pasted at full size. Below, all crops are pasted "
         "over the network's input, as it is and flipped.",
-        figures(),
+        [*figures, input_figure([data.sample, flipped], data.names, 2)],
         facts={
             "Cells of a crop": (settings.mask_size, settings.mask_size),
             "Mean IoU with the full masks": float(overlaps.mean()) if made else None,
@@ -102,15 +101,14 @@ def augmentation(data: InspectedData) -> Step:
     """The image in different steps of training."""
     settings = data.config.data
     random = settings != without_randomness(settings)
-    return Step(
-        "Augmentation",
-        "The same image in different steps of training. The augmentation depends only on the seed, the step and the "
-        "image's slot in the batch."
-        if random
-        else "Nothing is random in this configuration: every step of training gets the image as it is above.",
-        [_draws(data, settings)] if random else (),
-        facts={transform.name: settings_of(transform) for transform in settings.transforms},
-    )
+    text = "Nothing is random in this configuration: every step of training gets the image as it is above."
+    if random:
+        text = (
+            "The same image in different steps of training. The augmentation depends only on the seed, the step and "
+            "the image's slot in the batch."
+        )
+    facts = {transform.name: settings_of(transform) for transform in settings.transforms}
+    return Step("Augmentation", text, [_draws(data, settings)] if random else (), facts)
 
 
 def random_crops(data: InspectedData) -> Step | None:
@@ -151,14 +149,12 @@ def settings_of(transform: Transform) -> str:
 def pasted_samples(data: InspectedData) -> list[Batch]:
     """The image with objects of images that have some, each drawn at random."""
     config, rng = data.config, data.rng(4)
-    centered = config.model.input.centered
     donors = [image.position for image in data.numbers.images if not image.is_crowd.all()]
-    some = rng.choice(donors, DRAWS).tolist() if donors else []
-    generators = Generators(rng)
-    return [
-        augment(data.example, generators, config.data, data.bucket, centered, [(CopyPaste(), data.source[donor])])
-        for donor in some
-    ] or [data.augmented(config.data)]
+    if not donors:
+        return [data.augmented(config.data)]
+    given = (data.example, Generators(rng), config.data, data.bucket, config.model.input.centered)
+    some = rng.choice(donors, DRAWS).tolist()
+    return [augment(*given, [(CopyPaste(), data.source[donor])]) for donor in some]
 
 
 def _draws(data: InspectedData, settings: DataConfig) -> Figure:
@@ -166,26 +162,18 @@ def _draws(data: InspectedData, settings: DataConfig) -> Figure:
 
 
 def input_figure(samples: Sequence[Batch], class_names: Sequence[str], columns: int) -> Figure:
-    """Inputs of the network: padded images with boxes, and masks pasted from the ground truth's crops.
+    """Inputs of the network: padded images with boxes, dotted those of crowds, and masks pasted from crops.
 
-    Crowds have dotted boxes.
-
-    Args:
-        samples: training samples, at least one, of one padded size: no leading `B`.
-        class_names: one per label.
-        columns: panels side by side.
+    The samples, at least one, have one padded size and no leading `B`.
     """
-    figure, axes = panels(len(samples), columns, samples[0].images.shape)
-    chosen = class_colors(
-        label for sample in samples for label in sample.ground_truth.labels[sample.ground_truth.valid].tolist()
-    )
-    for panel, sample in zip(axes, samples, strict=True):
-        height, width = sample.image_sizes.astype(int).tolist()
-        show(panel, sample.images, f"image {height} × {width}")
-        truth = GroundTruth(*(field[sample.ground_truth.valid] for field in sample.ground_truth))
+    figure, grid = panels(len(samples), columns, samples[0].images.shape)
+    truths = [GroundTruth(*(field[truth.valid] for field in truth)) for _, _, truth, _ in samples]
+    chosen = class_colors(label for truth in truths for label in truth.labels.tolist())
+    for axes, sample, truth in zip(grid, samples, truths, strict=True):
+        show(axes, sample.images, "image {:.0f} × {:.0f}".format(*sample.image_sizes.tolist()))
         colors = [chosen[label] for label in truth.labels.tolist()]
-        tint(panel, full_masks(truth, sample.images.shape), colors)
-        draw_boxes(panel, truth.boxes, colors, [":" if crowd else "-" for crowd in truth.is_crowd])
+        tint(axes, full_masks(truth, sample.images.shape), colors)
+        draw_boxes(axes, truth.boxes, colors, [":" if crowd else "-" for crowd in truth.is_crowd])
     legend(figure, {class_names[label]: Ink(color) for label, color in chosen.items()})
     return figure
 
@@ -197,13 +185,7 @@ def full_masks(truth: GroundTruth, shape: Sequence[int]) -> Iterable[Bool[np.nda
 
 
 def crops_figure(example: Example, crops: Sequence[UInt8[np.ndarray, "m m"]], class_names: Sequence[str]) -> Figure:
-    """The largest objects: image, full mask, crop, and where the crop, put back at full size, differs.
-
-    Args:
-        example: from an `ImageSource`, with at least one object.
-        crops: of its masks; see `mask_crops`.
-        class_names: one per label.
-    """
+    """The largest objects, at least one: image, full mask, crop, and where the crop, put back at full size, differs."""
     sides = example.boxes[:, 2:] - example.boxes[:, :2]
     largest = np.argsort(-sides.prod(axis=1), kind="stable")[:OBJECTS].tolist()
     overlaps = crop_overlaps(example, crops)
@@ -213,8 +195,8 @@ def crops_figure(example: Example, crops: Sequence[UInt8[np.ndarray, "m m"]], cl
         window = slice(int(top), int(bottom)), slice(int(left), int(right))
         mask, back = example.masks[k][window] > 0, _restore(example, crops[k], k)[window]
         tiles[0].append(Tile(example.image[window], class_names[example.labels[k]]))
-        tiles[1].append(Tile(_gray(mask), f"{mask.shape[0]} × {mask.shape[1]}"))
-        tiles[2].append(Tile(_gray(crops[k] > 0), f"{len(crops[k])} × {len(crops[k])}"))
+        tiles[1].append(Tile(_difference(mask, mask), f"{mask.shape[0]} × {mask.shape[1]}"))
+        tiles[2].append(Tile(_difference(crops[k] > 0, crops[k] > 0), f"{len(crops[k])} × {len(crops[k])}"))
         tiles[3].append(Tile(_difference(mask, back), f"IoU {overlaps[k]:.3f}"))
     return tile_figure(tiles, ("image", "full mask", "crop", "crop put back:\norange is lost,\nblue is added"))
 
@@ -224,11 +206,8 @@ def _restore(example: Example, crop: np.ndarray, k: int) -> Bool[np.ndarray, "H 
     return paste_mask(crop.astype(np.float32), example.boxes[k], height, width)
 
 
-def _gray(mask: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-    return mask[..., None] * np.array(BOTH, np.uint8)
-
-
 def _difference(mask: np.ndarray, back: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    """Pixels of both masks gray, of one alone in a colour."""
     image = np.zeros((*mask.shape, 3), np.uint8)
     for pixels, color in ((mask & back, BOTH), (mask & ~back, FULL_ONLY), (back & ~mask, CROP_ONLY)):
         image[pixels] = color

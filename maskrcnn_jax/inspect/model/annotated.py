@@ -62,12 +62,8 @@ def network_objects(
 ) -> GroundTruth:
     """The objects with boxes in pixels of the network's input; no leading `B`, no padding.
 
-    Masks are left out: each is a single empty cell.
-
-    Args:
-        annotated: The image.
-        scale: `(x, y)`: network pixels per pixel of the image.
-        corner: `(x, y)` of the image in the padded input, pixels.
+    Masks are left out: each is a single empty cell. Scale, `(x, y)`, is network pixels per pixel of the image; corner,
+    `(x, y)`, is that of the image in the padded input, pixels.
     """
     example, count = annotated.example, len(annotated.example.boxes)
     boxes = example.boxes * np.float32(np.tile(scale, 2)) + np.tile(corner, 2)

@@ -2,25 +2,15 @@
 
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from maskrcnn_jax.draw.detections import class_name
-from maskrcnn_jax.draw.literal_figure import LiteralFigure
-from maskrcnn_jax.inspect.captions import caption
-from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage
-from maskrcnn_jax.inspect.panels import (
-    COLORS,
-    GRAY,
-    WIDTH,
-    Color,
-    class_colors,
-    connect,
-    draw_boxes,
-    fade,
-    panels,
-    show,
-)
+from maskrcnn_jax.inspect.charts import charts, heat_map
+from maskrcnn_jax.inspect.colors import COLORS, GRAY, label_colors
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
+from maskrcnn_jax.inspect.panels import WIDTH, caption, draw_boxes, draw_refined, fade, panel, panels, show
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
@@ -31,7 +21,7 @@ from maskrcnn_jax.structs import Trace
 def roi_levels(seen: InspectedImage, count: int = 60) -> Step:
     """The pyramid level of each RoI; of each level the best `count` are drawn."""
     trace, view = seen.trace, seen.view
-    names, strides = seen.model.config.level_names, seen.model.config.strides
+    names, strides = seen.config.level_names, seen.config.strides
     levels, valid = np.asarray(trace.roi_levels[0]), np.asarray(trace.rois.valid[0])
     pooled = np.unique(levels[valid]).tolist() or [0]
     figure, grid = panels(len(pooled), 4, view.image.shape)
@@ -40,13 +30,13 @@ def roi_levels(seen: InspectedImage, count: int = 60) -> Step:
         which = f"{count} of {len(mine)}" if len(mine) > count else str(len(mine))
         show(axes, fade(view.image), f"{names[level]}, a cell every {strides[level]} pixels; RoIs: {which}")
         boxes = view.place(trace.rois.boxes[0])[mine[:count]]
-        draw_boxes(axes, boxes, [COLORS[level]] * len(boxes), width=0.8)
+        draw_boxes(axes, boxes, COLORS[level], width=0.8)
     return Step(
         "Levels of RoIs",
         "Every proposal is a region of interest, a RoI. Its features are pooled from the level that fits its size: the "
         "larger a RoI, the coarser its level.",
         [figure],
-        tables=[roi_level_table(trace, seen.model.config)],
+        tables=[roi_level_table(trace, seen.config)],
     )
 
 
@@ -57,11 +47,12 @@ def roi_features(seen: InspectedImage, count: int = 8) -> Step:
     rois = list(dict.fromkeys([*found, *np.flatnonzero(trace.rois.valid[0]).tolist()]))[:count]
     if not rois:
         return Step("Features of RoIs", "There is no RoI.")
-    boxes = view.place(trace.rois.boxes[0])
+    windows = [view.window(box) for box in view.place(trace.rois.boxes[0, rois])]
+    names = [f"RoI {roi}, {seen.config.level_names[trace.roi_levels[0, roi]]}" for roi in rois]
     features = np.asarray(trace.roi_features[0, rois], np.float32)
     busiest = np.argsort(-features.std(axis=(0, 1, 2)))[:2].tolist()
     grid = [
-        [Tile(crop(view, boxes[roi]), f"RoI {roi}, P{trace.roi_levels[0, roi] + 2}") for roi in rois],
+        [Tile(view.image[window], name) for window, name in zip(windows, names, strict=True)],
         [Tile(heat(np.abs(one).mean(axis=2)), "mean magnitude") for one in features],
         *([Tile(heat(one[..., channel]), f"channel {channel}") for one in features] for channel in busiest),
     ]
@@ -79,17 +70,15 @@ def roi_classes(seen: InspectedImage, count: int = 200, seed: int = 0) -> Step:
     likely = roi_probabilities(trace)
     boxes = view.place(trace.rois.boxes[0])[np.asarray(trace.rois.valid[0])]
     some = np.sort(np.random.default_rng(seed).permutation(len(boxes))[:count])
-    labels, classes = likely.argmax(axis=1), likely.shape[1] - 1
-    objects = some[labels[some] < classes]
-    objects = objects[np.argsort(-likely[objects, labels[objects]], kind="stable")]
-    rest = some[labels[some] == classes]
-    figure, [axes] = panels(1, 1, view.image.shape)
+    labels, scores, background = likely.argmax(axis=1), likely.max(axis=1), likely.shape[1] - 1
+    rest, objects = some[labels[some] == background], some[labels[some] < background]
+    objects = objects[np.argsort(-scores[objects], kind="stable")]
     title = f"{len(some)} of {len(boxes)} RoIs: {len(objects)} of objects, {len(rest)} of background"
-    show(axes, fade(view.image), title)
-    draw_boxes(axes, boxes[rest], [GRAY] * len(rest), ":", 0.6)
-    colors = by_label(labels[objects])
+    figure, axes = panel(fade(view.image), title)
+    draw_boxes(axes, boxes[rest], GRAY, ":", 0.6)
+    colors = label_colors(labels[objects])
     draw_boxes(axes, boxes[objects], colors, width=1.2)
-    caption(axes, scored_names(names, labels[objects], likely[objects, labels[objects]]), boxes[objects], colors)
+    caption(axes, scored_names(names, labels[objects], scores[objects]), boxes[objects], colors)
     return Step(
         "Classes of RoIs",
         "The box head gives every RoI a probability for each class and for background. RoIs drawn at random: dotted "
@@ -108,14 +97,11 @@ def class_probabilities(seen: InspectedImage, rois: int = 40, classes: int = 20)
     greatest = likely[shown, :background].max(axis=0, initial=0)
     columns = np.argsort(-greatest, kind="stable")[: min(classes, max(1, int((greatest >= 0.01).sum())))]
     columns = np.append(np.sort(columns), background)
-    figure = LiteralFigure(figsize=(max(4.5, min(WIDTH, 1.8 + 0.5 * len(columns))), 1.6 + 0.15 * max(len(shown), 4)))
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots()
+    width = min(WIDTH, max(4.5, 1.8 + 0.5 * len(columns)))
+    figure, [axes] = charts((width, 1.6 + 0.15 * max(len(shown), 4)))
     grid = likely[np.ix_(shown, columns)] if len(shown) else np.zeros((1, len(columns)))
-    colors = axes.imshow(grid, cmap="viridis", vmin=0, vmax=1, aspect="auto")
     called = output_names(trace, names)
-    texts = [called[label] for label in columns.tolist()]
-    axes.set_xticks(range(len(columns)), texts, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
+    colors = heat_map(axes, grid, [called[label] for label in columns.tolist()])
     axes.set_ylabel(f"{len(shown)} RoIs, the least likely background first", fontsize=8)
     axes.set_yticks([])
     figure.colorbar(colors, ax=axes, label="probability")
@@ -135,12 +121,10 @@ def roi_refinement(seen: InspectedImage, count: int = 6, seed: int = 0) -> Step:
     some = np.sort(np.random.default_rng(seed).permutation(valid)[:count])
     before = view.place(trace.rois.boxes[0])[pairs.roi_index[0][some]]
     after, labels = view.place(pairs.boxes[0][some]), pairs.labels[0][some]
-    colors = by_label(labels)
-    figure, [axes] = panels(1, 1, view.image.shape)
-    show(axes, fade(view.image), f"{len(some)} of {len(valid)} RoIs with a class: dotted before, full after its deltas")
-    draw_boxes(axes, before, colors, ":", 1.2)
-    connect(axes, before, after, colors)
-    draw_boxes(axes, after, colors)
+    colors = label_colors(labels)
+    title = f"{len(some)} of {len(valid)} RoIs with a class: dotted before, full after its deltas"
+    figure, axes = panel(fade(view.image), title)
+    draw_refined(axes, before, after, colors, ":", 1.6)
     caption(axes, scored_names(names, labels, pairs.scores[0][some]), after, colors)
     return Step(
         "Deltas of classes",
@@ -167,22 +151,19 @@ def likely_class_table(trace: Trace, names: Sequence[str]) -> Table:
     """Number of RoIs by their most likely class; classes without any are left out."""
     likely = roi_probabilities(trace)
     called = output_names(trace, names)
-    labels, counts = np.unique(likely.argmax(axis=1), return_counts=True)
-    entries = []
-    for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
-        mine = likely[likely.argmax(axis=1) == label, label]
-        entries.append((called[label], count, float(mine.mean()), float(mine.max())))
+    labels, entries = likely.argmax(axis=1), []
+    for label in np.unique(labels).tolist():
+        mine = likely[labels == label, label]
+        entries.append((called[label], len(mine), float(mine.mean()), float(mine.max())))
     entries.sort(key=lambda entry: -entry[1])
-    return Table(
-        ("most likely class", "RoIs", "mean probability", "greatest"), entries, "RoIs by their most likely class"
-    )
+    columns = ("most likely class", "RoIs", "mean probability", "greatest")
+    return Table(columns, entries, "RoIs by their most likely class")
 
 
 def roi_probabilities(trace: Trace) -> Float[np.ndarray, "n c1"]:
     """The class probabilities of the valid RoIs of the first image, `[n, C + 1]`; background is the last column."""
-    logits = np.asarray(trace.box.logits[0])[np.asarray(trace.rois.valid[0])].astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    return powers / powers.sum(axis=1, keepdims=True)
+    logits = np.asarray(trace.box.logits[0], np.float32)[np.asarray(trace.rois.valid[0])]
+    return np.asarray(jax.nn.softmax(logits, axis=1))
 
 
 def output_names(trace: Trace, names: Sequence[str]) -> list[str]:
@@ -194,17 +175,3 @@ def scored_names(names: Sequence[str], labels: Int[np.ndarray, " n"], scores: Fl
     """Labels and scores as text."""
     pairs = zip(labels.tolist(), scores.tolist(), strict=True)
     return [f"{class_name(names, label)} {score:.2f}" for label, score in pairs]
-
-
-def by_label(labels: Int[np.ndarray, " n"]) -> list[Color]:
-    """The colour of each label's class."""
-    colors = class_colors(labels.tolist())
-    return [colors[label] for label in labels.tolist()]
-
-
-def crop(view: InputView, box: Float[np.ndarray, "4"]) -> np.ndarray:
-    """The image inside a box, at least one pixel; the box is in pixels of the view."""
-    height, width = view.image.shape[:2]
-    x0, y0 = np.clip(np.floor(box[:2]).astype(int), 0, (width - 1, height - 1)).tolist()
-    x1, y1 = np.clip(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1), (width, height)).tolist()
-    return view.image[y0:y1, x0:x1]

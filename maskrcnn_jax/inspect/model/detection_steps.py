@@ -1,22 +1,28 @@
-"""Steps from RoIs to detections: the rules that drop some, and the detections."""
+"""Steps from RoIs to detections: the rules that drop some, the detections, and their masks."""
 
 from collections.abc import Sequence
 
+import cv2
+import jax
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.draw.detections import class_name, splash
-from maskrcnn_jax.inspect.captions import caption
-from maskrcnn_jax.inspect.model.box_head_steps import by_label, roi_probabilities, scored_names
-from maskrcnn_jax.inspect.model.inspected import InspectedImage, full
-from maskrcnn_jax.inspect.panels import GRAY, Ink, class_colors, draw_boxes, fade, legend, panels, show, tint
+from maskrcnn_jax.inspect.colors import GRAY, Color, Ink, class_colors, label_colors
+from maskrcnn_jax.inspect.model.box_head_steps import roi_probabilities, scored_names
+from maskrcnn_jax.inspect.model.inspected import InspectedImage
+from maskrcnn_jax.inspect.panels import caption, draw_boxes, fade, legend, panel, tint
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
+from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
 from maskrcnn_jax.messages.counts import pluralize
 from maskrcnn_jax.structs import Trace
 
 MIN_SCORE = 0.5
 """Detections below are not drawn, as `predict` does."""
+MARGIN = 0.1
+"""Of a box's sides, shown around its mask, and two pixels more."""
 
 
 def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
@@ -28,11 +34,11 @@ def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
     keep = np.asarray(pairs.keep[0])[some]
     kept, dropped = some[keep], some[~keep]
     boxes, labels = view.place(pairs.boxes[0]), np.asarray(pairs.labels[0])
-    colors = by_label(labels[kept])
-    figure, [axes] = panels(1, 1, view.image.shape)
+    colors = label_colors(labels[kept])
     which = f"the {len(some)} best of {valid.sum()}" if valid.sum() > len(some) else f"{len(some)}"
-    show(axes, fade(view.image), f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped")
-    draw_boxes(axes, boxes[dropped], [GRAY] * len(dropped), "--", 0.6)
+    title = f"Of {which} pairs {len(kept)} are kept and {len(dropped)} dropped"
+    figure, axes = panel(fade(view.image), title)
+    draw_boxes(axes, boxes[dropped], GRAY, "--", 0.6)
     draw_boxes(axes, boxes[kept], colors)
     caption(axes, scored_names(names, labels[kept], pairs.scores[0][kept]), boxes[kept], colors)
     classes = class_colors(labels[kept].tolist())
@@ -50,13 +56,13 @@ def class_suppression(seen: InspectedImage, count: int = 100) -> Step:
 
 def detections(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step:
     """The detections with a score of at least `min_score` over the image; the best on top."""
-    view, found = seen.view, seen.found
+    found = seen.found
     best = np.flatnonzero(found.scores >= min_score)
-    colors, shape = by_label(found.labels[best]), view.image.shape[:2]
-    figure, [axes] = panels(1, 1, view.image.shape)
-    show(axes, view.image, f"{pluralize(len(best), 'detection')} with a score of {min_score} or more")
+    colors = label_colors(found.labels[best])
+    title = f"{pluralize(len(best), 'detection')} with a score of {min_score} or more"
+    figure, axes = panel(seen.view.image, title)
     if found.masks is not None:
-        tint(axes, (full(found.masks[n], shape) for n in best[::-1].tolist()), colors[::-1])
+        tint(axes, found.masks[best][::-1], colors[::-1])
     draw_boxes(axes, found.boxes[best][::-1], colors[::-1])
     caption(axes, scored_names(seen.names, found.labels[best], found.scores[best]), found.boxes[best], colors)
     return Step(
@@ -72,23 +78,66 @@ def detections(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step:
     )
 
 
+def masks(seen: InspectedImage, count: int = 8) -> Step | None:
+    """The masks of the `count` best detections; None without masks."""
+    view, found = seen.view, seen.found
+    if found.masks is None or not len(found.boxes):
+        return None
+    predicted = np.asarray(seen.trace.detections.masks)[0, np.asarray(seen.trace.detections.valid[0])]
+    colors = label_colors(found.labels)
+    texts = scored_names(seen.names, found.labels, found.scores)
+    grid: tuple[list[Tile], ...] = ([], [], [])
+    for index, square in enumerate(predicted[:count]):
+        box = found.boxes[index]
+        window = view.window(box, MARGIN * (box[2:] - box[:2]) + 2)
+        region, inside = view.image[window], found.masks[index][window]
+        size = "{} × {}".format(*square.shape)
+        grid[0].append(Tile(region, texts[index]))
+        grid[1].append(Tile(heat(square, 0.0, 1.0), f"{size}: {square.min():.2f} … {square.max():.2f}"))
+        grid[2].append(Tile(cut_out(region, inside, colors[index]), f"{inside.sum():,} pixels"))
+    return Step(
+        "Masks",
+        "For each detection the mask head predicts a square of probabilities over its box, from 0 (dark) to 1 "
+        "(yellow), for boxes of any shape. Pasted into the image they are thresholded at one half.",
+        [tile_figure(grid)],
+    )
+
+
+def class_masks(seen: InspectedImage, count: int = 8, classes: int = 6) -> Step | None:
+    """The masks of at most `classes` classes for the `count` best detections; None without masks or with one class."""
+    trace, names = seen.trace, seen.names
+    if trace.mask_logits is None or trace.mask_rois is None or trace.mask_logits.shape[-1] < 2:
+        return None
+    shown = np.flatnonzero(trace.mask_rois.valid[0])[:count]
+    if not len(shown):
+        return None
+    own = np.asarray(trace.mask_rois.labels[0])[shown].tolist()
+    total = trace.mask_logits.shape[-1]
+    labels = sorted(list(dict.fromkeys([*own, *range(total)]))[:classes])
+    grid = []
+    for label in labels:
+        scores = np.asarray(jax.nn.sigmoid(trace.mask_logits[0, shown, :, :, label]))
+        captions = ["its class" if label == mine else "" for mine in own]
+        grid.append([Tile(heat(one, 0.0, 1.0), text) for one, text in zip(scores, captions, strict=True)])
+    return Step(
+        "Masks of other classes",
+        "The mask head predicts a mask for every class of a box; the class that the box head chose decides which is "
+        "taken.",
+        [tile_figure(grid, [class_name(names, label) for label in labels])],
+    )
+
+
 def color_splash(seen: InspectedImage, min_score: float = MIN_SCORE) -> Step | None:
     """The image in gray, with its colours where an object is; None without masks."""
     found = seen.found
     if found.masks is None or not len(found.scores):
         return None
-    figure, [axes] = panels(1, 1, seen.view.image.shape)
-    show(axes, splash(seen.view.image, found, min_score=min_score))
+    figure, _ = panel(splash(seen.view.image, found, min_score=min_score))
     return Step("Colour splash", f"Gray where no object with a score of {min_score} or more is.", [figure])
 
 
 def filter_table(trace: Trace, config: ModelConfig) -> Table:
-    """The number of RoIs, pairs and detections after each rule.
-
-    Args:
-        trace: of one image.
-        config: of the network.
-    """
+    """The number of RoIs, pairs and detections of a trace of one image after each rule."""
     likely, rule, pairs = roi_probabilities(trace), config.detect, trace.pairs
     positive = likely.argmax(axis=1) < config.num_classes
     passing = (likely[:, : config.num_classes] > rule.score_threshold).sum()
@@ -106,13 +155,7 @@ def filter_table(trace: Trace, config: ModelConfig) -> Table:
 
 
 def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) -> Table:
-    """The RoIs of each class that enter suppression and that it keeps, best first.
-
-    Args:
-        trace: of one image.
-        names: one per class.
-        most: RoIs that are listed.
-    """
+    """The RoIs of each class that enter suppression and that it keeps, best first; at most `most` are listed."""
     pairs = trace.pairs
     valid, keep = np.asarray(pairs.valid[0]), np.asarray(pairs.keep[0])
     labels, roi = np.asarray(pairs.labels[0]), np.asarray(pairs.roi_index[0])
@@ -127,3 +170,14 @@ def class_suppression_table(trace: Trace, names: Sequence[str], most: int = 15) 
 
 def _list(numbers: Sequence[int], most: int) -> str:
     return " ".join(f"#{number}" for number in numbers[:most]) + (" …" if len(numbers) > most else "")
+
+
+def cut_out(
+    image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], color: Color
+) -> UInt8[np.ndarray, "h w 3"]:
+    """An image, light and gray outside the mask, with the mask's outline in a colour."""
+    gray = 255 - (255 - cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)) // 3
+    drawn = np.where(mask[..., None], image, gray[..., None])
+    outline = mask & ~cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).astype(bool)
+    drawn[outline] = np.rint(255 * np.array(color))
+    return drawn

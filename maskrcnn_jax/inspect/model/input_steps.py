@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from maskrcnn_jax.inspect.data.stored_steps import boxes_figure
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
-from maskrcnn_jax.inspect.panels import panels, show
+from maskrcnn_jax.inspect.panels import panel
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.tensors import trace_table
 from maskrcnn_jax.inspect.tiles import Tile, heat, tile_figure
@@ -18,20 +18,18 @@ from maskrcnn_jax.structs import Array
 def image(seen: InspectedImage) -> Step:
     """The image inside the network's input."""
     trace, view, config = seen.trace, seen.view, seen.config
-    left_out = []
+    text = "What the network sees: resized, with its normalisation undone. All boxes of the steps are in its pixels."
     if seen.annotated is None:
-        left_out.append(
+        text += (
             " Its objects are not known, so the steps that compare with them are left out: anchor targets, recall, "
             "precision, overlaps and errors."
         )
     if config.mask_head is None:
-        left_out.append(" The network has no mask head: the steps on masks are left out.")
-    figure, [axes] = panels(1, 1, view.image.shape)
-    show(axes, view.image, "{} × {} pixels".format(*view.image.shape))
+        text += " The network has no mask head: the steps on masks are left out."
+    figure, _ = panel(view.image, "{} × {} pixels".format(*view.image.shape))
     return Step(
         "The image",
-        "What the network sees: resized, with its normalisation undone. All boxes of the steps are in its pixels."
-        + "".join(left_out),
+        text,
         [figure],
         facts={
             "Image": seen.image.shape[:2],
@@ -89,17 +87,12 @@ def pyramid(seen: InspectedImage) -> Step:
         "The pyramid",
         "The feature pyramid brings the stages to one number of channels and adds the coarse levels to the fine ones. "
         "All later steps use these maps alone.",
-        [activation_figure(dict(zip(seen.model.config.level_names, seen.trace.features, strict=True)))],
+        [activation_figure(dict(zip(seen.config.level_names, seen.trace.features, strict=True)))],
     )
 
 
 def activation_figure(stages: Mapping[str, Array], count: int = 4) -> Figure:
-    """The first channels of each stage, each from its least value to its greatest, and the mean magnitude of all.
-
-    Args:
-        stages: by name, `[1, h, w, channels]`.
-        count: channels that are shown.
-    """
+    """The first channels of each stage, `[1, h, w, channels]`, and the mean magnitude of all its channels."""
     grid = []
     for stage in stages.values():
         values = np.asarray(stage[0], np.float32)

@@ -7,22 +7,25 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from maskrcnn_jax.config import InputConfig, ModelConfig
+from maskrcnn_jax.data.sources.coco_dictionary import coco_dictionary, of_example
 from maskrcnn_jax.data.sources.example import ImageSource
 from maskrcnn_jax.data.transforms.geometry import fit
 from maskrcnn_jax.evaluation.coco import label_categories
 from maskrcnn_jax.inspect.activations import module_names, observe
+from maskrcnn_jax.inspect.data.anchor_targets import Pyramid
 from maskrcnn_jax.inspect.model.annotated import AnnotatedImage, network_objects
-from maskrcnn_jax.inspect.model.matches import Outcome, annotations, compare_results
-from maskrcnn_jax.masks.paste import Crop
+from maskrcnn_jax.inspect.model.matches import Outcome, compare_results
+from maskrcnn_jax.masks.lazy_masks import whole_masks
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 from maskrcnn_jax.ops.images import Images, ImageSizes, valid_regions
 from maskrcnn_jax.prediction.coco_results import CocoResult, image_results
 from maskrcnn_jax.prediction.predictor import to_original
 from maskrcnn_jax.structs import Array, Detections, GroundTruth, ImageRecord, Trace
 
+NO_MARGIN = np.zeros(2)
 STEM, BACKBONE = "backbone.stem", "backbone"
 
 
@@ -37,6 +40,13 @@ class InputView(NamedTuple):
     def place(self, boxes: Array) -> np.ndarray:
         """Boxes of a trace, `[n, 4]` pixels of the padded input, in pixels of the view."""
         return np.asarray(boxes, np.float32) - np.tile(self.corner, 2)
+
+    def window(self, box: Float[np.ndarray, "4"], margin: Array = NO_MARGIN) -> tuple[slice, slice]:
+        """Lines and columns of the view in a box, at least one of each; a margin `(x, y)` is added on all sides."""
+        height, width = self.image.shape[:2]
+        x0, y0, x1, y1 = np.rint(box + np.concatenate([-margin, margin])).astype(int).tolist()
+        x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
+        return slice(y0, min(max(y1, y0 + 1), height)), slice(x0, min(max(x1, x0 + 1), width))
 
 
 @dataclass(frozen=True)
@@ -71,9 +81,19 @@ class InspectedImage:
         return None if self.annotated is None else network_objects(self.annotated, self.scale, self.view.corner)
 
     @property
+    def pyramid(self) -> Pyramid:
+        """The anchors, pixels of the padded input, by level."""
+        cells = tuple((level.shape[1], level.shape[2]) for level in self.trace.features)
+        ratios = len(self.trace.anchors) // sum(height * width for height, width in cells)
+        counts = tuple(ratios * height * width for height, width in cells)
+        return Pyramid(np.asarray(self.trace.anchors), cells, counts, self.config.level_names)
+
+    @property
     def found(self) -> Detections:
-        """The detections in pixels of the view, masks as `Crops`; without padding."""
-        return to_original(self.from_corner, self.view.image.shape[:2], (1.0, 1.0), self.config)
+        """The detections in pixels of the view, with masks over all of it; without padding."""
+        size = self.view.image.shape[:2]
+        found = to_original(self.from_corner, size, (1.0, 1.0), self.config)
+        return found._replace(masks=whole_masks(found.masks, size))
 
     @property
     def from_corner(self) -> Detections:
@@ -87,8 +107,9 @@ class InspectedImage:
         if self.annotated is None:
             return None
         source, _, example, _ = self.annotated
-        objects = annotations(example, example.image_id, source.category_ids)
-        return compare_results(self.results(source, example.image_id), objects, masks=self.config.mask_head is not None)
+        truth = coco_dictionary([of_example(example)], source.category_ids, source.class_names)
+        results = self.results(source, example.image_id)
+        return compare_results(results, truth["annotations"], masks=self.config.mask_head is not None)
 
     def results(self, source: ImageSource, image_id: int) -> list[CocoResult]:
         """The detections in COCO's results format, in pixels of the image itself and categories of a data set."""
@@ -135,26 +156,12 @@ def _run(
 
 
 def input_view(trace: Trace, region: Float[np.ndarray, "4"], config: InputConfig) -> InputView:
-    """The image in the first input of a trace, its normalisation undone.
-
-    Args:
-        trace: Of a batch.
-        region: The valid region of the input; see `ops.images.valid_regions`.
-        config: How the network's inputs are normalised.
-    """
+    """The image in the valid region of the first input of a trace, its normalisation undone."""
     x0, y0, x1, y1 = (int(edge) for edge in region)
     pixels = np.asarray(trace.images[0, y0:y1, x0:x1], np.float32)
     pixels = pixels[..., ::-1] if config.bgr else pixels
     pixels = pixels * np.array(config.std, np.float32) + np.array(config.mean, np.float32)
     return InputView(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), np.asarray(region[:2], np.float32))
-
-
-def full(mask: Crop, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """A crop as a mask over the whole view, whose (height, width) is `size`."""
-    pixels = np.zeros(size, bool)
-    height, width = mask.mask.shape
-    pixels[mask.y : mask.y + height, mask.x : mask.x + width] = mask.mask
-    return pixels
 
 
 def _stages(inside: dict[str, Array | tuple], strides: Sequence[int]) -> dict[str, Array]:

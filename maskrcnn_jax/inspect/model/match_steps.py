@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.curves import CURVES
-from maskrcnn_jax.draw.literal_figure import LiteralFigure
-from maskrcnn_jax.inspect.captions import caption
+from maskrcnn_jax.inspect.charts import INK, charts, heat_map
+from maskrcnn_jax.inspect.colors import COLORS, GRAY, Ink
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
 from maskrcnn_jax.inspect.model.matches import (
     Kind,
@@ -19,7 +18,7 @@ from maskrcnn_jax.inspect.model.matches import (
     match_predictions,
     precision_recall,
 )
-from maskrcnn_jax.inspect.panels import COLORS, GRAY, Ink, draw_boxes, fade, legend, panels, show
+from maskrcnn_jax.inspect.panels import caption, draw_boxes, fade, legend, panel
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
 from maskrcnn_jax.messages.counts import pluralize
@@ -93,34 +92,25 @@ def _compared(seen: InspectedImage) -> str:
 
 def precision_figure(outcome: Outcome, thresholds: tuple[float, ...] = (0.5, 0.75, 0.9)) -> Figure:
     """Precision over recall of one image, all classes together: a curve for each least overlap."""
-    figure = LiteralFigure(figsize=(6.5, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for index, threshold in enumerate(thresholds):
+    figure, [axes] = charts((6.5, 4.2))
+    for threshold, color in zip(thresholds, (INK[4], INK[5], INK[3]), strict=False):
         curve = precision_recall(outcome, threshold)
-        color = tuple(value / 255 for value in CURVES[(4, 5, 3)[index % 3]])
         label = f"AP at IoU {threshold:g} = {average_precision(curve):.3f}"
-        raised = np.maximum.accumulate(curve.precision[::-1])[::-1]
         axes.plot(curve.recall, curve.precision, "o", color=color, markersize=3)
-        axes.step([0, *curve.recall], [*raised[:1], *raised], where="pre", color=color, label=label, linewidth=1.8)
+        steps = [0, *curve.recall], [*curve.raised[:1], *curve.raised]
+        axes.step(*steps, where="pre", color=color, label=label, linewidth=1.8)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.03), ylim=(0, 1.05))
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
 def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
-    """The overlap of every prediction with every object; matches and pairs of different classes are marked.
-
-    Args:
-        outcome: of an image.
-        names: of the categories.
-    """
+    """The overlap of every prediction with every object; matches and pairs of different classes are marked."""
     tall, wide = (min(MOST, side) for side in outcome.iou.shape)
     found = match_predictions(outcome, 0.5)
-    figure = LiteralFigure(figsize=(2.8 + 0.42 * max(wide, 4), 1.7 + 0.27 * max(tall, 3)), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(outcome.iou[:tall, :wide], cmap="viridis", vmin=0, vmax=1, aspect="auto")
+    figure, [axes] = charts((2.8 + 0.42 * max(wide, 4), 1.7 + 0.27 * max(tall, 3)))
+    heat_map(axes, outcome.iou[:tall, :wide], [names[category] for category in outcome.object_categories[:wide]])
     for row, column in zip(*np.nonzero(outcome.iou[:tall, :wide] >= 0.01), strict=True):
         value = outcome.iou[row, column]
         same, match = outcome.same[row, column], found[row] == column
@@ -128,8 +118,6 @@ def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color="black" if value > 0.6 else "white")
     predictions = zip(outcome.categories[:tall].tolist(), outcome.scores[:tall].tolist(), strict=True)
     axes.set_yticks(range(tall), [f"{names[category]} {score:.2f}" for category, score in predictions], fontsize=8)
-    objects = [names[category] for category in outcome.object_categories[:wide].tolist()]
-    axes.set_xticks(range(wide), objects, rotation=40, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_ylabel("predictions, best first", fontsize=8)
     axes.set_xlabel("objects", fontsize=8)
     return figure
@@ -138,38 +126,27 @@ def overlap_figure(outcome: Outcome, names: Mapping[int, str]) -> Figure:
 def error_figure(image: Array, outcome: Outcome, names: Mapping[int, str]) -> Figure:
     """Predictions with class, score and best overlap, coloured by kind, and the objects without a prediction.
 
-    Of each kind except `FOUND` only the best are drawn, as many would cover the image.
-
-    Args:
-        image: `[h, w, 3]` uint8 RGB: the one that the outcome is of.
-        outcome: of an image.
-        names: of the categories.
+    Of each kind except `FOUND` only the best are drawn, as many would cover the image, `[h, w, 3]` uint8 RGB.
     """
-    figure, [axes] = panels(1, 1, image.shape)
-    kinds, objects = error_kinds(outcome)
-    counts = Counter(kinds)
-    rest = len(kinds) - counts[Kind.FOUND] - counts[Kind.IGNORED]
-    found = f"{counts[Kind.FOUND]} of {np.sum(~outcome.is_crowd)} objects found"
-    show(axes, fade(image), f"{found}, {pluralize(rest, 'error')}")
+    kinds, objects = (np.array(side, object) for side in error_kinds(outcome))
+    errors = np.sum((kinds != Kind.FOUND) & (kinds != Kind.IGNORED))
+    found = f"{np.sum(kinds == Kind.FOUND)} of {np.sum(~outcome.is_crowd)} objects found"
+    figure, axes = panel(fade(image), f"{found}, {pluralize(int(errors), 'error')}")
     drawn: list[int] = []
     explained = {}
-    for kind in Kind:
-        color, style = INKS[kind]
-        every = [index for index, is_kind in enumerate(kinds) if is_kind == kind]
+    for kind, ink in INKS.items():
+        every = np.flatnonzero(kinds == kind).tolist()
         some = every if kind == Kind.FOUND else every[:EACH]
-        draw_boxes(axes, outcome.boxes[some], [color] * len(some), style)
+        draw_boxes(axes, outcome.boxes[some], *ink)
         drawn += some
         if kind in (Kind.MISSED, Kind.NEAR_MISS):
-            mine = outcome.object_boxes[[index for index, is_kind in enumerate(objects) if is_kind == kind]]
-            draw_boxes(axes, mine, [color] * len(mine), style)
-        if kind in (*kinds, *objects):
-            explained[str(kind) if some == every else f"{kind}: the {EACH} best of {len(every)}"] = INKS[kind]
+            draw_boxes(axes, outcome.object_boxes[objects == kind], *ink)
+        if kind in kinds or kind in objects:
+            explained[str(kind) if some == every else f"{kind}: the {EACH} best of {len(every)}"] = ink
     drawn.sort()
     best = outcome.iou.max(axis=1, initial=0)[drawn]
-    texts = [
-        f"{names[category]} {score:.2f} / {shared:.2f}"
-        for category, score, shared in zip(outcome.categories[drawn].tolist(), outcome.scores[drawn], best, strict=True)
-    ]
+    numbers = zip(outcome.categories[drawn].tolist(), outcome.scores[drawn], best, strict=True)
+    texts = [f"{names[category]} {score:.2f} / {shared:.2f}" for category, score, shared in numbers]
     caption(axes, texts, outcome.boxes[drawn], [INKS[kinds[index]].color for index in drawn])
     legend(figure, explained)
     return figure

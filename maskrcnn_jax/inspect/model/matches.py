@@ -8,8 +8,6 @@ import numpy as np
 from faster_coco_eval.core import mask as rle
 from jaxtyping import Bool, Float, Int
 
-from maskrcnn_jax.data.sources.example import Example
-from maskrcnn_jax.masks.rle import encode_mask
 from maskrcnn_jax.prediction.coco_results import CocoResult
 
 FOREGROUND, BACKGROUND = 0.5, 0.1
@@ -54,62 +52,22 @@ class Outcome(NamedTuple):
         return self.categories[:, None] == self.object_categories[None]
 
 
-def annotations(example: Example, image_id: int, category_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The objects of an image in COCO's form, with numbers from 1.
-
-    Args:
-        example: from an `ImageSource`.
-        image_id: the number of the image.
-        category_ids: of the source, one per label.
-    """
-    return [
-        {
-            "id": number,
-            "image_id": image_id,
-            "category_id": int(category_ids[label]),
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "area": float(np.count_nonzero(mask)),
-            "iscrowd": int(crowd),
-            "segmentation": encode_mask(mask),
-        }
-        for number, ((x0, y0, x1, y1), label, crowd, mask) in enumerate(
-            zip(example.boxes.tolist(), example.labels, example.is_crowd, example.masks, strict=True), start=1
-        )
-    ]
-
-
 def compare_results(results: Sequence[CocoResult], objects: Sequence[Mapping[str, Any]], *, masks: bool) -> Outcome:
-    """Overlaps of an image's predictions with its objects, as in COCO's evaluation.
-
-    Args:
-        results: in COCO's results format, best first.
-        objects: see `annotations`.
-        masks: compare masks, not boxes.
-    """
+    """Overlaps of masks, or boxes, of an image's predictions, best first, and its objects, as in COCO's evaluation."""
     key = "segmentation" if masks else "bbox"
     crowd = [int(entry["iscrowd"]) for entry in objects]
     shared = np.zeros((len(results), len(objects)))
     if shared.size:
         shared = np.asarray(rle.iou([entry[key] for entry in results], [entry[key] for entry in objects], crowd))
-    return Outcome(
-        _corners(results),
-        np.array([entry["score"] for entry in results], np.float64),
-        np.array([entry["category_id"] for entry in results], np.int64),
-        _corners(objects),
-        np.array([entry["category_id"] for entry in objects], np.int64),
-        np.array(crowd, bool),
-        shared,
-    )
+    scores = np.array([entry["score"] for entry in results], np.float64)
+    (boxes, categories), (object_boxes, object_categories) = map(_boxes_and_categories, (results, objects))
+    return Outcome(boxes, scores, categories, object_boxes, object_categories, np.array(crowd, bool), shared)
 
 
 def match_predictions(outcome: Outcome, threshold: float) -> Int[np.ndarray, " d"]:
     """The object of its class that each prediction is matched with, −1 for none: the best predictions first.
 
     An object is matched once; a crowd takes any number of predictions that are not matched with an object.
-
-    Args:
-        outcome: of an image.
-        threshold: least overlap.
 
     Source: pycocotools `COCOeval.evaluateImg`.
     """
@@ -131,7 +89,11 @@ class Curve(NamedTuple):
     precision: np.ndarray
     recall: np.ndarray
     """NaN where there are no objects."""
-    scores: np.ndarray
+
+    @property
+    def raised(self) -> np.ndarray:
+        """Each precision raised to the greatest at a higher recall."""
+        return np.maximum.accumulate(self.precision[::-1])[::-1]
 
 
 def precision_recall(outcome: Outcome, threshold: float) -> Curve:
@@ -141,7 +103,7 @@ def precision_recall(outcome: Outcome, threshold: float) -> Curve:
     true = np.cumsum(found[~on_crowd] >= 0)
     objects = np.count_nonzero(~outcome.is_crowd)
     recall = true / objects if objects else np.full(len(true), np.nan)
-    return Curve(true / np.arange(1, len(true) + 1), recall, outcome.scores[~on_crowd])
+    return Curve(true / np.arange(1, len(true) + 1), recall)
 
 
 def average_precision(curve: Curve) -> float:
@@ -149,10 +111,7 @@ def average_precision(curve: Curve) -> float:
 
     Source: PASCAL VOC 2010, all points.
     """
-    if not len(curve.recall):
-        return 0.0
-    raised = np.maximum.accumulate(curve.precision[::-1])[::-1]
-    return float(np.sum(raised * np.diff(curve.recall, prepend=0.0)))
+    return float(np.sum(curve.raised * np.diff(curve.recall, prepend=0.0)))
 
 
 def image_precision(outcome: Outcome, threshold: float) -> float:
@@ -203,7 +162,9 @@ def _error(
     return Kind.BOTH, None
 
 
-def _corners(entries: Sequence[Mapping[str, Any]]) -> Float[np.ndarray, "n 4"]:
+def _boxes_and_categories(
+    entries: Sequence[Mapping[str, Any]],
+) -> tuple[Float[np.ndarray, "n 4"], Int[np.ndarray, " n"]]:
     boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    return boxes
+    return boxes, np.array([entry["category_id"] for entry in entries], np.int64)

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.draw.curves import CURVES
-from maskrcnn_jax.draw.literal_figure import LiteralFigure
+from maskrcnn_jax.inspect.charts import INK, charts
 from maskrcnn_jax.inspect.model.inspected import InspectedImage
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
@@ -49,14 +48,9 @@ def stage_boxes(trace: Trace) -> dict[str, np.ndarray]:
 
 
 def stage_overlaps(trace: Trace, objects: Float[np.ndarray, "g 4"]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By stage: each object's best overlap with a box of it, and each box's best overlap with an object.
+    """By stage: each object's best IoU with a box of it, and each box's best IoU with an object; 0 if there is none.
 
-    Args:
-        trace: of one image.
-        objects: boxes of the objects to be found, without crowds; pixels of the network input.
-
-    Returns:
-        IoU in [0, 1]; 0 where there is no box, or no object.
+    Boxes of objects, without crowds, are in pixels of the network input, as are those of the trace of one image.
     """
     overlaps = {}
     for name, boxes in stage_boxes(trace).items():
@@ -85,12 +79,7 @@ def recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table
 
 
 def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], names: Sequence[str]) -> Table:
-    """The best overlap of every object with a box of each stage; an entry shows the stage that lost the object.
-
-    Args:
-        overlaps: see `stage_overlaps`.
-        names: one per object.
-    """
+    """The best overlap of every object with a box of each stage; an entry shows the stage that lost the object."""
     best = zip(*(of_objects.tolist() for of_objects, _ in overlaps.values()), strict=True)
     entries = [(name, *values) for name, values in zip(names, best, strict=True)]
     missed = [index for index, entry in enumerate(entries) if entry[-1] < 0.5]
@@ -99,17 +88,14 @@ def object_recall_table(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]], n
 
 def recall_figure(overlaps: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Recall of every stage over the least overlap."""
-    figure = LiteralFigure(figsize=(7.5, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, [axes] = charts((7.5, 4))
     asked = np.linspace(0.3, 1, 141)
-    styles = ("-", "--", "-.", ":")
-    for index, (name, (of_objects, of_boxes)) in enumerate(overlaps.items()):
-        color = tuple(value / 255 for value in CURVES[(0, 1, 4, 5)[index % 4]])
+    looks = (("-", INK[0]), ("--", INK[1]), ("-.", INK[4]), (":", INK[5]))
+    for (style, color), (name, (of_objects, of_boxes)) in zip(looks, overlaps.items(), strict=True):
         label = f"{name} ({len(of_boxes):,})"
-        axes.plot(asked, recall_at(of_objects, asked), styles[index % 4], color=color, label=label, linewidth=2)
+        axes.plot(asked, recall_at(of_objects, asked), style, color=color, label=label, linewidth=2)
     axes.axvline(POSITIVE, color="0.8", linewidth=1, zorder=0)
     axes.set(xlabel="IoU with the object, at least", ylabel="share of objects found", xlim=(0.3, 1), ylim=(-0.02, 1.04))
     axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="lower left")
     return figure

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from maskrcnn_jax.checkpoints.pretrained import load_pretrained
 from maskrcnn_jax.config import Config, ConfigError
@@ -20,13 +19,6 @@ from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.model.mask_rcnn import MaskRCNN
 
 
-class ModelReport(NamedTuple):
-    """A written report on an image in a network."""
-
-    page: Path
-    seen: InspectedImage
-
-
 def inspect_model(
     checkpoint: Path | str,
     out: Path | str,
@@ -38,8 +30,8 @@ def inspect_model(
     images: int | None = None,
     step: int | None = None,
     config: Config | None = None,
-) -> ModelReport:
-    """Writes a page on one image in a network, from anchors to masks.
+) -> tuple[Path, InspectedImage]:
+    """Writes a page on one image in a network, from anchors to masks; returns its path and the image.
 
     Args:
         checkpoint: a run folder, or a file of weights of any system.
@@ -76,8 +68,8 @@ def inspect_model(
         pixels = annotated.example.image
     seen = run_model(model, pixels, annotated)
     about = str(image) if annotated is None else f"image {annotated.example.image_id}"
-    page = write_page(out, f"{checkpoint} at work on {about}", model_steps(seen, IMAGES if images is None else images))
-    return ModelReport(page, seen)
+    steps = model_steps(seen, IMAGES if images is None else images)
+    return write_page(out, f"{checkpoint} at work on {about}", steps), seen
 
 
 def model_steps(seen: InspectedImage, images: int) -> Iterator[Step | None]:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.data.sources.coco_dictionary import of_examples
 from maskrcnn_jax.data.transforms.buckets import fitted_sizes
 from maskrcnn_jax.evaluation.coco import coco_metrics
 from maskrcnn_jax.inspect.model.annotated import AnnotatedImage
 from maskrcnn_jax.inspect.model.inspected import InspectedImage, run_model
-from maskrcnn_jax.inspect.model.matches import annotations, compare_results, image_precision
+from maskrcnn_jax.inspect.model.matches import image_precision
 from maskrcnn_jax.inspect.model.recall_steps import THRESHOLDS
 from maskrcnn_jax.inspect.step import Step
 from maskrcnn_jax.inspect.table import Table
@@ -27,11 +28,9 @@ def scores(seen: InspectedImage, images: int = IMAGES) -> Step | None:
         return None
     positions = same_input(seen.annotated, images)
     table, metrics = score_images(seen.model, seen.annotated, positions)
-    entries = [(name, *(metrics.get(f"{kind}/{name}") for kind in ("bbox", "segm"))) for name in ("AP", "AP50", "AP75")]
-    kinds = ("boxes", "masks") if "segm/AP" in metrics else ("boxes",)
-    together = Table(
-        ("", *kinds), [entry[: 1 + len(kinds)] for entry in entries], "All of them together, mean over classes"
-    )
+    kinds = {"boxes": "bbox", "masks": "segm"} if "segm/AP" in metrics else {"boxes": "bbox"}
+    entries = [(name, *(metrics[f"{kind}/{name}"] for kind in kinds.values())) for name in ("AP", "AP50", "AP75")]
+    together = Table(("", *kinds), entries, "All of them together, mean over classes")
     return Step(
         "Average precision of several images",
         f"{pluralize(len(positions), 'image')} of the data, drawn at random among those that are padded to the same "
@@ -43,13 +42,7 @@ def scores(seen: InspectedImage, images: int = IMAGES) -> Step | None:
 
 
 def same_input(annotated: AnnotatedImage, count: int, seed: int = 0) -> list[int]:
-    """Images of the data set, drawn at random, that are padded to the size of this one, so that nothing is recompiled.
-
-    Args:
-        annotated: The image.
-        count: how many, at most.
-        seed: of the random images.
-    """
+    """Up to `count` random images of the data set that are padded to the size of this one: nothing is recompiled."""
     _, padded = fitted_sizes(np.asarray(annotated.source.sizes), annotated.config.model.input)
     same = np.flatnonzero((padded == padded[annotated.position]).all(axis=1))
     return sorted(np.random.default_rng(seed).permutation(same)[:count].tolist())
@@ -60,39 +53,26 @@ def score_images(
 ) -> tuple[Table, dict[str, float]]:
     """Average precision of several images, of each one and of all together.
 
-    Args:
-        model: the network.
-        annotated: An image of the data set.
-        positions: Of its images.
-
     Returns:
         An entry per image, all classes together, and the metrics of `coco.coco_metrics` over all images.
     """
     source, masks = annotated.source, model.config.mask_head is not None
-    images: list[dict[str, Any]] = []
-    objects: list[dict[str, Any]] = []
     results: list[CocoResult] = []
     entries: list[tuple[Any, ...]] = []
     for position in positions:
         example = source[position]
-        seen = run_model(model, example.image)
-        mine = annotations(example, example.image_id, source.category_ids)
-        found = seen.results(source, example.image_id)
-        outcome = compare_results(found, mine, masks=masks)
+        seen = run_model(model, example.image, annotated._replace(position=position, example=example))
+        outcome = seen.outcome
+        assert outcome is not None, "its objects are known"
         aps = [image_precision(outcome, threshold) for threshold in THRESHOLDS]
-        entries.append((position, example.image_id, len(mine), len(found), float(np.mean(aps)), *aps))
-        height, width = example.image.shape[:2]
-        images.append({"id": example.image_id, "height": height, "width": width})
-        objects += [{**entry, "id": len(objects) + number} for number, entry in enumerate(mine, start=1)]
-        results += found
+        counts = len(outcome.is_crowd), len(outcome.scores)
+        entries.append((position, example.image_id, *counts, float(np.mean(aps)), *aps))
+        results += seen.results(source, example.image_id)
     values = np.array([entry[4:] for entry in entries])
     known = values[~np.isnan(values[:, 0])]
-    mean = known.mean(axis=0).tolist() if len(known) else [float("nan")] * values.shape[1]
-    entries.append(("mean", "", sum(entry[2] for entry in entries), sum(entry[3] for entry in entries), *mean))
+    mean = known.mean(axis=0) if len(known) else values[0]
+    entries.append(("mean", "", *(sum(entry[column] for entry in entries) for column in (2, 3)), *mean.tolist()))
     columns = ("image", "id", "objects", "detections", "AP", *(f"at {threshold:.2f}" for threshold in THRESHOLDS))
-    categories = [{"id": number, "name": name} for number, name in annotated.category_names.items()]
     kind = "masks" if masks else "boxes"
     table = Table(columns, entries, f"AP of {kind} in each image, all classes together", [len(entries) - 1])
-    return table, coco_metrics(
-        {"images": images, "annotations": objects, "categories": categories}, results, masks=masks
-    )
+    return table, coco_metrics(of_examples(source, positions), results, masks=masks and source.has_masks)

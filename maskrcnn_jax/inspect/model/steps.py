@@ -10,9 +10,8 @@ from maskrcnn_jax.inspect.model.box_head_steps import (
     roi_levels,
     roi_refinement,
 )
-from maskrcnn_jax.inspect.model.detection_steps import class_suppression, color_splash, detections
+from maskrcnn_jax.inspect.model.detection_steps import class_masks, class_suppression, color_splash, detections, masks
 from maskrcnn_jax.inspect.model.input_steps import annotated_objects, backbone, image, pyramid, tensors
-from maskrcnn_jax.inspect.model.mask_steps import class_masks, masks
 from maskrcnn_jax.inspect.model.match_steps import errors, overlaps, precision
 from maskrcnn_jax.inspect.model.proposal_steps import (
     anchor_targets,

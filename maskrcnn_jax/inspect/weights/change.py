@@ -62,16 +62,11 @@ def part_table(changes: Sequence[Change]) -> Table:
         parts.setdefault(change.name.replace("/", ".").partition(".")[0], []).append(change)
     entries = []
     for part, members in parts.items():
-        difference, before = (
-            math.hypot(*values) for values in zip(*((m.difference, m.before) for m in members), strict=True)
-        )
-        same = sum(member.difference == 0 for member in members)
-        entries.append(
-            (part, len(members), same, _share(difference, before), max(member.largest for member in members))
-        )
-    return Table(
-        ("part", "arrays", "unchanged", "relative change", "largest change"), entries, "By part of the network"
-    )
+        difference, before = (math.hypot(*(getattr(m, norm) for m in members)) for norm in ("difference", "before"))
+        unchanged, largest = sum(m.difference == 0 for m in members), max(m.largest for m in members)
+        entries.append((part, len(members), unchanged, _share(difference, before), largest))
+    columns = ("part", "arrays", "unchanged", "relative change", "largest change")
+    return Table(columns, entries, "By part of the network")
 
 
 def change_table(changes: Sequence[Change]) -> Table:

@@ -23,12 +23,8 @@ EXPLODED = 1e3
 def feature_means(source: WeightSource) -> dict[str, float]:
     """The mean magnitude of the features of each level on an image of noise; NaN or infinite if they overflow.
 
-    Args:
-        source: weights by this project's names.
-
-    Returns:
-        By level, "P2" to "P6", or "C2" to "C5" of a backbone alone; empty if the arrays are not those of a backbone
-        that the configuration describes.
+    By level, "P2" to "P6", or "C2" to "C5" of a backbone alone; empty if the arrays are not those of a backbone that
+    the configuration describes.
     """
     if source.config is None:
         return {}
@@ -66,6 +62,5 @@ def _filled(module: Any, prefix: str, arrays: Mapping[str, np.ndarray]) -> Any:
     wanted = params | statistics
     if any(name not in given or given[name].shape != leaf.shape for name, leaf in wanted.items()):
         return None
-    return weights.unflatten(
-        structure, *({name: jnp.asarray(given[name]) for name in part} for part in (params, statistics))
-    )
+    filled = ({name: jnp.asarray(given[name]) for name in part} for part in (params, statistics))
+    return weights.unflatten(structure, *filled)

@@ -7,10 +7,8 @@ from typing import TypeVar
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from maskrcnn_jax.draw.curves import CURVES
-from maskrcnn_jax.draw.literal_figure import LiteralFigure
+from maskrcnn_jax.inspect.charts import BINS, BLUE, ORANGE, bare, charts, use_logarithm
 from maskrcnn_jax.inspect.panels import WIDTH
 from maskrcnn_jax.inspect.weights.change import Change
 from maskrcnn_jax.inspect.weights.tensor_stats import TensorStats
@@ -19,9 +17,6 @@ LAYERS = 60
 """In one figure, at most."""
 COLUMNS, LINES = 4, 6
 """Histograms side by side, and one below another, in one figure, at most."""
-BINS = 50
-INK = tuple(tuple(value / 255 for value in color) for color in CURVES)
-BLUE, ORANGE = INK[4], INK[5]
 Item = TypeVar("Item")
 
 
@@ -30,12 +25,12 @@ def layer_figures(tensors: Sequence[TensorStats]) -> Iterator[Figure]:
     kernels = [tensor for tensor in tensors if tensor.kind.role == "kernel"]
     norms, sizes = _decades([one.numbers.norm for one in kernels]), _decades([one.size for one in kernels])
     for page in _pages(kernels, LAYERS):
-        figure, panels = _layers([one.name for one in page], 3)
+        figure, (left, middle, right) = _layers([one.name for one in page], 3)
         flagged = [bool(one.flags) for one in page]
-        _points(panels[0], [one.numbers.norm for one in page], flagged, "norm", norms)
-        _points(panels[1], [one.size for one in page], flagged, "root mean square · √fan-in", sizes)
-        _points(panels[2], [100 * one.numbers.zeros for one in page], flagged, "zeros, %")
-        panels[2].set_xlim(-3, 103)
+        _points(left, [one.numbers.norm for one in page], flagged, "norm", norms)
+        _points(middle, [one.size for one in page], flagged, "root mean square · √fan-in", sizes)
+        _points(right, [100 * one.numbers.zeros for one in page], flagged, "zeros, %")
+        right.set_xlim(-3, 103)
         yield figure
 
 
@@ -47,40 +42,28 @@ def change_figures(changes: Sequence[Change]) -> Iterator[Figure]:
     kernels = [change for change in changes if len(change.shape) > 1]
     relative = {change.name: change.relative for change in kernels if change.difference}
     for page in _pages(kernels if relative else [], LAYERS):
-        figure, panels = _layers([change.name for change in page], 2)
-        changed = [relative.get(change.name, math.nan) for change in page]
-        _points(panels[0], changed, None, "‖after − before‖ / ‖before‖", _decades(relative.values()))
+        figure, (left, right) = _layers([change.name for change in page], 2)
+        changed, unflagged = [relative.get(change.name, math.nan) for change in page], [False] * len(page)
+        _points(left, changed, unflagged, "‖after − before‖ / ‖before‖", _decades(relative.values()))
         angles = np.degrees(np.arccos(np.clip([change.cosine for change in page], -1, 1)))
-        _points(panels[1], np.where(np.isnan(changed), np.nan, angles), None, "angle between before and after, °")
-        panels[1].set_xlim(-5, 185)
-        panels[1].set_xticks(range(0, 181, 30))
+        _points(right, np.where(np.isnan(changed), np.nan, angles), unflagged, "angle between before and after, °")
+        right.set(xlim=(-5, 185), xticks=range(0, 181, 30))
         yield figure
 
 
 def histogram_figures(arrays: Mapping[str, np.ndarray], tensors: Sequence[TensorStats], role: str) -> Iterator[Figure]:
-    """Histograms of all values of each kernel, or of each array of another role; orange ones are flagged."""
+    """Histograms of all finite values of each array of a role, in 50 bins; orange ones are flagged."""
     for page in _pages([one for one in tensors if one.kind.role == role], COLUMNS * LINES):
         height = -(-len(page) // COLUMNS)
-        figure = LiteralFigure(figsize=(WIDTH, 0.3 + 1.75 * height))
-        figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.08)
-        grid = figure.subplots(height, COLUMNS, squeeze=False).ravel()
+        figure, grid = charts((WIDTH, 0.3 + 1.75 * height), height, COLUMNS, w_pad=0.15, h_pad=0.08)
         for axes, tensor in zip(grid, page, strict=False):
-            histogram(axes, arrays[tensor.name], tensor)
+            values = np.asarray(arrays[tensor.name]).ravel().astype(np.float32)
+            counts, edges = np.histogram(values[np.isfinite(values)], BINS)
+            axes.stairs(counts, edges, fill=True, color=ORANGE if tensor.flags else BLUE)
+            bare(axes, _short(tensor.name, 38), 4)
         for axes in grid[len(page) :]:
             axes.set_axis_off()
         yield figure
-
-
-def histogram(axes: Axes, array: np.ndarray, tensor: TensorStats) -> None:
-    """Draws the whole array in 50 bins between its least and its greatest finite value."""
-    values = np.asarray(array).ravel().astype(np.float32)
-    counts, edges = np.histogram(values[np.isfinite(values)], BINS)
-    axes.stairs(counts, edges, fill=True, color=ORANGE if tensor.flags else BLUE)
-    axes.set_title(_short(tensor.name, 38), fontsize=8)
-    axes.tick_params(labelsize=7)
-    axes.locator_params("x", nbins=4)
-    axes.set_yticks([])
-    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _pages(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
@@ -92,9 +75,7 @@ def _pages(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
 
 def _layers(names: Sequence[str], panels: int) -> tuple[Figure, list[Axes]]:
     """Panels side by side with a line for each name."""
-    figure = LiteralFigure(figsize=(WIDTH, 1.2 + 0.19 * len(names)))
-    figure.set_layout_engine("constrained", w_pad=0.12)
-    grid = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+    figure, grid = charts((WIDTH, 1.2 + 0.19 * len(names)), 1, panels, w_pad=0.12, sharey=True)
     parts = list(dict.fromkeys(_part(name) for name in names))
     for axes in grid:
         axes.set_ylim(len(names) - 0.4, -0.6)
@@ -102,30 +83,28 @@ def _layers(names: Sequence[str], panels: int) -> tuple[Figure, list[Axes]]:
             if parts.index(_part(name)) % 2:
                 axes.axhspan(index - 0.5, index + 0.5, color="0.94", linewidth=0)
         axes.grid(axis="x", alpha=0.3)
-        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-    grid[0].set_yticks(range(len(names)), [_short(name, 44) for name in names], fontsize=8)
-    return figure, list(grid)
+    grid[0].set_yticks(range(len(names)), [_short(name, 44) for name in names])
+    return figure, grid
 
 
 def _points(
     axes: Axes,
     values: Sequence[float] | np.ndarray,
-    flagged: Sequence[bool] | None,
+    flagged: Sequence[bool],
     label: str,
     decades: tuple[int, int] | None = None,
 ) -> None:
-    """A point on each line for values that can be shown; the axis is logarithmic if there are decades."""
+    """A point on each line, a cross if flagged, for values that can be shown; the axis is logarithmic with decades."""
     drawn, lines = np.array(values, np.float64), np.arange(len(values))
     drawn[~np.isfinite(drawn) | (decades is not None and drawn <= 0)] = np.nan
-    marked = np.array([False] * len(values) if flagged is None else flagged)
+    marked = np.array(flagged, bool)
     axes.plot(drawn[~marked], lines[~marked], "o", color=BLUE, markersize=4)
     axes.plot(drawn[marked], lines[marked], "X", color=ORANGE, markersize=7)
     if decades is not None:
-        axes.set_xscale("log")
+        use_logarithm(axes, 10)
         axes.set_xlim(10.0 ** decades[0], 10.0 ** decades[1])
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.xaxis.set_label_position("top")
     axes.xaxis.tick_top()

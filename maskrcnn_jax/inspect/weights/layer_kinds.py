@@ -7,23 +7,15 @@ from typing import Literal, NamedTuple
 
 Role = Literal["kernel", "bias", "norm scale", "norm bias", "mean", "variance", "other"]
 
-ENDINGS: dict[str, Role] = {
-    "kernel": "kernel",
-    "weight": "kernel",
-    "w": "kernel",
-    "scale": "norm scale",
-    "gamma": "norm scale",
-    "s": "norm scale",
-    "bias": "bias",
-    "beta": "bias",
-    "b": "bias",
-    "mean": "mean",
-    "rm": "mean",
-    "var": "variance",
-    "variance": "variance",
-    "riv": "variance",
+WORDS: dict[Role, tuple[str, ...]] = {
+    "kernel": ("kernel", "weight", "w"),
+    "norm scale": ("scale", "gamma", "s"),
+    "bias": ("bias", "beta", "b"),
+    "mean": ("mean", "rm"),
+    "variance": ("var", "variance", "riv"),
 }
 """Last words of names: Flax's, PyTorch's, Keras's, Caffe2's."""
+ENDINGS = {word: role for role, words in WORDS.items() for word in words}
 
 OUTPUTS_FIRST = ("weight", "w")
 OUTPUT_LAYERS = ("logits", "deltas")

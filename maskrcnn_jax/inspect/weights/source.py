@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,15 +40,9 @@ class WeightSource(NamedTuple):
 
 
 def from_model(model: MaskRCNN, name: str, about: str) -> WeightSource:
-    """The arrays of a network in memory.
-
-    Args:
-        model: the network.
-        name: what reports call it.
-        about: the origin of its arrays, in a sentence.
-    """
+    """The arrays of a network in memory; reports call it `name`."""
     _, params, statistics = weights.flatten(model)
-    return WeightSource(name, _in_order(jax.device_get(params | statistics)), about, model.config)
+    return WeightSource(name, in_order(jax.device_get(params | statistics)), about, model.config)
 
 
 def read_source(source: Path | str, step: int | None = None, *, as_stored: bool = False) -> WeightSource:
@@ -68,7 +62,7 @@ def read_source(source: Path | str, step: int | None = None, *, as_stored: bool 
         saved = load_weights(path, step)
         params, kind = (saved.params, "weights") if saved.ema is None else (saved.ema, "moving average of the weights")
         about = f"The {kind} at step {saved.step} of the run."
-        arrays = _in_order(params | saved.statistics)
+        arrays = in_order(params | saved.statistics)
         try:
             return WeightSource(str(source), arrays, about, read_config(path, sections=NETWORK).model)
         except ForeignTypeError as error:
@@ -82,9 +76,8 @@ def read_source(source: Path | str, step: int | None = None, *, as_stored: bool 
         return _converted(file, str(source))
     except (ConversionError, ForeignTypeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
-        return WeightSource(
-            str(source), dict(file), f"In the file's own names, as it does not convert: {reason}.", None
-        )
+        about = f"In the file's own names, as it does not convert: {reason}."
+        return WeightSource(str(source), dict(file), about, None)
 
 
 def with_same_names(*sources: WeightSource) -> tuple[WeightSource, ...]:
@@ -115,22 +108,17 @@ def _converted(file: WeightFile, name: str) -> WeightSource:
     about += "".join(f" {note[0].upper()}{note[1:]}." for note in found.notes)
     assumed = [f"model.{field}" for field in found.assumed]
     about += f" Assumed, as the file does not say: {', '.join(assumed)}." if assumed else ""
-    return WeightSource(name, _in_order(arrays), about, found.config)
+    return WeightSource(name, in_order(arrays), about, found.config)
 
 
-def _in_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: arrays[name] for name in in_order(arrays)}
+def in_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays by this project's names in the order of the forward pass; `layer1.10` comes after `layer1.9`."""
 
-
-def in_order(names: Iterable[str]) -> list[str]:
-    """This project's names in the order of the forward pass; `layer1.10` comes after `layer1.9`."""
-
-    def key(name: str) -> tuple:
-        part, *rest = name.split(".")
+    def key(item: tuple[str, np.ndarray]) -> tuple:
+        part, *rest = item[0].split(".")
         known = PARTS.index(part) if part in PARTS else len(PARTS)
-        natural = [
-            (0, int(text), "") if text.isdigit() else (1, 0, text) for text in re.split(r"[.]|(\d+)", name) if text
-        ]
+        texts = filter(None, re.split(r"[.]|(\d+)", item[0]))
+        natural = [(0, int(text), "") if text.isdigit() else (1, 0, text) for text in texts]
         return known, ORDER.get(rest[0], 0) if rest else 0, natural
 
-    return sorted(names, key=key)
+    return dict(sorted(arrays.items(), key=key))

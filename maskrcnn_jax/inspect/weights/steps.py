@@ -55,10 +55,8 @@ def flags(weights: InspectedWeights) -> Step:
             "were trained with other conventions. Check backbone.norm_eps (0 for torchvision's published v1 "
             "detectors), input.mean, input.std and input.bgr in the configuration above."
         )
-        levels = ", ".join(large)
-        log.warning(
-            "%s: the features of %s on an image of noise explode; the report says why", weights.source.name, levels
-        )
+        message = "%s: the features of %s on an image of noise explode; the report says why"
+        log.warning(message, weights.source.name, ", ".join(large))
     entries = [(level, mean, "exploded" if level in large else "") for level, mean in means.items()]
     marked = {index for index, entry in enumerate(entries) if entry[2]}
     features = Table(("level", "mean magnitude", "flags"), entries, "Features of noise", marked)
@@ -66,7 +64,7 @@ def flags(weights: InspectedWeights) -> Step:
         "Flags",
         text,
         facts={"Flagged tensors": f"{len(flagged)} of {len(weights.tensors)}"},
-        tables=([stats_table(flagged)] if flagged else []) + ([features] if means else []),
+        tables=[table for table in (stats_table(flagged), features) if table.entries],
     )
 
 
@@ -127,9 +125,9 @@ def change(weights: InspectedWeights) -> Step | None:
     before, comparison = weights.before, weights.comparison
     if before is None or comparison is None:
         return None
-    only = [("only before", name) for name in comparison.missing] + [("only after", name) for name in comparison.added]
-    differing = only + [("other shape", text) for text in comparison.reshaped]
-    tables = [part_table(comparison.changes)] if comparison.changes else []
+    groups = {"only before": comparison.missing, "only after": comparison.added, "other shape": comparison.reshaped}
+    differing = [(group, name) for group, names in groups.items() for name in names]
+    tables = (part_table(comparison.changes), Table(("", "tensor"), differing, "Tensors that cannot be compared"))
     return Step(
         "What changed",
         f"Before is {before.name}, after is {weights.source.name}. {before.about} The relative change is the norm of "
@@ -142,7 +140,7 @@ def change(weights: InspectedWeights) -> Step | None:
             "only after": len(comparison.added),
             "of another shape": len(comparison.reshaped),
         },
-        tables=[*tables, *([Table(("", "tensor"), differing, "Tensors that cannot be compared")] if differing else [])],
+        tables=[table for table in tables if table.entries],
     )
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskrcnn_jax.inspect.numbers import Numbers, measure
 from maskrcnn_jax.inspect.table import Table
+from maskrcnn_jax.inspect.tensors import Numbers, measure
 from maskrcnn_jax.inspect.weights.layer_kinds import FRESH, Kind, fan_in, layer_kinds
 
 OVERFLOW = 1000.0
@@ -68,19 +68,17 @@ def tensor_stats(arrays: Mapping[str, np.ndarray]) -> list[TensorStats]:
 def stats_table(tensors: Sequence[TensorStats], caption: str = "") -> Table:
     """An entry for every array; those with a flag are marked."""
     columns = ("tensor", "shape", "min", "max", "mean", "std", "zeros", "norm", "flags")
-    cells = []
-    for one in tensors:
-        n = one.numbers
-        zeros = f"{n.zeros:.1%}"
-        cells.append((one.name, one.shape, n.min, n.max, n.mean, n.std, zeros, n.norm, "; ".join(one.flags)))
-    return Table(columns, cells, caption, {index for index, one in enumerate(tensors) if one.flags})
+    entries = []
+    for name, shape, _, n, _, flags in tensors:
+        entries.append((name, shape, n.min, n.max, n.mean, n.std, f"{n.zeros:.1%}", n.norm, "; ".join(flags)))
+    return Table(columns, entries, caption, {index for index, one in enumerate(tensors) if one.flags})
 
 
 def _dead_channels(values: np.ndarray, kind: Kind) -> int:
     if kind.outputs is None or not values.size:
         return 0
     channels = np.moveaxis(values, kind.outputs, 0).reshape(values.shape[kind.outputs], -1).astype(np.float64)
-    norms = np.sqrt(np.einsum("ci,ci->c", channels, channels))
+    norms = np.linalg.norm(channels, axis=1)
     finite = norms[np.isfinite(norms)]
     return int(np.count_nonzero(finite <= DEAD_CHANNEL * np.median(finite))) if finite.size else 0
 
