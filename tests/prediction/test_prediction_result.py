@@ -1,6 +1,5 @@
 """A result of three objects in an image of 8 × 10 pixels."""
 
-import importlib.util
 import json
 import pickle
 from pathlib import Path
@@ -121,22 +120,3 @@ def test_a_library_that_is_missing(package: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(ImportError, match=f"{package} is not installed: pip install {package}"):
         getattr(result(), f"to_{package}")()
-
-
-@pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="needs pandas")
-def test_to_pandas():
-    table = result().to_pandas()
-    assert list(table.columns) == ["name", "label", "score", "x0", "y0", "x1", "y1", "area"]
-    assert table.name.tolist() == ["dog", "cat", "dog"] and table.area.tolist() == [8, 24, 16]
-    assert table.loc[1, ["x0", "y0", "x1", "y1"]].tolist() == [5, 1, 9, 7]
-    assert len(result()[:0].to_pandas()) == 0 and "area" not in result(None).to_pandas()
-
-
-@pytest.mark.skipif(importlib.util.find_spec("supervision") is None, reason="needs supervision")
-def test_to_supervision():
-    found = result().to_supervision()
-    assert len(found) == 3 and found["class_name"].tolist() == ["dog", "cat", "dog"]
-    np.testing.assert_array_equal(found.xyxy, BOXES)
-    np.testing.assert_array_equal(found.mask, MASKS)
-    assert found[found.confidence > 0.5].class_id.tolist() == [1, 0]
-    assert result(None).to_supervision().mask is None and len(result()[:0].to_supervision()) == 0
