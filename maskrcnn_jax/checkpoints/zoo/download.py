@@ -85,6 +85,9 @@ def _download(url: str, path: Path) -> None:
 
 
 def _verify(weights: PublishedWeights, path: Path) -> None:
+    if not weights.digest:
+        log.warning("%s: no hash is published, so the download is not verified", weights.url)
+        return
     algorithm, _, digits = weights.digest.partition(":")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, algorithm).hexdigest()

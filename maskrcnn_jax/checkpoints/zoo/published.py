@@ -10,7 +10,7 @@ class PublishedWeights(NamedTuple):
     """`SYSTEM/MODEL`, which `load_pretrained` takes."""
     url: str
     digest: str
-    """The published first digits of its hash, `sha256:…` or `md5:…`."""
+    """The published first digits of its hash, `sha256:…` or `md5:…`; empty where none are published."""
     size: float | None
     """MiB; None where it is not published."""
     training: str
@@ -20,7 +20,7 @@ class PublishedWeights(NamedTuple):
     box_ap: float | None = None
     """On COCO val2017, percent; None for a backbone."""
     mask_ap: float | None = None
-    """On COCO val2017, percent; None for a model without masks."""
+    """On COCO val2017, percent; None for a model without masks, or where it was not found."""
     source: str = ""
     """The page of these facts."""
 
@@ -45,7 +45,7 @@ def _torchvision(
     """Torchvision's files have the first digits of their SHA-256 in their names, as `torch.hub` documents."""
     digest = f"sha256:{file.rpartition('-')[2].partition('.')[0]}"
     source = TORCHVISION_CLASSIFICATION if box_ap is None else TORCHVISION_DETECTION
-    licence = "that of its data"
+    licence = "terms of its data"  # as its README says
     return PublishedWeights(
         f"torchvision/{name}", TORCHVISION + file, digest, size, training, licence, box_ap, mask_ap, source
     )
@@ -53,12 +53,19 @@ def _torchvision(
 
 def _detectron2(path: str, digits: str, training: str, box_ap: float, mask_ap: float | None = None) -> PublishedWeights:
     """Detectron2's files have the first digits of their MD5 in their names, as its zoo documents."""
-    name = f"detectron2/{path.split('/')[1]}"
-    url = f"{DETECTRON2}{path}/model_final_{digits}.pkl"
-    return PublishedWeights(name, url, f"md5:{digits}", None, training, "CC BY-SA 3.0", box_ap, mask_ap, DETECTRON2_ZOO)
+    url, name = f"{DETECTRON2}{path}/model_final_{digits}.pkl", path.split("/")[1]
+    return PublishedWeights(
+        f"detectron2/{name}", url, f"md5:{digits}", None, training, "CC BY-SA 3.0", box_ap, mask_ap, DETECTRON2_ZOO
+    )
 
 
-_SEGMENTATION, _DETECTION = "COCO-InstanceSegmentation", "COCO-Detection"
+def _backbone(name: str, path: str, training: str) -> PublishedWeights:
+    """A backbone of Detectron2; no hash is published."""
+    url, source = f"{DETECTRON2}ImageNetPretrained/{path}.pkl", f"{DETECTRON2_ZOO}#imagenet-pretrained-models"
+    return PublishedWeights(f"detectron2/{name}", url, "", None, training, "CC BY-SA 3.0", source=source)
+
+
+_SEGMENTATION, _DETECTION, _NEW = "COCO-InstanceSegmentation", "COCO-Detection", "new_baselines"
 _ALL = (
     _torchvision(
         "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", 177.2, "COCO, new recipe", 47.4, 41.8
@@ -88,6 +95,26 @@ _ALL = (
     _detectron2(f"{_DETECTION}/faster_rcnn_R_50_FPN_3x/137849458", "280758", "COCO, 3x", 40.2),
     _detectron2(f"{_DETECTION}/faster_rcnn_R_101_FPN_3x/137851257", "f6e8b1", "COCO, 3x", 42.0),
     _detectron2(f"{_DETECTION}/faster_rcnn_X_101_32x8d_FPN_3x/139173657", "68b088", "COCO, 3x", 43.0),
+    _detectron2(f"{_NEW}/mask_rcnn_R_50_FPN_100ep_LSJ/42047764", "bb69de", "COCO, LSJ, 100 epochs", 44.6, 40.3),
+    _detectron2(f"{_NEW}/mask_rcnn_R_50_FPN_200ep_LSJ/42047638", "89a8d3", "COCO, LSJ, 200 epochs", 46.3, 41.7),
+    _detectron2(f"{_NEW}/mask_rcnn_R_50_FPN_400ep_LSJ/42019571", "14d201", "COCO, LSJ, 400 epochs", 47.4, 42.5),
+    _detectron2(f"{_NEW}/mask_rcnn_R_101_FPN_100ep_LSJ/42025812", "4f7b58", "COCO, LSJ, 100 epochs", 46.4, 41.6),
+    _detectron2(f"{_NEW}/mask_rcnn_R_101_FPN_200ep_LSJ/42131867", "0bb7ae", "COCO, LSJ, 200 epochs", 48.0, 43.1),
+    _detectron2(f"{_NEW}/mask_rcnn_R_101_FPN_400ep_LSJ/42073830", "f96b26", "COCO, LSJ, 400 epochs", 48.9, 43.7),
+    _backbone("R-50", "MSRA/R-50", "ImageNet, MSRA"),
+    _backbone("R-101", "MSRA/R-101", "ImageNet, MSRA"),
+    _backbone("X-101-32x8d", "FAIR/X-101-32x8d", "ImageNet, Caffe2"),
+    _backbone("R-50-torchvision", "torchvision/R-50", "ImageNet, torchvision"),
+    PublishedWeights(
+        "matterport/mask_rcnn_coco",
+        "https://github.com/matterport/Mask_RCNN/releases/download/v2.0/mask_rcnn_coco.h5",
+        "",
+        245.6,  # 257,557,808 bytes
+        "COCO",
+        "MIT",
+        box_ap=34.7,
+        source="https://github.com/matterport/Mask_RCNN/releases",
+    ),
 )
 
 PUBLISHED = {weights.name: weights for weights in _ALL}
