@@ -14,10 +14,11 @@ capitals.
 from dataclasses import replace
 from pathlib import Path
 
-from maskrcnn_jax.config import Phase, ShapesSource
-from maskrcnn_jax.config.loading import load_config
+import maskrcnn_jax as mr
+from maskrcnn_jax.config import Phase
 
-# The initial weights: a run folder, or a weight file of torchvision, Detectron2, Matterport or this project.
+# The initial weights: a run folder, a weight file of torchvision, Detectron2, Matterport or this project, or a name of
+# `maskrcnn-jax zoo`: Path("torchvision/maskrcnn_resnet50_fpn").
 INIT = Path("runs/shapes")
 
 # The experiment to derive from: network, losses, image sizes, optimizer. For weight files
@@ -27,9 +28,9 @@ BASE = "shapes"
 # In the order of the summary of `maskrcnn-jax prepare`; the error for any other order shows the right one.
 CLASSES = ("star", "ring", "cross")
 
-# With `prepare … --out data/mine`: CocoSource(Path("data/mine"), split="train"), and for validation
-# CocoSource(Path("data/mine"), split="val", keep_empty=True).
-TRAIN = ShapesSource(kinds=("star", "ring", "cross"))
+# With `prepare … --out data/mine`: mr.CocoSource(Path("data/mine"), split="train"), and for validation
+# mr.CocoSource(Path("data/mine"), split="val", keep_empty=True).
+TRAIN = mr.ShapesSource(kinds=("star", "ring", "cross"))
 VALIDATION = replace(TRAIN, first=1_000_000, count=200)
 
 # Photographs need some thousand steps. A rate that suits SGD is 0.02 × BATCH_SIZE / 16.
@@ -42,7 +43,7 @@ PHASES = (Phase("heads", until=20), Phase("all", rate=0.5))
 # Rate multipliers: the mask head, whose last layer is initialised fresh, needs the most training.
 GROUPS = (("mask_head", 4.0),)
 
-base = load_config(BASE)
+base = mr.load_config(BASE)
 config = replace(
     base,
     model=replace(base.model, num_classes=len(CLASSES), class_names=CLASSES),

@@ -48,7 +48,8 @@ LAYERS = (
         {"config", "data", "data.sources", "distributed", "files", "masks", "messages", "model", "nn", "prediction"}
         | {"structs"},
     ),
-    ("checkpoints.formats", {"files", "messages"}),
+    ("checkpoints.zoo", {"files"}),
+    ("checkpoints.formats", {"checkpoints.zoo", "files", "messages"}),
     ("checkpoints.convert", {"checkpoints.formats", "config", "files", "messages", "nn"}),
     (
         "checkpoints",

@@ -66,6 +66,21 @@ def configs(copy: str | None = None, out: Path | None = None, overwrite: bool = 
 
 
 @COMMANDS.command
+def zoo() -> None:
+    """List published weights, which --checkpoint, --init and load_pretrained take by name and download."""
+    from maskrcnn_jax.checkpoints.zoo.download import local_file, weights_folder
+    from maskrcnn_jax.checkpoints.zoo.published import PUBLISHED
+
+    width = max(map(len, PUBLISHED))
+    print(f"{'name':{width}}  box AP  mask AP    MiB  on disk  training")
+    for each in PUBLISHED.values():
+        numbers = f"{each.box_ap or '–':>6}  {each.mask_ap or '–':>7}  {each.size or '–':>5}"
+        here = "yes" if local_file(each).exists() else "no"
+        print(f"{each.name:{width}}  {numbers}  {here:7}  {each.training} ({each.licence})")
+    print(printable(f"downloads are kept in {weights_folder()}"))
+
+
+@COMMANDS.command
 def prepare(
     folder: Annotated[Path, tyro.conf.Positional],
     out: Path,
@@ -96,7 +111,7 @@ def prepare(
 @COMMANDS.command
 def predict(
     inputs: Annotated[tuple[str, ...], tyro.conf.Positional],
-    checkpoint: Path,
+    checkpoint: Path | None = None,
     out: Path = Path("predictions"),
     step: int | None = None,
     min_score: float | None = None,
@@ -112,7 +127,8 @@ def predict(
 
     Args:
         inputs: Images, videos, folders, patterns such as "photos/**/*.jpg", or webcam (webcam:1 is the second).
-        checkpoint: A run folder, or a weight file of torchvision, Detectron2, Matterport or this package.
+        checkpoint: A run folder, a weight file of torchvision, Detectron2, Matterport or this package, or a name that
+            `zoo` lists; the published model with the highest mask AP on COCO if left out.
         out: Folder for the results; must not be one of the input folders.
         step: The checkpoint of a run folder; the latest if left out.
         min_score: Objects below are left out, in place of the model's own threshold (score_threshold in its
@@ -126,6 +142,7 @@ def predict(
         semantic: Write label maps, too: the class of the best object at each pixel.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
+    from maskrcnn_jax.checkpoints.zoo.published import best_of_coco
     from maskrcnn_jax.cli.checkpoint import load_trained
     from maskrcnn_jax.prediction.choice import choose
     from maskrcnn_jax.prediction.files import OutputOptions, predict_files
@@ -137,6 +154,10 @@ def predict(
     silence()
     enable_compilation_cache()
     found = find_inputs(inputs, out)
+    if checkpoint is None:
+        best = best_of_coco()
+        checkpoint = Path(best.name)
+        print(f"no --checkpoint: {best.name}, trained on {best.training}, mask AP {best.mask_ap}")
     trained = load_trained(checkpoint, step, trust_code)
     model, least = choose(trained, min_score, nms_iou=nms_iou, count=detections, tile=tile)
     predictor = Predictor(model, batch_size=batch_size)

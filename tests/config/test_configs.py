@@ -77,9 +77,11 @@ def test_the_page_for_fine_tuning_takes_what_it_names(base: str, tmp_path: Path)
     for before, after in (
         ('BASE = "shapes"', f'BASE = "{base}"'),
         ('("star", "ring", "cross")\n\n', '("cat", "dog")\n\n'),
-        ('ShapesSource(kinds=("star", "ring", "cross"))', 'CocoSource(Path("data/mine"), split="train")'),
-        ("replace(TRAIN, first=1_000_000, count=200)", 'CocoSource(Path("data/mine"), split="val", keep_empty=True)'),
-        ("import Phase, ShapesSource", "import CocoSource, Phase"),
+        ('mr.ShapesSource(kinds=("star", "ring", "cross"))', 'mr.CocoSource(Path("data/mine"), split="train")'),
+        (
+            "replace(TRAIN, first=1_000_000, count=200)",
+            'mr.CocoSource(Path("data/mine"), split="val", keep_empty=True)',
+        ),
         ("= 50, 8, 2e-3", "= 3000, 4, 5e-3"),
     ):
         assert copy.count(before) == 1

@@ -1,5 +1,6 @@
 """Files of weights of any format, as mappings from name to array."""
 
+import difflib
 import logging
 import math
 import mmap
@@ -19,6 +20,8 @@ from maskrcnn_jax.checkpoints.formats.state_dict import CONTAINERS, find_state_d
 from maskrcnn_jax.checkpoints.formats.stored import ArrayMapping, StoredArray, WeightFileError, damaged, stored_view
 from maskrcnn_jax.checkpoints.formats.torch_file import LEGACY_START, read_legacy, read_zip
 from maskrcnn_jax.checkpoints.formats.unpickle import Unpickler
+from maskrcnn_jax.checkpoints.zoo.download import locate
+from maskrcnn_jax.checkpoints.zoo.published import PUBLISHED
 from maskrcnn_jax.files.reading import NotAFile, require_regular
 from maskrcnn_jax.messages.counts import listed
 
@@ -99,14 +102,15 @@ def open_weights(source: Path | str) -> WeightFile:
     `find_state_dict`, and `read_keras` for the names of Keras.
 
     Args:
-        source: the path of the file. A pickle without torch (.pkl) is read into memory; of others only the
-            arrays that are accessed.
+        source: the path of the file, or a name of the zoo, whose file is downloaded where it is missing. A pickle
+            without torch (.pkl) is read into memory; of others only the arrays that are accessed.
 
     Raises:
+        DownloadError: the file of a name cannot be downloaded.
         WeightFileError: the file is missing, damaged, of no known format, or rejected because it would run
             code; the message names the file and the remedy.
     """
-    path = Path(source)
+    path = locate(Path(source))
     mapped = _map(path)
     size, start = len(mapped), mapped[:64]
     # Tested before pickles: the first byte, part of a length, may be that of a pickle, but then the ninth is not "{".
@@ -174,7 +178,9 @@ def _map(path: Path) -> mmap.mmap:
                 raise WeightFileError(f"{path} is empty: download or copy it again")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
-        raise WeightFileError(f"{path} does not exist; give the path of a file of weights") from error
+        near = difflib.get_close_matches(path.as_posix(), PUBLISHED, n=3, cutoff=0.7)
+        other = f", or the published name {' or '.join(near)}" if near else ""
+        raise WeightFileError(f"{path} does not exist; give the path of a file of weights{other}") from error
     except IsADirectoryError as error:
         raise WeightFileError(f"{path} is a folder; give the file of weights in it") from error
     except NotAFile as error:

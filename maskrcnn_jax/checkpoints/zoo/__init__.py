@@ -1,0 +1,1 @@
+"""Published weights by name: the table, and their download."""
