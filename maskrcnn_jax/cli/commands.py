@@ -13,6 +13,7 @@ from maskrcnn_jax import __version__
 from maskrcnn_jax.cli.inspect import INSPECT
 from maskrcnn_jax.cli.terminal import errors_in_one_line, log_to_terminal, program
 from maskrcnn_jax.data.prepare.read_options import ReadOptions
+from maskrcnn_jax.files.ending import require_ending
 from maskrcnn_jax.files.printable import printable
 from maskrcnn_jax.files.writing import require_writable, write_text
 
@@ -209,12 +210,14 @@ def convert(
         overwrite: Replace files that exist.
         trust_code: Run the code that the checkpoint names, where parts of the network are not of this package.
     """
-    from maskrcnn_jax.checkpoints.saving import save_pretrained, written_files
+    from maskrcnn_jax.checkpoints.saving import ENDINGS, save_pretrained, written_files
     from maskrcnn_jax.cli.checkpoint import load_trained
 
-    for file in written_files(out, to):
+    if to is not None:
+        require_ending(out, ENDINGS[to], f"a file of {to}")
+    for file in written_files(out):
         require_writable(file, overwrite=overwrite)
-    written = save_pretrained(load_trained(source, step, trust_code), out, to, overwrite=overwrite)
+    written = save_pretrained(load_trained(source, step, trust_code), out, overwrite=overwrite)
     print(printable(f"wrote {' and '.join(map(str, written))}"))
 
 

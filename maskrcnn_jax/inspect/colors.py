@@ -13,8 +13,8 @@ Color = tuple[float, float, float]
 Style = Literal["-", "--", ":"]
 COLORS: tuple[Color, ...] = tuple((red / 255, green / 255, blue / 255) for red, green, blue in PALETTE)
 GRAY: Color = (0.72, 0.72, 0.72)
-LEVELS = tuple(COLORS[index] for index in (0, 4, 2, 6, 5))
-"""Of P2 … P6, chosen so that neighbours differ."""
+LEVELS = (0, 4, 2, 6, 5)
+"""Indices of the colours of P2 … P6, chosen so that neighbours differ."""
 
 
 class Ink(NamedTuple):
@@ -22,6 +22,11 @@ class Ink(NamedTuple):
 
     color: Color
     style: Style = "-"
+
+
+def level_color(level: int) -> Color:
+    """The colour of a pyramid's level, from 0; after the fifth they repeat."""
+    return COLORS[LEVELS[level % len(LEVELS)]]
 
 
 def distinct_colors(count: int) -> list[Color]:

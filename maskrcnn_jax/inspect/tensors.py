@@ -86,7 +86,9 @@ def take(trace: tuple, name: str) -> Any:
             raise ValueError(f"there is no tensor {name!r}; {hint}")
         node = children[part]
     if node is None:
-        raise ValueError(f"{name} is None: the model has no mask head")
+        raise ValueError(
+            f"{name} is None: this trace has no such tensor, as the model lacks the part, or it is not computed here"
+        )
     return node
 
 

@@ -1,8 +1,6 @@
 """Images as people have them, as 8-bit RGB: paths, URLs, Pillow's images and arrays."""
 
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +9,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from maskrcnn_jax.data.images.reading import WIDE, decode_raster, from_unit_range, read_header, read_image
+from maskrcnn_jax.data.images.broken import BrokenImage
+from maskrcnn_jax.data.images.reading import decode_raster, from_pillow, from_unit_range, read_header, read_image
 
 SECONDS, MOST_BYTES = 30, 2**28
 """How long a server may be silent, and the largest file that is fetched."""
+CHUNK = 2**20
+"""Bytes that are read at once."""
 
 
 class LoadedImage(NamedTuple):
@@ -85,28 +86,28 @@ def to_rgb(array: np.ndarray, name: str = "image") -> UInt8[np.ndarray, "h w 3"]
 
 
 def _from_pillow(image: Image.Image, name: str) -> UInt8[np.ndarray, "h w 3"]:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in WIDE:
-        return to_rgb(np.asarray(upright).astype(np.uint16), name)
-    if upright.mode == "F":
-        return to_rgb(np.asarray(upright), name)
-    if upright.mode == "I":
-        raise ValueError(f"{name} has whole numbers of 32 bits: convert it to 8 or 16 bits, scaled to the whole range")
-    upright.info.pop("transparency", None)
-    return to_rgb(np.asarray(upright.convert("RGB")), name)
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except OSError as error:  # its pixels are read here
+        raise BrokenImage(f"{name}: Pillow cannot read its pixels ({error}); fetch the file again") from error
+    return from_pillow(upright, name)
 
 
 def _fetch(url: str) -> bytes:
+    import requests  # about 90 ms, which only those pay who pass a URL
+
+    remedy = "save the image and pass its path"
+    data = bytearray()
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as response:
-            data = response.read(MOST_BYTES + 1)
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise OSError(
-            f"{url} cannot be fetched ({error}); check the address, or save the image and pass its path"
-        ) from error
-    if len(data) > MOST_BYTES:
-        raise OSError(f"{url}: larger than {MOST_BYTES >> 20} MiB; save the image and pass its path")
-    return data
+        with requests.get(url, timeout=SECONDS, stream=True) as response:
+            response.raise_for_status()
+            for part in response.iter_content(CHUNK):
+                data += part
+                if len(data) > MOST_BYTES:
+                    raise OSError(f"{url}: larger than {MOST_BYTES >> 20} MiB; {remedy}")
+    except requests.RequestException as error:
+        raise OSError(f"{url} cannot be fetched ({error}); check the address, or {remedy}") from error
+    return bytes(data)
 
 
 def _is_single(images: Any) -> bool:

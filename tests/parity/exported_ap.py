@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
     config, model = read_config(folder), load_pretrained(folder)
     source = config.data.validation.open()
     with tempfile.TemporaryDirectory() as temporary:
-        _, builder = save_pretrained(model, Path(temporary) / "model.pth", "torchvision")
+        _, builder = save_pretrained(model, Path(temporary) / "model.pth")
         spec = importlib.util.spec_from_file_location("exported", builder)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)

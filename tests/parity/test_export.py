@@ -141,7 +141,7 @@ def older(name: str) -> str:
 
 
 def exported(model: MaskRCNN, folder: Path) -> torch.nn.Module:
-    save_pretrained(model, folder / "model.pth", "torchvision")
+    save_pretrained(model, folder / "model.pth")
     return imported(folder / "model.py").load_model()
 
 
@@ -233,7 +233,7 @@ def test_trained_weights_load_in_torchvisions_own_functions(tmp_path: Path):
         theirs = make(weights=None, weights_backbone=None, num_classes=4)
         torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
         model = load_pretrained(theirs.state_dict())
-        save_pretrained(model, tmp_path / "ours.pth", "torchvision")
+        save_pretrained(model, tmp_path / "ours.pth")
         for mapped in (True, False):
             written = torch.load(tmp_path / "ours.pth", weights_only=True, mmap=mapped)
             assert written.keys() == theirs.state_dict().keys()

@@ -38,6 +38,8 @@ def photo(tmp_path: Path) -> Path:
         (np.array([[0, 300, 65535]], np.uint16), np.repeat([[[0], [1], [255]]], 3, axis=2)),
         # 0.5 · 255 = 127.5, rounded to even.
         (np.array([[0, 0.5, 1]]), np.repeat([[[0], [128], [255]]], 3, axis=2)),
+        (RGB / 255, RGB),
+        (Image.fromarray(np.array([[0, 0.5, 1]], np.float32)), np.repeat([[[0], [128], [255]]], 3, axis=2)),
         (Image.fromarray(RGB), RGB),
         (Image.fromarray(GRAY), np.stack([GRAY] * 3, axis=2)),
         (Image.fromarray(OPAQUE), RGB),
@@ -45,8 +47,8 @@ def photo(tmp_path: Path) -> Path:
         (Image.fromarray(RGB).quantize(), RGB),
     ],
     ids=[
-        "RGB", "JAX", "gray", "one channel", "opacity", "16 bit", "float", "Pillow", "Pillow gray", "Pillow opacity",
-        "Pillow 16 bit", "Pillow palette",
+        "RGB", "JAX", "gray", "one channel", "opacity", "16 bit", "float", "float RGB", "Pillow float", "Pillow",
+        "Pillow gray", "Pillow opacity", "Pillow 16 bit", "Pillow palette",
     ],
 )  # fmt: skip
 def test_of_any_kind(image, expected: np.ndarray):
@@ -85,7 +87,7 @@ def test_generators_and_stacked_arrays():
         (np.zeros((9, 9, 3), np.int64), "images is int64 of shape (9, 9, 3): pass uint8, uint16, or floating point in"),
         (np.full((9, 9, 3), 255.0), "images: has floating point values from 255 to 255"),
         (np.full((9, 9, 3), np.nan), "images: has floating point values from nan to nan"),
-        (Image.fromarray(np.zeros((9, 9), np.int32)), "images has whole numbers of 32 bits"),
+        (Image.fromarray(np.zeros((9, 9), np.int32)), "images: has whole numbers of 32 bits, from 0 to 0"),
     ],
 )
 def test_what_is_no_image(images, message: str):
@@ -100,6 +102,14 @@ def test_a_file_that_is_no_image(tmp_path: Path):
         load_images(tmp_path / "notes.txt")
     with pytest.raises(FileNotFoundError, match=r"missing\.png"):
         load_images("missing.png")
+
+
+def test_a_pillow_image_that_is_cut_off(tmp_path: Path):
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:900])
+    with Image.open(path) as image, pytest.raises(BrokenImage, match=r"images\[1\]: Pillow cannot read its pixels \("):
+        load_images([RGB, image])
 
 
 @pytest.fixture

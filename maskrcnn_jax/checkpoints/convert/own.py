@@ -17,6 +17,7 @@ from maskrcnn_jax.files.json_text import JsonError, parse_json
 from maskrcnn_jax.files.writing import write_bytes
 
 FORMAT = "maskrcnn_jax"
+ENDINGS = (".safetensors",)
 KNOWN_BY = ("backbone.stem.conv.kernel", "rpn_head.logits.kernel")
 """At least one is in every model of this package, and none in another system's."""
 
@@ -27,7 +28,7 @@ def written_files(path: Path) -> list[Path]:
     Raises:
         WrongEnding: the path does not end in .safetensors.
     """
-    require_ending(path, (".safetensors",), "a file of safetensors")
+    require_ending(path, ENDINGS, "a file of safetensors")
     return [path]
 
 

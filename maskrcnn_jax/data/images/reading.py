@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from maskrcnn_jax.data.images.broken import BrokenImage
 from maskrcnn_jax.data.images.file_kind import JPEG, PNG, TIFF, WEBP, FileKind
@@ -128,25 +128,40 @@ def decode_by_pillow(data: bytes, header: Header, name: str) -> UInt8[np.ndarray
     with opened(data, name) as (kind, image):
         bits = image.tag_v2.get(258, (16,))[0] if isinstance(image, TiffImagePlugin.TiffImageFile) else 16
         image.load()
-        if image.mode in WIDE or (image.mode == "I" and kind != TIFF):
-            gray = (np.asarray(image).astype(np.uint16) >> np.uint16(bits - 8)).astype(np.uint8)
-        elif image.mode == "F":
-            gray = from_unit_range(np.asarray(image), name)
-        elif image.mode == "I":
-            low, high = image.getextrema()
-            raise BrokenImage(
-                f"{name}: has whole numbers of 32 bits, from {low} to {high}; write them with 8 or 16 bits, scaled to "
-                "the whole range"
-            )
-        else:
-            image.info.pop("transparency", None)
-            gray = np.asarray(image if image.mode in ("RGB", "L") else image.convert("RGB"))
-    rgb = np.repeat(gray[..., None], 3, axis=2) if gray.ndim == 2 else gray
+        # Of other kinds than TIFF Pillow gives 16 bits as whole numbers of 32 bits.
+        rgb = from_pillow(image.convert("I;16") if image.mode == "I" and kind != TIFF else image, name, bits)
     # Pillow turns a TIFF by itself.
     return stored(rgb, header.orientation) if kind == TIFF else rgb
 
 
-def from_unit_range(values: np.ndarray, name: str) -> UInt8[np.ndarray, "H W"]:
+def from_pillow(image: Image.Image, name: str, bits: int = 16) -> UInt8[np.ndarray, "H W 3"]:
+    """8-bit RGB of Pillow's image, in any mode, by the rules of `decode`; not turned.
+
+    Args:
+        image: Its pixels are loaded.
+        name: What error messages call the image.
+        bits: Of the values of an image with more than 8.
+
+    Raises:
+        BrokenImage: It has whole numbers of 32 bits, or floating point values outside [0, 1].
+    """
+    if image.mode in WIDE:
+        gray = (np.asarray(image).astype(np.uint16) >> np.uint16(bits - 8)).astype(np.uint8)
+    elif image.mode == "F":
+        gray = from_unit_range(np.asarray(image), name)
+    elif image.mode == "I":
+        low, high = image.getextrema()
+        raise BrokenImage(
+            f"{name}: has whole numbers of 32 bits, from {low} to {high}; write them with 8 or 16 bits, scaled to "
+            "the whole range"
+        )
+    else:
+        image.info.pop("transparency", None)
+        gray = np.asarray(image if image.mode in ("RGB", "L") else image.convert("RGB"))
+    return np.repeat(gray[..., None], 3, axis=2) if gray.ndim == 2 else gray
+
+
+def from_unit_range(values: np.ndarray, name: str) -> UInt8[np.ndarray, "..."]:
     """Turns floating point values in [0, 1] into whole numbers of 8 bits.
 
     Raises:

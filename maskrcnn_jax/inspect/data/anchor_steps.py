@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from maskrcnn_jax.inspect.colors import LEVELS, Ink, class_colors
+from maskrcnn_jax.inspect.colors import Ink, class_colors, level_color
 from maskrcnn_jax.inspect.data.anchor_targets import AnchorTargets, Pyramid, nearest
 from maskrcnn_jax.inspect.data.inspected import InspectedData
 from maskrcnn_jax.inspect.panels import draw_boxes, draw_refined, fade, legend, panel, panels, show
@@ -81,12 +81,12 @@ def anchor_figure(data: InspectedData) -> Figure:
     corners = [np.array([[0, 0, image.shape[1], image.shape[0]]])]
     for level, (height, width) in enumerate(pyramid.cells):
         corners.append(pyramid.of_cell(level, height // 2 * width + width // 2))
-        shades = np.linspace(0.45, 1, config.per_cell)[:, None] * LEVELS[level]
+        shades = np.linspace(0.45, 1, config.per_cell)[:, None] * np.array(level_color(level))
         draw_boxes(axes, corners[-1], [tuple(shade) for shade in shades.tolist()])
     x0, y0, x1, y1 = np.concatenate(corners).T
     axes.set(xlim=(x0.min() - 4, x1.max() + 4), ylim=(y1.max() + 4, y0.min() - 4))
     levels = enumerate(config.sizes)
-    legend(figure, {f"{pyramid.names[level]}: {size:g} pixels": Ink(LEVELS[level]) for level, size in levels})
+    legend(figure, {f"{pyramid.names[level]}: {size:g} pixels": Ink(level_color(level)) for level, size in levels})
     return figure
 
 
@@ -122,8 +122,8 @@ def other_anchor_figure(data: InspectedData) -> Figure:
     for axes, (which, name) in zip(grid, kinds, strict=True):
         drawn = rng.permutation(which)[:OTHERS]
         show(axes, image, f"{len(drawn)} of {len(which)} {name} anchors")
-        draw_boxes(axes, pyramid.anchors[drawn], [LEVELS[level] for level in levels[drawn]], width=1.0)
-    legend(figure, {name: Ink(LEVELS[level]) for level, name in enumerate(pyramid.names)})
+        draw_boxes(axes, pyramid.anchors[drawn], [level_color(level) for level in levels[drawn]], width=1.0)
+    legend(figure, {name: Ink(level_color(level)) for level, name in enumerate(pyramid.names)})
     return figure
 
 

@@ -105,14 +105,13 @@ def masks(seen: InspectedImage, count: int = 8) -> Step | None:
 
 def class_masks(seen: InspectedImage, count: int = 8, classes: int = 6) -> Step | None:
     """The masks of at most `classes` classes for the `count` best detections; None without masks or with one class."""
-    trace, names = seen.trace, seen.names
-    if trace.mask_logits is None or trace.mask_rois is None or trace.mask_logits.shape[-1] < 2:
+    trace, names, head, total = seen.trace, seen.names, seen.config.mask_head, seen.config.num_classes
+    if trace.mask_logits is None or trace.mask_rois is None or head is None or head.class_agnostic or total < 2:
         return None
     shown = np.flatnonzero(trace.mask_rois.valid[0])[:count]
     if not len(shown):
         return None
     own = np.asarray(trace.mask_rois.labels[0])[shown].tolist()
-    total = trace.mask_logits.shape[-1]
     labels = sorted(list(dict.fromkeys([*own, *range(total)]))[:classes])
     grid = []
     for label in labels:

@@ -84,8 +84,7 @@ class InspectedImage:
     def pyramid(self) -> Pyramid:
         """The anchors, pixels of the padded input, by level."""
         cells = tuple((level.shape[1], level.shape[2]) for level in self.trace.features)
-        ratios = len(self.trace.anchors) // sum(height * width for height, width in cells)
-        counts = tuple(ratios * height * width for height, width in cells)
+        counts = tuple(self.config.rpn.anchors.per_cell * height * width for height, width in cells)
         return Pyramid(np.asarray(self.trace.anchors), cells, counts, self.config.level_names)
 
     @property
@@ -107,9 +106,10 @@ class InspectedImage:
         if self.annotated is None:
             return None
         source, _, example, _ = self.annotated
-        truth = coco_dictionary([of_example(example)], source.category_ids, source.class_names)
-        results = self.results(source, example.image_id)
-        return compare_results(results, truth["annotations"], masks=self.config.mask_head is not None)
+        objects = [of_example(example, has_masks=source.has_masks)]
+        truth = coco_dictionary(objects, source.category_ids, source.class_names)
+        masks = self.config.mask_head is not None and source.has_masks
+        return compare_results(self.results(source, example.image_id), truth["annotations"], masks=masks)
 
     def results(self, source: ImageSource, image_id: int) -> list[CocoResult]:
         """The detections in COCO's results format, in pixels of the image itself and categories of a data set."""

@@ -56,7 +56,8 @@ def score_images(
     Returns:
         An entry per image, all classes together, and the metrics of `coco.coco_metrics` over all images.
     """
-    source, masks = annotated.source, model.config.mask_head is not None
+    source = annotated.source
+    masks = model.config.mask_head is not None and source.has_masks
     results: list[CocoResult] = []
     entries: list[tuple[Any, ...]] = []
     for position in positions:
@@ -75,4 +76,4 @@ def score_images(
     columns = ("image", "id", "objects", "detections", "AP", *(f"at {threshold:.2f}" for threshold in THRESHOLDS))
     kind = "masks" if masks else "boxes"
     table = Table(columns, entries, f"AP of {kind} in each image, all classes together", [len(entries) - 1])
-    return table, coco_metrics(of_examples(source, positions), results, masks=masks and source.has_masks)
+    return table, coco_metrics(of_examples(source, positions), results, masks=masks)
