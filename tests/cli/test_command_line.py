@@ -129,7 +129,7 @@ def test_convert_of_a_folder_without_checkpoints(tmp_path: Path, monkeypatch: py
         (
             "out.safetensors",
             "torchvision",
-            r"a state dict of torch \(\.pth or \.pt\), not \.safetensors; name it .*out\.pth$",
+            r"a file of torchvision \(\.pth or \.pt\), not \.safetensors; name it .*out\.pth$",
         ),
         ("out.onnx", "torchvision", r"not \.onnx; name it .*out\.pth$"),
         ("out.pth", "safetensors", r"a file of safetensors \(\.safetensors\), not \.pth; name it .*out\.safetensors$"),

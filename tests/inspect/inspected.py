@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 from matplotlib.figure import Figure
-from small import CONFIG, SIDE, abstract, build
+from small import CONFIG, SIDE, abstract, build, change
 
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.inspect.model.inspected import InputView, InspectedImage, run_model
@@ -130,7 +130,8 @@ def by_hand(found: Trace | None = None, config: ModelConfig | None = None) -> In
     return InspectedImage(_model(config or NAMED), VIEW.image, (1.0, 1.0), VIEW, found or trace(), {})
 
 
-NAMED = dataclasses.replace(CONFIG.model, class_names=NAMES)
+NAMED = change(CONFIG.model, class_names=NAMES, rpn__anchors__aspect_ratios=(1.0,))
+"""One anchor in each cell, as in the trace."""
 
 
 @cache

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from inspected import ANCHORS, by_hand, drawn, figure, numbers, texts, trace
+from inspected import ANCHORS, NAMED, by_hand, drawn, figure, numbers, texts, trace
+from small import change
 
 from maskrcnn_jax.inspect.colors import COLORS
 from maskrcnn_jax.inspect.model.proposal_steps import (
@@ -55,7 +56,8 @@ def test_the_best_anchor_of_a_cell_counts():
         anchors=np.repeat(ANCHORS, 2, axis=0),
         rpn=found.rpn._replace(logits=np.stack([found.rpn.logits, found.rpn.logits - 50], axis=2).reshape(1, 16)),
     )
-    assert texts(figure(objectness(by_hand(two)))) == texts(figure(objectness(by_hand(found))))
+    config = change(NAMED, rpn__anchors__aspect_ratios=(1.0, 2.0))
+    assert texts(figure(objectness(by_hand(two, config)))) == texts(figure(objectness(by_hand(found))))
 
 
 @pytest.mark.parametrize(("count", "expected"), [(2, [0, 3]), (50, [0, 3, 1])])

@@ -137,5 +137,5 @@ def test_addresses(server: str):
     [found] = load_images(f"{server}/photo.png")
     np.testing.assert_array_equal(found.pixels, np.rot90(RGB, -1))
     assert found.source == f"{server}/photo.png"
-    with pytest.raises(OSError, match=r"/other\.png cannot be fetched \(HTTP Error 404.*; check the address"):
+    with pytest.raises(OSError, match=r"/other\.png cannot be fetched \(404 Client Error.*; check the address"):
         load_images([f"{server}/other.png"])

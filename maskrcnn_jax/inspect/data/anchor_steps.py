@@ -122,7 +122,7 @@ def other_anchor_figure(data: InspectedData) -> Figure:
     for axes, (which, name) in zip(grid, kinds, strict=True):
         drawn = rng.permutation(which)[:OTHERS]
         show(axes, image, f"{len(drawn)} of {len(which)} {name} anchors")
-        draw_boxes(axes, pyramid.anchors[drawn], [level_color(level) for level in levels[drawn]], width=1.0)
+        draw_boxes(axes, pyramid.anchors[drawn], [level_color(level) for level in levels[drawn].tolist()], width=1.0)
     legend(figure, {name: Ink(level_color(level)) for level, name in enumerate(pyramid.names)})
     return figure
 
