@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 
 from maskrcnn_jax.messages.config_error import require
+from maskrcnn_jax.messages.counts import pluralize
 
 
 def require_maps(
@@ -26,7 +27,7 @@ def require_maps(
     Raises:
         ConfigError: they differ.
     """
-    require(len(maps) == len(strides), f"{where}.strides", strides, f"the module returns {len(maps)} maps")
+    require(len(maps) == len(strides), f"{where}.strides", strides, f"the module returns {pluralize(len(maps), 'map')}")
     for i, (fmap, stride, width) in enumerate(zip(maps, strides, channels, strict=True)):
         shape = tuple(fmap.shape)
         fits = all(

@@ -64,6 +64,13 @@ def test_the_outcome_compares_masks():
     np.testing.assert_allclose(maskless.iou, [[1.0, 100 / 600]])
 
 
+def test_data_without_masks_is_compared_by_boxes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Images, "has_masks", False)
+    outcome = seen().outcome
+    assert outcome is not None
+    np.testing.assert_allclose(outcome.iou, [[1.0, 100 / 600]])
+
+
 def test_objects_are_numbered_and_crowds_left_out():
     crowd = EXAMPLE._replace(is_crowd=np.array([True, False]))
     assert annotated(EXAMPLE).object_names == ["cat 1", "owl 2"]

@@ -1,6 +1,7 @@
 """Matches by hand and beside pycocotools; precision and recall by hand; TIDE's kinds by its definitions."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -140,6 +141,12 @@ TIDE = (
     ("LFLBBLDLLLBL", "...M."),
     ("BLFFBFFLLDLD", ".M..."),
     ("LCNLLLLFLCCF", "....."),
+    ("LLLFBBCLLLNF", ".M..."),
+    ("FNFLCDBLLBLL", ".M..."),
+    ("BBBLBLLLFLCL", "...M."),
+    ("BNFCBBLFFLDB", "....."),
+    ("BLFCLLLBLLLF", "....."),
+    ("BCBCBBLBBCCL", "M..M."),
 )
 """What tidecv 1.0.1 gives for the images of the next test: of each prediction, and which objects are missed."""
 LETTERS = {
@@ -191,3 +198,17 @@ def test_overlaps_of_masks_and_of_boxes():
     objects[0]["iscrowd"] = 1
     assert compare_results([result], objects, masks=True).iou.tolist() == [[1.0]]  # all of it lies in the crowd
     assert compare_results([], objects, masks=True).iou.shape == (0, 1)
+
+
+def test_every_prediction_and_object_is_of_one_kind():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        predictions, objects = rng.integers(0, 7, 2)
+        iou = rng.uniform(0, 1, (predictions, objects)) ** 2
+        crowd = rng.random(objects) < 0.2
+        kinds, of_objects = error_kinds(
+            outcome(iou, rng.integers(0, 2, predictions), rng.integers(0, 2, objects), crowd)
+        )
+        assert len(kinds) == predictions and len(of_objects) == objects
+        assert Counter(kinds)[Kind.FOUND] == Counter(of_objects)[Kind.FOUND]
+        assert Counter(of_objects)[Kind.IGNORED] == crowd.sum()

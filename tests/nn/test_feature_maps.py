@@ -19,7 +19,7 @@ def test_sizes_may_be_rounded_up_or_down():
 @pytest.mark.parametrize(
     ("shapes", "channels", "strides", "message"),
     [
-        ([(16, 16, 8)], (8, 16), (4, 8), "model.backbone.strides = (4, 8): the module returns 1 maps"),
+        ([(16, 16, 8)], (8, 16), (4, 8), "model.backbone.strides = (4, 8): the module returns 1 map"),
         ([(16, 16, 8)], (8,), (2,), "model.backbone.strides = (2,): map 0 of the module is"),
         ([(16, 16, 8)], (9,), (4,), "model.backbone.channels = (9,): map 0 of the module is"),
     ],
